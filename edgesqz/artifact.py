@@ -1,0 +1,182 @@
+"""Artifact: one model file and its manifest, the one thing that passes between training, export and bench."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgesqz.errors import EdgesqzError
+
+MANIFEST_SUFFIX = ".json"
+KERAS_SUFFIX = ".keras"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tensor(_Frozen):
+    """An input or output of a model file; ``real value = scale * (stored value - zero_point)``.
+
+    Attributes:
+        shape: with None where any size is taken.
+        dtype: NumPy's name of it.
+        scale: None where values are stored as they are.
+        zero_point: None where values are stored as they are.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+class PixelRange(_Frozen):
+    """How a pixel 0..255 becomes the real value that a model's input stands for: ``scale * pixel + offset``."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> PixelRange:
+        """Read ``LOW..HIGH``, the real values that pixels 0 and 255 become, such as ``0..1`` or ``-1..1``.
+
+        Raises:
+            EdgesqzError: the text has another form, or the range is empty.
+        """
+        problem = f"expected a pixel range LOW..HIGH such as 0..255, 0..1 or -1..1, got {text!r}"
+        try:
+            low, high = map(float, text.split(".."))
+        except ValueError as error:
+            raise EdgesqzError(problem) from error
+        if not low < high:
+            raise EdgesqzError(problem)
+        return cls(scale=(high - low) / 255, offset=low)
+
+
+class Pictures(_Frozen):
+    """Which pictures a step has seen, so that nobody measures accuracy on them."""
+
+    dataset: str
+    split: str
+    count: int
+    seed: int
+
+
+class Proof(_Frozen):
+    """What export found when it ran the new file beside the original.
+
+    Attributes:
+        pictures: what both were run on.
+        agreement: share of the pictures on which both have the same top-1, 0..1.
+        max_error: largest difference of any probability.
+    """
+
+    pictures: Pictures
+    agreement: float
+    max_error: float
+
+
+class Manifest(_Frozen):
+    """What there is to know about a model file; stored beside it as ``FILE.json``.
+
+    Attributes:
+        size_bytes: of the model file.
+        sha256: of the model file, in hexadecimal.
+        pixels: how a pixel becomes a value of ``input``.
+        labels: names of the classes, in the order of the output.
+        source_sha256: of the .keras file it was converted from; None for an original.
+        dataset: the name of what the original was trained on, or the path of its folder.
+        calibration: the pictures that chose the quantization ranges, where there are any.
+        training: the recipe and its results, for an original.
+        versions: of the packages that made the file.
+    """
+
+    schema_version: int = 1
+    name: str
+    variant: str
+    format: str
+    size_bytes: int
+    sha256: str
+    input: Tensor
+    output: Tensor
+    pixels: PixelRange
+    labels: tuple[str, ...]
+    dataset: str
+    source_sha256: str | None = None
+    calibration: Pictures | None = None
+    proof: Proof | None = None
+    training: dict[str, Any] | None = None
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model file on disk, with its manifest if it has one; files made elsewhere have none."""
+
+    path: Path
+    manifest: Manifest | None
+
+    @classmethod
+    def open(cls, path: Path) -> Artifact:
+        """Read the manifest beside a model file.
+
+        Raises:
+            EdgesqzError: there is no such file, or its manifest is damaged or belongs to other bytes.
+        """
+        if not path.is_file():
+            raise EdgesqzError(f"no model file {path}")
+        beside = path.with_name(path.name + MANIFEST_SUFFIX)
+        if not beside.is_file():
+            return cls(path, None)
+        try:
+            manifest = Manifest.model_validate_json(beside.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise EdgesqzError(f"{beside} is no manifest of edgesqz: {where} {first['msg']}") from error
+        if manifest.sha256 != sha256(path.read_bytes()):
+            raise EdgesqzError(f"{path} is not the file its manifest {beside.name} describes; make it anew, or remove one")
+        return cls(path, manifest)
+
+    @property
+    def file_name(self) -> str:
+        """``NAME.VARIANT.SUFFIX``, or ``NAME.keras``."""
+        return self.path.name
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the model file on disk."""
+        return self.path.stat().st_size
+
+    @property
+    def format(self) -> str:
+        """``keras``, ``tflite``, ``onnx``: the suffix without its dot."""
+        return self.path.suffix.removeprefix(".")
+
+    @property
+    def is_original(self) -> bool:
+        """Whether this is a Keras model, which the others are made from."""
+        return self.path.suffix == KERAS_SUFFIX
+
+
+def sha256(content: bytes) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def package_versions(*packages: str) -> dict[str, str]:
+    """The installed versions of edgesqz and of the packages named, for a manifest."""
+    from importlib.metadata import version
+
+    return {package: version(package) for package in ("edgesqz", *packages)}
+
+
+def stored_form(model_bytes: bytes, manifest: Manifest, file_name: str) -> dict[str, bytes]:
+    """The files that an artifact is on disk, by name: to be given to ``Workspace.write`` in one piece."""
+    text = manifest.model_dump_json(indent=2, exclude_none=True) + "\n"
+    return {file_name: model_bytes, file_name + MANIFEST_SUFFIX: text.encode()}

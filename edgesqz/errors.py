@@ -1,0 +1,8 @@
+"""The one exception a person is meant to read."""
+
+
+class EdgesqzError(Exception):
+    """Bad input or a full disk, told in one line: what was expected, what came, what to try.
+
+    The command line prints the message without a traceback and exits with 1.
+    """

@@ -1,0 +1,14 @@
+"""Inference engines, one module each; they run in a process of their own and import nothing of edgesqz.
+
+A runtime is a module with
+
+- ``ENGINE``: the distribution that holds the engine, as its package index names it,
+- ``REQUIREMENTS``: what to install for it,
+- ``SUFFIXES``: of the model files it runs,
+- ``load(model_bytes, threads)``: a session with ``inputs`` and ``outputs`` (dicts of ``shape``, ``dtype``, ``scale``,
+  ``zero_point``), ``run(batch)`` from stored input values to stored output values, ``set_input(batch)`` and
+  ``run_once()``, the inference that is timed,
+
+registered under the entry point group ``edgesqz.runtimes``. Its source is sent to the process that is measured, so it
+may import the standard library, NumPy and its engine, the engine only inside ``load``.
+"""

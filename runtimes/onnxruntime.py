@@ -1,0 +1,50 @@
+"""ONNX Runtime on the CPU."""
+
+ENGINE = "onnxruntime"
+REQUIREMENTS = ("onnxruntime>=1.20",)
+SUFFIXES = (".onnx",)
+
+DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8", "tensor(float16)": "float16"}
+
+
+def load(model_bytes, threads):
+    """Load a model; raises onnxruntime's InvalidProtobuf or Fail if the bytes are none."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return Session(onnxruntime.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"]))
+
+
+class Session:
+    """One inference session; what is timed runs on bound buffers, so that no copy of Python's is in it."""
+
+    def __init__(self, session):
+        self.session = session
+        self.inputs = [_tensor(detail) for detail in session.get_inputs()]
+        self.outputs = [_tensor(detail) for detail in session.get_outputs()]
+        self.binding = session.io_binding()
+
+    def set_input(self, batch):
+        """The stored values that ``run_once`` works on."""
+        self.binding.bind_cpu_input(self.session.get_inputs()[0].name, batch)
+        self.binding.bind_output(self.session.get_outputs()[0].name)
+
+    def run_once(self):
+        """One inference on what ``set_input`` set."""
+        self.session.run_with_iobinding(self.binding)
+
+    def run(self, batch):
+        """Stored input values to stored output values."""
+        return self.session.run(None, {self.session.get_inputs()[0].name: batch})[0]
+
+
+def _tensor(detail):
+    return {
+        "shape": [size if isinstance(size, int) else None for size in detail.shape],
+        "dtype": DTYPES[detail.type],
+        "scale": None,
+        "zero_point": None,
+    }
