@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
+from edgesqz.plugins import Variant
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 FORMAT = "tflite"
 SUFFIX = ".tflite"
-VARIANTS = {"fp32": False, "fp16": False, "dynamic": False, "int8": True, "int16x8": True}
+VARIANTS = {
+    "fp32": Variant(),
+    "fp16": Variant(),  # weights as float16, half the size; most CPUs compute in float32 all the same
+    "dynamic": Variant(),  # weights as int8, activations float
+    "int8": Variant(needs_calibration=True, takes_bytes=True),
+    "int16x8": Variant(needs_calibration=True),  # weights int8, activations int16, input and output float
+}
 PACKAGES = ("tensorflow", "keras")
 
 
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
-    """Convert a Keras model.
+    """Convert a Keras model; see ``edgesqz.plugins.Converter``.
 
-    - ``fp32``: as it is.
-    - ``fp16``: weights as float16, half the size; most CPUs compute in float32 all the same.
-    - ``dynamic``: weights as int8, activations float.
-    - ``int8``: weights and activations int8, input and output too. The normalization at the model's front becomes
-      the scale and zero point of the input.
-    - ``int16x8``: weights int8, activations int16; input and output stay float.
-
-    Args:
-        model: from pixels 0..255, float32 (N, H, W, 3).
-        variant: one of ``VARIANTS``.
-        calibration: uint8 pictures (N, H, W, 3) that set the quantization ranges, for the variants that need them.
+    The file takes one picture at a time, and LiteRT can resize that.
     """
     import tensorflow as tf
 
-    pixels = PixelRange()
-    if variant == "int8":
-        model, pixels = without_normalization(model)
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if variant != "fp32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if calibration is not None:
+        pictures = calibration
+        converter.representative_dataset = lambda: ([picture[None]] for picture in pictures)
+    operations = tf.lite.OpsSet
+    match variant:
+        case "fp16":
+            converter.target_spec.supported_types = [tf.float16]
+        case "int8":
+            converter.target_spec.supported_ops = [operations.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = converter.inference_output_type = tf.int8
+        case "int16x8":
+            converter.target_spec.supported_ops = [
+                operations.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+            ]
+    return bytes(converter.convert())

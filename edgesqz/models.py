@@ -100,10 +100,9 @@ class SqueezeNetModel:
         block = _Blocks(batch_normalization or layers.BatchNormalization)
 
         pixels = layers.Input((self.original_dim, self.original_dim, 3), name="pixels")
-        x = pixels
+        x = layers.Rescaling(PIXEL_SCALE, PIXEL_OFFSET, name=NORMALIZE)(pixels)
         if self.resize_dim != self.original_dim:
             x = layers.Resizing(self.resize_dim, self.resize_dim, name="resize")(x)
-        x = layers.Rescaling(PIXEL_SCALE, PIXEL_OFFSET, name=NORMALIZE)(x)
         x = block.convolution(x, plan.stem, 3, "stem", activation=True)
         for number, fires in enumerate(plan.stages, start=1):
             if number > 1 or plan.pool_stem:

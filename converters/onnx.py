@@ -1,0 +1,107 @@
+"""ONNX, through tf2onnx and, where numbers get smaller, ONNX Runtime's quantizer."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgesqz.plugins import Variant
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import onnx
+
+FORMAT = "onnx"
+SUFFIX = ".onnx"
+VARIANTS = {
+    "fp32": Variant(),
+    "fp16": Variant(),  # computes in float16; input and output stay float32
+    "dynamic": Variant(),  # weights as uint8, activations quantized as they come
+    "int8": Variant(needs_calibration=True),  # quantize and dequantize pairs; input and output float32
+}
+PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "tensorflow", "keras")
+
+# The newest in which global average pooling is still one operator after tf2onnx (18 makes it a ReduceMean).
+OPSET = 17
+QUANTIZED_OPERATORS = ["Conv", "Relu", "MaxPool", "Concat", "Add", "GlobalAveragePool"]
+
+
+def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
+    """Convert a Keras model; see ``edgesqz.plugins.Converter``. The file takes any number of NHWC pictures."""
+    import tensorflow as tf
+    import tf2onnx
+
+    (pixels,) = model.inputs
+    signature = [tf.TensorSpec(pixels.shape, tf.float32, name=pixels.name)]
+    graph, _ = tf2onnx.convert.from_keras(model, signature, opset=OPSET)
+    match variant:
+        case "fp16":
+            from onnxruntime.transformers import float16
+
+            graph = float16.convert_float_to_float16(graph, keep_io_types=True)
+        case "dynamic":
+            graph = _dynamic(graph)
+        case "int8":
+            graph = _static(graph, calibration)
+    return bytes(graph.SerializeToString())
+
+
+def _dynamic(graph: onnx.ModelProto) -> onnx.ModelProto:
+    from onnxruntime import quantization
+
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "dynamic.onnx"
+        # The engine's integer convolution takes weights as uint8 only.
+        quantization.quantize_dynamic(graph, path, weight_type=quantization.QuantType.QUInt8)
+        return _loaded(path)
+
+
+def _static(graph: onnx.ModelProto, calibration: Any) -> onnx.ModelProto:
+    """Quantize with uint8 activations and int8 weights per channel, the pair the engine is fastest at."""
+    from onnxruntime import quantization
+
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "int8.onnx"
+        quantization.quantize_static(
+            graph,
+            path,
+            _reader(graph.graph.input[0].name, calibration),
+            quant_format=quantization.QuantFormat.QDQ,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=QUANTIZED_OPERATORS,
+            nodes_to_exclude=list(_normalization_nodes(graph)),
+        )
+        return _loaded(path)
+
+
+def _normalization_nodes(graph: onnx.ModelProto) -> Iterator[str]:
+    """What stands before the first convolution; it stays float, since a pixel has no digits to lose."""
+    for node in graph.graph.node:
+        if node.op_type == "Conv":
+            return
+        yield node.name
+
+
+def _reader(name: str, calibration: np.ndarray) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        """Hands the quantizer one picture after the other, then None."""
+
+        pictures = ({name: picture[None]} for picture in calibration)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.pictures, None)
+
+    return Reader()
+
+
+def _loaded(path: Path) -> onnx.ModelProto:
+    import onnx
+
+    return onnx.load(path)

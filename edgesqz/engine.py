@@ -1,0 +1,180 @@
+"""One model in one engine, alone in a process of its own, whichever format it has."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from edgesqz import plugins
+from edgesqz.artifact import Artifact, PixelRange, Tensor
+from edgesqz.errors import EdgesqzError
+
+if TYPE_CHECKING:
+    import execnet
+
+# No question takes longer on a machine that is alive; a larger dataset is asked about in parts.
+ANSWER_TIMEOUT_S = 600
+PICTURES_A_QUESTION = 1000
+
+
+class EngineError(EdgesqzError):
+    """An engine cannot run a model, or its process ended."""
+
+
+class Engine:
+    """A loaded model: uint8 pictures in, probabilities out, and what that costs.
+
+    The engine's process is started through execnet and ends with ``close()``, or with the program.
+
+    Args:
+        model_bytes: the model file.
+        runtime: a name in ``edgesqz.plugins.runtimes()``.
+        threads: for the engine to use.
+        pixels: how a pixel becomes the real value that the model's input stands for.
+
+    Attributes:
+        input: the model's input.
+        output: the model's output.
+        load_ms: milliseconds that loading took, the import of the engine included.
+
+    Raises:
+        EngineError: the engine is not installed or refuses the model.
+    """
+
+    def __init__(self, model_bytes: bytes, runtime: str, *, threads: int = 1, pixels: PixelRange | None = None) -> None:
+        import execnet
+
+        module = plugins.runtimes()[runtime]
+        if plugins.engine_version(module) is None:
+            raise EngineError(f"{runtime} is not installed; try pip install {' '.join(map(repr, module.REQUIREMENTS))}")
+        pixels = pixels or PixelRange()
+        self._group = execnet.Group()
+        try:
+            gateway = self._group.makegateway("popen")
+            self._channel = gateway.remote_exec(plugins.worker_source())
+            facts = self._asked((inspect.getsource(module), model_bytes, threads, pixels.scale, pixels.offset))
+        except BaseException:
+            self.close()
+            raise
+        self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
+        self.load_ms: float = facts["load_ms"]
+
+    def predict(self, pictures: np.ndarray, on_done: Callable[[int], Any] = lambda count: None) -> np.ndarray:
+        """Classify pictures.
+
+        Args:
+            pictures: uint8 (N, H, W, 3), RGB, of the model's size.
+            on_done: called with the number of pictures after each part of them.
+
+        Returns:
+            float32 (N, classes): probabilities, or whatever else the model gives.
+
+        Raises:
+            EdgesqzError: the pictures have another shape or dtype.
+            EngineError: the engine failed.
+        """
+        self._check(pictures)
+        parts = []
+        for start in range(0, len(pictures), PICTURES_A_QUESTION):
+            part = pictures[start : start + PICTURES_A_QUESTION]
+            shape, content = self._asked(("predict", _packed(part)))
+            parts.append(np.frombuffer(content, np.float32).reshape(shape))
+            on_done(len(part))
+        return np.concatenate(parts)
+
+    def first_us(self, picture: np.ndarray) -> float:
+        """Set the picture, uint8 (1, H, W, 3), that ``time_ns`` works on; microseconds of the first inference on it."""
+        self._check(picture)
+        return float(self._asked(("first", _packed(picture))))
+
+    def time_ns(self, count: int) -> list[int]:
+        """Nanoseconds of each of ``count`` inferences of one picture, by the clock of the engine's process."""
+        return list(self._asked(("time", count)))
+
+    def peak_rss_bytes(self) -> int | None:
+        """The most memory the engine's process has had resident so far; None where the system does not tell."""
+        answer: int | None = self._asked(("peak_rss_bytes", None))
+        return answer
+
+    def side(self) -> int:
+        """Height and width of the pictures the model takes.
+
+        Raises:
+            EngineError: the model takes no square pictures of one size.
+        """
+        sides = set(self.input.shape[1:]) - {3}
+        (side,) = sides if len(sides) == 1 else (None,)
+        if side is None:
+            raise EngineError(f"expected a model for square pictures of one size, its input is {self.input.shape}")
+        return side
+
+    def close(self) -> None:
+        """End the engine's process."""
+        self._group.terminate(timeout=2)
+
+    def __enter__(self) -> Self:
+        """Give the engine to the ``with`` block that closes it."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End the engine's process."""
+        self.close()
+
+    def _check(self, pictures: np.ndarray) -> None:
+        side = self.side()
+        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (side, side, 3):
+            raise EdgesqzError(
+                f"expected pictures of shape (N, {side}, {side}, 3) and dtype uint8, "
+                f"got shape {pictures.shape} and dtype {pictures.dtype}"
+            )
+
+    def _asked(self, question: tuple[Any, ...]) -> Any:
+        try:
+            self._channel.send(question)
+            return self._channel.receive(timeout=ANSWER_TIMEOUT_S)
+        except self._channel.RemoteError as error:
+            raise EngineError(_last_line(str(error))) from error
+        except self._channel.TimeoutError as error:
+            raise EngineError(f"the engine gave no answer in {ANSWER_TIMEOUT_S} s") from error
+        except (EOFError, OSError) as error:
+            raise EngineError("the engine's process ended while it worked on this model") from error
+
+
+def _packed(pictures: np.ndarray) -> tuple[tuple[int, ...], bytes]:
+    """An array as a channel can carry it."""
+    return pictures.shape, pictures.tobytes()
+
+
+def _last_line(remote_traceback: str) -> str:
+    """What an engine raised, in one line, without the traceback of its process."""
+    lines = [line for line in remote_traceback.splitlines() if line and not line.startswith(" ")]
+    return lines[-1] if lines else remote_traceback
+
+
+def load(path: Path | str, *, threads: int = 1) -> Engine:
+    """Load any artifact into the engine that runs its format.
+
+    Example:
+        >>> with edgesqz.load("squeezenet.int8.tflite") as model:  # doctest: +SKIP
+        ...     probabilities = model.predict(pictures)
+
+    Args:
+        path: a .keras, .tflite or .onnx file; without a manifest beside it, it takes pixels as 0..255.
+        threads: for the engine to use.
+
+    Raises:
+        EdgesqzError: no such file, no runtime for it, or the engine refuses it.
+    """
+    return open_engine(Artifact.open(Path(path)), threads=threads)
+
+
+def open_engine(artifact: Artifact, *, threads: int = 1, pixels: PixelRange | None = None) -> Engine:
+    """Load an artifact into the engine that runs its format; ``pixels`` is for one that has no manifest."""
+    runtime = plugins.runtime_for(artifact.path.suffix)
+    described = artifact.manifest.pixels if artifact.manifest else pixels
+    return Engine(artifact.path.read_bytes(), runtime, threads=threads, pixels=described)

@@ -1,0 +1,109 @@
+"""Converters and runtimes, looked up by name among what is installed.
+
+Both come in through entry points, the built-in ones like a third party's; the core imports neither folder by name.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata, resources
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edgesqz.errors import EdgesqzError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+CONVERTERS = "edgesqz.converters"
+RUNTIMES = "edgesqz.runtimes"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a converter needs to know and give for one kind of file.
+
+    Attributes:
+        needs_calibration: whether pictures choose its quantization ranges.
+        takes_bytes: whether its input is int8 and *is* the normalization, by its scale and zero point; the converter
+            then gets the network without its normalization.
+    """
+
+    needs_calibration: bool = False
+    takes_bytes: bool = False
+
+
+class Converter(Protocol):
+    """A module that makes files of one format; see ``converters/__init__.py``."""
+
+    FORMAT: str
+    SUFFIX: str
+    VARIANTS: Mapping[str, Variant]
+    PACKAGES: Sequence[str]
+
+    def convert(self, model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
+        """Convert ``model``; ``calibration`` is float32 (N, H, W, 3), values of the model's input."""
+        ...
+
+
+class Runtime(Protocol):
+    """A module that runs model files; see ``runtimes/__init__.py``."""
+
+    ENGINE: str
+    REQUIREMENTS: Sequence[str]
+    SUFFIXES: Sequence[str]
+
+
+def converters() -> dict[str, Converter]:
+    """All installed converters, by the name of their format."""
+    return _modules(CONVERTERS)
+
+
+def converter(format_name: str) -> Converter:
+    """The converter to a format.
+
+    Raises:
+        EdgesqzError: there is none; the message lists the known formats.
+    """
+    known = converters()
+    if format_name not in known:
+        raise EdgesqzError(f"unknown format {format_name!r}; the known formats are {', '.join(known)}")
+    return known[format_name]
+
+
+def runtimes() -> dict[str, Runtime]:
+    """All installed runtimes, by name; that a runtime is installed does not mean that its engine is."""
+    return _modules(RUNTIMES)
+
+
+def runtime_for(suffix: str) -> str:
+    """The name of the runtime that runs files of a suffix such as ``.tflite``.
+
+    Raises:
+        EdgesqzError: there is none; the message lists the known suffixes.
+    """
+    known = {suffix: name for name, runtime in reversed(runtimes().items()) for suffix in runtime.SUFFIXES}
+    if suffix not in known:
+        raise EdgesqzError(f"no runtime for {suffix or 'a file without a suffix'}; the known are {', '.join(known)}")
+    return known[suffix]
+
+
+def engine_version(runtime: Runtime) -> str | None:
+    """The installed version of a runtime's engine, None if it is missing."""
+    try:
+        return metadata.version(runtime.ENGINE)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def worker_source() -> str:
+    """The program that runs in an engine's process, as text."""
+    return resources.files(RUNTIMES).joinpath("worker.py").read_text(encoding="utf-8")
+
+
+@functools.cache
+def _modules(group: str) -> dict[str, Any]:
+    found = sorted(metadata.entry_points(group=group), key=lambda entry: entry.name)
+    return {entry.name: entry.load() for entry in found}
