@@ -4,7 +4,7 @@ A converter is a module with
 
 - ``FORMAT``: its name on the command line,
 - ``SUFFIX``: of the files,
-- ``VARIANTS``: the kinds it makes, by name, each with whether it needs calibration pictures,
+- ``VARIANTS``: the kinds it makes, by name, each an ``edgesqz.plugins.Variant``,
 - ``PACKAGES``: the distributions whose versions a manifest should tell,
 - ``convert(model, variant, calibration)``: the bytes; it writes no file of its own,
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FORMAT = "onnx"
 SUFFIX = ".onnx"
 VARIANTS = {
-    "fp32": Variant(),
+    "fp32": Variant(exact=True),
     "fp16": Variant(),  # computes in float16; input and output stay float32
     "dynamic": Variant(),  # weights as uint8, activations quantized as they come
     "int8": Variant(needs_calibration=True),  # quantize and dequantize pairs; input and output float32

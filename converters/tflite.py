@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 FORMAT = "tflite"
 SUFFIX = ".tflite"
 VARIANTS = {
-    "fp32": Variant(),
+    "fp32": Variant(exact=True),
     "fp16": Variant(),  # weights as float16, half the size; most CPUs compute in float32 all the same
     "dynamic": Variant(),  # weights as int8, activations float
     "int8": Variant(needs_calibration=True, takes_bytes=True),

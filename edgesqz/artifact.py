@@ -90,7 +90,7 @@ class Manifest(_Frozen):
         pixels: how a pixel becomes a value of ``input``.
         labels: names of the classes, in the order of the output.
         source_sha256: of the .keras file it was converted from; None for an original.
-        dataset: the name of what the original was trained on, or the path of its folder.
+        dataset: the name of what the original was trained on, or the path of its folder; None if unknown.
         calibration: the pictures that chose the quantization ranges, where there are any.
         training: the recipe and its results, for an original.
         versions: of the packages that made the file.
@@ -106,7 +106,7 @@ class Manifest(_Frozen):
     output: Tensor
     pixels: PixelRange
     labels: tuple[str, ...]
-    dataset: str
+    dataset: str | None = None
     source_sha256: str | None = None
     calibration: Pictures | None = None
     proof: Proof | None = None

@@ -38,9 +38,10 @@ DOWNLOADS: dict[str, tuple[str, str]] = {
     ),
 }
 
-# How hard the synthetic pictures are: less contrast and more noise make them harder.
-SYNTHETIC_CONTRAST = (0.1, 0.9)  # of the distance between two random colours
-SYNTHETIC_NOISE = 40.0  # standard deviation, of 255
+# How hard the synthetic pictures are: smaller shapes, less contrast and more noise make them harder.
+SYNTHETIC_RADIUS = (0.3, 0.45)  # of the side
+SYNTHETIC_CONTRAST = (0.4, 1.0)  # of the distance between two random colours
+SYNTHETIC_NOISE = 10.0  # standard deviation, of 255
 SYNTHETIC_COUNTS = {"train": 10_000, "test": 2_000}
 
 _CIFAR_SIDE = 32
@@ -234,7 +235,7 @@ def read_picture(path: Path, side: int) -> NDArray[np.uint8]:
                 picture = picture.convert("RGBA")
                 picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
             return np.array(ImageOps.fit(picture.convert("RGB"), (side, side)))
-    except (OSError, SyntaxError, Image.DecompressionBombError, *_DAMAGE) as error:
+    except (OSError, RuntimeError, SyntaxError, Image.DecompressionBombError, *_DAMAGE) as error:
         raise EdgesqzError(f"cannot read the picture {path}: {error}") from error
 
 
@@ -253,7 +254,7 @@ def _held_back(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np
     sizes = np.bincount(labels)
     if 1 in sizes:
         raise EdgesqzError(f"class number {sizes.tolist().index(1)} has one picture; to hold some back takes two")
-    held_back_of_class = np.rint(share * sizes).clip(1, sizes - 1)
+    held_back_of_class: _Floats = np.rint(share * sizes).clip(1, sizes - 1)
     return _ranks_within_class(labels, np.random.default_rng(seed)) < held_back_of_class[labels]
 
 
@@ -405,9 +406,7 @@ def _find_cifar(name: str, place: Path) -> Path | None:
 def _layout_of(name: str, source: Path) -> _Layout:
     """Return the layout of a folder or archive that `_find_cifar` found."""
     return next(
-        layout
-        for layout in _CIFAR[name]
-        if source.name == layout.archive or (source / layout.class_names).is_file()
+        layout for layout in _CIFAR[name] if source.name == layout.archive or (source / layout.class_names).is_file()
     )
 
 
@@ -595,25 +594,21 @@ def _draw_shape(
     """Draw (count, side, side, 3) pictures of one shape, crossed by a bar that tells nothing of the class."""
     background, colour, bar_colour = rng.uniform(0, 255, (3, count, 1, 1, 3)).astype(np.float32)
     contrast = rng.uniform(*SYNTHETIC_CONTRAST, (count, 1, 1, 1)).astype(np.float32)
-    shape = _coverage(field, (0.25, 0.45), np.pi / 10, count, side, rng)
-    bar = _coverage(lambda u, v: 0.1 - np.abs(u), (0.25, 0.45), np.pi, count, side, rng)
-    pictures = background + contrast * shape * (colour - background)
+    shape = _coverage(field, np.pi / 10, count, side, rng)
+    bar = _coverage(lambda u, v: 0.1 - np.abs(u), np.pi, count, side, rng)
+    pictures: _Floats = background + contrast * shape * (colour - background)
     pictures += contrast * bar * (bar_colour - pictures)
     pictures += SYNTHETIC_NOISE * rng.standard_normal(pictures.shape, np.float32)
-    return np.rint(pictures).clip(0, 255).astype(np.uint8)
+    np.rint(pictures, out=pictures)
+    return pictures.clip(0, 255).astype(np.uint8)
 
 
 def _coverage(
-    field: Callable[[_Floats, _Floats], _Floats],
-    radii: tuple[float, float],
-    max_angle: float,
-    count: int,
-    side: int,
-    rng: np.random.Generator,
+    field: Callable[[_Floats, _Floats], _Floats], max_angle: float, count: int, side: int, rng: np.random.Generator
 ) -> _Floats:
     """Place a shape at random and return how much of each pixel it covers, float32 (count, side, side, 1)."""
     centre_x, centre_y = rng.uniform(0.35, 0.65, (2, count, 1, 1)).astype(np.float32)
-    radius = rng.uniform(*radii, (count, 1, 1)).astype(np.float32)
+    radius = rng.uniform(*SYNTHETIC_RADIUS, (count, 1, 1)).astype(np.float32)
     angle = rng.uniform(-max_angle, max_angle, (count, 1, 1)).astype(np.float32)
     middles = (np.arange(side, dtype=np.float32) + 0.5) / side
     x, y = (middles - centre_x) / radius, (middles[:, None] - centre_y) / radius

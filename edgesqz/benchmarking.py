@@ -1,0 +1,296 @@
+"""The bench: what each model file costs and what it still gets right, measured side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgesqz import artifact, data, plugins
+from edgesqz.artifact import Artifact, PixelRange
+from edgesqz.engine import Engine, open_engine
+from edgesqz.errors import EdgesqzError
+from edgesqz.report import Latency, Report, Row
+from edgesqz.workspace import DEFAULT_FOLDER, parse_quota
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+DEFAULT_DATASET = "cifar10"  # for files that no manifest says anything of
+ROUNDS = 30
+SEED = 0  # of the choice that --limit makes
+
+# A candidate runs about this long before it is the next one's turn; long enough for its caches to be warm again.
+ROUND_MS = 20
+WARM_UP_MS = 100
+MOST_IN_A_ROUND = 1000
+
+
+def bench(
+    artifacts: Sequence[str | Path] = (),
+    *,
+    dataset: str | None = None,
+    data_dir: Path | None = None,
+    limit: int | None = None,
+    threads: int = 1,
+    rounds: int = ROUNDS,
+    pixel_range: str | None = None,
+    quota: str | int | None = None,
+    workspace: Path = DEFAULT_FOLDER,
+    console: Console | None = None,
+) -> Report:
+    """Measure model files on their runtimes, each in a process of its own, their timing interleaved.
+
+    An export's original is measured with it if it lies in the same folder. What cannot be measured is a row with an
+    error; the others stand.
+
+    Args:
+        artifacts: model files, or names of files in the workspace; none for everything in the workspace.
+        dataset: whose test split to use; None for the one the manifests name.
+        data_dir: where the dataset lies, if not in the cache.
+        limit: use this many test pictures only, the classes evenly.
+        threads: for each engine to use.
+        rounds: how often each candidate's turn comes.
+        pixel_range: what pixels 0..255 become for files without a manifest, as ``LOW..HIGH``.
+        quota: bytes that a model file may have, as a number or as text such as ``2MB``.
+        workspace: where to look for the artifacts.
+        console: where to show progress; None shows nothing.
+
+    Raises:
+        EdgesqzError: bad input, or no data.
+    """
+    for flag, value in (("--limit", limit), ("--threads", threads), ("--rounds", rounds)):
+        if value is not None and value < 1:
+            raise EdgesqzError(f"{flag} must be above 0, got {value}")
+    pixels = PixelRange.parse(pixel_range) if pixel_range else None
+    quota_bytes = parse_quota(quota)
+    candidates = _with_originals([_Candidate(path) for path in _find(artifacts, workspace)])
+    name = dataset or _common_dataset(candidates)
+    source = data.load(name, data_dir)
+    pictures = source.test()
+    if limit is not None:
+        pictures = data.sample(pictures, limit, seed=SEED)
+    _measure(candidates, pictures, len(source.labels), pixels, threads, rounds, console)
+    return Report(
+        machine=machine(),
+        versions=artifact.package_versions("numpy", "execnet") | {"python": platform.python_version()},
+        dataset={"name": name, "split": "test", "images": len(pictures)},
+        quota_bytes=quota_bytes,
+        rows=tuple(_row(candidate, candidates, pictures, threads, quota_bytes) for candidate in candidates),
+    )
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    import psutil
+
+    return {
+        "cpu": _cpu_name(),
+        "cores": psutil.cpu_count(logical=True),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": platform.platform(),
+    }
+
+
+def _cpu_name() -> str:
+    """The processor as the system calls it; Python's own answer is empty on Linux."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@dataclass
+class _Candidate:
+    """A model file on its way to a row of figures."""
+
+    path: Path
+    artifact: Artifact | None = None
+    runtime: str | None = None
+    error: str | None = None  # in place of everything below
+    load_ms: float = 0.0
+    first_us: float = 0.0
+    inferences_a_round: int = 0
+    durations_ns: list[int] = field(default_factory=list)
+    peak_rss_bytes: int | None = None
+    probabilities: np.ndarray | None = None  # float32 (N, classes)
+
+    def __post_init__(self) -> None:
+        """Look the file over; one that is damaged keeps its row."""
+        with self.blamed():
+            self.runtime = plugins.runtime_for(self.path.suffix)
+            self.artifact = Artifact.open(self.path)
+
+    @property
+    def manifest(self) -> artifact.Manifest | None:
+        return self.artifact.manifest if self.artifact else None
+
+    @property
+    def is_original(self) -> bool:
+        return self.path.suffix == artifact.KERAS_SUFFIX
+
+    @contextlib.contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Take an error as this candidate's own: its row fails, the run goes on."""
+        try:
+            yield
+        except EdgesqzError as error:
+            self.error = str(error)
+
+    def warm_up(self, engine: Engine, picture: np.ndarray) -> None:
+        """Run until the caches are warm; find out how many inferences make a round."""
+        self.load_ms = engine.load_ms
+        self.first_us = engine.first_us(picture)
+        once_ms = max(min(engine.time_ns(3)) / 1e6, 1e-3)
+        engine.time_ns(_clipped(WARM_UP_MS / once_ms))
+        self.inferences_a_round = _clipped(ROUND_MS / once_ms)
+
+
+def _clipped(count: float) -> int:
+    return max(1, min(int(count), MOST_IN_A_ROUND))
+
+
+def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
+    """The files that are meant: paths, names in the workspace, or with no names everything in the workspace."""
+    suffixes = {suffix for runtime in plugins.runtimes().values() for suffix in runtime.SUFFIXES}
+    # An original sorts before its exports, as the table shows them.
+    kept = sorted(
+        (path for path in workspace.glob("*") if path.suffix in suffixes),
+        key=lambda path: (path.name.split(".")[0], path.suffix != artifact.KERAS_SUFFIX, path.suffix, path.name),
+    )
+    if not names:
+        if not kept:
+            raise EdgesqzError(f"no model file in {workspace}; run edgesqz train and edgesqz export, or name files")
+        return kept
+    found = []
+    for name in names:
+        path = next((path for path in (Path(name), workspace / name) if path.is_file()), None)
+        if path is None:
+            at_hand = ", ".join(path.name for path in kept) or "none"
+            raise EdgesqzError(f"no model file {str(name)!r}; the files in {workspace}: {at_hand}")
+        found.append(path)
+    return list(dict.fromkeys(found))
+
+
+def _with_originals(candidates: list[_Candidate]) -> list[_Candidate]:
+    """Put the original of each export, if it lies beside it, before the first of its exports."""
+    complete: list[_Candidate] = []
+    for candidate in candidates:
+        if candidate.manifest and _original_of(candidate, [*candidates, *complete]) is None:
+            beside = (_Candidate(path) for path in candidate.path.parent.glob(f"*{artifact.KERAS_SUFFIX}"))
+            original = _original_of(candidate, list(beside))
+            complete += [original] if original else []
+        complete.append(candidate)
+    return complete
+
+
+def _original_of(candidate: _Candidate, among: Sequence[_Candidate]) -> _Candidate | None:
+    """The Keras model that a file was made from; an original is its own."""
+    if candidate.is_original:
+        return candidate
+    sha256 = candidate.manifest.source_sha256 if candidate.manifest else None
+    return next((c for c in among if sha256 and c.manifest and c.manifest.sha256 == sha256), None)
+
+
+def _common_dataset(candidates: Sequence[_Candidate]) -> str:
+    """The dataset that the manifests name."""
+    named = {c.manifest.dataset for c in candidates if c.manifest and c.manifest.dataset}
+    if len(named) > 1:
+        raise EdgesqzError(f"the models were trained on different datasets ({', '.join(sorted(named))}); give --dataset")
+    return named.pop() if named else DEFAULT_DATASET
+
+
+def _measure(
+    candidates: Sequence[_Candidate],
+    pictures: data.Split,
+    classes: int,
+    pixels: PixelRange | None,
+    threads: int,
+    rounds: int,
+    console: Console | None,
+) -> None:
+    """Fill the candidates with figures or errors."""
+    with contextlib.ExitStack() as stack, _bar(console) as bar:
+        engines: list[tuple[_Candidate, Engine]] = []
+        for candidate in bar.track(candidates, description="loading"):
+            with candidate.blamed():
+                if candidate.artifact:
+                    engine = stack.enter_context(open_engine(candidate.artifact, threads=threads, pixels=pixels))
+                    candidate.warm_up(engine, pictures.pictures[:1])
+                    engines.append((candidate, engine))
+        for _ in bar.track(range(rounds), description="timing"):
+            for candidate, engine in _sound(engines):
+                with candidate.blamed():
+                    candidate.durations_ns += engine.time_ns(candidate.inferences_a_round)
+        for candidate, engine in bar.track(list(_sound(engines)), description="accuracy"):
+            with candidate.blamed():
+                candidate.peak_rss_bytes = engine.peak_rss_bytes()  # of single inferences, before whole batches
+                candidate.probabilities = _classified(engine, pictures, classes)
+
+
+def _sound(engines: Sequence[tuple[_Candidate, Engine]]) -> Iterator[tuple[_Candidate, Engine]]:
+    return ((candidate, engine) for candidate, engine in engines if candidate.error is None)
+
+
+def _classified(engine: Engine, pictures: data.Split, classes: int) -> np.ndarray:
+    answers = engine.predict(pictures.pictures)
+    if answers.shape[1] != classes:
+        raise EdgesqzError(f"expected a model of the dataset's {classes} classes, this one gives {answers.shape[1]}")
+    if not np.isfinite(answers).all():
+        raise EdgesqzError("the model answers with values that are no numbers")
+    return answers
+
+
+def _bar(console: Console | None) -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(console=console or Console(quiet=True), transient=True)
+
+
+def _row(
+    candidate: _Candidate,
+    candidates: Sequence[_Candidate],
+    pictures: data.Split,
+    threads: int,
+    quota_bytes: int | None,
+) -> Row:
+    """The figures of a candidate, compared with its original's."""
+    size_bytes = candidate.path.stat().st_size
+    row = Row(
+        artifact=candidate.path.name,
+        format=candidate.path.suffix.removeprefix("."),
+        variant=candidate.manifest.variant if candidate.manifest else None,
+        runtime=candidate.runtime,
+        runtime_version=plugins.engine_version(plugins.runtimes()[candidate.runtime]) if candidate.runtime else None,
+        size_bytes=size_bytes,
+        fits_quota=None if quota_bytes is None else size_bytes <= quota_bytes,
+        threads=threads,
+    )
+    if candidate.probabilities is None or candidate.error:
+        return replace(row, error=candidate.error)
+    top1 = candidate.probabilities.argmax(axis=1)
+    accuracy = float(np.mean(top1 == pictures.labels))
+    original = _original_of(candidate, candidates)
+    agreement = drop = None
+    if original and original.probabilities is not None:
+        expected = original.probabilities.argmax(axis=1)
+        agreement = float(np.mean(top1 == expected))
+        drop = 100 * (float(np.mean(expected == pictures.labels)) - accuracy)
+    return replace(
+        row,
+        accuracy=accuracy,
+        agreement=agreement,
+        accuracy_drop_pp=drop,
+        latency_us=Latency.of(candidate.durations_ns),
+        load_ms=candidate.load_ms,
+        first_us=candidate.first_us,
+        peak_rss_bytes=candidate.peak_rss_bytes,
+    )

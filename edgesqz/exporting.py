@@ -1,0 +1,311 @@
+"""Export: a Keras model into files of other formats, each proved on its runtime before it is kept."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgesqz import artifact, backend, data, plugins
+from edgesqz.artifact import Artifact, Manifest, Pictures, PixelRange, Proof
+from edgesqz.engine import Engine, EngineError
+from edgesqz.errors import EdgesqzError
+from edgesqz.workspace import DEFAULT_FOLDER, Workspace, format_size, parse_quota
+
+if TYPE_CHECKING:
+    import keras
+    from rich.console import Console
+
+CALIBRATION_PICTURES = 500
+PROOF_PICTURES = 500
+SEED = 0
+
+# Beyond these an export is wrong, not merely less precise.
+MAX_ERROR_IF_EXACT = 1e-3
+MIN_AGREEMENT = 0.95
+
+
+def export(
+    model: str | Path | None = None,
+    format: str | Sequence[str] = "tflite",
+    *,
+    quantize: bool = False,
+    variant: str | Sequence[str] = (),
+    calibration: int = CALIBRATION_PICTURES,
+    dataset: str | None = None,
+    data_dir: Path | None = None,
+    workspace: Path = DEFAULT_FOLDER,
+    quota: str | int | None = None,
+    console: Console | None = None,
+) -> list[Artifact]:
+    """Convert a Keras model, prove each file, and put it into the workspace as ``NAME.VARIANT.SUFFIX``.
+
+    Args:
+        model: a .keras file, or the name of a model in the workspace; None for the newest there.
+        format: one or more of ``edgesqz.plugins.converters()``.
+        quantize: the same as ``variant="int8"``.
+        variant: one or more of the formats' variants; fp32 if nothing is said.
+        calibration: how many training pictures choose the ranges of a quantized file.
+        dataset: what the model was trained on; None to take the manifest's word for it.
+        data_dir: where the dataset lies, if not in the cache.
+        workspace: the folder to write to, and to look the model up in.
+        quota: the most bytes the workspace may hold, as a number or as text such as ``2MB``.
+        console: where to show progress; None shows nothing.
+
+    Returns:
+        The new artifacts, formats first, then variants, in the order they were asked for.
+
+    Raises:
+        EdgesqzError: bad input, no data to calibrate on, a file that does not do what the original does, or no room.
+            What was written before stays; nothing of the file that failed does.
+    """
+    formats = _several(format)
+    variants = _several([*_several(variant), *(["int8"] if quantize else [])]) or ["fp32"]
+    jobs = [_Job.checked(name, kind) for name in formats for kind in variants]
+    if calibration < 1:
+        raise EdgesqzError(f"--calibration must be above 0, got {calibration}")
+    home = Workspace(workspace, parse_quota(quota))
+    source = find_original(model, home)
+    exporter = _Exporter(source, dataset, data_dir, calibration, home, console)
+    return [exporter.export(job) for job in jobs]
+
+
+def find_original(model: str | Path | None, workspace: Workspace) -> Artifact:
+    """The Keras model that is meant: a file, a name in the workspace, or None for the newest in the workspace.
+
+    Raises:
+        EdgesqzError: there is none; the message lists the names at hand.
+    """
+    at_hand = sorted(workspace.folder.glob(f"*{artifact.KERAS_SUFFIX}"), key=lambda p: p.stat().st_mtime)
+    if model is None:
+        if not at_hand:
+            raise EdgesqzError(f"no .keras file in {workspace.folder}; run edgesqz train, or name one")
+        return Artifact.open(at_hand[-1])
+    for path in (workspace.folder / f"{model}{artifact.KERAS_SUFFIX}", Path(model)):
+        if path.suffix == artifact.KERAS_SUFFIX and path.is_file():
+            return Artifact.open(path)
+    names = ", ".join(path.stem for path in at_hand) or "none"
+    raise EdgesqzError(f"unknown model {str(model)!r}; expected a .keras file or a name in {workspace.folder}: {names}")
+
+
+def load_keras(source: Artifact) -> keras.Model:
+    """Load a .keras file, for conversion.
+
+    Raises:
+        EdgesqzError: it is none, or its model takes no RGB pictures.
+    """
+    backend.start_keras()
+    import keras
+
+    try:
+        with backend.hush():
+            model = keras.models.load_model(source.path, compile=False)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise EdgesqzError(f"{source.path} is no Keras model that can be loaded: {_first_line(error)}") from error
+    shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3 or shapes[0][1] != shapes[0][2]:
+        raise EdgesqzError(f"{source.path}: expected a model for square RGB pictures, its inputs are {shapes}")
+    return model
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One file to make."""
+
+    converter: plugins.Converter
+    variant: str
+
+    @classmethod
+    def checked(cls, format_name: str, variant: str) -> _Job:
+        converter = plugins.converter(format_name)
+        if variant not in converter.VARIANTS:
+            known = ", ".join(converter.VARIANTS)
+            raise EdgesqzError(f"unknown variant {variant!r} for {format_name}; the known are {known}")
+        return cls(converter, variant)
+
+    @property
+    def kind(self) -> plugins.Variant:
+        return self.converter.VARIANTS[self.variant]
+
+
+class _Exporter:
+    """Exports of one model; what they share is loaded once, and only if one of them needs it."""
+
+    def __init__(
+        self,
+        source: Artifact,
+        dataset: str | None,
+        data_dir: Path | None,
+        calibration: int,
+        workspace: Workspace,
+        console: Console | None,
+    ) -> None:
+        from rich.console import Console
+
+        self.source, self.workspace = source, workspace
+        self.console = console or Console(quiet=True)
+        self.model = load_keras(source)
+        self.dataset = dataset or (source.manifest.dataset if source.manifest else None)
+        self.data_dir, self.calibration_count = data_dir, calibration
+
+    def export(self, job: _Job) -> Artifact:
+        """Convert, prove, write."""
+        file_name = f"{self.source.path.stem}.{job.variant}{job.converter.SUFFIX}"
+        with self.console.status(f"{file_name}: converting"):
+            content, pixels, calibration = self._convert(job)
+        with self.console.status(f"{file_name}: proving"):
+            runtime = plugins.runtime_for(job.converter.SUFFIX)
+            with Engine(content, runtime, pixels=pixels) as engine:
+                proof = self._prove(engine, job, file_name)
+                manifest = self._manifest(job, content, pixels, calibration, proof, engine)
+        self.workspace.write(artifact.stored_form(content, manifest, file_name))
+        self.console.print(
+            f"{self.workspace.folder / file_name}: {format_size(len(content))}, "
+            f"agrees with the original on {proof.agreement:.1%} of {proof.pictures.count} "
+            f"{proof.pictures.dataset} pictures",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return Artifact(self.workspace.folder / file_name, manifest)
+
+    def _convert(self, job: _Job) -> tuple[bytes, PixelRange, Pictures | None]:
+        model, pixels, calibration, seen = self.model, PixelRange(), None, None
+        if job.kind.takes_bytes:
+            model, pixels = without_normalization(model)
+        if job.kind.needs_calibration:
+            split = data.sample(self._training_pictures[0], self.calibration_count, seed=SEED)
+            calibration = _spanning_all_bytes(split.pictures) * np.float32(pixels.scale) + np.float32(pixels.offset)
+            seen = Pictures(dataset=self._named_dataset, split="train", count=len(split), seed=SEED)
+        with backend.hush():
+            return job.converter.convert(model, job.variant, calibration), pixels, seen
+
+    def _prove(self, engine: Engine, job: _Job, file_name: str) -> Proof:
+        """Run the new file beside the original; refuse one that does something else."""
+        try:
+            answers = engine.predict(self._proof_pictures.pictures)
+        except EngineError as error:
+            raise EdgesqzError(f"{file_name} was not kept: its runtime cannot run it: {error}") from error
+        expected = self._expected
+        seen = Pictures(dataset=self._proof_dataset, split="train", count=len(expected), seed=SEED)
+        proof = Proof(
+            pictures=seen,
+            agreement=float(np.mean(answers.argmax(1) == expected.argmax(1))),
+            max_error=float(np.abs(answers - expected).max()),
+        )
+        _refuse_if_wrong(proof, job, file_name)
+        return proof
+
+    def _manifest(
+        self,
+        job: _Job,
+        content: bytes,
+        pixels: PixelRange,
+        calibration: Pictures | None,
+        proof: Proof,
+        engine: Engine,
+    ) -> Manifest:
+        described = self.source.manifest
+        return Manifest(
+            name=self.source.path.stem,
+            variant=job.variant,
+            format=job.converter.FORMAT,
+            size_bytes=len(content),
+            sha256=artifact.sha256(content),
+            input=engine.input,
+            output=engine.output,
+            pixels=pixels,
+            labels=described.labels if described else (),
+            dataset=self.dataset,
+            source_sha256=artifact.sha256(self.source.path.read_bytes()),
+            calibration=calibration,
+            proof=proof,
+            versions=artifact.package_versions(*job.converter.PACKAGES),
+        )
+
+    @property
+    def _named_dataset(self) -> str:
+        if self.dataset is None:
+            raise EdgesqzError(
+                f"{self.source.path} has no manifest that tells what it was trained on; "
+                "quantization needs some of those pictures: name them with --dataset"
+            )
+        return self.dataset
+
+    @functools.cached_property
+    def _training_pictures(self) -> tuple[data.Split, data.Split]:
+        """Pictures to calibrate on, and others to prove on; all of the training split."""
+        loaded = data.load(self._named_dataset, self.data_dir, side=self.model.input_shape[1])
+        return data.hold_back(loaded.train(), seed=SEED)
+
+    @functools.cached_property
+    def _proof_dataset(self) -> str:
+        """What the model was trained on if it is at hand; else drawn pictures, which show equality as well."""
+        if self.dataset is not None and data.locate(self.dataset, self.data_dir) is not None:
+            return self.dataset
+        return "synthetic"
+
+    @functools.cached_property
+    def _proof_pictures(self) -> data.Split:
+        if self._proof_dataset == self.dataset:
+            return data.sample(self._training_pictures[1], PROOF_PICTURES, seed=SEED)
+        drawn = data.load("synthetic", side=self.model.input_shape[1]).train()
+        return data.sample(drawn, PROOF_PICTURES, seed=SEED)
+
+    @functools.cached_property
+    def _expected(self) -> np.ndarray:
+        """What the original answers to the proof's pictures, float32 (N, classes)."""
+        with backend.hush():
+            answers = self.model.predict(self._proof_pictures.pictures.astype(np.float32), verbose=0)
+        return np.asarray(answers)
+
+
+def without_normalization(model: keras.Model) -> tuple[keras.Model, PixelRange]:
+    """Split the rescaling of pixels off a model's front.
+
+    Returns:
+        The network behind it and what it did to a pixel; the model itself and 0..255 if it does not begin so.
+    """
+    import keras
+
+    first = model.layers[1]
+    if not isinstance(first, keras.layers.Rescaling) or np.ndim(first.scale) or np.ndim(first.offset):
+        return model, PixelRange()
+    return keras.Model(first.output, model.outputs), PixelRange(scale=first.scale, offset=first.offset)
+
+
+def _spanning_all_bytes(pictures: np.ndarray) -> np.ndarray:
+    """Pictures as float32, with one value set to 0 and one to 255.
+
+    The range of the input is then that of a byte, whatever the pictures are, and its scale and zero point are exact.
+    """
+    values = pictures.astype(np.float32)
+    values[0, 0, 0, :2] = 0, 255
+    return values
+
+
+def _refuse_if_wrong(proof: Proof, job: _Job, file_name: str) -> None:
+    problem = None
+    if not np.isfinite(proof.max_error):
+        problem = "it answers with values that are no numbers"
+    elif job.kind.exact and proof.max_error > MAX_ERROR_IF_EXACT:
+        problem = f"a probability is off by {proof.max_error:.2g}, the most allowed is {MAX_ERROR_IF_EXACT:g}"
+    elif proof.agreement < MIN_AGREEMENT:
+        problem = (
+            f"its top-1 is the original's on {proof.agreement:.1%} of {proof.pictures.count} pictures, "
+            f"the least allowed is {MIN_AGREEMENT:.0%}; try more --calibration pictures or another --variant"
+        )
+    if problem:
+        raise EdgesqzError(f"{file_name} was not kept: {problem}")
+
+
+def _several(values: str | Sequence[str]) -> list[str]:
+    """One value or several, as a list without repetitions."""
+    return list(dict.fromkeys([values] if isinstance(values, str) else values))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
