@@ -45,6 +45,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
         case "dynamic":
             graph = _dynamic(graph)
         case "int8":
+            assert calibration is not None  # the variant says that it needs it
             graph = _static(graph, calibration)
     return bytes(graph.SerializeToString())
 
@@ -59,7 +60,7 @@ def _dynamic(graph: onnx.ModelProto) -> onnx.ModelProto:
         return _loaded(path)
 
 
-def _static(graph: onnx.ModelProto, calibration: Any) -> onnx.ModelProto:
+def _static(graph: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
     """Quantize with uint8 activations and int8 weights per channel, the pair the engine is fastest at."""
     from onnxruntime import quantization
 

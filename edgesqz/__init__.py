@@ -1,7 +1,7 @@
 """edgesqz: turn a dataset into a model file that fits a device's byte budget, and prove what it costs.
 
-The five functions are the commands of the same names; they are imported when first used, so that ``import edgesqz``
-does not wait for TensorFlow.
+The functions are the commands of the same names. They are imported when first used, so that ``import edgesqz`` does
+not wait for what they need.
 """
 
 from __future__ import annotations
@@ -9,19 +9,31 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from edgesqz.errors import EdgesqzError
+
 if TYPE_CHECKING:
+    from edgesqz.benchmarking import bench as bench
+    from edgesqz.engine import load as load
+    from edgesqz.exporting import export as export
     from edgesqz.models import SqueezeNetModel as SqueezeNetModel
     from edgesqz.training import train as train
 
 _HOMES = {
-    "train": "training",
-    "SqueezeNetModel": "models",
+    "SqueezeNetModel": "edgesqz.models",
+    "bench": "edgesqz.benchmarking",
+    "export": "edgesqz.exporting",
+    "load": "edgesqz.engine",
+    "train": "edgesqz.training",
 }
 
-__all__ = ["SqueezeNetModel", "train"]
+__all__ = ["EdgesqzError", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

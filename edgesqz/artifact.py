@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edgesqz import plugins
 from edgesqz.errors import EdgesqzError
 
 MANIFEST_SUFFIX = ".json"
@@ -140,28 +141,42 @@ class Artifact:
             where = ".".join(map(str, first["loc"]))
             raise EdgesqzError(f"{beside} is no manifest of edgesqz: {where} {first['msg']}") from error
         if manifest.sha256 != sha256(path.read_bytes()):
-            raise EdgesqzError(f"{path} is not the file its manifest {beside.name} describes; make it anew, or remove one")
+            raise EdgesqzError(
+                f"{path} is not the file its manifest {beside.name} describes; make it anew, or remove one"
+            )
         return cls(path, manifest)
-
-    @property
-    def file_name(self) -> str:
-        """``NAME.VARIANT.SUFFIX``, or ``NAME.keras``."""
-        return self.path.name
 
     @property
     def size_bytes(self) -> int:
         """Bytes of the model file on disk."""
         return self.path.stat().st_size
 
-    @property
-    def format(self) -> str:
-        """``keras``, ``tflite``, ``onnx``: the suffix without its dot."""
-        return self.path.suffix.removeprefix(".")
+    def class_names(self, count: int) -> tuple[str, ...]:
+        """The labels of the manifest, or ``class 0``, ``class 1``, … for a file without any; ``count`` of them."""
+        known = self.manifest.labels if self.manifest else ()
+        return known if len(known) == count else tuple(f"class {number}" for number in range(count))
 
-    @property
-    def is_original(self) -> bool:
-        """Whether this is a Keras model, which the others are made from."""
-        return self.path.suffix == KERAS_SUFFIX
+
+def model_files(folder: Path) -> list[Path]:
+    """The model files in a folder, an original before what was made from it."""
+    suffixes = {suffix for runtime in plugins.runtimes().values() for suffix in runtime.SUFFIXES}
+    return sorted(
+        (path for path in folder.glob("*") if path.suffix in suffixes),
+        key=lambda path: (path.name.split(".")[0], path.suffix != KERAS_SUFFIX, path.suffix, path.name),
+    )
+
+
+def find_model_file(name: str | Path, folder: Path) -> Path:
+    """A model file that is meant by its path, or by its file name in a folder.
+
+    Raises:
+        EdgesqzError: there is none; the message lists what the folder holds.
+    """
+    for path in (Path(name), folder / name):
+        if path.is_file():
+            return path
+    at_hand = ", ".join(path.name for path in model_files(folder)) or "none"
+    raise EdgesqzError(f"no model file {str(name)!r}; the files in {folder}: {at_hand}")
 
 
 def sha256(content: bytes) -> str:

@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesqz import artifact, data, plugins
-from edgesqz.artifact import Artifact, PixelRange
+from edgesqz import data, defaults, plugins
+from edgesqz.artifact import (
+    KERAS_SUFFIX,
+    Artifact,
+    Manifest,
+    PixelRange,
+    find_model_file,
+    model_files,
+    package_versions,
+)
 from edgesqz.engine import Engine, open_engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.report import Latency, Report, Row
-from edgesqz.workspace import DEFAULT_FOLDER, parse_quota
+from edgesqz.workspace import parse_quota
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-DEFAULT_DATASET = "cifar10"  # for files that no manifest says anything of
-ROUNDS = 30
 SEED = 0  # of the choice that --limit makes
 
 # A candidate runs about this long before it is the next one's turn; long enough for its caches to be warm again.
@@ -39,10 +45,10 @@ def bench(
     data_dir: Path | None = None,
     limit: int | None = None,
     threads: int = 1,
-    rounds: int = ROUNDS,
+    rounds: int = defaults.BENCH_ROUNDS,
     pixel_range: str | None = None,
     quota: str | int | None = None,
-    workspace: Path = DEFAULT_FOLDER,
+    workspace: Path = defaults.WORKSPACE,
     console: Console | None = None,
 ) -> Report:
     """Measure model files on their runtimes, each in a process of its own, their timing interleaved.
@@ -79,7 +85,7 @@ def bench(
     _measure(candidates, pictures, len(source.labels), pixels, threads, rounds, console)
     return Report(
         machine=machine(),
-        versions=artifact.package_versions("numpy", "execnet") | {"python": platform.python_version()},
+        versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
         dataset={"name": name, "split": "test", "images": len(pictures)},
         quota_bytes=quota_bytes,
         rows=tuple(_row(candidate, candidates, pictures, threads, quota_bytes) for candidate in candidates),
@@ -129,12 +135,12 @@ class _Candidate:
             self.artifact = Artifact.open(self.path)
 
     @property
-    def manifest(self) -> artifact.Manifest | None:
+    def manifest(self) -> Manifest | None:
         return self.artifact.manifest if self.artifact else None
 
     @property
     def is_original(self) -> bool:
-        return self.path.suffix == artifact.KERAS_SUFFIX
+        return self.path.suffix == KERAS_SUFFIX
 
     @contextlib.contextmanager
     def blamed(self) -> Iterator[None]:
@@ -158,25 +164,13 @@ def _clipped(count: float) -> int:
 
 
 def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
-    """The files that are meant: paths, names in the workspace, or with no names everything in the workspace."""
-    suffixes = {suffix for runtime in plugins.runtimes().values() for suffix in runtime.SUFFIXES}
-    # An original sorts before its exports, as the table shows them.
-    kept = sorted(
-        (path for path in workspace.glob("*") if path.suffix in suffixes),
-        key=lambda path: (path.name.split(".")[0], path.suffix != artifact.KERAS_SUFFIX, path.suffix, path.name),
-    )
-    if not names:
-        if not kept:
-            raise EdgesqzError(f"no model file in {workspace}; run edgesqz train and edgesqz export, or name files")
-        return kept
-    found = []
-    for name in names:
-        path = next((path for path in (Path(name), workspace / name) if path.is_file()), None)
-        if path is None:
-            at_hand = ", ".join(path.name for path in kept) or "none"
-            raise EdgesqzError(f"no model file {str(name)!r}; the files in {workspace}: {at_hand}")
-        found.append(path)
-    return list(dict.fromkeys(found))
+    """The files that are meant; with no names, everything in the workspace."""
+    if names:
+        return list(dict.fromkeys(find_model_file(name, workspace) for name in names))
+    found = model_files(workspace)
+    if not found:
+        raise EdgesqzError(f"no model file in {workspace}; run edgesqz train and edgesqz export, or name files")
+    return found
 
 
 def _with_originals(candidates: list[_Candidate]) -> list[_Candidate]:
@@ -184,7 +178,7 @@ def _with_originals(candidates: list[_Candidate]) -> list[_Candidate]:
     complete: list[_Candidate] = []
     for candidate in candidates:
         if candidate.manifest and _original_of(candidate, [*candidates, *complete]) is None:
-            beside = (_Candidate(path) for path in candidate.path.parent.glob(f"*{artifact.KERAS_SUFFIX}"))
+            beside = (_Candidate(path) for path in candidate.path.parent.glob(f"*{KERAS_SUFFIX}"))
             original = _original_of(candidate, list(beside))
             complete += [original] if original else []
         complete.append(candidate)
@@ -203,8 +197,10 @@ def _common_dataset(candidates: Sequence[_Candidate]) -> str:
     """The dataset that the manifests name."""
     named = {c.manifest.dataset for c in candidates if c.manifest and c.manifest.dataset}
     if len(named) > 1:
-        raise EdgesqzError(f"the models were trained on different datasets ({', '.join(sorted(named))}); give --dataset")
-    return named.pop() if named else DEFAULT_DATASET
+        raise EdgesqzError(
+            f"the models were trained on different datasets ({', '.join(sorted(named))}); give --dataset"
+        )
+    return named.pop() if named else defaults.DATASET
 
 
 def _measure(

@@ -191,7 +191,7 @@ def hold_back(split: Split, *, share: float = 0.1, seed: int) -> tuple[Split, Sp
 
 
 def sample(split: Split, count: int, *, seed: int) -> Split:
-    """Draw `count` pictures at random without replacement, from every class as equally many as it has.
+    """Draw pictures at random without replacement, equally many of every class as far as it has them.
 
     Args:
         split: What to draw from.
@@ -301,7 +301,7 @@ class _CifarUnpickler(pickle.Unpickler):
         ("_codecs", "encode"): _encode_latin1,
     }
 
-    def find_class(self, module: str, name: str, /) -> Any:
+    def find_class(self, module: str, name: str, /) -> object:
         try:
             return self._ADMITTED[module, name]
         except KeyError:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from edgesqz import plugins
 from edgesqz.artifact import Artifact, PixelRange, Tensor
 from edgesqz.errors import EdgesqzError
-
-if TYPE_CHECKING:
-    import execnet
 
 # No question takes longer on a machine that is alive; a larger dataset is asked about in parts.
 ANSWER_TIMEOUT_S = 600
@@ -51,13 +47,13 @@ class Engine:
 
         module = plugins.runtimes()[runtime]
         if plugins.engine_version(module) is None:
-            raise EngineError(f"{runtime} is not installed; try pip install {' '.join(map(repr, module.REQUIREMENTS))}")
+            raise EngineError(f"the engine {module.ENGINE} is not installed; try {plugins.install_command(module)}")
         pixels = pixels or PixelRange()
         self._group = execnet.Group()
         try:
             gateway = self._group.makegateway("popen")
             self._channel = gateway.remote_exec(plugins.worker_source())
-            facts = self._asked((inspect.getsource(module), model_bytes, threads, pixels.scale, pixels.offset))
+            facts = self._asked((plugins.runtime_source(runtime), model_bytes, threads, pixels.scale, pixels.offset))
         except BaseException:
             self.close()
             raise

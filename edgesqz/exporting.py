@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesqz import artifact, backend, data, plugins
+from edgesqz import artifact, backend, data, defaults, plugins
 from edgesqz.artifact import Artifact, Manifest, Pictures, PixelRange, Proof
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError
-from edgesqz.workspace import DEFAULT_FOLDER, Workspace, format_size, parse_quota
+from edgesqz.workspace import Workspace, parse_quota
 
 if TYPE_CHECKING:
     import keras
     from rich.console import Console
 
-CALIBRATION_PICTURES = 500
 PROOF_PICTURES = 500
 SEED = 0
 
@@ -35,10 +34,10 @@ def export(
     *,
     quantize: bool = False,
     variant: str | Sequence[str] = (),
-    calibration: int = CALIBRATION_PICTURES,
+    calibration: int = defaults.CALIBRATION_PICTURES,
     dataset: str | None = None,
     data_dir: Path | None = None,
-    workspace: Path = DEFAULT_FOLDER,
+    workspace: Path = defaults.WORKSPACE,
     quota: str | int | None = None,
     console: Console | None = None,
 ) -> list[Artifact]:
@@ -163,13 +162,6 @@ class _Exporter:
                 proof = self._prove(engine, job, file_name)
                 manifest = self._manifest(job, content, pixels, calibration, proof, engine)
         self.workspace.write(artifact.stored_form(content, manifest, file_name))
-        self.console.print(
-            f"{self.workspace.folder / file_name}: {format_size(len(content))}, "
-            f"agrees with the original on {proof.agreement:.1%} of {proof.pictures.count} "
-            f"{proof.pictures.dataset} pictures",
-            highlight=False,
-            soft_wrap=True,
-        )
         return Artifact(self.workspace.folder / file_name, manifest)
 
     def _convert(self, job: _Job) -> tuple[bytes, PixelRange, Pictures | None]:

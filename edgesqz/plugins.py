@@ -9,6 +9,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgesqz.errors import EdgesqzError
@@ -53,6 +54,7 @@ class Converter(Protocol):
 class Runtime(Protocol):
     """A module that runs model files; see ``runtimes/__init__.py``."""
 
+    __file__: str
     ENGINE: str
     REQUIREMENTS: Sequence[str]
     SUFFIXES: Sequence[str]
@@ -98,6 +100,16 @@ def engine_version(runtime: Runtime) -> str | None:
         return metadata.version(runtime.ENGINE)
     except metadata.PackageNotFoundError:
         return None
+
+
+def install_command(runtime: Runtime) -> str:
+    """What brings a runtime's engine."""
+    return "pip install " + " ".join(f"'{requirement}'" for requirement in runtime.REQUIREMENTS)
+
+
+def runtime_source(name: str) -> str:
+    """The program text of a runtime, to be sent to the process that runs it."""
+    return Path(runtimes()[name].__file__).read_text(encoding="utf-8")
 
 
 def worker_source() -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesqz.workspace import format_size
+from edgesqz.errors import EdgesqzError
+from edgesqz.workspace import format_size, replace_file
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 SCHEMA = 1
 
@@ -115,21 +119,26 @@ class Report:
         return json.dumps(report, indent=2) + "\n"
 
     def table(self) -> Table:
-        """The report as a table of at most 100 columns; errors stand below it, by ``failures()``."""
+        """The report as a table of at most 100 columns, unless a file's name is long."""
         from rich import box
         from rich.table import Table
 
-        pictures = f"{self.dataset['images']:,} test pictures of {self.dataset['name']}"
-        threads = "1 thread" if self.rows[0].threads == 1 else f"{self.rows[0].threads} threads"
+        engines = {f"{row.runtime} {row.runtime_version}" for row in self.rows if row.runtime}
+        threads = self.rows[0].threads
         table = Table(
-            title=f"{pictures}, {threads}, {self.machine['cpu']}", title_justify="left", box=box.SIMPLE, pad_edge=False
+            title=f"{self.dataset['images']:,} test pictures of {self.dataset['name']}",
+            caption=f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}",
+            title_justify="left",
+            caption_justify="left",
+            box=box.SIMPLE,
+            padding=(0, 1, 0, 0),
         )
         table.add_column("artifact", overflow="fold")
-        table.add_column("runtime", overflow="fold")
-        for name in ("size", "top-1", "drop", "agree", "p50", "p99", "peak RSS"):
+        table.add_column("runtime")
+        for name in ("size\nkB", "top-1\n%", "drop\npp", "agree\n%", "p50\nµs", "p99\nµs", "first\nms", "RSS\nMB"):
             table.add_column(name, justify="right", no_wrap=True)
         if self.quota_bytes is not None:
-            table.add_column(f"fits {format_size(self.quota_bytes)}")
+            table.add_column(f"fits\n{format_size(self.quota_bytes)}", justify="right", no_wrap=True)
         for row in self.rows:
             table.add_row(*_cells(row))
         return table
@@ -139,23 +148,45 @@ class Report:
         return [f"{row.artifact}: {row.error}" for row in self.rows if row.error]
 
 
-def _cells(row: Row) -> list[str]:
-    """A row of the table, without the last cells if there is no quota."""
-    cells = [row.artifact, " ".join(filter(None, (row.runtime, row.runtime_version))), format_size(row.size_bytes)]
-    if row.latency_us is None or row.accuracy is None:
-        cells += ["failed", *[""] * 5]
+def _cells(row: Row) -> list[str | Text]:
+    """A row of the table; without the last cell if there is no quota."""
+    from rich.text import Text
+
+    cells: list[str | Text] = [Text(row.artifact), row.runtime or "", _number(row.size_bytes, 1e-3, 1)]
+    if row.latency_us is None:
+        cells += ["failed", *[""] * 7]
     else:
         cells += [
-            f"{row.accuracy:.2%}",
-            "" if row.accuracy_drop_pp is None else f"{row.accuracy_drop_pp:.2f} pp",
-            "" if row.agreement is None else f"{row.agreement:.2%}",
-            _format_us(row.latency_us.p50),
-            _format_us(row.latency_us.p99),
-            "" if row.peak_rss_bytes is None else format_size(row.peak_rss_bytes),
+            _number(row.accuracy, 100, 2),
+            _number(row.accuracy_drop_pp, 1, 2),
+            _number(row.agreement, 100, 2),
+            _number(row.latency_us.p50, 1, 1),
+            _number(row.latency_us.p99, 1, 1),
+            _number(row.first_us, 1e-3, 1),
+            _number(row.peak_rss_bytes, 1e-6, 0),
         ]
     return cells if row.fits_quota is None else [*cells, "yes" if row.fits_quota else "no"]
 
 
-def _format_us(microseconds: float) -> str:
-    """A duration with three or more digits that count: ``68.0 µs``, ``4.31 ms``."""
-    return f"{microseconds:.1f} µs" if microseconds < 1000 else f"{microseconds / 1000:.2f} ms"
+def _number(value: float | None, factor: float, digits: int) -> str:
+    """A value in the unit of its column, or nothing where there is none."""
+    return "" if value is None else f"{value * factor:.{digits}f}"
+
+
+def check_writable(path: Path) -> None:
+    """Make sure that a report can be written, before hours go into it.
+
+    Raises:
+        EdgesqzError: its folder is missing or cannot be written to, or the path is a folder.
+    """
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise EdgesqzError(f"cannot write {path}; name a file in a folder that exists and can be written to")
+
+
+def save(report: Report, path: Path) -> None:
+    """Write a report as JSON, whole or not at all.
+
+    Raises:
+        EdgesqzError: the disk refuses.
+    """
+    replace_file(path, report.to_json().encode())

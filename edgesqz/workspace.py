@@ -12,9 +12,9 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from edgesqz import defaults
 from edgesqz.errors import EdgesqzError
 
-DEFAULT_FOLDER = Path("edgesqz-workspace")
 _LOCK_NAME = ".lock"
 _TEMPORARY_SUFFIX = ".partial"
 
@@ -60,7 +60,7 @@ class Workspace:
         EdgesqzError: the folder cannot be made or written.
     """
 
-    def __init__(self, folder: Path = DEFAULT_FOLDER, quota_bytes: int | None = None) -> None:
+    def __init__(self, folder: Path = defaults.WORKSPACE, quota_bytes: int | None = None) -> None:
         self.folder = folder
         self.quota_bytes = quota_bytes
         with _disk_errors_named(f"the workspace {folder} cannot be used"):
@@ -138,6 +138,21 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file outside a workspace, whole or not at all.
+
+    Raises:
+        EdgesqzError: the disk refuses.
+    """
+    partial = path.with_name(path.name + _TEMPORARY_SUFFIX)
+    with _disk_errors_named(f"cannot write {path}"):
+        try:
+            _write_through(partial, content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _write_through(path: Path, content: bytes) -> None:

@@ -1,14 +1,21 @@
 """Keras on TensorFlow: the original that exports are compared with."""
 
+from __future__ import annotations
+
 import os
 import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 ENGINE = "keras"
-REQUIREMENTS = ("keras>=3.9", "tensorflow>=2.18")
+REQUIREMENTS = ("keras>=3.12", "tensorflow>=2.20")
 SUFFIXES = (".keras",)
 
 
-def load(model_bytes, threads):
+def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model; raises ValueError if the bytes are no .keras file."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
@@ -17,35 +24,39 @@ def load(model_bytes, threads):
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
-        path = os.path.join(scratch, "model.keras")
-        with open(path, "wb") as file:
-            file.write(model_bytes)
+        path = Path(scratch) / "model.keras"
+        path.write_bytes(model_bytes)
+        if not zipfile.is_zipfile(path):
+            raise ValueError("the file is no .keras archive, or is cut short")
         return Session(keras.models.load_model(path, compile=False))
 
 
 class Session:
     """The model as one TensorFlow graph."""
 
-    def __init__(self, model):
+    def __init__(self, model: Any) -> None:
         import tensorflow as tf
 
-        self.inputs = [{"shape": list(t.shape), "dtype": t.dtype, "scale": None, "zero_point": None} for t in model.inputs]
-        self.outputs = [
-            {"shape": list(t.shape), "dtype": t.dtype, "scale": None, "zero_point": None} for t in model.outputs
-        ]
-        self.graph = tf.function(lambda x: model(x, training=False), reduce_retracing=True, jit_compile=False)
+        self.inputs = [_tensor(tensor) for tensor in model.inputs]
+        self.outputs = [_tensor(tensor) for tensor in model.outputs]
+        self.graph = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True, jit_compile=False)
 
-    def set_input(self, batch):
+    def set_input(self, batch: np.ndarray) -> None:
         """The stored values that ``run_once`` works on."""
         import tensorflow as tf
 
         self.batch = tf.constant(batch)
 
-    def run_once(self):
+    def run_once(self) -> np.ndarray:
         """One inference on what ``set_input`` set."""
-        return self.graph(self.batch).numpy()
+        output: np.ndarray = self.graph(self.batch).numpy()
+        return output
 
-    def run(self, batch):
+    def run(self, batch: np.ndarray) -> np.ndarray:
         """Stored input values to stored output values."""
         self.set_input(batch)
         return self.run_once()
+
+
+def _tensor(tensor: Any) -> dict[str, Any]:
+    return {"shape": list(tensor.shape), "dtype": tensor.dtype, "scale": None, "zero_point": None}

@@ -1,11 +1,17 @@
 """LiteRT, the runtime of .tflite files, with XNNPACK's kernels where it has them."""
 
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
 ENGINE = "ai-edge-litert"
 REQUIREMENTS = ("ai-edge-litert>=2.1",)
 SUFFIXES = (".tflite",)
 
 
-def load(model_bytes, threads):
+def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model; raises ValueError if the bytes are none, RuntimeError for an op the engine lacks."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -17,7 +23,7 @@ def load(model_bytes, threads):
 class Session:
     """One interpreter; models of a fixed batch are run at that batch."""
 
-    def __init__(self, interpreter):
+    def __init__(self, interpreter: Any) -> None:
         self.interpreter = interpreter
         self.inputs = [_tensor(detail) for detail in interpreter.get_input_details()]
         self.outputs = [_tensor(detail) for detail in interpreter.get_output_details()]
@@ -25,18 +31,19 @@ class Session:
         self.output_index = interpreter.get_output_details()[0]["index"]
         self.run_once = interpreter.invoke
 
-    def set_input(self, batch):
+    def set_input(self, batch: np.ndarray) -> None:
         """The stored values that ``run_once`` works on."""
         self.interpreter.set_tensor(self.input_index, batch)
 
-    def run(self, batch):
+    def run(self, batch: np.ndarray) -> np.ndarray:
         """Stored input values to stored output values."""
         self.set_input(batch)
         self.run_once()
-        return self.interpreter.get_tensor(self.output_index)
+        output: np.ndarray = self.interpreter.get_tensor(self.output_index)
+        return output
 
 
-def _tensor(detail):
+def _tensor(detail: dict[str, Any]) -> dict[str, Any]:
     scale, zero_point = detail["quantization"]
     quantized = scale != 0
     return {

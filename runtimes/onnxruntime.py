@@ -1,5 +1,11 @@
 """ONNX Runtime on the CPU."""
 
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
 ENGINE = "onnxruntime"
 REQUIREMENTS = ("onnxruntime>=1.20",)
 SUFFIXES = (".onnx",)
@@ -7,7 +13,7 @@ SUFFIXES = (".onnx",)
 DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8", "tensor(float16)": "float16"}
 
 
-def load(model_bytes, threads):
+def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model; raises onnxruntime's InvalidProtobuf or Fail if the bytes are none."""
     import onnxruntime
 
@@ -21,27 +27,28 @@ def load(model_bytes, threads):
 class Session:
     """One inference session; what is timed runs on bound buffers, so that no copy of Python's is in it."""
 
-    def __init__(self, session):
+    def __init__(self, session: Any) -> None:
         self.session = session
         self.inputs = [_tensor(detail) for detail in session.get_inputs()]
         self.outputs = [_tensor(detail) for detail in session.get_outputs()]
         self.binding = session.io_binding()
 
-    def set_input(self, batch):
+    def set_input(self, batch: np.ndarray) -> None:
         """The stored values that ``run_once`` works on."""
         self.binding.bind_cpu_input(self.session.get_inputs()[0].name, batch)
         self.binding.bind_output(self.session.get_outputs()[0].name)
 
-    def run_once(self):
+    def run_once(self) -> None:
         """One inference on what ``set_input`` set."""
         self.session.run_with_iobinding(self.binding)
 
-    def run(self, batch):
+    def run(self, batch: np.ndarray) -> np.ndarray:
         """Stored input values to stored output values."""
-        return self.session.run(None, {self.session.get_inputs()[0].name: batch})[0]
+        output: np.ndarray = self.session.run(None, {self.session.get_inputs()[0].name: batch})[0]
+        return output
 
 
-def _tensor(detail):
+def _tensor(detail: Any) -> dict[str, Any]:
     return {
         "shape": [size if isinstance(size, int) else None for size in detail.shape],
         "dtype": DTYPES[detail.type],

@@ -3,14 +3,19 @@
 Needs Python, NumPy and the engine, nothing else: its source is sent to wherever the engine lives.
 """
 
-import contextlib
+from __future__ import annotations
+
 import gc
 import os
 import sys
 import time
 import types
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+BATCH = 100  # where the model takes any
 
 
 class Worker:
@@ -24,7 +29,7 @@ class Worker:
         pixel_offset: see ``pixel_scale``.
     """
 
-    def __init__(self, runtime, model_bytes, threads, pixel_scale, pixel_offset):
+    def __init__(self, runtime: Any, model_bytes: bytes, threads: int, pixel_scale: float, pixel_offset: float) -> None:
         started = time.perf_counter_ns()
         self.session = runtime.load(model_bytes, threads)
         self.load_ms = (time.perf_counter_ns() - started) / 1e6
@@ -38,16 +43,16 @@ class Worker:
         if len(shape) != 4 or 3 not in (shape[1], shape[3]):
             raise ValueError(f"expected RGB pictures as input, (N, H, W, 3) or (N, 3, H, W), got {tuple(shape)}")
 
-    def facts(self):
+    def facts(self) -> dict[str, Any]:
         """What the engine says of the model."""
         return {"input": self.input, "output": self.output, "load_ms": self.load_ms}
 
-    def first(self, picture):
+    def first(self, picture: np.ndarray) -> float:
         """Set the picture (1, H, W, 3) that is timed from now on; the microseconds of the first inference on it."""
         self.session.set_input(self._encoded(picture))
-        return self.time(1)[0] / 1e3
+        return self.time(1)[0] / 1000
 
-    def time(self, count):
+    def time(self, count: int) -> list[int]:
         """Nanoseconds of each of ``count`` inferences."""
         run, clock, durations = self.session.run_once, time.perf_counter_ns, [0] * count
         collecting = gc.isenabled()
@@ -62,28 +67,31 @@ class Worker:
                 gc.enable()
         return durations
 
-    def predict(self, pictures):
+    def predict(self, pictures: np.ndarray) -> np.ndarray:
         """Run uint8 pictures (N, H, W, 3); real outputs, float32 (N, classes)."""
-        size = self.input["shape"][0] or 100
+        fixed = self.input["shape"][0]
+        size = fixed or BATCH
         parts = []
-        for at in range(0, len(pictures), size):
-            part = self._encoded(pictures[at : at + size])
-            missing = size - len(part) if self.input["shape"][0] else 0  # a fixed batch is filled up, then cut
-            full = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-            parts.append(self._decoded(self.session.run(full))[: len(part)])
+        for start in range(0, len(pictures), size):
+            batch = self._encoded(pictures[start : start + size])
+            count = len(batch)
+            if fixed:  # filled up with its last picture, whose further answers are dropped
+                batch = np.concatenate([batch, np.repeat(batch[-1:], size - count, axis=0)])
+            parts.append(self._decoded(self.session.run(batch))[:count])
         return np.concatenate(parts)
 
-    def peak_rss_bytes(self):
+    def peak_rss_bytes(self) -> int | None:
         """The most memory this process has had resident, or None where the system does not tell.
 
         Linux's own figure, VmHWM: unlike ``ru_maxrss`` it does not begin with that of the process that started this.
         """
-        if not os.path.exists("/proc/self/status"):
+        status = Path("/proc/self/status")
+        if not status.exists():
             return None
-        with open("/proc/self/status") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+        lines = status.read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
-    def _encoded(self, pictures):
+    def _encoded(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 (N, H, W, 3) as the values that the input stores."""
         values = pictures.astype(np.float32) * np.float32(self.pixel_scale) + np.float32(self.pixel_offset)
         dtype = np.dtype(self.input["dtype"])
@@ -94,41 +102,57 @@ class Worker:
             values = np.clip(np.round(values), limits.min, limits.max)
         if self.channels_first:
             values = values.transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(values, dtype)
+        return np.asarray(values, dtype, order="C")
 
-    def _decoded(self, stored):
+    def _decoded(self, stored: np.ndarray) -> np.ndarray:
         """The values that the output stores as real values, float32 (N, classes)."""
-        values = stored.reshape(len(stored), -1).astype(np.float32)
+        values: np.ndarray = stored.reshape(len(stored), -1).astype(np.float32)
         if self.output["scale"] is None:
             return values
-        return (values - self.output["zero_point"]) * np.float32(self.output["scale"])
+        real: np.ndarray = (values - self.output["zero_point"]) * np.float32(self.output["scale"])
+        return real
 
 
-def serve(channel):
+def serve(channel: Any) -> None:
     """Answer questions until the channel closes; the first message says what to load."""
     source, model_bytes, threads, pixel_scale, pixel_offset = channel.receive()
     runtime = types.ModuleType("runtime")
-    with silence():
-        exec(compile(source, "runtime", "exec"), runtime.__dict__)
-        worker = Worker(runtime, model_bytes, threads, pixel_scale, pixel_offset)
-        channel.send(worker.facts())
-        for verb, argument in channel:
-            if verb in ("first", "predict"):
-                shape, pixels = argument
-                argument = np.frombuffer(pixels, np.uint8).reshape(shape)
-            answer = getattr(worker, verb)(*(() if argument is None else (argument,)))
-            channel.send((answer.shape, answer.tobytes()) if isinstance(answer, np.ndarray) else answer)
+    silence()
+    exec(compile(source, "runtime", "exec"), runtime.__dict__)
+    worker = Worker(runtime, model_bytes, threads, pixel_scale, pixel_offset)
+    channel.send(worker.facts())
+    for verb, argument in channel:
+        channel.send(answer(worker, verb, argument))
 
 
-@contextlib.contextmanager
-def silence():
+def answer(worker: Worker, verb: str, argument: Any) -> Any:
+    """Ask the worker; arrays travel as their shape and bytes."""
+    match verb:
+        case "first":
+            return worker.first(unpacked(argument))
+        case "predict":
+            probabilities = worker.predict(unpacked(argument))
+            return probabilities.shape, probabilities.tobytes()
+        case "time":
+            return worker.time(argument)
+        case "peak_rss_bytes":
+            return worker.peak_rss_bytes()
+    raise ValueError(f"unknown question {verb!r}")
+
+
+def unpacked(pictures: tuple[tuple[int, ...], bytes]) -> np.ndarray:
+    """Pictures uint8 (N, H, W, 3) from their shape and bytes."""
+    shape, content = pictures
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def silence() -> None:
     """Send what the engine prints to nowhere; its errors come over the channel."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)
-    sys.stdout = sys.stderr = open(os.devnull, "w")
-    yield
+    sys.stdout = sys.stderr = os.fdopen(nowhere, "w")
 
 
 if __name__ == "__channelexec__":
-    serve(channel)  # noqa: F821  (execnet puts it there)
+    serve(channel)  # type: ignore[name-defined]  # noqa: F821  (execnet puts it there)

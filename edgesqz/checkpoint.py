@@ -1,0 +1,112 @@
+"""Training runs at rest, in .npz files without pickles: ``MODEL.last.npz`` and ``MODEL.best.npz``."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgesqz.errors import EdgesqzError
+from edgesqz.recipe import Recipe
+from edgesqz.workspace import Workspace
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    step: int = 0
+    seconds: float = 0.0
+    epoch_loss: float = 0.0  # summed over the steps of the current epoch
+    epoch_correct: int = 0  # pictures of the current epoch that were classified right as they passed
+    best_accuracy: float = -1.0
+    history: list[dict[str, float]] = field(default_factory=list)  # an entry an epoch
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that going on exactly needs."""
+
+    recipe: Recipe
+    progress: Progress
+    weights: Sequence[np.ndarray]
+    optimizer: Sequence[np.ndarray]
+
+    def write(self, workspace: Workspace) -> None:
+        """Replace the model's last checkpoint."""
+        facts = {"recipe": dataclasses.asdict(self.recipe), "progress": dataclasses.asdict(self.progress)}
+        arrays = _numbered("weight", self.weights) | _numbered("optimizer", self.optimizer)
+        workspace.write({_last(self.recipe.model): _npz(arrays | {"facts": np.array(json.dumps(facts))})})
+
+    @classmethod
+    def read(cls, workspace: Workspace, model: str) -> Checkpoint:
+        """Read the model's last checkpoint.
+
+        Raises:
+            EdgesqzError: there is none, or it is damaged.
+        """
+        path = workspace.folder / _last(model)
+        if not path.is_file():
+            raise EdgesqzError(f"no checkpoint {path} to resume from; leave --resume out to start anew")
+        with damage_named(path), np.load(path, allow_pickle=False) as arrays:
+            facts = json.loads(str(arrays["facts"]))
+            recipe, progress = Recipe(**facts["recipe"]), Progress(**facts["progress"])
+            return cls(recipe, progress, _in_order("weight", arrays), _in_order("optimizer", arrays))
+
+
+def write_best(workspace: Workspace, model: str, weights: Sequence[np.ndarray]) -> None:
+    """Replace the weights of the model's best epoch."""
+    workspace.write({_best(model): _npz(_numbered("weight", weights))})
+
+
+def read_best(workspace: Workspace, model: str) -> list[np.ndarray]:
+    """The weights of the model's best epoch; EdgesqzError if the file is missing or damaged."""
+    path = workspace.folder / _best(model)
+    with damage_named(path), np.load(path, allow_pickle=False) as arrays:
+        return _in_order("weight", arrays)
+
+
+def remove(workspace: Workspace, model: str) -> None:
+    """Drop what the finished model no longer needs."""
+    workspace.remove(_last(model), _best(model))
+
+
+@contextlib.contextmanager
+def damage_named(path: Path | str) -> Iterator[None]:
+    """Turn what damaged or foreign content raises into one line."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise EdgesqzError(f"the checkpoint {path} is damaged; remove it and train anew ({error})") from error
+
+
+def _last(model: str) -> str:
+    return f"{model}.last.npz"
+
+
+def _best(model: str) -> str:
+    return f"{model}.best.npz"
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _numbered(prefix: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{prefix}{number}": array for number, array in enumerate(arrays)}
+
+
+def _in_order(prefix: str, arrays: Any) -> list[np.ndarray]:
+    """What ``_numbered`` named, of an open .npz file."""
+    count = sum(name.startswith(prefix) for name in arrays.files)
+    return [arrays[f"{prefix}{number}"] for number in range(count)]

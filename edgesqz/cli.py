@@ -1,0 +1,298 @@
+"""The command line: one function a command, which parses, calls the library and prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+import typer
+from typer.core import TyperGroup
+
+from edgesqz import defaults
+from edgesqz.errors import EdgesqzError
+from edgesqz.recipe import Recipe
+from edgesqz.workspace import format_size
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+STANDARD_OUTPUT = Path("-")
+EXIT_BAD_INPUT = 1
+EXIT_INTERRUPTED = 130
+
+
+class _Commands(TyperGroup):
+    """Prints what a person should know as one line, without a traceback."""
+
+    def invoke(self, ctx: Any) -> object:
+        try:
+            return super().invoke(ctx)
+        except EdgesqzError as error:
+            _say(f"error: {error}")
+            raise typer.Exit(EXIT_BAD_INPUT) from error
+        except KeyboardInterrupt as interrupt:
+            _say(str(interrupt) or "stopped")
+            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+
+
+app = typer.Typer(
+    cls=_Commands,
+    name="edgesqz",
+    help="Turn a dataset into a vision model that fits a device's byte budget, and prove what it costs.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DataDir = Annotated[
+    Path | None, typer.Option(envvar="EDGESQZ_DATA_DIR", help="Where the dataset lies, if not in the cache.")
+]
+Workspace = Annotated[
+    Path, typer.Option(envvar="EDGESQZ_WORKSPACE", help="The folder that models are written to and looked up in.")
+]
+Quota = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Most bytes the workspace may hold: 500kB, 2MB, 1MiB or a number.")
+]
+
+
+@app.command()
+def train(
+    model: Annotated[str | None, typer.Option(help="The network, by name.", show_default=Recipe.model)] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="cifar10, cifar100, synthetic, or a folder of pictures.", show_default=Recipe.dataset),
+    ] = None,
+    data_dir: DataDir = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training pictures.", show_default=str(Recipe.epochs))
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Pictures a step.", show_default=str(Recipe.batch_size))
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The rate at its peak.", show_default=str(Recipe.learning_rate))
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the weights, the order and the augmentation.", show_default=str(Recipe.seed))
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint that Ctrl-C or a crash left.")
+    ] = False,
+    workspace: Workspace = defaults.WORKSPACE,
+    quota: Quota = None,
+) -> None:
+    """Train a network and write it as NAME.keras.
+
+    A tenth of the training pictures is held back and chooses the best epoch; the test split is never read.
+
+    Example: `edgesqz train --model squeezenet-nano --dataset cifar10 --epochs 10`
+    """
+    from edgesqz.training import train
+
+    artifact = train(
+        model,
+        dataset,
+        data_dir=data_dir,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        resume=resume,
+        workspace=workspace,
+        quota=quota,
+        console=_progress_console(),
+    )
+    assert artifact.manifest and artifact.manifest.training  # training writes both
+    accuracy = artifact.manifest.training["held_back_accuracy"]
+    print(f"{artifact.path}: {format_size(artifact.size_bytes)}, held-back accuracy {accuracy:.2%}")
+
+
+@app.command()
+def export(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="A .keras file, or a model's name in the workspace; left out, the newest there."),
+    ] = None,
+    format: Annotated[list[str], typer.Option(help="tflite or onnx; may be given several times.")] = ["tflite"],  # noqa: B006
+    quantize: Annotated[bool, typer.Option("--quantize", help="The same as --variant int8.")] = False,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="fp32, fp16, dynamic, int8, or for tflite int16x8; may be given several times.", show_default="fp32"
+        ),
+    ] = None,
+    calibration: Annotated[
+        int, typer.Option(help="How many training pictures choose the ranges of a quantized file.")
+    ] = defaults.CALIBRATION_PICTURES,
+    dataset: Annotated[
+        str | None, typer.Option(help="What to calibrate on.", show_default="what the model was trained on")
+    ] = None,
+    data_dir: DataDir = None,
+    workspace: Workspace = defaults.WORKSPACE,
+    quota: Quota = None,
+) -> None:
+    """Convert a Keras model to other formats; each file is run beside the original before it is kept.
+
+    Example: `edgesqz export squeezenet --format tflite --format onnx --quantize`
+    """
+    from edgesqz.exporting import export
+
+    artifacts = export(
+        model,
+        format,
+        quantize=quantize,
+        variant=variant or (),
+        calibration=calibration,
+        dataset=dataset,
+        data_dir=data_dir,
+        workspace=workspace,
+        quota=quota,
+        console=_progress_console(),
+    )
+    for artifact in artifacts:
+        assert artifact.manifest and artifact.manifest.proof  # export writes both
+        proof = artifact.manifest.proof
+        pictures = f"{proof.pictures.count} {proof.pictures.dataset} pictures"
+        print(
+            f"{artifact.path}: {format_size(artifact.size_bytes)}, "
+            f"agrees with the original on {proof.agreement:.1%} of {pictures}"
+        )
+
+
+@app.command()
+def bench(
+    artifacts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ARTIFACT]...", help="Model files, from anywhere; left out, all in the workspace."),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Whose test pictures to use.", show_default="what the models were trained on, else cifar10"),
+    ] = None,
+    data_dir: DataDir = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Use this many test pictures only.", show_default="all of them")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="For each engine to use.")] = 1,
+    rounds: Annotated[int, typer.Option(help="How often each file's turn comes; more for a steadier clock.")] = (
+        defaults.BENCH_ROUNDS
+    ),
+    pixel_range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW..HIGH", help="What pixels 0 and 255 become for files made elsewhere.", show_default="0..255"
+        ),
+    ] = None,
+    quota: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes that a file may have: 500kB, 2MB.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE|-", help="Write the report as JSON; - to print it.")
+    ] = None,
+    workspace: Workspace = defaults.WORKSPACE,
+) -> None:
+    """Measure size, accuracy, latency and memory of model files, each on its runtime, side by side.
+
+    Example: `edgesqz bench --quota 500kB --json report.json`
+    """
+    from edgesqz import report
+    from edgesqz.benchmarking import bench
+
+    if json and json != STANDARD_OUTPUT:
+        report.check_writable(json)
+    result = bench(
+        artifacts or (),
+        dataset=dataset,
+        data_dir=data_dir,
+        limit=limit,
+        threads=threads,
+        rounds=rounds,
+        pixel_range=pixel_range,
+        quota=quota,
+        workspace=workspace,
+        console=_progress_console(),
+    )
+    _show(result, json == STANDARD_OUTPUT)
+    if json and json != STANDARD_OUTPUT:
+        report.save(result, json)
+    for failure in result.failures():
+        _say(f"failed: {failure}")
+
+
+@app.command()
+def predict(
+    artifact: Annotated[str, typer.Argument(help="A model file, or the name of one in the workspace.")],
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Picture files of any kind and size.")],
+    workspace: Workspace = defaults.WORKSPACE,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the five best labels of pictures, with their probabilities.
+
+    Example: `edgesqz predict squeezenet.int8.tflite cat.jpg`
+    """
+    from edgesqz.predicting import predict_files
+
+    predictions = predict_files(artifact, pictures, workspace=workspace)
+    _show(predictions, json)
+
+
+@app.command()
+def info(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show versions, converters, runtimes, models and datasets, and where their data lie.
+
+    Example: `edgesqz info`
+    """
+    from edgesqz.inventory import take_inventory
+
+    _show(take_inventory(), json)
+
+
+@app.command()
+def demo(
+    data_dir: DataDir = None,
+    workspace: Workspace = defaults.DEMO_WORKSPACE,
+    quota: Quota = defaults.DEMO_QUOTA,
+) -> None:
+    """Train for a minute, export four ways, and bench them all: on CIFAR-10 if it is at hand, else on drawn pictures.
+
+    Example: `edgesqz demo`
+    """
+    from edgesqz.demo import run
+
+    result = run(data_dir=data_dir, workspace=workspace, quota=quota, console=_progress_console())
+    _show(result)
+    print(f"the model files and their manifests lie in {workspace}")
+
+
+class _Result(Protocol):
+    """What a command found."""
+
+    def table(self) -> RenderableType: ...
+
+    def to_json(self) -> str: ...
+
+
+def _show(result: _Result, json: bool = False) -> None:
+    """Print a result on the standard output; 100 columns wide where there is no terminal to ask."""
+    from rich.console import Console
+
+    if json:
+        print(result.to_json(), end="")
+    else:
+        Console(width=None if sys.stdout.isatty() else 100).print(result.table())
+
+
+def _progress_console() -> Console:
+    """Where progress goes: the standard error, so that the standard output holds results alone."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,98 @@
+"""What is installed and at hand, for ``edgesqz info``."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from edgesqz import data, plugins
+from edgesqz.artifact import package_versions
+from edgesqz.models import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", "execnet")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime; ``version`` is None where its engine is missing, and ``install`` then brings it."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    version: str | None
+    install: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What ``edgesqz info`` shows.
+
+    Attributes:
+        versions: of Python, edgesqz and the packages that train and convert.
+        converters: the variants of each format.
+        runtimes: the inference engines.
+        models: the networks that can be trained.
+        datasets: where each dataset's data lie; None if they would be downloaded.
+    """
+
+    versions: dict[str, str]
+    converters: dict[str, tuple[str, ...]]
+    runtimes: tuple[Runtime, ...]
+    models: tuple[str, ...]
+    datasets: dict[str, str | None]
+
+    def to_json(self) -> str:
+        """The inventory as JSON text."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def table(self) -> Group:
+        """The inventory as one small table below the other."""
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+
+        def block(title: str, rows: dict[str, str]) -> Table:
+            table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False, pad_edge=False)
+            for name, text in rows.items():
+                table.add_row(name, text)
+            return table
+
+        return Group(
+            block("versions", self.versions),
+            block("converters", {name: ", ".join(variants) for name, variants in self.converters.items()}),
+            block("runtimes", {runtime.name: _told(runtime) for runtime in self.runtimes}),
+            block("models", {name: "edgesqz train --model " + name for name in self.models}),
+            block(
+                "datasets", {name: place or "not here; would be downloaded" for name, place in self.datasets.items()}
+            ),
+        )
+
+
+def _told(runtime: Runtime) -> str:
+    state = runtime.version or f"missing; {runtime.install}"
+    return f"{', '.join(runtime.suffixes)}  {state}"
+
+
+def take_inventory() -> Inventory:
+    """Look at what is installed and at hand; downloads nothing and imports no engine."""
+    return Inventory(
+        versions={"python": platform.python_version()} | package_versions(*PACKAGES),
+        converters={name: tuple(converter.VARIANTS) for name, converter in plugins.converters().items()},
+        runtimes=tuple(
+            Runtime(name, tuple(module.SUFFIXES), plugins.engine_version(module), plugins.install_command(module))
+            for name, module in plugins.runtimes().items()
+        ),
+        models=tuple(ARCHITECTURES),
+        datasets={name: _place(name) for name in data.DATASETS},
+    )
+
+
+def _place(dataset: str) -> str | None:
+    if dataset == "synthetic":
+        return "drawn by code"
+    place = data.locate(dataset)
+    return None if place is None else str(place)

@@ -1,0 +1,92 @@
+"""The best labels of picture files, by any artifact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgesqz import data, defaults
+from edgesqz.artifact import Artifact, find_model_file
+from edgesqz.engine import open_engine
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+BEST = 5
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A label with its probability, 0..1."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one picture: its best guesses, the best first."""
+
+    picture: str
+    guesses: tuple[Guess, ...]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of several pictures."""
+
+    artifact: str
+    pictures: tuple[Prediction, ...]
+
+    def to_json(self) -> str:
+        """The predictions as JSON text."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def table(self) -> Table:
+        """The predictions as a table, a block a picture."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE, pad_edge=False)
+        table.add_column("picture", overflow="fold")
+        table.add_column("label", overflow="fold")
+        table.add_column("probability", justify="right")
+        for prediction in self.pictures:
+            for rank, guess in enumerate(prediction.guesses):
+                name = prediction.picture if rank == 0 else ""
+                last = rank == len(prediction.guesses) - 1
+                table.add_row(Text(name), Text(guess.label), f"{guess.probability:.1%}", end_section=last)
+        return table
+
+
+def predict_files(
+    artifact: str | Path, pictures: Sequence[Path], *, workspace: Path = defaults.WORKSPACE
+) -> Predictions:
+    """Classify picture files of any kind and size; the largest centred square of each is scaled to the model's input.
+
+    Args:
+        artifact: a model file, or the name of one in the workspace.
+        pictures: picture files.
+        workspace: where names are looked up.
+
+    Raises:
+        EdgesqzError: no such model file, or a picture that cannot be read.
+    """
+    model = Artifact.open(find_model_file(artifact, workspace))
+    with open_engine(model) as engine:
+        batch = np.stack([data.read_picture(path, engine.side()) for path in pictures])
+        answers = engine.predict(batch)
+    labels = model.class_names(answers.shape[1])
+    return Predictions(
+        model.path.name,
+        tuple(
+            Prediction(str(path), tuple(Guess(labels[k], float(answer[k])) for k in np.argsort(-answer)[:BEST]))
+            for path, answer in zip(pictures, answers, strict=True)
+        ),
+    )

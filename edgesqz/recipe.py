@@ -1,0 +1,45 @@
+"""The recipe of a training run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edgesqz import defaults, models
+from edgesqz.errors import EdgesqzError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training run depends on: the same recipe on the same machine gives the same network.
+
+    The rate rises linearly from a fifth of its peak, then falls linearly to 0 at the last step.
+    """
+
+    model: str = "squeezenet"
+    dataset: str = defaults.DATASET
+    epochs: int = 30
+    batch_size: int = 128  # pictures a step
+    learning_rate: float = 0.2  # at its peak
+    seed: int = 0  # of the first weights, the order of the pictures, and their augmentation
+    warmup: float = 0.2  # share of the steps in which the rate rises
+    momentum: float = 0.9  # Nesterov's
+    weight_decay: float = 5e-4  # L2 penalty on kernels only, in the loss
+    label_smoothing: float = 0.1
+    shift: int = 4  # most pixels a picture is moved by, reflected at its border
+
+    def __post_init__(self) -> None:
+        """Check the values before any work is done with them."""
+        models.architecture(self.model)
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if not (value := getattr(self, name)) > 0 or not math.isfinite(value):
+                raise EdgesqzError(f"--{name.replace('_', '-')} must be above 0, got {value}")
+        if self.seed < 0:
+            raise EdgesqzError(f"--seed must not be negative, got {self.seed}")
+
+    def rate_at(self, step: int, steps: int) -> float:
+        """The learning rate of step number ``step`` (from 0) of ``steps``."""
+        rising = self.warmup * steps
+        if step < rising:
+            return self.learning_rate * (0.2 + 0.8 * step / rising)
+        return self.learning_rate * (steps - step) / (steps - rising)
