@@ -20,6 +20,7 @@ from edgesqz.artifact import (
     find_model_file,
     model_files,
     package_versions,
+    sha256,
 )
 from edgesqz.engine import Engine, open_engine
 from edgesqz.errors import EdgesqzError
@@ -189,8 +190,8 @@ def _original_of(candidate: _Candidate, among: Sequence[_Candidate]) -> _Candida
     """The Keras model that a file was made from; an original is its own."""
     if candidate.is_original:
         return candidate
-    sha256 = candidate.manifest.source_sha256 if candidate.manifest else None
-    return next((c for c in among if sha256 and c.manifest and c.manifest.sha256 == sha256), None)
+    wanted = candidate.manifest.source_sha256 if candidate.manifest else None
+    return next((c for c in among if c.is_original and sha256(c.path.read_bytes()) == wanted), None)
 
 
 def _common_dataset(candidates: Sequence[_Candidate]) -> str:

@@ -39,12 +39,25 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     name="edgesqz",
-    help="Turn a dataset into a vision model that fits a device's byte budget, and prove what it costs.",
     no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Turn a dataset into a vision model that fits a device's byte budget, and prove what it costs."""
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(version_of("edgesqz"))
+        raise typer.Exit
+
 
 DataDir = Annotated[
     Path | None, typer.Option(envvar="EDGESQZ_DATA_DIR", help="Where the dataset lies, if not in the cache.")
@@ -113,7 +126,9 @@ def train(
 def export(
     model: Annotated[
         str | None,
-        typer.Argument(help="A .keras file, or a model's name in the workspace; left out, the newest there."),
+        typer.Argument(
+            metavar="MODEL", help="A .keras file, or a model's name in the workspace; left out, the newest there."
+        ),
     ] = None,
     format: Annotated[list[str], typer.Option(help="tflite or onnx; may be given several times.")] = ["tflite"],  # noqa: B006
     quantize: Annotated[bool, typer.Option("--quantize", help="The same as --variant int8.")] = False,
@@ -165,7 +180,7 @@ def export(
 def bench(
     artifacts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ARTIFACT]...", help="Model files, from anywhere; left out, all in the workspace."),
+        typer.Argument(metavar="ARTIFACT", help="Model files, from anywhere; left out, all in the workspace."),
     ] = None,
     dataset: Annotated[
         str | None,
@@ -221,8 +236,10 @@ def bench(
 
 @app.command()
 def predict(
-    artifact: Annotated[str, typer.Argument(help="A model file, or the name of one in the workspace.")],
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Picture files of any kind and size.")],
+    artifact: Annotated[
+        str, typer.Argument(metavar="ARTIFACT", help="A model file, or the name of one in the workspace.")
+    ],
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Picture files of any kind and size.")],
     workspace: Workspace = defaults.WORKSPACE,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -1,4 +1,18 @@
-"""The one exception a person is meant to read."""
+"""The one exception a person is meant to read, and what it is often made from."""
+
+import pickle
+
+# What unpickling or parsing damaged bytes may raise.
+DAMAGE = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+)
 
 
 class EdgesqzError(Exception):

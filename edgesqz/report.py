@@ -135,7 +135,7 @@ class Report:
         )
         table.add_column("artifact", overflow="fold")
         table.add_column("runtime")
-        for name in ("size\nkB", "top-1\n%", "drop\npp", "agree\n%", "p50\nµs", "p99\nµs", "first\nms", "RSS\nMB"):
+        for name in ("size\nkB", "top-1\n%", "drop\npp", "agree\n%", "p50\nµs", "p99\nµs", "RSS\nMB"):
             table.add_column(name, justify="right", no_wrap=True)
         if self.quota_bytes is not None:
             table.add_column(f"fits\n{format_size(self.quota_bytes)}", justify="right", no_wrap=True)
@@ -154,7 +154,7 @@ def _cells(row: Row) -> list[str | Text]:
 
     cells: list[str | Text] = [Text(row.artifact), row.runtime or "", _number(row.size_bytes, 1e-3, 1)]
     if row.latency_us is None:
-        cells += ["failed", *[""] * 7]
+        cells += ["failed", *[""] * 5]
     else:
         cells += [
             _number(row.accuracy, 100, 2),
@@ -162,7 +162,6 @@ def _cells(row: Row) -> list[str | Text]:
             _number(row.agreement, 100, 2),
             _number(row.latency_us.p50, 1, 1),
             _number(row.latency_us.p99, 1, 1),
-            _number(row.first_us, 1e-3, 1),
             _number(row.peak_rss_bytes, 1e-6, 0),
         ]
     return cells if row.fits_quota is None else [*cells, "yes" if row.fits_quota else "no"]

@@ -195,6 +195,7 @@ class _Run:
             f"accuracy {entry['training_accuracy']:.2%}, held-back accuracy {accuracy:.2%}, "
             f"{progress.step * self.batch_size / progress.seconds:.0f} pictures/s",
             highlight=False,
+            soft_wrap=True,
         )
 
     def _write_checkpoint(self) -> None:

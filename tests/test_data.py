@@ -21,8 +21,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgesqz import data
-from edgesqz.data import DATASETS, Split, cache_dir, hold_back, load, locate, read_picture, sample
+from edgesqz.data import DATASETS, Split, cache_dir, cifar, hold_back, load, locate, read_picture, sample, synthetic
 from edgesqz.errors import EdgesqzError
 
 CLASS_NAMES = ("airplane", "bird", "ship")
@@ -34,7 +33,7 @@ FOLDERS = {
     ("cifar100", "python"): "cifar-100-python",
     ("cifar100", "binary"): "cifar-100-binary",
 }
-OFFICIAL_DOWNLOADS = dict(data.DOWNLOADS)  # before a fixture puts others there
+OFFICIAL_DOWNLOADS = dict(cifar.DOWNLOADS)  # before a fixture puts others there
 each_layout = pytest.mark.parametrize(("name", "layout"), FOLDERS)
 
 
@@ -44,7 +43,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EDGESQZ_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     for name in ("cifar10", "cifar100"):
-        monkeypatch.setitem(data.DOWNLOADS, name, ("http://127.0.0.1:9/nobody-listens.tar.gz", "0" * 64))
+        monkeypatch.setitem(cifar.DOWNLOADS, name, ("http://127.0.0.1:9/nobody-listens.tar.gz", "0" * 64))
     return tmp_path / "cache"
 
 
@@ -373,7 +372,7 @@ def test_cifar_is_downloaded_once(
 ) -> None:
     archive = archive_of(write_cifar(tmp_path / "served", name, "python"))
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
-    monkeypatch.setitem(data.DOWNLOADS, name, (f"{served}/{archive.name}", sha256))
+    monkeypatch.setitem(cifar.DOWNLOADS, name, (f"{served}/{archive.name}", sha256))
     assert_same(load(name).train(), cifar_split(name, "train"))
     assert locate(name) == cache / archive.name
     shown = capfd.readouterr()
@@ -388,7 +387,7 @@ def test_a_wrong_checksum_leaves_nothing_in_the_cache(
     tmp_path: Path, cache: Path, served: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = archive_of(write_cifar(tmp_path / "served", "cifar10", "python"))
-    monkeypatch.setitem(data.DOWNLOADS, "cifar10", (f"{served}/{archive.name}", "0" * 64))
+    monkeypatch.setitem(cifar.DOWNLOADS, "cifar10", (f"{served}/{archive.name}", "0" * 64))
     with pytest.raises(EdgesqzError, match="SHA-256"):
         load("cifar10")
     assert not list(cache.iterdir())
@@ -400,7 +399,7 @@ def test_a_failed_download_names_the_ways_out(
     cache: Path, served: str, reachable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if reachable:
-        monkeypatch.setitem(data.DOWNLOADS, "cifar10", (f"{served}/absent.tar.gz", "0" * 64))
+        monkeypatch.setitem(cifar.DOWNLOADS, "cifar10", (f"{served}/absent.tar.gz", "0" * 64))
     with pytest.raises(EdgesqzError) as caught:
         load("cifar10")
     message = str(caught.value)
@@ -733,12 +732,12 @@ def test_synthetic_pictures() -> None:
 
 
 def test_synthetic_pictures_of_another_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(data.SYNTHETIC_COUNTS, "test", 20)
+    monkeypatch.setitem(synthetic.COUNTS, "test", 20)
     assert load("synthetic", side=48).test().pictures.shape == (20, 48, 48, 3)
 
 
 def test_each_synthetic_class_has_a_shape_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(data.SYNTHETIC_COUNTS, "test", 2_000)
+    monkeypatch.setitem(synthetic.COUNTS, "test", 2_000)
     test = load("synthetic").test()
     contrast = np.abs(test.pictures.astype(float) - np.median(test.pictures, axis=(1, 2), keepdims=True)).sum(3)
     means = np.stack([contrast[test.labels == label].mean(0).ravel() for label in range(10)])

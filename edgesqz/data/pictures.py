@@ -1,0 +1,108 @@
+"""Picture files: one of any kind, or a folder of them with a sub-folder for each class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesqz.data.splits import Dataset, Split, held_back_mask
+from edgesqz.errors import DAMAGE, EdgesqzError
+
+_TEST_SHARE = 0.2  # of a folder that is not divided already
+_SEED = 0
+
+_Paths = NDArray[np.object_]
+
+
+def read_picture(path: Path, side: int) -> NDArray[np.uint8]:
+    """Read any picture file that Pillow knows as a square RGB picture.
+
+    The EXIF orientation is applied, and the largest centred square is resized. Transparency is put on white, for which
+    most pictures with transparency are made; dropping it would bring up arbitrary hidden colours instead.
+
+    Args:
+        path: The picture file.
+        side: Height and width of the result.
+
+    Returns:
+        uint8 (side, side, 3), RGB.
+
+    Raises:
+        EdgesqzError: The file is missing or no readable picture.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+            if picture.mode.startswith("I;16"):  # Pillow clips 16-bit grey at 255: nearly all of it would be white
+                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+            if picture.has_transparency_data:
+                picture = picture.convert("RGBA")
+                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+            return np.array(ImageOps.fit(picture.convert("RGB"), (side, side)))
+    except (OSError, RuntimeError, SyntaxError, Image.DecompressionBombError, *DAMAGE) as error:
+        raise EdgesqzError(f"cannot read the picture {path}: {error}") from error
+
+
+def load(name: str, folder: Path, side: int) -> Dataset:
+    """List the pictures of a folder; those of a split are read when it is asked for.
+
+    Raises:
+        EdgesqzError: The folder does not have the same two or more classes, each with a picture, in both splits.
+    """
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        class_names = _class_names(folder / "train")
+        _check_same_classes(folder, set(class_names), set(_class_names(folder / "test")))
+        listed = {split: _list_pictures(folder / split, class_names) for split in ("train", "test")}
+    else:
+        class_names = _class_names(folder)
+        listed = _divide_pictures(*_list_pictures(folder, class_names))
+    if len(class_names) < 2:
+        found = ", ".join(class_names) or "none"
+        raise EdgesqzError(f"expected at least two sub-folders, one per class, in {folder}; found: {found}")
+    return Dataset(name, class_names, lambda split: _read_pictures(*listed[split], side))
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    return tuple(path.name for path in _visible(folder) if path.is_dir())
+
+
+def _check_same_classes(folder: Path, train: set[str], test: set[str]) -> None:
+    for split, absent in (("test", train - test), ("train", test - train)):
+        if absent:
+            raise EdgesqzError(f"{folder / split} lacks classes of the other split: {', '.join(sorted(absent))}")
+
+
+def _list_pictures(folder: Path, class_names: tuple[str, ...]) -> tuple[_Paths, NDArray[np.int64]]:
+    """Return the picture files (N,) of all classes, without opening them, and their labels (N,)."""
+    from PIL import Image
+
+    suffixes = Image.registered_extensions()
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, class_name in enumerate(class_names):
+        of_class = [file for file in _visible(folder / class_name) if file.suffix.lower() in suffixes]
+        if not of_class:
+            raise EdgesqzError(f"no picture in the class folder {folder / class_name}")
+        files += of_class
+        labels += [label] * len(of_class)
+    return np.array(files, object), np.array(labels, np.int64)
+
+
+def _divide_pictures(files: _Paths, labels: NDArray[np.int64]) -> dict[str, tuple[_Paths, NDArray[np.int64]]]:
+    lone = np.flatnonzero(np.bincount(labels)[labels] == 1)
+    if len(lone):
+        raise EdgesqzError(f"{files[lone[0]]} is the only picture of its class; to divide them takes two")
+    test = held_back_mask(labels, _TEST_SHARE, _SEED)
+    return {"train": (files[~test], labels[~test]), "test": (files[test], labels[test])}
+
+
+def _read_pictures(files: _Paths, labels: NDArray[np.int64], side: int) -> Split:
+    return Split(np.stack([read_picture(file, side) for file in files]), labels)

@@ -1,0 +1,111 @@
+"""Pictures with their labels, and how they are divided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesqz.errors import EdgesqzError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Pictures with their labels.
+
+    Attributes:
+        pictures: uint8 (N, H, W, 3), RGB.
+        labels: int64 (N,), positions in the class names of the data set.
+    """
+
+    pictures: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> Split:
+        """Return the pictures at integer `indices` (M,), in that order, or where a boolean mask (N,) is true."""
+        return Split(self.pictures[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training and a test split, each read when asked for.
+
+    Attributes:
+        name: What `load` was asked for.
+        labels: The class names.
+        read: Reads the split called "train" or "test" and no file of the other.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    read: Callable[[str], Split]
+
+    def train(self) -> Split:
+        """Read the training split; EdgesqzError if one of its files is missing or damaged."""
+        return self.read("train")
+
+    def test(self) -> Split:
+        """Read the test split; EdgesqzError if one of its files is missing or damaged."""
+        return self.read("test")
+
+
+def hold_back(split: Split, *, share: float = 0.1, seed: int) -> tuple[Split, Split]:
+    """Divide a split at random into a large and a small part, class by class.
+
+    Args:
+        split: What to divide.
+        share: Of each class, how much is held back; rounded, but at least one picture is held back and one is not.
+        seed: The same seed divides the same way.
+
+    Returns:
+        The rest and the part held back, each in the order of `split`.
+
+    Raises:
+        EdgesqzError: A class has one picture only.
+    """
+    held_back = held_back_mask(split.labels, share, seed)
+    return split.take(~held_back), split.take(held_back)
+
+
+def sample(split: Split, count: int, *, seed: int) -> Split:
+    """Draw pictures at random without replacement, equally many of every class as far as it has them.
+
+    Args:
+        split: What to draw from.
+        count: How many to draw; all of them if there are no more.
+        seed: The same seed draws the same pictures.
+
+    Returns:
+        The pictures drawn, in the order of `split`.
+    """
+    rng = np.random.default_rng(seed)
+    ranks = _ranks_within_class(split.labels, rng)
+    # First one of every class, then a second one, and so on; chance says which classes the last round serves.
+    drawn = np.lexsort((rng.random(len(split)), ranks))[:count]
+    return split.take(np.sort(drawn))
+
+
+def _ranks_within_class(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Shuffle every class and return each picture's place (N,) in its own class, from 0."""
+    shuffled = rng.permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    class_starts = np.searchsorted(labels[by_class], labels[by_class])
+    ranks = np.empty(len(labels), np.int64)
+    ranks[by_class] = np.arange(len(labels)) - class_starts
+    return ranks
+
+
+def held_back_mask(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
+    """Return a mask (N,) of the pictures to hold back."""
+    sizes = np.bincount(labels)
+    if 1 in sizes:
+        raise EdgesqzError(f"class number {sizes.tolist().index(1)} has one picture; to hold some back takes two")
+    held_back_of_class: NDArray[np.floating[Any]] = np.rint(share * sizes).clip(1, sizes - 1)
+    return _ranks_within_class(labels, np.random.default_rng(seed)) < held_back_of_class[labels]

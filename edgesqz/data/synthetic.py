@@ -1,0 +1,88 @@
+"""Ten classes of pictures drawn by code, for when there are no data at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesqz.data.splits import Dataset, Split
+
+# How hard the synthetic pictures are: smaller shapes, less contrast and more noise make them harder.
+RADIUS = (0.3, 0.45)  # of the side
+CONTRAST = (0.3, 1.0)  # of the distance between two random colours
+NOISE = 16.0  # standard deviation, of 255
+COUNTS = {"train": 10_000, "test": 2_000}
+
+_SEEDS = {"train": 1, "test": 2}
+
+_Floats = NDArray[np.floating[Any]]
+
+# Each shape is a field over coordinates u to the right and v down, in units of the shape's radius: positive inside,
+# negative outside and, near the outline, about the distance from it.
+_SHAPES: dict[str, Callable[[_Floats, _Floats], _Floats]] = {
+    "circle": lambda u, v: 0.9 - np.hypot(u, v),
+    "ring": lambda u, v: 0.2 - np.abs(np.hypot(u, v) - 0.7),
+    "square": lambda u, v: 0.8 - _box_radius(u, v),
+    "frame": lambda u, v: 0.2 - np.abs(_box_radius(u, v) - 0.6),
+    "triangle": lambda u, v: 0.5 - np.maximum(v, np.sqrt(0.75) * np.abs(u) - v / 2),
+    "cross": lambda u, v: np.minimum(1 - _box_radius(u, v), 0.3 - np.minimum(np.abs(u), np.abs(v))),
+    "star": lambda u, v: 0.7 + 0.3 * np.cos(5 * np.arctan2(u, -v)) - np.hypot(u, v),
+    "checkerboard": lambda u, v: np.minimum(0.9 - _box_radius(u, v), np.sin(4 * u) * np.sin(4 * v) / 4),
+    "horizontal-stripes": lambda u, v: np.minimum(0.9 - _box_radius(u, v), np.cos(8 * v) / 8),
+    "vertical-stripes": lambda u, v: np.minimum(0.9 - _box_radius(u, v), np.cos(8 * u) / 8),
+}
+
+
+def _box_radius(u: _Floats, v: _Floats) -> _Floats:
+    return np.maximum(np.abs(u), np.abs(v))
+
+
+def load(name: str, side: int) -> Dataset:
+    """Describe the data set; a split is drawn when it is read, the same pictures each time.
+
+    Args:
+        name: What the data set is to be called.
+        side: Height and width of the pictures in pixels.
+    """
+    return Dataset(name, tuple(_SHAPES), partial(_draw, side=side))
+
+
+def _draw(split: str, side: int) -> Split:
+    rng = np.random.default_rng(_SEEDS[split])
+    count = COUNTS[split] // len(_SHAPES)
+    pictures = np.concatenate([_draw_shape(field, count, side, rng) for field in _SHAPES.values()])
+    labels = np.repeat(np.arange(len(_SHAPES)), count)
+    return Split(pictures, labels).take(rng.permutation(len(labels)))
+
+
+def _draw_shape(
+    field: Callable[[_Floats, _Floats], _Floats], count: int, side: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Draw (count, side, side, 3) pictures of one shape, crossed by a bar that tells nothing of the class."""
+    background, colour, bar_colour = rng.uniform(0, 255, (3, count, 1, 1, 3)).astype(np.float32)
+    contrast = rng.uniform(*CONTRAST, (count, 1, 1, 1)).astype(np.float32)
+    shape = _coverage(field, np.pi / 10, count, side, rng)
+    bar = _coverage(lambda u, v: 0.1 - np.abs(u), np.pi, count, side, rng)
+    pictures: _Floats = background + contrast * shape * (colour - background)
+    pictures += contrast * bar * (bar_colour - pictures)
+    pictures += NOISE * rng.standard_normal(pictures.shape, np.float32)
+    np.rint(pictures, out=pictures)
+    return pictures.clip(0, 255).astype(np.uint8)
+
+
+def _coverage(
+    field: Callable[[_Floats, _Floats], _Floats], max_angle: float, count: int, side: int, rng: np.random.Generator
+) -> _Floats:
+    """Place a shape at random and return how much of each pixel it covers, float32 (count, side, side, 1)."""
+    centre_x, centre_y = rng.uniform(0.35, 0.65, (2, count, 1, 1)).astype(np.float32)
+    radius = rng.uniform(*RADIUS, (count, 1, 1)).astype(np.float32)
+    angle = rng.uniform(-max_angle, max_angle, (count, 1, 1)).astype(np.float32)
+    middles = (np.arange(side, dtype=np.float32) + 0.5) / side
+    x, y = (middles - centre_x) / radius, (middles[:, None] - centre_y) / radius
+    u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+    # A pixel is half covered where the outline passes through its middle and not at all half a pixel further out.
+    return (0.5 + field(u, v) * radius * side).clip(0, 1)[..., None]
