@@ -1,0 +1,67 @@
+"""What the tests share: pictures made here, and one small network trained on them, exported once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edgesqz
+
+CLASSES = ("blue", "green", "red")
+SIDE = 32
+
+
+@pytest.fixture(autouse=True)
+def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep each test away from the caches, workspaces and data of whoever runs it."""
+    monkeypatch.setenv("EDGESQZ_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("EDGESQZ_DATA_DIR", raising=False)
+    monkeypatch.delenv("EDGESQZ_WORKSPACE", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def draw_folder(folder: Path, counts: dict[str, int]) -> Path:
+    """Make a folder of noisy pictures, a class a colour: easy, so that a few seconds of training are enough."""
+    rng = np.random.default_rng(0)
+    for split, count in counts.items():
+        for channel, name in enumerate(CLASSES):
+            (folder / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 160, (SIDE, SIDE, 3), np.uint8)
+                pixels[..., 2 - channel] += 95
+                Image.fromarray(pixels).save(folder / split / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 90 training and 10 test pictures for each of three classes."""
+    return draw_folder(tmp_path_factory.mktemp("pictures"), {"train": 90, "test": 10})
+
+
+@pytest.fixture(scope="session")
+def trained(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with ``squeezenet-nano.keras``, trained on ``pictures``; not to be written to."""
+    workspace = tmp_path_factory.mktemp("trained")
+    edgesqz.train("squeezenet-nano", str(pictures), epochs=15, batch_size=16, learning_rate=0.05, workspace=workspace)
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``trained`` with its four common exports; not to be written to."""
+    workspace = tmp_path_factory.mktemp("exported") / "workspace"
+    shutil.copytree(trained, workspace)
+    edgesqz.export("squeezenet-nano", ["tflite", "onnx"], variant=["fp32", "int8"], calibration=50, workspace=workspace)
+    return workspace
+
+
+@pytest.fixture
+def workspace(exported: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of ``exported`` for one test to do with as it likes."""
+    yield Path(shutil.copytree(exported, tmp_path / "workspace"))

@@ -1,0 +1,61 @@
+"""Predictions for picture files, and what ``edgesqz.load`` takes and gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edgesqz
+from edgesqz.predicting import predict_files
+
+MODEL_FILES = (
+    "squeezenet-nano.keras",
+    "squeezenet-nano.fp32.tflite",
+    "squeezenet-nano.int8.tflite",
+    "squeezenet-nano.fp32.onnx",
+    "squeezenet-nano.int8.onnx",
+)
+
+
+@pytest.mark.parametrize("file_name", MODEL_FILES)
+def test_every_artifact_knows_a_red_picture_of_any_size(file_name: str, exported: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 160, (100, 60, 3), np.uint8)
+    pixels[..., 0] += 95
+    Image.fromarray(pixels).resize((30, 50)).resize((60, 100)).save(tmp_path / "red.jpg")
+    found = predict_files(file_name, [tmp_path / "red.jpg"], workspace=exported)
+    (prediction,) = found.pictures
+    assert prediction.guesses[0].label == "red"
+    assert sum(guess.probability for guess in prediction.guesses) == pytest.approx(1, abs=0.02)
+
+
+def test_predictions_are_a_table_and_json(exported: Path, pictures: Path) -> None:
+    found = predict_files("squeezenet-nano.int8.tflite", [pictures / "test/blue/0.png"], workspace=exported)
+    as_data = json.loads(found.to_json())
+    assert as_data["artifact"] == "squeezenet-nano.int8.tflite"
+    assert as_data["pictures"][0]["guesses"][0]["label"] == "blue"
+    assert found.table().row_count == 3
+
+
+def test_load_gives_probabilities(exported: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), np.uint8)
+    with edgesqz.load(exported / "squeezenet-nano.fp32.onnx") as model:
+        probabilities = model.predict(pictures)
+    assert probabilities.shape == (7, 3)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((1, 32, 32), np.uint8), ((1, 16, 16, 3), np.uint8), ((1, 32, 32, 3), np.float32)]
+)
+def test_pictures_of_another_form_are_refused(shape: tuple[int, ...], dtype: type, exported: Path) -> None:
+    with (
+        edgesqz.load(exported / "squeezenet-nano.fp32.tflite") as model,
+        pytest.raises(edgesqz.EdgesqzError, match=r"expected pictures of shape \(N, 32, 32, 3\) and dtype uint8"),
+    ):
+        model.predict(np.zeros(shape, dtype))
