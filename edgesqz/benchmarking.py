@@ -83,7 +83,7 @@ def bench(
     pictures = source.test()
     if limit is not None:
         pictures = data.sample(pictures, limit, seed=SEED)
-    _measure(candidates, pictures, len(source.labels), pixels, threads, rounds, console)
+    _measure(candidates, pictures, source.labels, pixels, threads, rounds, console)
     return Report(
         machine=machine(),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
@@ -207,7 +207,7 @@ def _common_dataset(candidates: Sequence[_Candidate]) -> str:
 def _measure(
     candidates: Sequence[_Candidate],
     pictures: data.Split,
-    classes: int,
+    labels: tuple[str, ...],
     pixels: PixelRange | None,
     threads: int,
     rounds: int,
@@ -229,17 +229,21 @@ def _measure(
         for candidate, engine in bar.track(list(_sound(engines)), description="accuracy"):
             with candidate.blamed():
                 candidate.peak_rss_bytes = engine.peak_rss_bytes()  # of single inferences, before whole batches
-                candidate.probabilities = _classified(engine, pictures, classes)
+                candidate.probabilities = _classified(candidate, engine, pictures, labels)
 
 
 def _sound(engines: Sequence[tuple[_Candidate, Engine]]) -> Iterator[tuple[_Candidate, Engine]]:
     return ((candidate, engine) for candidate, engine in engines if candidate.error is None)
 
 
-def _classified(engine: Engine, pictures: data.Split, classes: int) -> np.ndarray:
+def _classified(candidate: _Candidate, engine: Engine, pictures: data.Split, labels: tuple[str, ...]) -> np.ndarray:
+    """The probabilities, float32 (N, classes), if the model's classes are the dataset's."""
     answers = engine.predict(pictures.pictures)
-    if answers.shape[1] != classes:
-        raise EdgesqzError(f"expected a model of the dataset's {classes} classes, this one gives {answers.shape[1]}")
+    if answers.shape[1] != len(labels):
+        raise EdgesqzError(f"expected a model of the dataset's {len(labels)} classes, it gives {answers.shape[1]}")
+    own = candidate.manifest.labels if candidate.manifest else ()
+    if own and own != labels:
+        raise EdgesqzError(f"expected a model of the dataset's classes {', '.join(labels)}; its own: {', '.join(own)}")
     if not np.isfinite(answers).all():
         raise EdgesqzError("the model answers with values that are no numbers")
     return answers

@@ -108,7 +108,8 @@ def load_keras(source: Artifact) -> keras.Model:
     shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3 or shapes[0][1] != shapes[0][2]:
         raise EdgesqzError(f"{source.path}: expected a model for square RGB pictures, its inputs are {shapes}")
-    return model
+    # The same network as a functional model, if it was a Sequential one: every converter takes that.
+    return keras.Model(model.inputs, model.outputs, name=model.name)
 
 
 @dataclass(frozen=True)
@@ -172,8 +173,14 @@ class _Exporter:
             split = data.sample(self._training_pictures[0], self.calibration_count, seed=SEED)
             calibration = _spanning_all_bytes(split.pictures) * np.float32(pixels.scale) + np.float32(pixels.offset)
             seen = Pictures(dataset=self._named_dataset, split="train", count=len(split), seed=SEED)
-        with backend.hush():
-            return job.converter.convert(model, job.variant, calibration), pixels, seen
+        try:
+            with backend.hush():
+                return job.converter.convert(model, job.variant, calibration), pixels, seen
+        except Exception as error:  # whatever a converter, perhaps a third party's, meets in a network
+            raise EdgesqzError(
+                f"{job.converter.FORMAT} {job.variant}: the converter cannot convert {self.source.path}: "
+                f"{type(error).__name__}: {_first_line(error)}"
+            ) from error
 
     def _prove(self, engine: Engine, job: _Job, file_name: str) -> Proof:
         """Run the new file beside the original; refuse one that does something else."""

@@ -157,11 +157,7 @@ class _Run:
         self.optimizer.learning_rate = self.recipe.rate_at(progress.step, self.steps)
         loss, correct = (float(value) for value in self.take_step(indices, progress.step))
         if not math.isfinite(loss):
-            raise EdgesqzError(
-                f"the loss became {loss} in epoch {epoch + 1}, step {position + 1}; "
-                + ("the checkpoint of the epoch before is kept; " if progress.history else "")
-                + f"try a --learning-rate below {self.recipe.learning_rate:g}"
-            )
+            raise self._diverged(f"the loss became {loss}")
         progress.step += 1
         progress.epoch_loss += loss
         progress.epoch_correct += int(correct)
@@ -176,8 +172,21 @@ class _Run:
             speed=progress.step * self.batch_size / progress.seconds,
         )
 
+    def _diverged(self, what: str) -> EdgesqzError:
+        epoch, position = divmod(self.progress.step, self.steps_per_epoch)
+        kept = "the last good checkpoint is kept; " if self.progress.history else ""
+        rate = f"try a --learning-rate below {self.recipe.learning_rate:g}"
+        return EdgesqzError(f"{what} in epoch {epoch + 1}, step {position + 1}; {kept}{rate}")
+
+    def _weights(self) -> list[np.ndarray]:
+        """The network's weights, if they are fit to be kept."""
+        weights: list[np.ndarray] = self.network.get_weights()
+        if not all(np.isfinite(weight).all() for weight in weights):
+            raise self._diverged("the weights became no numbers")
+        return weights
+
     def _finish_epoch(self, bar: Bar) -> None:
-        progress, started = self.progress, time.perf_counter()
+        progress, weights, started = self.progress, self._weights(), time.perf_counter()
         accuracy = self.count_correct(self.held_back) / len(self.held_back)
         progress.seconds += time.perf_counter() - started
         entry = {
@@ -188,7 +197,7 @@ class _Run:
         progress.history.append(entry)
         if accuracy > progress.best_accuracy:
             progress.best_accuracy = accuracy
-            checkpoint.write_best(self.workspace, self.recipe.model, self.network.get_weights())
+            checkpoint.write_best(self.workspace, self.recipe.model, weights)
         self._write_checkpoint()
         bar.console.print(
             f"epoch {len(progress.history)}/{self.recipe.epochs}: loss {entry['loss']:.3f}, "
@@ -200,7 +209,7 @@ class _Run:
 
     def _write_checkpoint(self) -> None:
         optimizer = [variable.numpy() for variable in self.optimizer.variables]
-        Checkpoint(self.recipe, self.progress, self.network.get_weights(), optimizer).write(self.workspace)
+        Checkpoint(self.recipe, self.progress, self._weights(), optimizer).write(self.workspace)
 
     def _write_model(self) -> Artifact:
         """Move the best epoch's weights into stock layers, write them, and drop the checkpoints."""

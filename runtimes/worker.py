@@ -69,15 +69,11 @@ class Worker:
 
     def predict(self, pictures: np.ndarray) -> np.ndarray:
         """Run uint8 pictures (N, H, W, 3); real outputs, float32 (N, classes)."""
-        fixed = self.input["shape"][0]
-        size = fixed or BATCH
+        size = self.input["shape"][0] or BATCH
         parts = []
         for start in range(0, len(pictures), size):
-            batch = self._encoded(pictures[start : start + size])
-            count = len(batch)
-            if fixed:  # filled up with its last picture, whose further answers are dropped
-                batch = np.concatenate([batch, np.repeat(batch[-1:], size - count, axis=0)])
-            parts.append(self._decoded(self.session.run(batch))[:count])
+            part = pictures[start : start + size]
+            parts.append(self._decoded(self.session.run(self._encoded(part)))[: len(part)])
         return np.concatenate(parts)
 
     def peak_rss_bytes(self) -> int | None:
@@ -92,7 +88,9 @@ class Worker:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
     def _encoded(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 (N, H, W, 3) as the values that the input stores."""
+        """uint8 (N, H, W, 3) as the values that the input stores; filled up to a fixed batch with the last picture."""
+        missing = max(0, (self.input["shape"][0] or 0) - len(pictures))
+        pictures = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
         values = pictures.astype(np.float32) * np.float32(self.pixel_scale) + np.float32(self.pixel_offset)
         dtype = np.dtype(self.input["dtype"])
         if self.input["scale"] is not None:

@@ -1,0 +1,223 @@
+"""Model files and their manifests: what is written is what is read, and what does not fit together is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgesqz import EdgesqzError
+from edgesqz.artifact import (
+    Artifact,
+    Manifest,
+    Pictures,
+    PixelRange,
+    Proof,
+    Tensor,
+    find_model_file,
+    model_files,
+    package_versions,
+    sha256,
+    stored_form,
+)
+from edgesqz.workspace import Workspace
+
+CONTENT = b"the bytes of a model"
+ORIGINAL = Manifest(
+    name="squeezenet-nano",
+    variant="fp32",
+    format="keras",
+    size_bytes=len(CONTENT),
+    sha256=sha256(CONTENT),
+    input=Tensor(shape=(None, 32, 32, 3), dtype="float32"),
+    output=Tensor(shape=(None, 2), dtype="float32"),
+    pixels=PixelRange(),
+    labels=("cat", "Hündin"),
+    training={"recipe": {"epochs": 3}, "held_back_accuracy": 0.75},
+    versions={"edgesqz": "0.1.0"},
+)
+EXPORT = Manifest(
+    name="squeezenet-nano",
+    variant="int8",
+    format="tflite",
+    size_bytes=len(CONTENT),
+    sha256=sha256(CONTENT),
+    input=Tensor(shape=(1, 32, 32, 3), dtype="int8", scale=1 / 64, zero_point=0),
+    output=Tensor(shape=(1, 2), dtype="int8", scale=1 / 256, zero_point=-128),
+    pixels=PixelRange(scale=1 / 64, offset=-2),
+    labels=("cat", "dog"),
+    dataset="cifar10",
+    source_sha256=sha256(b"the original"),
+    calibration=Pictures(dataset="cifar10", split="train", count=500, seed=0),
+    proof=Proof(
+        pictures=Pictures(dataset="cifar10", split="train", count=200, seed=1), agreement=0.995, max_error=0.02
+    ),
+    versions={"edgesqz": "0.1.0", "tensorflow": "2.21.0"},
+)
+
+
+def stored(folder: Path, manifest: Manifest = ORIGINAL, file_name: str = "net.keras") -> Path:
+    Workspace(folder).write(stored_form(CONTENT, manifest, file_name))
+    return folder / file_name
+
+
+def changed_manifest(path: Path, changes: dict[str, Any]) -> bytes:
+    """The manifest beside a model file with fields set, or left out where the value is ``...``."""
+    fields = json.loads((path.parent / f"{path.name}.json").read_text()) | changes
+    return json.dumps({name: value for name, value in fields.items() if value is not ...}).encode()
+
+
+# Manifests
+
+
+@pytest.mark.parametrize("manifest", [ORIGINAL, EXPORT], ids=["original", "export"])
+def test_a_manifest_is_read_as_it_was_written(manifest: Manifest, tmp_path: Path) -> None:
+    artifact = Artifact.open(stored(tmp_path, manifest))
+    assert artifact.manifest == manifest
+    assert artifact.path.read_bytes() == CONTENT
+    assert artifact.size_bytes == len(CONTENT)
+
+
+def test_a_manifest_leaves_out_what_it_does_not_know_but_keeps_open_sizes(tmp_path: Path) -> None:
+    path = stored(tmp_path)
+    text = (tmp_path / "net.keras.json").read_text(encoding="utf-8")
+    fields = json.loads(text)
+    assert fields["input"] == {"shape": [None, 32, 32, 3], "dtype": "float32"}
+    assert not {"dataset", "source_sha256", "calibration", "proof"} & set(fields)
+    assert text.endswith("}\n")
+    assert Artifact.open(path).manifest == ORIGINAL
+
+
+def test_a_file_without_a_manifest_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "found.onnx"
+    path.write_bytes(CONTENT)
+    assert Artifact.open(path) == Artifact(path, None)
+
+
+def test_a_missing_file_is_refused_by_its_path(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=r"no model file .*gone\.keras"):
+        Artifact.open(tmp_path / "gone.keras")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b'{"name": "squee'])
+def test_a_damaged_manifest_is_refused_by_its_path(content: bytes, tmp_path: Path) -> None:
+    path = stored(tmp_path)
+    (tmp_path / "net.keras.json").write_bytes(content)
+    with pytest.raises(EdgesqzError, match=r"net\.keras\.json is no manifest of edgesqz"):
+        Artifact.open(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"labels": ...}, "labels"),
+        ({"size_bytes": "many"}, "size_bytes"),
+        ({"input": {"shape": [1], "dtype": "int8", "stride": 1}}, r"input\.stride"),
+    ],
+)
+def test_a_manifest_with_other_fields_is_refused_by_the_field(
+    changes: dict[str, Any], field: str, tmp_path: Path
+) -> None:
+    path = stored(tmp_path)
+    (tmp_path / "net.keras.json").write_bytes(changed_manifest(path, changes))
+    with pytest.raises(EdgesqzError, match=rf"net\.keras\.json is no manifest of edgesqz: {field} "):
+        Artifact.open(path)
+
+
+def test_a_manifest_of_other_bytes_is_refused(tmp_path: Path) -> None:
+    path = stored(tmp_path)
+    path.write_bytes(CONTENT[:-1] + b"L")
+    with pytest.raises(EdgesqzError, match=r"net\.keras is not the file its manifest net\.keras\.json describes"):
+        Artifact.open(path)
+
+
+def test_versions_are_those_installed() -> None:
+    import numpy
+
+    assert package_versions("numpy") == {"edgesqz": "0.1.0", "numpy": numpy.__version__}
+
+
+# Class names
+
+
+def test_labels_of_the_manifest_are_the_class_names(tmp_path: Path) -> None:
+    assert Artifact(tmp_path, ORIGINAL).class_names(2) == ("cat", "Hündin")
+
+
+@pytest.mark.parametrize("manifest", [None, ORIGINAL])
+def test_classes_without_labels_are_numbered(manifest: Manifest | None, tmp_path: Path) -> None:
+    assert Artifact(tmp_path, manifest).class_names(3) == ("class 0", "class 1", "class 2")
+
+
+# Pixel ranges
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"), [("0..255", 0, 255), ("0..1", 0, 1), ("-1..1", -1, 1), ("-2.5..-0.5", -2.5, -0.5)]
+)
+def test_a_pixel_range_maps_the_ends(text: str, low: float, high: float) -> None:
+    pixels = PixelRange.parse(text)
+    assert pixels.scale * 0 + pixels.offset == low
+    assert pixels.scale * 255 + pixels.offset == pytest.approx(high, abs=1e-12)
+
+
+def test_a_pixel_range_is_that_of_raw_pixels_unless_told() -> None:
+    assert PixelRange() == PixelRange.parse("0..255")
+
+
+endless = pytest.mark.xfail(strict=True, reason="PixelRange.parse takes an endless range")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "0..", "0-1", "low..high", "0..1..2", "1..0", "1..1", "nan..1", "0..nan"),
+        *(pytest.param(text, marks=endless) for text in ("0..inf", "-inf..0", "-1e308..1e308")),
+    ],
+)
+def test_what_is_no_pixel_range_is_refused(text: str) -> None:
+    with pytest.raises(EdgesqzError, match=r"expected a pixel range LOW\.\.HIGH") as refusal:
+        PixelRange.parse(text)
+    assert repr(text) in str(refusal.value)
+
+
+# Finding files
+
+
+def test_model_files_are_listed_with_each_original_first(tmp_path: Path) -> None:
+    in_order = (
+        "squeezenet.keras",
+        "squeezenet.fp32.onnx",
+        "squeezenet.fp32.tflite",
+        "squeezenet.int8.tflite",
+        "squeezenet-nano.keras",
+        "squeezenet-nano.fp16.onnx",
+    )
+    for name in (*reversed(in_order), "squeezenet.keras.json", "squeezenet.last.npz", "notes.txt", ".lock"):
+        (tmp_path / name).touch()
+    assert [path.name for path in model_files(tmp_path)] == list(in_order)
+
+
+def test_a_model_file_is_found_by_its_path_before_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    (folder / "net.keras").touch()
+    assert find_model_file("net.keras", folder) == folder / "net.keras"
+    assert find_model_file(folder / "net.keras", tmp_path / "elsewhere") == folder / "net.keras"
+    (tmp_path / "net.keras").touch()  # the tests run in tmp_path
+    assert find_model_file("net.keras", folder) == Path("net.keras")
+
+
+@pytest.mark.parametrize(
+    ("at_hand", "told"), [((), "none"), (("b.tflite", "b.keras", "note.txt"), r"b\.keras, b\.tflite")]
+)
+def test_a_model_file_that_is_not_there_is_answered_with_those_that_are(
+    at_hand: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    for name in at_hand:
+        (tmp_path / name).touch()
+    with pytest.raises(EdgesqzError, match=rf"no model file 'a\.keras'; the files in {tmp_path}: {told}$"):
+        find_model_file("a.keras", tmp_path)

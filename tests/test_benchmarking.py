@@ -1,0 +1,248 @@
+"""The bench: true figures, one row a file, and rows that fail alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import edgesqz
+from edgesqz import benchmarking, data, plugins
+from edgesqz.artifact import PixelRange
+from edgesqz.engine import Engine
+from edgesqz.errors import EdgesqzError
+from edgesqz.report import Report, Row
+
+ROUNDS = 3
+
+
+def by_name(report: Report) -> dict[str, Row]:
+    return {row.artifact: row for row in report.rows}
+
+
+@pytest.fixture(scope="module")
+def report(exported: Path) -> Report:
+    """A run over everything in the workspace."""
+    return edgesqz.bench(rounds=ROUNDS, quota="100kB", workspace=exported)
+
+
+def test_rows_are_the_original_and_every_export(report: Report) -> None:
+    assert [(row.artifact, row.runtime) for row in report.rows] == [
+        ("squeezenet-nano.keras", "keras"),
+        ("squeezenet-nano.fp32.onnx", "onnxruntime"),
+        ("squeezenet-nano.int8.onnx", "onnxruntime"),
+        ("squeezenet-nano.fp32.tflite", "litert"),
+        ("squeezenet-nano.int8.tflite", "litert"),
+    ]
+    assert report.dataset["split"] == "test"
+    assert report.dataset["images"] == 30
+
+
+def test_figures_are_plausible(report: Report) -> None:
+    for row in report.rows:
+        assert row.error is None
+        assert row.accuracy is not None and row.accuracy > 0.9
+        assert row.agreement is not None and row.agreement >= 0.95
+        assert row.latency_us is not None and 1 < row.latency_us.p50 <= row.latency_us.p90 <= row.latency_us.p99
+        assert row.latency_us.n >= ROUNDS
+        assert row.load_ms is not None and row.first_us is not None and row.first_us > 0
+        assert row.peak_rss_bytes is not None and 10e6 < row.peak_rss_bytes < 5e9
+
+
+def test_the_original_agrees_with_itself(report: Report) -> None:
+    original = report.rows[0]
+    assert (original.agreement, original.accuracy_drop_pp) == (1, 0)
+
+
+def test_engines_do_not_share_a_process(report: Report) -> None:
+    rows = by_name(report)
+    keras, litert = rows["squeezenet-nano.keras"].peak_rss_bytes, rows["squeezenet-nano.int8.tflite"].peak_rss_bytes
+    assert keras is not None and litert is not None
+    assert litert < keras / 3
+
+
+def test_the_quota_is_held_against_each_file(report: Report) -> None:
+    assert {row.artifact for row in report.rows if row.fits_quota} == {
+        "squeezenet-nano.int8.onnx",
+        "squeezenet-nano.int8.tflite",
+    }
+
+
+def test_the_json_has_the_promised_form(report: Report) -> None:
+    found = json.loads(report.to_json())
+    assert list(found) == ["schema", "machine", "versions", "dataset", "quota_bytes", "rows"]
+    assert (found["schema"], found["quota_bytes"]) == (1, 100_000)
+    assert set(found["rows"][0]) == {
+        "artifact",
+        "format",
+        "variant",
+        "runtime",
+        "runtime_version",
+        "size_bytes",
+        "accuracy",
+        "agreement",
+        "accuracy_drop_pp",
+        "latency_us",
+        "load_ms",
+        "first_us",
+        "peak_rss_bytes",
+        "threads",
+        "fits_quota",
+    }
+    assert set(found["rows"][0]["latency_us"]) == {"p50", "p90", "p99", "n"}
+
+
+def test_accuracy_is_counted_by_hand(exported: Path, pictures: Path) -> None:
+    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=12, workspace=exported)
+    chosen = data.load(str(pictures)).test()
+    chosen = data.sample(chosen, 12, seed=benchmarking.SEED)
+    with edgesqz.load(exported / "squeezenet-nano.int8.tflite") as model:
+        right = model.predict(chosen.pictures).argmax(axis=1) == chosen.labels
+    assert report.dataset["images"] == 12
+    assert by_name(report)["squeezenet-nano.int8.tflite"].accuracy == right.mean()
+
+
+def test_an_exports_original_comes_along(exported: Path) -> None:
+    report = edgesqz.bench([exported / "squeezenet-nano.int8.onnx"], rounds=1, limit=6, workspace=Path("elsewhere"))
+    assert [row.artifact for row in report.rows] == ["squeezenet-nano.keras", "squeezenet-nano.int8.onnx"]
+
+
+def test_a_file_without_a_manifest_has_no_original(exported: Path, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "foreign.onnx").write_bytes((exported / "squeezenet-nano.fp32.onnx").read_bytes())
+    report = edgesqz.bench([tmp_path / "foreign.onnx"], dataset=str(pictures), rounds=1)
+    (row,) = report.rows
+    assert row.accuracy is not None and row.accuracy > 0.9
+    assert (row.variant, row.agreement, row.accuracy_drop_pp) == (None, None, None)
+
+
+def mean_colour_model(layout: str, batch: int | None) -> bytes:
+    """An .onnx made elsewhere: the mean of each channel, in the classes' order blue, green, red."""
+    shape: list[Any] = [batch, 3, 32, 32] if layout == "NCHW" else [batch, 32, 32, 3]
+    axes = [2, 3] if layout == "NCHW" else [1, 2]
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels"], ["means"], axes=axes, keepdims=0),
+        helper.make_node("Gather", ["means", "order"], ["scores"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "mean colour",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [batch, 3])],
+        [helper.make_tensor("order", TensorProto.INT64, [3], [2, 1, 0])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("batch", [1, 4, None])
+def test_models_made_elsewhere_in_either_layout(layout: str, batch: int | None, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.onnx").write_bytes(mean_colour_model(layout, batch))
+    report = edgesqz.bench([tmp_path / "elsewhere.onnx"], dataset=str(pictures), rounds=1)
+    assert report.rows[0].accuracy == 1
+
+
+def test_the_pixel_range_is_what_a_foreign_model_sees(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.onnx").write_bytes(mean_colour_model("NHWC", None))
+    pixels = PixelRange.parse("-1..1")
+    with Engine((tmp_path / "elsewhere.onnx").read_bytes(), "onnxruntime", pixels=pixels) as engine:
+        answers = engine.predict(np.stack([np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)]))
+    np.testing.assert_allclose(answers, [[-1] * 3, [1] * 3], atol=1e-6)
+
+
+DAMAGE: dict[str, Callable[[Path], bytes]] = {
+    "cut.tflite": lambda exported: (exported / "squeezenet-nano.int8.tflite").read_bytes()[:30_000],
+    "cut.onnx": lambda exported: (exported / "squeezenet-nano.int8.onnx").read_bytes()[:30_000],
+    "cut.keras": lambda exported: (exported / "squeezenet-nano.keras").read_bytes()[:30_000],
+    "random.tflite": lambda exported: np.random.default_rng(0).bytes(5000),
+    "random.onnx": lambda exported: np.random.default_rng(0).bytes(5000),
+    "random.keras": lambda exported: np.random.default_rng(0).bytes(5000),
+    "empty.tflite": lambda exported: b"",
+}
+
+
+def test_damaged_files_fail_alone(exported: Path, pictures: Path, tmp_path: Path) -> None:
+    for name, content in DAMAGE.items():
+        (tmp_path / name).write_bytes(content(exported))
+    names = [*(str(tmp_path / name) for name in DAMAGE), str(exported / "squeezenet-nano.fp32.onnx")]
+    rows = by_name(edgesqz.bench(names, dataset=str(pictures), rounds=1))
+    for name in DAMAGE:
+        error = rows[name].error
+        assert error is not None and "\n" not in error
+        assert "accuracy" not in rows[name].to_dict()
+    assert rows["squeezenet-nano.fp32.onnx"].error is None
+
+
+def test_a_file_that_is_not_the_manifests_fails_alone(workspace: Path) -> None:
+    (workspace / "squeezenet-nano.int8.tflite").write_bytes(b"something else")
+    rows = by_name(edgesqz.bench(rounds=1, limit=6, workspace=workspace))
+    error = rows.pop("squeezenet-nano.int8.tflite").error
+    assert error is not None and "is not the file its manifest" in error
+    assert not any(row.error for row in rows.values())
+
+
+def test_an_engine_that_dies_fails_alone(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    true_time = Engine.time_ns
+
+    def time_and_kill(engine: Engine, count: int) -> list[int]:
+        if engine.input.dtype == "int8":
+            os.kill(engine_pid(engine), signal.SIGKILL)
+        return true_time(engine, count)
+
+    monkeypatch.setattr(Engine, "time_ns", time_and_kill)
+    rows = by_name(edgesqz.bench(rounds=1, limit=6, workspace=exported))
+    assert rows.pop("squeezenet-nano.int8.tflite").error == "the engine's process ended while it worked on this model"
+    assert not any(row.error for row in rows.values())
+
+
+def engine_pid(engine: Engine) -> int:
+    (gateway,) = engine._group
+    return int(gateway._rinfo().pid)
+
+
+def test_a_missing_engine_says_what_to_install(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "engine_version", lambda runtime: None)
+    report = edgesqz.bench(["squeezenet-nano.fp32.onnx"], rounds=1, workspace=exported)
+    assert all("pip install" in (row.error or "") for row in report.rows)
+
+
+def test_a_model_of_other_classes_fails(exported: Path, tmp_path: Path, pictures: Path) -> None:
+    renamed = tmp_path / "renamed"
+    for split in ("train", "test"):
+        for old, new in (("blue", "azure"), ("green", "jade"), ("red", "rose")):
+            (renamed / split / new).mkdir(parents=True)
+            picture = (pictures / split / old / "0.png").read_bytes()
+            (renamed / split / new / "0.png").write_bytes(picture)
+    report = edgesqz.bench(["squeezenet-nano.fp32.onnx"], dataset=str(renamed), rounds=1, workspace=exported)
+    assert all("azure, jade, rose" in (row.error or "") for row in report.rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"artifacts": ["nothing.tflite"]}, r"no model file 'nothing\.tflite'; .*squeezenet-nano\.int8\.tflite"),
+        ({"limit": 0}, "--limit must be above 0"),
+        ({"threads": 0}, "--threads must be above 0"),
+        ({"rounds": 0}, "--rounds must be above 0"),
+        ({"quota": "-1MB"}, "expected a size"),
+        ({"pixel_range": "wide"}, r"expected a pixel range LOW\.\.HIGH"),
+        ({"dataset": "imagenet"}, "'imagenet' is neither"),
+    ],
+)
+def test_bad_input(arguments: dict[str, Any], message: str, exported: Path) -> None:
+    with pytest.raises(EdgesqzError, match=message):
+        edgesqz.bench(**arguments, workspace=exported)
+
+
+def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="run edgesqz train and edgesqz export"):
+        edgesqz.bench(workspace=tmp_path)

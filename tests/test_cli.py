@@ -1,0 +1,226 @@
+"""The command line as a person meets it: help, the whole way, and one clear line for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from edgesqz.cli import app
+from edgesqz.data import cifar
+from edgesqz.recipe import Recipe
+
+COMMANDS = ("train", "export", "bench", "predict", "info", "demo")
+NOISE = ("tensorflow", "cuda", "oneDNN", "XNNPACK", "Traceback", "WARNING", "INFO", "deprecated")
+EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
+
+
+def run(*arguments: str | Path) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def run_alone(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, as a shell does."""
+    return subprocess.run([*EDGESQZ, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def files_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: edgesqz {command}" in result.output
+
+
+def test_the_list_of_commands_is_complete() -> None:
+    assert {command.callback.__name__ for command in app.registered_commands if command.callback} == set(COMMANDS)
+
+
+def test_the_readme_tells_of_every_command() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    for command in COMMANDS:
+        assert f"edgesqz {command}" in readme
+
+
+def test_help_shows_the_recipes_defaults() -> None:
+    shown = run("train", "--help").output
+    for value in (Recipe.model, Recipe.dataset, Recipe.epochs, Recipe.batch_size, Recipe.learning_rate, Recipe.seed):
+        assert f"({value})" in shown
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = "{'tensorflow', 'keras', 'onnx', 'onnxruntime', 'ai_edge_litert', 'numpy'}"
+    program = f"import sys; from edgesqz.cli import main\ntry: main()\nfinally: assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program, "--help"], check=True, capture_output=True)
+
+
+def test_help_takes_less_than_400_ms() -> None:
+    def seconds() -> float:
+        before = os.times()
+        assert run_alone("--help").returncode == 0
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert min(seconds() for _ in range(5)) < 0.4
+
+
+def test_the_version_is_the_packages() -> None:
+    from importlib.metadata import version
+
+    assert run("--version").output.strip() == version("edgesqz")
+
+
+def test_the_whole_way(pictures: Path, tmp_path: Path) -> None:
+    workspace = ("--workspace", tmp_path / "workspace")
+    options = ("--epochs", "15", "--batch-size", "16", "--learning-rate", "0.05", "--quota", "3MB")
+    train = run_alone("train", "--model", "squeezenet-nano", "--dataset", pictures, *options, *workspace)
+    formats = ("--format", "tflite", "--format", "onnx")
+    export = run_alone("export", *formats, "--quantize", "--variant", "fp32", "--calibration", "50", *workspace)
+    bench = run_alone("bench", "--quota", "100kB", "--rounds", "2", "--json", "report.json", *workspace)
+    piped = run_alone("bench", "squeezenet-nano.int8.tflite", "--rounds", "1", "--json", "-", *workspace)
+    predict = run_alone("predict", "squeezenet-nano.int8.tflite", pictures / "test/green/0.png", *workspace)
+
+    for result in (train, export, bench, piped, predict):
+        assert result.returncode == 0, result.stderr
+        assert not [word for word in NOISE if word in result.stdout + result.stderr]
+    assert "epoch 15/15: loss" in train.stderr
+    assert "squeezenet-nano.keras" in train.stdout
+    assert files_below(tmp_path / "workspace") == {
+        f"squeezenet-nano.{kind}{suffix}"
+        for kind in ("keras", "fp32.tflite", "int8.tflite", "fp32.onnx", "int8.onnx")
+        for suffix in ("", ".json")
+    }
+    assert max(map(len, bench.stdout.splitlines())) <= 100
+    rows = json.loads(Path("report.json").read_text())["rows"]
+    assert {row["artifact"]: row["fits_quota"] for row in rows}["squeezenet-nano.int8.tflite"] is True
+    assert len(json.loads(piped.stdout)["rows"]) == 2
+    assert "green" in predict.stdout
+
+
+def test_ctrl_c_keeps_what_was_learned(pictures: Path, tmp_path: Path) -> None:
+    arguments = ("train", "--model", "squeezenet-nano", "--workspace", "workspace")
+    recipe = ("--dataset", str(pictures), "--epochs", "40", "--batch-size", "16")
+    process = subprocess.Popen([*EDGESQZ, *arguments, *recipe], stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    while "epoch 2/40" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume goes on" in rest and "Traceback" not in rest
+    assert "squeezenet-nano.last.npz" in files_below(tmp_path / "workspace")
+
+    result = run_alone(*arguments, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert "epoch 2/40" not in result.stderr and "epoch 40/40" in result.stderr
+    assert files_below(tmp_path / "workspace") == {"squeezenet-nano.keras", "squeezenet-nano.keras.json"}
+
+
+def test_train_on_synthetic_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("edgesqz.data.synthetic.COUNTS", {"train": 300, "test": 50})
+    result = run("train", "--model", "squeezenet-nano", "--dataset", "synthetic", "--epochs", "1")
+    assert result.exit_code == 0, result.output
+    assert files_below(tmp_path) == {
+        "edgesqz-workspace/squeezenet-nano.keras",
+        "edgesqz-workspace/squeezenet-nano.keras.json",
+    }
+
+
+def test_demo_runs_the_whole_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("edgesqz.data.synthetic.COUNTS", {"train": 2000, "test": 100})
+    result = run("demo")
+    assert result.exit_code == 0, result.output
+    assert "100 test pictures of synthetic" in result.stdout
+    assert result.stdout.count("squeezenet-nano") == 5
+    assert "edgesqz-demo" in result.stdout
+    assert sum(path.stat().st_size for path in (tmp_path / "edgesqz-demo").iterdir()) <= 2_000_000
+
+
+def test_info_tells_what_is_there() -> None:
+    found = json.loads(run("info", "--json").output)
+    assert set(found) == {"versions", "converters", "runtimes", "models", "datasets"}
+    table = run("info").output
+    for name in ("tflite", "onnx", "litert", "onnxruntime", "squeezenet-nano", "synthetic"):
+        assert name in table
+
+
+BAD_INPUT = {
+    "no network and no data": (("train",), ("--data-dir", "--dataset synthetic")),
+    "an unknown model": (("train", "--model", "resnet"), ("'resnet'", "squeezenet, squeezenet-nano")),
+    "an unknown dataset": (("train", "--dataset", "imagenet"), ("'imagenet'", "cifar10, cifar100, synthetic")),
+    "no epochs": (("train", "--dataset", "synthetic", "--epochs", "0"), ("--epochs must be above 0, got 0",)),
+    "no rate": (("train", "--dataset", "synthetic", "--learning-rate", "nan"), ("--learning-rate",)),
+    "no checkpoint": (("train", "--resume"), ("no checkpoint", "leave --resume out")),
+    "a quota that is no size": (("train", "--quota", "plenty"), ("'plenty'", "500kB")),
+    "a data folder without the data": (("train", "--data-dir", "."), ("cifar-10-batches-py", "cifar-10-python.tar.gz")),
+    "an unknown format": (("export", "--format", "coreml"), ("'coreml'", "onnx, tflite")),
+    "an unknown variant": (("export", "--variant", "int4"), ("'int4'", "fp32, fp16, dynamic, int8, int16x8")),
+    "nothing to export": (("export",), ("no .keras file", "edgesqz train")),
+    "nothing to bench": (("bench",), ("no model file", "edgesqz train")),
+    "a report in a missing folder": (("bench", "--json", "missing/report.json"), ("cannot write missing/report.json",)),
+    "no model to predict with": (("predict", "a.tflite", "b.png"), ("no model file 'a.tflite'",)),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD_INPUT.values(), ids=BAD_INPUT)
+def test_bad_input_is_one_clear_line(
+    arguments: tuple[str, ...], words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cifar.DOWNLOADS, "cifar10", ("http://127.0.0.1:9/nobody-listens.tar.gz", "0" * 64))
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    for word in words:
+        assert word in result.stderr
+    assert files_below(tmp_path) == set()
+
+
+def test_a_workspace_that_cannot_be_written() -> None:
+    Path("file").write_text("in the way")
+    result = run("train", "--dataset", "synthetic", "--workspace", "file/workspace")
+    assert result.exit_code == 1
+    assert "the workspace file/workspace cannot be used: Not a directory" in result.stderr
+
+
+def test_a_loss_that_is_no_number(pictures: Path, tmp_path: Path) -> None:
+    result = run("train", "--model", "squeezenet-nano", "--dataset", pictures, "--learning-rate", "1e30")
+    assert result.exit_code == 1
+    assert "error: the weights became no numbers in epoch" in result.stderr
+    assert "try a --learning-rate below 1e+30" in result.stderr
+    assert files_below(tmp_path) == set()
+
+
+def test_an_unreadable_picture(exported: Path) -> None:
+    Path("torn.png").write_bytes(b"\x89PNG torn")
+    result = run("predict", "squeezenet-nano.int8.tflite", "torn.png", "--workspace", exported)
+    assert result.exit_code == 1
+    assert "cannot read the picture torn.png" in result.stderr
+
+
+def test_a_failed_row_is_told_and_the_others_stand(workspace: Path) -> None:
+    (workspace / "torn.onnx").write_bytes(b"torn")
+    result = run("bench", "--rounds", "1", "--limit", "6", "--workspace", workspace)
+    assert result.exit_code == 0
+    assert "failed: torn.onnx: " in result.stderr
+    assert "failed" in result.stdout and "squeezenet-nano.int8.tflite" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [("train", "--epochs", "many"), ("bench", "--speed"), ("launch",), ("predict",)])
+def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    program = "import edgesqz, sys; assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,161 @@
+"""The networks: their size, their shapes, and what the rest of the package relies on in them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgesqz import EdgesqzError, SqueezeNetModel, backend
+from edgesqz.models import ARCHITECTURES, LOGITS, NORMALIZE
+
+each_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def keras_on_tensorflow() -> None:
+    backend.start_keras()
+
+
+def noise(count: int, side: int) -> np.ndarray:
+    """Pictures as a network takes them."""
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3)).astype(np.float32)
+
+
+def answers(model: Any, pictures: np.ndarray) -> np.ndarray:
+    return np.asarray(model(pictures, training=False))
+
+
+@pytest.mark.parametrize(("name", "count"), [("squeezenet", 398_554), ("squeezenet-nano", 45_050)])
+def test_a_network_for_ten_classes_has_as_many_parameters_as_promised(name: str, count: int) -> None:
+    assert SqueezeNetModel(original_dim=32, resize_dim=32, output_size=10, name=name).build().count_params() == count
+
+
+def test_the_network_without_a_name_is_the_full_squeezenet() -> None:
+    model = SqueezeNetModel(original_dim=32, resize_dim=32, output_size=10).build()
+    assert model.name == "squeezenet"
+    assert model.count_params() == 398_554
+
+
+@each_architecture
+def test_pictures_become_probabilities(name: str) -> None:
+    model = SqueezeNetModel(name=name).build()
+    assert model.input_shape == (None, 32, 32, 3)
+    assert model.output_shape == (None, 10)
+    probabilities = answers(model, noise(4, 32))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert probabilities.min() >= 0
+    assert len(np.unique(probabilities.round(7), axis=0)) == 4  # each picture has an answer of its own
+
+
+@each_architecture
+def test_the_logits_are_the_scores_before_the_softmax(name: str) -> None:
+    import keras
+
+    model = SqueezeNetModel(output_size=7, name=name).build()
+    scores = answers(keras.Model(model.input, model.get_layer(LOGITS).output), noise(2, 32))
+    raised = np.exp(scores)
+    np.testing.assert_allclose(answers(model, noise(2, 32)), raised / raised.sum(axis=1, keepdims=True), rtol=1e-4)
+
+
+def test_normalization_comes_first_and_is_exact() -> None:
+    import keras
+
+    model = SqueezeNetModel(original_dim=48, name="squeezenet-nano").build()
+    first = model.layers[1]  # after the input
+    assert isinstance(first, keras.layers.Rescaling)
+    assert (first.name, first.scale, first.offset) == (NORMALIZE, 1 / 64, -2)
+    pixels = np.arange(256, dtype=np.float32)
+    np.testing.assert_array_equal(np.asarray(first(pixels)), (pixels - 128) / 64)
+
+
+def test_pictures_of_another_size_are_resized_inside() -> None:
+    shrinking = SqueezeNetModel(original_dim=48, resize_dim=32, name="squeezenet-nano").build()
+    plain = SqueezeNetModel(original_dim=32, resize_dim=32, name="squeezenet-nano").build()
+    assert shrinking.input_shape == (None, 48, 48, 3)
+    assert shrinking.get_layer("stem").output.shape[1:3] == (32, 32)
+    plain.set_weights(shrinking.get_weights())
+    colours = noise(5, 1)
+    of_48, of_32 = (np.tile(colours, (1, side, side, 1)) for side in (48, 32))
+    np.testing.assert_allclose(answers(shrinking, of_48), answers(plain, of_32), atol=1e-5)
+
+
+def test_pictures_of_the_right_size_are_not_resized() -> None:
+    import keras
+
+    model = SqueezeNetModel(name="squeezenet-nano").build()
+    assert not any(isinstance(layer, keras.layers.Resizing) for layer in model.layers)
+
+
+@pytest.mark.parametrize(
+    ("name", "bypassed"),
+    [
+        ("squeezenet", {"fire22", "fire23", "fire32", "fire33"}),
+        ("squeezenet-nano", {"fire12", "fire22"}),
+    ],
+)
+def test_fires_have_a_bypass_from_the_second_of_a_stage_on(name: str, bypassed: set[str]) -> None:
+    import keras
+
+    model = SqueezeNetModel(name=name).build()
+    adds = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
+    assert {add.name.removesuffix("_add") for add in adds} == bypassed
+
+
+@pytest.mark.parametrize(("name", "last"), [("squeezenet", "fire33"), ("squeezenet-nano", "fire22")])
+def test_a_bypassed_fire_that_adds_nothing_hands_its_input_on(name: str, last: str) -> None:
+    import keras
+
+    model = SqueezeNetModel(name=name).build()
+    before = model.get_layer(f"{last[:-1]}1_concat").output
+    ends = keras.Model(model.input, [before, model.get_layer(f"{last}_relu").output])
+    for layer in model.layers:
+        if re.fullmatch(rf"{last[:-1]}[2-9]_expand\d_norm", layer.name):
+            layer.gamma.assign(np.zeros(layer.gamma.shape))
+            layer.beta.assign(np.zeros(layer.beta.shape))
+    handed_in, handed_on = (np.asarray(values) for values in ends(noise(2, 32), training=False))
+    assert handed_in.any()
+    np.testing.assert_array_equal(handed_on, handed_in)
+
+
+def test_the_caller_chooses_the_batch_normalization() -> None:
+    import keras
+
+    given: list[Any] = []
+
+    def recorded(name: str) -> Any:
+        given.append(keras.layers.BatchNormalization(name=name))
+        return given[-1]
+
+    model = SqueezeNetModel(name="squeezenet-nano").build(recorded)
+    of_model = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert given
+    assert {id(layer) for layer in of_model} == {id(layer) for layer in given}
+
+
+def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(EdgesqzError, match=r"'alexnet'.* squeezenet, squeezenet-nano"):
+        SqueezeNetModel(name="alexnet").build()
+
+
+@each_architecture
+def test_four_pixels_a_side_are_enough(name: str) -> None:
+    model = SqueezeNetModel(original_dim=4, resize_dim=4, output_size=2, name=name).build()
+    assert answers(model, noise(1, 4)).shape == (1, 2)
+
+
+@each_architecture
+@pytest.mark.parametrize(
+    ("sizes", "problem"),
+    [
+        ({"original_dim": 3, "resize_dim": 3}, "at least 4 pixels a side, got original_dim=3, resize_dim=3"),
+        ({"original_dim": 32, "resize_dim": 3}, "at least 4 pixels a side, got original_dim=32, resize_dim=3"),
+        ({"original_dim": 0, "resize_dim": 32}, "at least 4 pixels a side, got original_dim=0, resize_dim=32"),
+        ({"output_size": 1}, "at least 2 classes, got output_size=1"),
+    ],
+)
+def test_what_no_network_can_be_built_for_is_refused(name: str, sizes: dict[str, int], problem: str) -> None:
+    with pytest.raises(EdgesqzError, match=problem):
+        SqueezeNetModel(**sizes, name=name).build()

@@ -1,0 +1,53 @@
+"""The recipe: its learning rate over the steps, and the values it refuses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgesqz import EdgesqzError
+from edgesqz.recipe import Recipe
+
+
+@pytest.mark.parametrize("steps", [7, 10, 10_000])
+def test_the_rate_rises_from_a_fifth_to_its_peak_and_falls_to_nothing(steps: int) -> None:
+    recipe = Recipe(learning_rate=0.3)
+    rates = [recipe.rate_at(step, steps) for step in range(steps)]
+    np.testing.assert_allclose(rates, np.interp(range(steps), (0, 0.2 * steps, steps), (0.06, 0.3, 0)))
+    assert rates[0] == pytest.approx(0.3 / 5)
+    assert 0 < rates[-1] <= 0.3 / (0.8 * steps) * (1 + 1e-9)
+
+
+def test_the_peak_is_reached_when_the_warm_up_ends() -> None:
+    assert Recipe(learning_rate=0.3).rate_at(20, 100) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_shortest_runs_have_a_rate(steps: int) -> None:
+    assert all(0 < Recipe(learning_rate=0.3).rate_at(step, steps) <= 0.3 for step in range(steps))
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"epochs": 0}, "--epochs must be above 0, got 0"),
+        ({"epochs": -3}, "--epochs must be above 0, got -3"),
+        ({"batch_size": 0}, "--batch-size must be above 0, got 0"),
+        ({"learning_rate": 0.0}, r"--learning-rate must be above 0, got 0\.0"),
+        ({"learning_rate": -0.1}, r"--learning-rate must be above 0, got -0\.1"),
+        ({"learning_rate": math.nan}, "--learning-rate must be above 0, got nan"),
+        ({"learning_rate": math.inf}, "--learning-rate must be .*, got inf"),
+        ({"seed": -1}, "--seed must not be negative, got -1"),
+        ({"model": "alexnet"}, "unknown model 'alexnet'; the known models are squeezenet, squeezenet-nano"),
+    ],
+)
+def test_values_that_no_run_can_have_are_refused_by_their_flag(values: dict[str, Any], problem: str) -> None:
+    with pytest.raises(EdgesqzError, match=problem):
+        Recipe(**values)
+
+
+def test_the_smallest_values_that_make_sense_are_taken() -> None:
+    assert Recipe(model="squeezenet-nano", epochs=1, batch_size=1, learning_rate=1e-9, seed=0).epochs == 1
