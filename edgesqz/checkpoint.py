@@ -62,6 +62,11 @@ class Checkpoint:
             return cls(recipe, progress, _in_order("weight", arrays), _in_order("optimizer", arrays))
 
 
+def is_at_rest(workspace: Workspace, model: str) -> bool:
+    """Whether an unfinished run of the model left a checkpoint."""
+    return (workspace.folder / _last(model)).is_file()
+
+
 def write_best(workspace: Workspace, model: str, weights: Sequence[np.ndarray]) -> None:
     """Replace the weights of the model's best epoch."""
     workspace.write({_best(model): _npz(_numbered("weight", weights))})

@@ -81,6 +81,8 @@ def train(
     }
     at_rest = Checkpoint.read(home, asked.get("model", Recipe.model)) if resume else None
     recipe = _same_recipe(at_rest.recipe, asked) if at_rest else Recipe(**asked)
+    if not resume and checkpoint.is_at_rest(home, recipe.model) and console:
+        console.print(f"starting anew: the checkpoint of an unfinished {recipe.model} will be replaced (--resume goes on)")
     run = _Run(recipe, data.load(recipe.dataset, data_dir), home, console)
     if at_rest:
         run.go_on_from(at_rest)
@@ -157,7 +159,7 @@ class _Run:
         self.optimizer.learning_rate = self.recipe.rate_at(progress.step, self.steps)
         loss, correct = (float(value) for value in self.take_step(indices, progress.step))
         if not math.isfinite(loss):
-            raise self._diverged(f"the loss became {loss}")
+            raise self._diverged(f"the loss became {loss}", progress.step)
         progress.step += 1
         progress.epoch_loss += loss
         progress.epoch_correct += int(correct)
@@ -172,8 +174,8 @@ class _Run:
             speed=progress.step * self.batch_size / progress.seconds,
         )
 
-    def _diverged(self, what: str) -> EdgesqzError:
-        epoch, position = divmod(self.progress.step, self.steps_per_epoch)
+    def _diverged(self, what: str, step: int) -> EdgesqzError:
+        epoch, position = divmod(step, self.steps_per_epoch)
         kept = "the last good checkpoint is kept; " if self.progress.history else ""
         rate = f"try a --learning-rate below {self.recipe.learning_rate:g}"
         return EdgesqzError(f"{what} in epoch {epoch + 1}, step {position + 1}; {kept}{rate}")
@@ -182,7 +184,7 @@ class _Run:
         """The network's weights, if they are fit to be kept."""
         weights: list[np.ndarray] = self.network.get_weights()
         if not all(np.isfinite(weight).all() for weight in weights):
-            raise self._diverged("the weights became no numbers")
+            raise self._diverged("the weights became no numbers", self.progress.step - 1)
         return weights
 
     def _finish_epoch(self, bar: Bar) -> None:

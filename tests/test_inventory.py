@@ -1,0 +1,119 @@
+"""What ``edgesqz info`` tells: what is installed and at hand, without importing any of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+from rich.console import Console
+
+from edgesqz import plugins
+from edgesqz.inventory import Inventory, Runtime, take_inventory
+
+HEAVY = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert")
+
+
+def shown(inventory: Inventory) -> str:
+    """What a terminal shows, line breaks and columns made single spaces."""
+    terminal = io.StringIO()
+    Console(file=terminal, width=100, color_system=None).print(inventory.table())
+    return " ".join(terminal.getvalue().split())
+
+
+def test_converters_are_listed_with_their_variants() -> None:
+    assert take_inventory().converters == {
+        "onnx": ("fp32", "fp16", "dynamic", "int8"),
+        "tflite": ("fp32", "fp16", "dynamic", "int8", "int16x8"),
+    }
+
+
+def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
+    runtimes = take_inventory().runtimes
+    assert {runtime.name: runtime.suffixes for runtime in runtimes} == {
+        "keras": (".keras",),
+        "litert": (".tflite",),
+        "onnxruntime": (".onnx",),
+    }
+    assert all(runtime.version and runtime.version[0].isdigit() for runtime in runtimes)
+
+
+def test_models_datasets_and_versions_are_listed() -> None:
+    inventory = take_inventory()
+    assert inventory.models == ("squeezenet", "squeezenet-nano")
+    assert inventory.datasets == {"cifar10": None, "cifar100": None, "synthetic": "drawn by code"}
+    assert inventory.versions["python"] == platform.python_version()
+    assert inventory.versions["numpy"] == numpy.__version__
+    assert {"edgesqz", "tensorflow", "keras", "tf2onnx", "onnx"} <= set(inventory.versions)
+
+
+def test_a_missing_engine_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        plugins, "engine_version", lambda runtime: None if runtime.ENGINE == "ai-edge-litert" else "9.8.7"
+    )
+    inventory = take_inventory()
+    assert {runtime.name: runtime.version for runtime in inventory.runtimes} == {
+        "keras": "9.8.7",
+        "litert": None,
+        "onnxruntime": "9.8.7",
+    }
+    (litert,) = (runtime for runtime in inventory.runtimes if runtime.name == "litert")
+    assert litert.install == "pip install 'ai-edge-litert>=2.1'"
+    assert f"litert .tflite missing; {litert.install}" in shown(inventory)
+    assert "keras .keras 9.8.7" in shown(inventory)
+
+
+def test_data_at_hand_are_told_by_their_place(tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    (folder / "batches.meta").touch()
+    inventory = take_inventory()
+    assert inventory.datasets["cifar10"] == str(folder)
+    assert inventory.datasets["cifar100"] is None
+    assert "cifar100 not here; would be downloaded" in shown(inventory)
+
+
+def test_the_json_is_the_inventory() -> None:
+    inventory = take_inventory()
+    text = inventory.to_json()
+    as_data = json.loads(text)
+    assert list(as_data) == ["versions", "converters", "runtimes", "models", "datasets"]
+    assert as_data["models"] == ["squeezenet", "squeezenet-nano"]
+    assert as_data["datasets"] == inventory.datasets
+    assert as_data["converters"] == {name: list(variants) for name, variants in inventory.converters.items()}
+    assert [set(runtime) for runtime in as_data["runtimes"]] == 3 * [{"name", "suffixes", "version", "install"}]
+    assert text.endswith("}\n")
+
+
+def test_the_table_tells_how_to_train_each_model() -> None:
+    told = shown(take_inventory())
+    assert "edgesqz train --model squeezenet edgesqz" not in told  # each command on its own model's line
+    assert "squeezenet edgesqz train --model squeezenet squeezenet-nano edgesqz train --model squeezenet-nano" in told
+    assert "tflite fp32, fp16, dynamic, int8, int16x8" in told
+
+
+@pytest.mark.xfail(strict=True, reason="Inventory.table takes requirements and places for markup")
+def test_requirements_and_places_are_shown_as_they_are() -> None:
+    install = "pip install 'toy-engine[fast]>=1'"
+    inventory = dataclasses.replace(
+        take_inventory(),
+        runtimes=(Runtime("toy", (".toy",), None, install),),
+        datasets={"cifar10": "/data/[old]/cifar"},
+    )
+    assert install in shown(inventory)
+    assert "/data/[old]/cifar" in shown(inventory)
+
+
+def test_taking_the_inventory_imports_no_engine() -> None:
+    program = (
+        "import sys; from edgesqz.inventory import take_inventory; print(take_inventory().models); "
+        f"print(sorted(set({HEAVY}) & set(sys.modules)))"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert finished.stdout.splitlines() == ["('squeezenet', 'squeezenet-nano')", "[]"]

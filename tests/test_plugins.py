@@ -1,0 +1,178 @@
+"""Converters and runtimes are found by entry points, the built-in ones like anybody's, and the parts stay apart."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import edgesqz
+from edgesqz import EdgesqzError, plugins
+from edgesqz.artifact import model_files
+
+PACKAGE = Path(edgesqz.__file__).parent
+CORE = sorted([*PACKAGE.glob("*.py"), *(PACKAGE / "data").glob("*.py")])
+RUNTIMES = sorted(Path(plugins.runtimes()["litert"].__file__).parent.glob("*.py"))
+
+TOY_CONVERTER = """
+from edgesqz.plugins import Variant
+FORMAT, SUFFIX, PACKAGES = "toy", ".toy", ()
+VARIANTS = {"fp32": Variant(exact=True)}
+def convert(model, variant, calibration):
+    return f"{model} as {variant}".encode()
+"""
+TOY_RUNTIME = """
+ENGINE, REQUIREMENTS, SUFFIXES = "toy-engine", ("toy-engine[fast]>=1", "toy-kernels"), (".toy", ".tflite")
+"""
+ENTRY_POINTS = """
+[edgesqz.converters]
+toy = edgesqz_toy_converter
+
+[edgesqz.runtimes]
+toy = edgesqz_toy_runtime
+"""
+
+
+@pytest.fixture
+def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed distribution with a converter and a runtime of its own."""
+    installed = tmp_path / "site-packages"
+    about = installed / "edgesqz_toy-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: edgesqz-toy\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(ENTRY_POINTS)
+    (installed / "edgesqz_toy_converter.py").write_text(TOY_CONVERTER)
+    (installed / "edgesqz_toy_runtime.py").write_text(TOY_RUNTIME)
+    monkeypatch.syspath_prepend(installed)
+    plugins._modules.cache_clear()
+    yield
+    plugins._modules.cache_clear()
+    for name in ("edgesqz_toy_converter", "edgesqz_toy_runtime"):
+        sys.modules.pop(name, None)
+
+
+# What is found
+
+
+def test_the_built_in_converters_are_found() -> None:
+    formats = {name: (found.FORMAT, found.SUFFIX) for name, found in plugins.converters().items()}
+    assert formats == {"onnx": ("onnx", ".onnx"), "tflite": ("tflite", ".tflite")}
+
+
+def test_the_built_in_runtimes_are_found() -> None:
+    suffixes = {name: tuple(found.SUFFIXES) for name, found in plugins.runtimes().items()}
+    assert suffixes == {"keras": (".keras",), "litert": (".tflite",), "onnxruntime": (".onnx",)}
+
+
+@pytest.mark.parametrize(
+    ("format_name", "variants"),
+    [("tflite", ["fp32", "fp16", "dynamic", "int8", "int16x8"]), ("onnx", ["fp32", "fp16", "dynamic", "int8"])],
+)
+def test_a_converter_tells_its_variants(format_name: str, variants: list[str]) -> None:
+    found = plugins.converter(format_name).VARIANTS
+    assert list(found) == variants
+    assert [name for name, variant in found.items() if variant.exact] == ["fp32"]
+    assert {name for name, variant in found.items() if variant.needs_calibration} == {"int8", "int16x8"} & set(variants)
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(EdgesqzError, match="unknown format 'gguf'; the known formats are onnx, tflite"):
+        plugins.converter("gguf")
+
+
+@pytest.mark.parametrize(("suffix", "runtime"), [(".keras", "keras"), (".tflite", "litert"), (".onnx", "onnxruntime")])
+def test_a_suffix_has_its_runtime(suffix: str, runtime: str) -> None:
+    assert plugins.runtime_for(suffix) == runtime
+
+
+@pytest.mark.parametrize(("suffix", "told"), [(".gguf", r"\.gguf"), ("", "a file without a suffix")])
+def test_an_unknown_suffix_is_refused_with_the_known_ones(suffix: str, told: str) -> None:
+    with pytest.raises(EdgesqzError, match=f"no runtime for {told}; the known are ") as refusal:
+        plugins.runtime_for(suffix)
+    assert all(known in str(refusal.value) for known in (".keras", ".tflite", ".onnx"))
+
+
+@pytest.mark.usefixtures("third_party")
+def test_a_third_partys_converter_is_found_like_the_built_in_ones() -> None:
+    assert list(plugins.converters()) == ["onnx", "tflite", "toy"]
+    toy = plugins.converter("toy")
+    assert toy.SUFFIX == ".toy"
+    assert toy.convert("a model", "fp32", None) == b"a model as fp32"
+
+
+@pytest.mark.usefixtures("third_party")
+def test_a_third_partys_runtime_is_found_like_the_built_in_ones(tmp_path: Path) -> None:
+    assert list(plugins.runtimes()) == ["keras", "litert", "onnxruntime", "toy"]
+    assert plugins.runtime_for(".toy") == "toy"
+    assert plugins.runtime_for(".tflite") == "litert"  # of two for a suffix, the first by name
+    assert plugins.runtime_source("toy") == TOY_RUNTIME
+    (tmp_path / "net.toy").touch()
+    assert model_files(tmp_path) == [tmp_path / "net.toy"]
+
+
+@pytest.mark.usefixtures("third_party")
+def test_an_engine_that_is_missing_has_no_version_but_a_command_that_brings_it() -> None:
+    toy = plugins.runtimes()["toy"]
+    assert plugins.engine_version(toy) is None
+    assert plugins.install_command(toy) == "pip install 'toy-engine[fast]>=1' 'toy-kernels'"
+
+
+@pytest.mark.parametrize("name", ["keras", "litert", "onnxruntime"])
+def test_an_engine_that_is_installed_has_a_version(name: str) -> None:
+    version = plugins.engine_version(plugins.runtimes()[name])
+    assert version
+    assert version[0].isdigit()
+
+
+def test_the_source_of_the_worker_is_a_program() -> None:
+    functions = {node.name for node in ast.parse(plugins.worker_source()).body if isinstance(node, ast.FunctionDef)}
+    assert "serve" in functions
+
+
+# Who may import whom
+
+
+def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> set[str]:
+    """The dotted names of all that is imported, each ``from`` import with and without what it takes."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "the package imports by full names"
+            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def is_of(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("path", RUNTIMES, ids=lambda path: path.name)
+def test_no_runtime_imports_the_package(path: Path) -> None:
+    assert not {name for name in imported(ast.walk(parsed(path))) if is_of(name, "edgesqz")}
+
+
+@pytest.mark.parametrize("path", RUNTIMES, ids=lambda path: path.name)
+def test_a_runtime_imports_its_engine_only_when_it_loads(path: Path) -> None:
+    at_once = {name.partition(".")[0] for name in imported(parsed(path).body)}
+    assert at_once <= {"numpy", *sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_core_imports_no_converter_and_no_runtime(path: Path) -> None:
+    kept_apart = ("edgesqz.converters", "edgesqz.runtimes", "converters", "runtimes")
+    names = imported(ast.walk(parsed(path)))
+    assert not {name for name in names if any(is_of(name, package) for package in kept_apart)}
+
+
+def test_the_files_checked_are_all_there() -> None:
+    assert {"plugins.py", "training.py", "cli.py", "splits.py"} <= {path.name for path in CORE}
+    assert {"worker.py", "keras.py", "litert.py", "onnxruntime.py"} <= {path.name for path in RUNTIMES}

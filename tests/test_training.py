@@ -1,0 +1,689 @@
+"""Training: what it writes, that it goes on exactly after Ctrl-C, what stops it, and the parts of its steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import logging
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import edgesqz
+from edgesqz import EdgesqzError, backend, checkpoint, data, training
+from edgesqz.artifact import Artifact
+from edgesqz.checkpoint import Checkpoint, Progress
+from edgesqz.recipe import Recipe
+from edgesqz.workspace import Workspace
+
+MODEL = "squeezenet-nano"
+EPOCHS, STEPS_PER_EPOCH = 3, 3
+HELD_BACK = 27  # a tenth of 270
+CHECKPOINT = f"{MODEL}.last.npz"
+Step = Callable[[np.ndarray, int], tuple[float, int]]
+
+
+def train(folder: Path, workspace: Path, **options: Any) -> Artifact:
+    """Three epochs of three steps, unless told otherwise."""
+    chosen = {"epochs": EPOCHS, "batch_size": 64, "learning_rate": 0.1} | options
+    return edgesqz.train(MODEL, str(folder), workspace=workspace, **chosen)
+
+
+def resume(workspace: Path, **options: Any) -> Artifact:
+    return edgesqz.train(MODEL, resume=True, workspace=workspace, **options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def keras_on_tensorflow() -> None:
+    backend.start_keras()
+
+
+@pytest.fixture(scope="module")
+def train_only(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``pictures`` with garbage for a test split: nothing works that reads it."""
+    folder = Path(shutil.copytree(pictures, tmp_path_factory.mktemp("train_only") / "pictures"))
+    for file in (folder / "test").rglob("*.png"):
+        file.write_bytes(b"garbage")
+    return folder
+
+
+@dataclass
+class Finished:
+    """A run from its beginning to its end without a break."""
+
+    artifact: Artifact
+    at_rest: list[Checkpoint]  # a checkpoint an epoch
+    shown: str  # on the console
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        assert self.artifact.manifest and self.artifact.manifest.training
+        return self.artifact.manifest.training
+
+
+def recorded_checkpoints(patch: pytest.MonkeyPatch) -> list[Checkpoint]:
+    """Fills with the checkpoints that are written from now on: a run that ends removes their files."""
+    written: list[Checkpoint] = []
+    write = Checkpoint.write
+
+    def recording(self: Checkpoint, workspace: Workspace) -> None:
+        write(self, workspace)
+        written.append(dataclasses.replace(self, progress=dataclasses.replace(self.progress)))
+
+    patch.setattr(Checkpoint, "write", recording)
+    return written
+
+
+@pytest.fixture(scope="module")
+def finished(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    shown = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        at_rest = recorded_checkpoints(patch)
+        artifact = train(
+            train_only, tmp_path_factory.mktemp("finished"), console=Console(file=shown, width=60, color_system=None)
+        )
+    return Finished(artifact, at_rest, shown.getvalue())
+
+
+@pytest.fixture(scope="module")
+def interrupted(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which Ctrl-C was pressed during the fifth step of nine, the second of the second epoch."""
+    workspace = tmp_path_factory.mktemp("interrupted")
+    step = training._Run._step
+
+    def pressing(self: training._Run, *of_bar: Any) -> None:
+        if self.progress.step == 4:
+            signal.raise_signal(signal.SIGINT)
+        step(self, *of_bar)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training._Run, "_step", pressing)
+        with pytest.raises(KeyboardInterrupt, match=r"stopped after step 5 of 9; .* --resume goes on"):
+            train(train_only, workspace)
+    assert signal.getsignal(signal.SIGINT) is handler
+    return workspace
+
+
+@pytest.fixture
+def at_rest(interrupted: Path, tmp_path: Path) -> Path:
+    """A copy of ``interrupted`` for one test to do with as it likes."""
+    return Path(shutil.copytree(interrupted, tmp_path / "at-rest"))
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Step], None]:
+    """Puts a function in the place of the step, for what depends on its results alone."""
+    import edgesqz.step
+
+    real = edgesqz.step.training_step
+
+    def put(step: Step) -> None:
+        monkeypatch.setattr(edgesqz.step, "training_step", lambda *asked: (real(*asked)[0], step))
+
+    return put
+
+
+def assert_same_arrays(found: Any, expected: Any) -> None:
+    assert len(found) == len(expected) > 0
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+# A finished run
+
+
+def test_a_finished_run_leaves_the_model_and_its_manifest_alone(finished: Finished) -> None:
+    folder = finished.artifact.path.parent
+    assert finished.artifact.path == folder / f"{MODEL}.keras"
+    assert {path.name for path in folder.iterdir()} == {f"{MODEL}.keras", f"{MODEL}.keras.json", ".lock"}
+    assert Artifact.open(finished.artifact.path) == finished.artifact
+
+
+def test_the_manifest_tells_the_recipe_and_its_results(finished: Finished, train_only: Path) -> None:
+    manifest, facts = finished.artifact.manifest, finished.facts
+    assert manifest is not None
+    assert (manifest.name, manifest.variant, manifest.format) == (MODEL, "fp32", "keras")
+    assert manifest.labels == ("blue", "green", "red")
+    assert manifest.dataset == str(train_only)
+    assert (manifest.input.shape, manifest.output.shape) == ((None, 32, 32, 3), (None, 3))
+    assert {"edgesqz", "keras", "tensorflow", "numpy"} <= set(manifest.versions)
+    recipe = Recipe(MODEL, str(train_only), epochs=EPOCHS, batch_size=64, learning_rate=0.1)
+    assert facts["recipe"] == dataclasses.asdict(recipe)
+    assert facts["held_back_pictures"] == HELD_BACK
+    assert len(facts["history"]) == EPOCHS
+    assert facts["held_back_accuracy"] == max(entry["held_back_accuracy"] for entry in facts["history"])
+    assert facts["history"][-1]["loss"] < facts["history"][0]["loss"]
+    assert facts["history"][-1]["training_accuracy"] > 0.8  # a third by chance
+
+
+def test_training_never_reads_the_test_split(finished: Finished, train_only: Path) -> None:
+    with pytest.raises(EdgesqzError, match="cannot read the picture"):
+        data.load(str(train_only)).test()
+    assert finished.artifact.path.is_file()
+
+
+def test_the_saved_model_holds_layers_of_keras_alone(finished: Finished) -> None:
+    with zipfile.ZipFile(finished.artifact.path) as archive:
+        layers = json.loads(archive.read("config.json"))["config"]["layers"]
+    assert {layer["module"] for layer in layers} == {"keras.layers"}
+    assert "BatchNormalization" in {layer["class_name"] for layer in layers}
+
+
+def test_the_saved_model_is_as_accurate_as_its_manifest_says(finished: Finished, train_only: Path) -> None:
+    _, held_back = data.hold_back(data.load(str(train_only)).train(), seed=0)
+    with edgesqz.load(finished.artifact.path) as model:
+        top1 = model.predict(held_back.pictures).argmax(axis=1)
+    assert len(held_back) == HELD_BACK
+    assert np.mean(top1 == held_back.labels) == finished.facts["held_back_accuracy"] > 0.8
+
+
+def test_the_console_shows_a_line_an_epoch(finished: Finished) -> None:
+    lines = [line for line in finished.shown.splitlines() if "held-back" in line]
+    for number, (line, entry) in enumerate(zip(lines, finished.facts["history"], strict=True), start=1):
+        assert line.startswith(
+            f"epoch {number}/3: loss {entry['loss']:.3f}, accuracy {entry['training_accuracy']:.2%}, "
+            f"held-back accuracy {entry['held_back_accuracy']:.2%}, "
+        )
+        assert line.endswith(" pictures/s")
+
+
+def test_the_epoch_that_did_best_on_held_back_pictures_is_the_one_written(
+    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    import edgesqz.step
+
+    counts = iter((9, 18, 12))
+    monkeypatch.setattr(edgesqz.step, "evaluation", lambda network: lambda split: next(counts))
+    written = recorded_checkpoints(monkeypatch)
+    artifact = train(train_only, tmp_path)
+    assert artifact.manifest and artifact.manifest.training
+    assert artifact.manifest.training["held_back_accuracy"] == pytest.approx(18 / HELD_BACK)
+    saved = keras.models.load_model(artifact.path, compile=False).get_weights()
+    assert_same_arrays(saved, written[1].weights)
+    assert not all(np.allclose(one, other) for one, other in zip(saved, written[2].weights, strict=True))
+
+
+def test_another_seed_gives_other_weights(finished: Finished, train_only: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        written = recorded_checkpoints(patch)
+        train(train_only, tmp_path, seed=1)
+    kernels = [
+        (one, other)
+        for one, other in zip(written[-1].weights, finished.at_rest[-1].weights, strict=True)
+        if one.ndim == 4
+    ]
+    assert kernels
+    assert not any(np.allclose(one, other, atol=1e-3) for one, other in kernels)
+
+
+def test_each_epoch_takes_each_picture_at_most_once_in_an_order_of_its_own(
+    train_only: Path, tmp_path: Path, stand_in: Callable[[Step], None]
+) -> None:
+    taken: list[np.ndarray] = []
+    numbers: list[int] = []
+
+    def step(indices: np.ndarray, number: int) -> tuple[float, int]:
+        taken.append(indices)
+        numbers.append(number)
+        return 1.0, 0
+
+    stand_in(step)
+    train(train_only, tmp_path, epochs=2)
+    assert numbers == list(range(2 * STEPS_PER_EPOCH))
+    first, second = np.concatenate(taken[:STEPS_PER_EPOCH]), np.concatenate(taken[STEPS_PER_EPOCH:])
+    for indices in (first, second):
+        assert len(np.unique(indices)) == len(indices) == STEPS_PER_EPOCH * 64
+        assert indices.min() >= 0
+        assert indices.max() < 270 - HELD_BACK
+    assert not np.array_equal(first, second)
+
+
+# Ctrl-C, and going on
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_no_model(interrupted: Path) -> None:
+    assert not list(interrupted.glob("*.keras*"))
+    left = Checkpoint.read(Workspace(interrupted), MODEL)
+    assert left.progress.step == 5
+    assert len(left.progress.history) == 1
+    assert left.recipe.epochs == EPOCHS
+
+
+def test_a_resumed_run_ends_where_one_without_a_break_does(
+    finished: Finished, at_rest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = recorded_checkpoints(monkeypatch)
+    artifact = resume(at_rest)
+    resumed, straight = written[-1], finished.at_rest[-1]
+    assert resumed.progress.step == straight.progress.step == EPOCHS * STEPS_PER_EPOCH
+    assert_same_arrays(resumed.weights, straight.weights)
+    assert_same_arrays(resumed.optimizer, straight.optimizer)
+    assert artifact.manifest and artifact.manifest.training
+    for found, expected in zip(artifact.manifest.training["history"], finished.facts["history"], strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+    assert not list(at_rest.glob("*.npz"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("epochs", 4, "--epochs 3, not 4; leave --epochs or --resume out"),
+        ("batch_size", 32, "--batch-size 64, not 32"),
+        ("learning_rate", 0.2, r"--learning-rate 0\.1, not 0\.2"),
+        ("seed", 1, "--seed 0, not 1"),
+        ("dataset", "synthetic", "--dataset .*, not synthetic"),
+    ],
+)
+def test_a_run_is_not_resumed_with_another_recipe(name: str, value: Any, told: str, interrupted: Path) -> None:
+    with pytest.raises(EdgesqzError, match=f"the checkpoint was made with {told}"):
+        resume(interrupted, **{name: value})
+
+
+def test_a_new_run_over_an_unfinished_one_is_told(
+    train_only: Path, at_rest: Path, stand_in: Callable[[Step], None]
+) -> None:
+    stand_in(lambda indices, number: (1.0, 20))
+    shown = io.StringIO()
+    train(train_only, at_rest, epochs=1, console=Console(file=shown, width=200, color_system=None))
+    assert shown.getvalue().startswith("starting anew")
+    assert "--resume" in shown.getvalue()
+
+
+def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=rf"no checkpoint .*{re.escape(CHECKPOINT)} to resume from; .*--resume"):
+        resume(tmp_path / "workspace")
+
+
+def truncated(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def packed_otherwise(content: bytes) -> bytes:
+    """A file whose directory names a compression that there is none of."""
+    method = content.index(b"PK\x01\x02") + 10
+    return content[:method] + b"\x63\x00" + content[method + 2 :]
+
+
+def without_facts(_: bytes) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, weight0=np.zeros(1))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(
+            truncated,
+            marks=pytest.mark.xfail(strict=True, reason="np.load leaves the file of a damaged archive open"),
+        ),
+        lambda content: b"",
+        lambda content: b"garbage",
+        without_facts,
+        pytest.param(
+            packed_otherwise,
+            marks=pytest.mark.xfail(
+                strict=True, reason="damage_named lets zipfile's NotImplementedError and RuntimeError through"
+            ),
+        ),
+    ],
+    ids=["truncated", "empty", "garbage", "foreign", "packed otherwise"],
+)
+def test_a_damaged_checkpoint_is_refused_by_its_path(damage: Callable[[bytes], bytes], at_rest: Path) -> None:
+    path = at_rest / CHECKPOINT
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(EdgesqzError, match=rf"the checkpoint .*{re.escape(CHECKPOINT)} is damaged"):
+        resume(at_rest)
+
+
+@pytest.mark.parametrize("part", ["weights", "optimizer"])
+def test_a_checkpoint_of_another_network_is_refused(part: str, at_rest: Path) -> None:
+    workspace = Workspace(at_rest)
+    left = Checkpoint.read(workspace, MODEL)
+    dataclasses.replace(left, **{part: getattr(left, part)[:-1]}).write(workspace)
+    with pytest.raises(EdgesqzError, match="the checkpoint of squeezenet-nano is damaged"):
+        resume(at_rest)
+
+
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
+    progress = Progress(7, 1.5, 3.25, 40, 0.5, [{"loss": 1.0}])
+    weights = [np.full((2, 3), k, np.float32) for k in range(12)]  # enough for an order by name to go wrong
+    Checkpoint(Recipe(MODEL, seed=3), progress, weights, [np.array(9, np.int64)]).write(Workspace(tmp_path))
+    found = Checkpoint.read(Workspace(tmp_path), MODEL)
+    assert (found.recipe, found.progress) == (Recipe(MODEL, seed=3), progress)
+    assert [array.tolist() for array in found.weights] == [array.tolist() for array in weights]
+    (iterations,) = found.optimizer
+    assert (int(iterations), iterations.dtype) == (9, np.dtype(np.int64))
+
+
+def test_the_best_weights_that_are_lost_are_told(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=rf"the checkpoint .*{MODEL}\.best\.npz is damaged"):
+        checkpoint.read_best(Workspace(tmp_path), MODEL)
+
+
+# What stops a run
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_epoch_before(
+    loss: float, train_only: Path, tmp_path: Path, stand_in: Callable[[Step], None]
+) -> None:
+    stand_in(lambda indices, number: (loss if number == STEPS_PER_EPOCH + 1 else 1.0, 20))
+    with pytest.raises(EdgesqzError, match=rf"the loss became {loss} in epoch 2, step 2; .*kept.*--learning-rate"):
+        train(train_only, tmp_path)
+    left = Checkpoint.read(Workspace(tmp_path), MODEL)
+    assert left.progress.step == STEPS_PER_EPOCH
+    assert left.progress.epoch_loss == STEPS_PER_EPOCH
+    assert not list(tmp_path.glob("*.keras"))
+
+
+@pytest.mark.parametrize(
+    ("learning_rate", "batch_size", "told"),
+    [
+        (1e12, 64, "the loss became (nan|inf) in epoch 1, step [23]"),
+        (1e40, 400, "the weights became no numbers in epoch 1, step 1"),  # after a loss that was one
+        pytest.param(
+            *(1e38, 400, ".* in epoch 1"),
+            marks=pytest.mark.xfail(strict=True, reason="a network of huge weights, whose answers are NaN, is written"),
+        ),
+    ],
+)
+def test_a_rate_far_too_high_is_told_and_nothing_kept(
+    learning_rate: float, batch_size: int, told: str, train_only: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(EdgesqzError, match=f"{told}; try a --learning-rate below"):
+        train(train_only, tmp_path, epochs=1, learning_rate=learning_rate, batch_size=batch_size)
+    assert {path.name for path in tmp_path.iterdir()} == {".lock"}
+
+
+@pytest.mark.parametrize(
+    ("quota", "refused", "steps_kept"),
+    [
+        ("150kB", "best.npz", None),  # no room for the weights of the first epoch
+        ("450kB", "last.npz", None),  # none for its checkpoint beside them
+        ("650kB", "last.npz", STEPS_PER_EPOCH),  # none for the second epoch's beside those
+    ],
+)
+def test_a_quota_too_small_ends_the_run_within_the_quota(
+    quota: str,
+    refused: str,
+    steps_kept: int | None,
+    train_only: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stand_in: Callable[[Step], None],
+) -> None:
+    stand_in(lambda indices, number: (1.0, 20))
+    peaks = [0]
+    monkeypatch.setattr(os, "fsync", lambda descriptor: peaks.append(Workspace(tmp_path).used_bytes()))
+    with pytest.raises(EdgesqzError, match=rf"{refused}: .* would not fit the quota of {quota[:3]}\.0 kB"):
+        train(train_only, tmp_path, quota=quota)
+    assert max(peaks) <= int(quota[:3]) * 1000
+    assert (tmp_path / CHECKPOINT).is_file() == (steps_kept is not None)
+    if steps_kept is not None:
+        assert Checkpoint.read(Workspace(tmp_path), MODEL).progress.step == steps_kept
+
+
+def test_a_quota_that_is_enough_holds_at_every_moment(
+    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: Callable[[Step], None]
+) -> None:
+    stand_in(lambda indices, number: (1.0, 20))
+    peaks: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: peaks.append(Workspace(tmp_path).used_bytes()))
+    artifact = train(train_only, tmp_path, quota="1MB")
+    assert 500_000 < max(peaks) <= 1_000_000
+    assert artifact.path.is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"quota": "lots"}, "expected a size"), ({"epochs": 0}, "--epochs must be above 0")],
+)
+def test_bad_input_is_told_before_any_work(options: dict[str, Any], told: str, tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=told):
+        train(tmp_path / "no pictures here", tmp_path / "workspace", **options)
+
+
+# Augmentation
+
+SHIFT = 4
+
+
+def augmented(pictures: np.ndarray, seed: tuple[int, int], shift: int = SHIFT) -> np.ndarray:
+    import tensorflow as tf
+
+    from edgesqz.step import augment
+
+    return np.asarray(augment(tf.constant(pictures), shift, seed))
+
+
+def noise(count: int, height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_augmented_pictures_keep_their_shape_and_dtype(dtype: type) -> None:
+    pictures: np.ndarray = noise(5, 8, 10).astype(dtype)
+    found = augmented(pictures, (0, 0))
+    assert (found.shape, found.dtype) == (pictures.shape, pictures.dtype)
+
+
+def test_the_same_seed_augments_the_same_way_and_others_do_not() -> None:
+    pictures = noise(5, 8, 8)
+    first = augmented(pictures, (3, 7))
+    np.testing.assert_array_equal(augmented(pictures, (3, 7)), first)
+    for other in ((3, 8), (4, 7)):
+        assert not np.array_equal(augmented(pictures, other), first)
+
+
+def test_augmented_pictures_are_moved_crops_reflected_at_the_border_half_of_them_mirrored() -> None:
+    pictures = noise(600, 8, 10)
+    padded = np.pad(pictures, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="reflect")
+    found: set[tuple[int, int, bool]] = set()
+    mirrored = 0
+    for picture, wide in zip(augmented(pictures, (0, 1)), padded, strict=True):
+        crops = {
+            (down, right, mirror): wide[down : down + 8, right : right + 10][:, :: -1 if mirror else 1]
+            for down in range(2 * SHIFT + 1)
+            for right in range(2 * SHIFT + 1)
+            for mirror in (False, True)
+        }
+        (choice,) = (choice for choice, crop in crops.items() if np.array_equal(crop, picture))
+        found.add(choice)
+        mirrored += choice[2]
+    assert 240 < mirrored < 360
+    for down_or_right in (0, 1):  # every shift there is, in both directions
+        assert {choice[down_or_right] for choice in found} == set(range(2 * SHIFT + 1))
+    assert len(found) > 100  # of 162: the three choices are made apart
+
+
+# Batch normalization
+
+
+def normalizations() -> tuple[Any, Any, np.ndarray]:
+    """The stock layer and the fused one with the same weights, and input for them."""
+    import keras
+
+    from edgesqz.step import FusedBatchNormalization
+
+    rng = np.random.default_rng(0)
+    stock, fused = keras.layers.BatchNormalization(), FusedBatchNormalization()
+    for layer in (stock, fused):
+        layer.build((None, 4, 5, 3))
+    weights = [rng.uniform(0.5, 2, weight.shape) for weight in stock.get_weights()]
+    stock.set_weights(weights)
+    fused.set_weights(weights)
+    return stock, fused, rng.normal(3, 2, (6, 4, 5, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("learning", [False, True], ids=["inference", "training"])
+def test_the_fused_normalization_gives_what_the_stock_one_does(learning: bool) -> None:
+    stock, fused, values = normalizations()
+    expected = np.asarray(stock(values, training=learning))
+    np.testing.assert_allclose(np.asarray(fused(values, training=learning)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_fused_normalization_has_the_gradients_of_the_stock_one() -> None:
+    import tensorflow as tf
+
+    gradients = []
+    for layer in normalizations()[:2]:
+        values = tf.Variable(normalizations()[2])
+        towards = tf.constant(np.random.default_rng(1).normal(size=values.shape), tf.float32)
+        with tf.GradientTape() as tape:
+            objective = tf.reduce_sum(layer(values, training=True) * towards)
+        of = (values, *(variable.value for variable in layer.trainable_variables))
+        gradients.append([np.asarray(gradient) for gradient in tape.gradient(objective, of)])
+    for found, expected in zip(*gradients, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_fused_normalization_moves_its_averages_as_the_stock_one_does() -> None:
+    stock, fused, values = normalizations()
+    before = np.asarray(fused.moving_variance)
+    for layer in (stock, fused):
+        layer(values, training=True)
+    np.testing.assert_allclose(fused.moving_mean, stock.moving_mean, rtol=1e-5)
+    # The kernel averages the unbiased variance, Keras the biased one: n / (n - 1) apart, n values a channel. Of a
+    # batch of 128 pictures, even at 8 x 8 pixels, that is one part in eight thousand.
+    count = values[..., 0].size
+    step = (np.asarray(stock.moving_variance) - 0.99 * before) * count / (count - 1)
+    np.testing.assert_allclose(fused.moving_variance, 0.99 * before + step, rtol=1e-5)
+
+
+def test_inference_leaves_the_averages_alone() -> None:
+    _, fused, values = normalizations()
+    before = [weight.copy() for weight in fused.get_weights()]
+    fused(values, training=False)
+    for found, expected in zip(fused.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+# Hushing
+
+
+def say_in_python() -> None:
+    print("noise")
+
+
+def say_on_the_error_stream() -> None:
+    print("noise", file=sys.stderr)
+
+
+def say_by_descriptor_1() -> None:
+    os.write(1, b"noise\n")
+
+
+def say_by_descriptor_2() -> None:
+    os.write(2, b"noise\n")
+
+
+def say_by_a_child() -> None:
+    subprocess.run(["/bin/echo", "noise"], check=True)
+
+
+SAYING = (say_in_python, say_on_the_error_stream, say_by_descriptor_1, say_by_descriptor_2, say_by_a_child)
+
+
+@pytest.mark.parametrize("say", SAYING)
+def test_noise_is_hushed_and_what_comes_after_is_heard(
+    say: Callable[[], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with backend.hush():
+        say()
+    assert "".join(capfd.readouterr()) == ""
+    say()
+    assert "".join(capfd.readouterr()) == "noise\n"
+
+
+@pytest.mark.parametrize("say", SAYING)
+def test_an_exception_carries_the_noise_that_came_before_it(
+    say: Callable[[], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match="the reason") as caught, backend.hush():
+        say()
+        raise ValueError("the reason")
+    assert caught.value.__notes__ == ["noise\n"]
+    print("heard")
+    assert "".join(capfd.readouterr()) == "heard\n"
+
+
+def test_an_exception_carries_the_end_of_much_noise() -> None:
+    with pytest.raises(ValueError, match="the reason") as caught, backend.hush():
+        print("begin" + 5000 * "." + "end")
+        raise ValueError("the reason")
+    (note,) = caught.value.__notes__
+    assert note.endswith("...end\n")
+    assert len(note) == 2000
+
+
+@pytest.fixture
+def disabled_at_info() -> Iterator[None]:
+    logging.disable(logging.INFO)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("disabled_at_info")
+def test_logging_is_hushed_and_as_it_was_afterwards(caplog: pytest.LogCaptureFixture) -> None:
+    # caplog's own set-up enables all levels, so the level is set once more after it.
+    logging.disable(logging.INFO)
+    logger = logging.getLogger("noisy")
+    with backend.hush():
+        logger.critical("noise")
+    logger.info("still disabled")
+    logger.warning("heard")
+    assert [record.getMessage() for record in caplog.records] == ["heard"]
+
+
+def test_warnings_are_hushed_and_as_they_were_afterwards() -> None:
+    with backend.hush():
+        warnings.warn("noise", UserWarning, stacklevel=1)
+    with pytest.raises(UserWarning, match="heard"):  # the tests make warnings errors
+        warnings.warn("heard", UserWarning, stacklevel=1)
+
+
+START = """
+import sys
+from edgesqz import backend
+backend.start_keras()
+print("started", file=sys.stderr)
+import keras, tensorflow
+print(keras.backend.backend())
+tensorflow.get_logger().warning("a retracing, say")
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh_process() -> subprocess.CompletedProcess[str]:
+    """Python in which Keras is started under a ``KERAS_BACKEND`` of the user's, and TensorFlow logs something after."""
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    return subprocess.run([sys.executable, "-c", START], env=environment, capture_output=True, text=True, check=True)
+
+
+def test_keras_starts_on_tensorflow_without_a_word(fresh_process: subprocess.CompletedProcess[str]) -> None:
+    assert fresh_process.stdout == "tensorflow\n"
+    assert fresh_process.stderr.startswith("started\n")
+
+
+@pytest.mark.xfail(strict=True, reason="TensorFlow's logger writes to the closed file of the hush it was imported in")
+def test_what_tensorflow_logs_later_meets_no_closed_file(fresh_process: subprocess.CompletedProcess[str]) -> None:
+    assert "Logging error" not in fresh_process.stderr
