@@ -253,7 +253,8 @@ def _bar(console: Console | None) -> Progress:
     from rich.console import Console
     from rich.progress import Progress
 
-    return Progress(console=console or Console(quiet=True), transient=True)
+    console = console or Console(quiet=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def _row(

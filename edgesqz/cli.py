@@ -127,7 +127,8 @@ def export(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="MODEL", help="A .keras file, or a model's name in the workspace; left out, the newest there."
+            metavar="MODEL",
+            help="A .keras file, or a name in the workspace or the zoo; left out, the newest in the workspace.",
         ),
     ] = None,
     format: Annotated[list[str], typer.Option(help="tflite or onnx; may be given several times.")] = ["tflite"],  # noqa: B006

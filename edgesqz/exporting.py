@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PROOF_PICTURES = 500
+ZOO = Path(__file__).parent / "zoo"  # trained networks that ship with the package
 SEED = 0
 
 # Beyond these an export is wrong, not merely less precise.
@@ -44,7 +45,7 @@ def export(
     """Convert a Keras model, prove each file, and put it into the workspace as ``NAME.VARIANT.SUFFIX``.
 
     Args:
-        model: a .keras file, or the name of a model in the workspace; None for the newest there.
+        model: a .keras file, or the name of a model in the workspace or the zoo; None for the newest in the workspace.
         format: one or more of ``edgesqz.plugins.converters()``.
         quantize: the same as ``variant="int8"``.
         variant: one or more of the formats' variants; fp32 if nothing is said.
@@ -69,12 +70,19 @@ def export(
         raise EdgesqzError(f"--calibration must be above 0, got {calibration}")
     home = Workspace(workspace, parse_quota(quota))
     source = find_original(model, home)
+    if source.path.parent == ZOO and console:
+        console.print(f"{source.path.stem}: the trained one of the zoo", highlight=False)
     exporter = _Exporter(source, dataset, data_dir, calibration, home, console)
     return [exporter.export(job) for job in jobs]
 
 
 def find_original(model: str | Path | None, workspace: Workspace) -> Artifact:
-    """The Keras model that is meant: a file, a name in the workspace, or None for the newest in the workspace.
+    """The Keras model that is meant.
+
+    Args:
+        model: a .keras file, or a name in the workspace or, failing that, in the zoo; None for the newest in the
+            workspace.
+        workspace: where to look.
 
     Raises:
         EdgesqzError: there is none; the message lists the names at hand.
@@ -84,11 +92,15 @@ def find_original(model: str | Path | None, workspace: Workspace) -> Artifact:
         if not at_hand:
             raise EdgesqzError(f"no .keras file in {workspace.folder}; run edgesqz train, or name one")
         return Artifact.open(at_hand[-1])
-    for path in (workspace.folder / f"{model}{artifact.KERAS_SUFFIX}", Path(model)):
+    file_name = f"{model}{artifact.KERAS_SUFFIX}"
+    for path in (workspace.folder / file_name, ZOO / file_name, Path(model)):
         if path.suffix == artifact.KERAS_SUFFIX and path.is_file():
             return Artifact.open(path)
-    names = ", ".join(path.stem for path in at_hand) or "none"
-    raise EdgesqzError(f"unknown model {str(model)!r}; expected a .keras file or a name in {workspace.folder}: {names}")
+    known, zoo = (", ".join(path.stem for path in paths) or "none" for paths in (at_hand, artifact.model_files(ZOO)))
+    raise EdgesqzError(
+        f"unknown model {str(model)!r}; expected a .keras file, a name in {workspace.folder} ({known}) "
+        f"or one in the zoo ({zoo})"
+    )
 
 
 def load_keras(source: Artifact) -> keras.Model:

@@ -82,7 +82,10 @@ def train(
     at_rest = Checkpoint.read(home, asked.get("model", Recipe.model)) if resume else None
     recipe = _same_recipe(at_rest.recipe, asked) if at_rest else Recipe(**asked)
     if not resume and checkpoint.is_at_rest(home, recipe.model) and console:
-        console.print(f"starting anew: the checkpoint of an unfinished {recipe.model} will be replaced (--resume goes on)")
+        console.print(
+            f"starting anew: the checkpoint of an unfinished {recipe.model} will be replaced (--resume goes on)",
+            soft_wrap=True,
+        )
     run = _Run(recipe, data.load(recipe.dataset, data_dir), home, console)
     if at_rest:
         run.go_on_from(at_rest)
@@ -259,7 +262,9 @@ class _Run:
             TextColumn("left"),
         )
         figures: dict[str, Any] = {"loss": math.nan, "accuracy": math.nan, "speed": math.nan}
-        with Bar(*columns, console=self.console, transient=True, speed_estimate_period=60) as bar:
+        # Where there is no terminal, the line after each epoch has to do.
+        hidden = not self.console.is_terminal
+        with Bar(*columns, console=self.console, transient=True, speed_estimate_period=60, disable=hidden) as bar:
             yield bar, bar.add_task("starting", total=self.steps, completed=self.progress.step, **figures)
 
 

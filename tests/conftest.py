@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import edgesqz
+from edgesqz.data import cifar
 
 CLASSES = ("blue", "green", "red")
 SIDE = 32
@@ -18,7 +19,10 @@ SIDE = 32
 
 @pytest.fixture(autouse=True)
 def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep each test away from the caches, workspaces and data of whoever runs it."""
+    """Keep each test away from the caches, workspaces and data of whoever runs it, and from the network."""
+    for name in cifar.DOWNLOADS:
+        monkeypatch.setitem(cifar.DOWNLOADS, name, ("http://127.0.0.1:9/nobody-listens.tar.gz", "0" * 64))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("EDGESQZ_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("EDGESQZ_DATA_DIR", raising=False)
     monkeypatch.delenv("EDGESQZ_WORKSPACE", raising=False)

@@ -86,6 +86,14 @@ def test_quantize_means_int8_and_the_newest_model_is_meant(workspace: Path) -> N
     assert artifact.path == workspace / "squeezenet-nano.int8.tflite"
 
 
+def test_a_name_that_the_workspace_lacks_is_looked_up_in_the_zoo(tmp_path: Path) -> None:
+    (artifact,) = edgesqz.export("squeezenet", "onnx", workspace=tmp_path)
+    assert artifact.manifest and artifact.manifest.dataset == "cifar10"
+    assert artifact.manifest.labels[:2] == ("airplane", "automobile")
+    with pytest.raises(EdgesqzError, match="cannot download .*--data-dir"):
+        edgesqz.export("squeezenet", quantize=True, workspace=tmp_path)
+
+
 def test_a_model_without_a_manifest_can_be_exported_as_float(trained: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.keras"
     foreign.write_bytes((trained / "squeezenet-nano.keras").read_bytes())

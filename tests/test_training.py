@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gc
 import io
 import json
 import logging
@@ -36,6 +38,7 @@ EPOCHS, STEPS_PER_EPOCH = 3, 3
 HELD_BACK = 27  # a tenth of 270
 CHECKPOINT = f"{MODEL}.last.npz"
 Step = Callable[[np.ndarray, int], tuple[float, int]]
+StandIn = Callable[[Step], list[Any]]
 
 
 def train(folder: Path, workspace: Path, **options: Any) -> Artifact:
@@ -127,14 +130,21 @@ def at_rest(interrupted: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Step], None]:
-    """Puts a function in the place of the step, for what depends on its results alone."""
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """Puts a function in the place of the step, for what depends on its results alone; tells the optimizers built."""
     import edgesqz.step
 
     real = edgesqz.step.training_step
 
-    def put(step: Step) -> None:
-        monkeypatch.setattr(edgesqz.step, "training_step", lambda *asked: (real(*asked)[0], step))
+    def put(step: Step) -> list[Any]:
+        optimizers: list[Any] = []
+
+        def training_step(*asked: Any) -> tuple[Any, Step]:
+            optimizers.append(real(*asked)[0])
+            return optimizers[-1], step
+
+        monkeypatch.setattr(edgesqz.step, "training_step", training_step)
+        return optimizers
 
     return put
 
@@ -235,25 +245,41 @@ def test_another_seed_gives_other_weights(finished: Finished, train_only: Path, 
 
 
 def test_each_epoch_takes_each_picture_at_most_once_in_an_order_of_its_own(
-    train_only: Path, tmp_path: Path, stand_in: Callable[[Step], None]
+    train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
     taken: list[np.ndarray] = []
-    numbers: list[int] = []
 
     def step(indices: np.ndarray, number: int) -> tuple[float, int]:
         taken.append(indices)
-        numbers.append(number)
         return 1.0, 0
 
     stand_in(step)
     train(train_only, tmp_path, epochs=2)
-    assert numbers == list(range(2 * STEPS_PER_EPOCH))
     first, second = np.concatenate(taken[:STEPS_PER_EPOCH]), np.concatenate(taken[STEPS_PER_EPOCH:])
     for indices in (first, second):
         assert len(np.unique(indices)) == len(indices) == STEPS_PER_EPOCH * 64
         assert indices.min() >= 0
         assert indices.max() < 270 - HELD_BACK
     assert not np.array_equal(first, second)
+
+
+def test_each_step_has_its_number_and_the_rate_of_the_recipe(
+    train_only: Path, tmp_path: Path, stand_in: StandIn
+) -> None:
+    numbers: list[int] = []
+    rates: list[float] = []
+
+    def step(indices: np.ndarray, number: int) -> tuple[float, int]:
+        numbers.append(number)
+        rates.append(float(optimizers[0].learning_rate))
+        return 1.0, 0
+
+    optimizers = stand_in(step)
+    train(train_only, tmp_path, learning_rate=0.3)
+    steps = EPOCHS * STEPS_PER_EPOCH
+    assert numbers == list(range(steps))
+    recipe = Recipe(MODEL, learning_rate=0.3)
+    np.testing.assert_allclose(rates, [recipe.rate_at(number, steps) for number in numbers], rtol=1e-6)
 
 
 # Ctrl-C, and going on
@@ -297,9 +323,7 @@ def test_a_run_is_not_resumed_with_another_recipe(name: str, value: Any, told: s
         resume(interrupted, **{name: value})
 
 
-def test_a_new_run_over_an_unfinished_one_is_told(
-    train_only: Path, at_rest: Path, stand_in: Callable[[Step], None]
-) -> None:
+def test_a_new_run_over_an_unfinished_one_is_told(train_only: Path, at_rest: Path, stand_in: StandIn) -> None:
     stand_in(lambda indices, number: (1.0, 20))
     shown = io.StringIO()
     train(train_only, at_rest, epochs=1, console=Console(file=shown, width=200, color_system=None))
@@ -331,10 +355,8 @@ def without_facts(_: bytes) -> bytes:
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(
-            truncated,
-            marks=pytest.mark.xfail(strict=True, reason="np.load leaves the file of a damaged archive open"),
-        ),
+        # np.load leaves the file of a damaged archive open; a test below is about that.
+        pytest.param(truncated, marks=pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")),
         lambda content: b"",
         lambda content: b"garbage",
         without_facts,
@@ -352,6 +374,18 @@ def test_a_damaged_checkpoint_is_refused_by_its_path(damage: Callable[[bytes], b
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(EdgesqzError, match=rf"the checkpoint .*{re.escape(CHECKPOINT)} is damaged"):
         resume(at_rest)
+
+
+@pytest.mark.xfail(strict=True, reason="np.load leaves the file of a damaged archive open")
+def test_a_damaged_checkpoint_is_closed(at_rest: Path) -> None:
+    path = at_rest / CHECKPOINT
+    path.write_bytes(truncated(path.read_bytes()))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with contextlib.suppress(EdgesqzError):
+            resume(at_rest)
+        gc.collect()
+    assert not [str(warning.message) for warning in told]
 
 
 @pytest.mark.parametrize("part", ["weights", "optimizer"])
@@ -384,7 +418,7 @@ def test_the_best_weights_that_are_lost_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_epoch_before(
-    loss: float, train_only: Path, tmp_path: Path, stand_in: Callable[[Step], None]
+    loss: float, train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
     stand_in(lambda indices, number: (loss if number == STEPS_PER_EPOCH + 1 else 1.0, 20))
     with pytest.raises(EdgesqzError, match=rf"the loss became {loss} in epoch 2, step 2; .*kept.*--learning-rate"):
@@ -429,7 +463,7 @@ def test_a_quota_too_small_ends_the_run_within_the_quota(
     train_only: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    stand_in: Callable[[Step], None],
+    stand_in: StandIn,
 ) -> None:
     stand_in(lambda indices, number: (1.0, 20))
     peaks = [0]
@@ -443,7 +477,7 @@ def test_a_quota_too_small_ends_the_run_within_the_quota(
 
 
 def test_a_quota_that_is_enough_holds_at_every_moment(
-    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: Callable[[Step], None]
+    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
 ) -> None:
     stand_in(lambda indices, number: (1.0, 20))
     peaks: list[int] = []
@@ -460,6 +494,75 @@ def test_a_quota_that_is_enough_holds_at_every_moment(
 def test_bad_input_is_told_before_any_work(options: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=told):
         train(tmp_path / "no pictures here", tmp_path / "workspace", **options)
+
+
+# A step
+
+SIDE = 8
+
+
+def small_network(batch_normalization: Any = None) -> Any:
+    return edgesqz.SqueezeNetModel(SIDE, SIDE, 3, MODEL).build(batch_normalization)
+
+
+def small_split(count: int) -> data.Split:
+    return data.Split(noise(count, SIDE, SIDE), np.random.default_rng(1).integers(0, 3, count))
+
+
+def reference(network: Any, split: data.Split, recipe: Recipe, number: int) -> tuple[float, int, list[np.ndarray]]:
+    """Loss, number correct and the gradients of the loss, by the stock layers and op by op."""
+    import keras
+    import tensorflow as tf
+
+    scores = keras.Model(network.input, network.get_layer("logits").output)
+    batch = augmented(split.pictures, (recipe.seed, number), recipe.shift).astype(np.float32)
+    wanted = np.eye(3)[split.labels] * (1 - recipe.label_smoothing) + recipe.label_smoothing / 3
+    with tf.GradientTape() as tape:
+        logits = scores(batch, training=True)
+        loss = -tf.reduce_mean(tf.reduce_sum(wanted.astype(np.float32) * tf.nn.log_softmax(logits), axis=1))
+    gradients = tape.gradient(loss, [variable.value for variable in network.trainable_variables])
+    correct = np.sum(np.asarray(logits).argmax(axis=1) == split.labels)
+    return float(loss), int(correct), [np.asarray(gradient) for gradient in gradients]
+
+
+def test_a_step_goes_down_the_gradient_with_nesterovs_momentum_and_decays_kernels_alone() -> None:
+    from edgesqz.step import FusedBatchNormalization, training_step
+
+    recipe = Recipe(MODEL, learning_rate=0.05, weight_decay=0.3, seed=5)
+    split = small_split(64)
+    stock, fused = small_network(), small_network(FusedBatchNormalization)
+    fused.set_weights(stock.get_weights())
+    loss, correct, gradients = reference(stock, split.take(np.arange(16)), recipe, number=2)
+    before = {variable.path: np.asarray(variable) for variable in fused.trainable_variables}
+    _, take_step = training_step(fused, split, recipe)
+    found_loss, found_correct = take_step(np.arange(16), 2)
+    assert float(found_loss) == pytest.approx(loss, rel=1e-4)
+    assert int(found_correct) == correct
+    for variable, gradient in zip(fused.trainable_variables, gradients, strict=True):
+        start = before[variable.path]
+        decay = 0.3 * start if variable.path.endswith("/kernel") else 0
+        expected = start - 0.05 * (1 + recipe.momentum) * (gradient + decay)
+        np.testing.assert_allclose(variable, expected, rtol=1e-3, atol=1e-5, err_msg=variable.path)
+
+
+def test_a_step_augments_by_its_number() -> None:
+    from edgesqz.step import training_step
+
+    optimizer, take_step = training_step(small_network(), small_split(32), Recipe(MODEL))
+    optimizer.learning_rate = 0.0
+    losses = [float(take_step(np.arange(32), number)[0]) for number in (0, 1, 0)]
+    assert losses[0] == pytest.approx(losses[2], rel=1e-6)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [3, 500, 1203])
+def test_the_evaluation_counts_every_picture_once(count: int) -> None:
+    from edgesqz.step import evaluation
+
+    network, split = small_network(), small_split(count)
+    top1 = np.asarray(network(split.pictures.astype(np.float32), training=False)).argmax(axis=1)
+    assert evaluation(network)(data.Split(split.pictures, top1)) == count
+    assert evaluation(network)(split) == np.sum(top1 == split.labels)
 
 
 # Augmentation
