@@ -25,7 +25,7 @@ def convert(model, variant, calibration):
     return f"{model} as {variant}".encode()
 """
 TOY_RUNTIME = """
-ENGINE, REQUIREMENTS, SUFFIXES = "toy-engine", ("toy-engine[fast]>=1", "toy-kernels"), (".toy", ".tflite")
+ENGINE, REQUIREMENTS, SUFFIXES = "toy-engine", ("toy-engine[fast]>=1", "toy-kernels"), (".bin", ".toy", ".tflite")
 """
 ENTRY_POINTS = """
 [edgesqz.converters]
@@ -109,8 +109,9 @@ def test_a_third_partys_runtime_is_found_like_the_built_in_ones(tmp_path: Path) 
     assert plugins.runtime_for(".toy") == "toy"
     assert plugins.runtime_for(".tflite") == "litert"  # of two for a suffix, the first by name
     assert plugins.runtime_source("toy") == TOY_RUNTIME
-    (tmp_path / "net.toy").touch()
-    assert model_files(tmp_path) == [tmp_path / "net.toy"]
+    for name in ("net.toy", "net.bin", "net.keras", "net.unknown"):
+        (tmp_path / name).touch()
+    assert [path.name for path in model_files(tmp_path)] == ["net.keras", "net.bin", "net.toy"]
 
 
 @pytest.mark.usefixtures("third_party")

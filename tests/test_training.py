@@ -179,7 +179,7 @@ def test_the_manifest_tells_the_recipe_and_its_results(finished: Finished, train
     assert len(facts["history"]) == EPOCHS
     assert facts["held_back_accuracy"] == max(entry["held_back_accuracy"] for entry in facts["history"])
     assert facts["history"][-1]["loss"] < facts["history"][0]["loss"]
-    assert facts["history"][-1]["training_accuracy"] > 0.8  # a third by chance
+    assert facts["history"][-1]["training_accuracy"] > 0.5  # a third by chance
 
 
 def test_training_never_reads_the_test_split(finished: Finished, train_only: Path) -> None:
@@ -200,7 +200,7 @@ def test_the_saved_model_is_as_accurate_as_its_manifest_says(finished: Finished,
     with edgesqz.load(finished.artifact.path) as model:
         top1 = model.predict(held_back.pictures).argmax(axis=1)
     assert len(held_back) == HELD_BACK
-    assert np.mean(top1 == held_back.labels) == finished.facts["held_back_accuracy"] > 0.8
+    assert np.mean(top1 == held_back.labels) == finished.facts["held_back_accuracy"] > 0.5  # a third by chance
 
 
 def test_the_console_shows_a_line_an_epoch(finished: Finished) -> None:
@@ -242,6 +242,20 @@ def test_another_seed_gives_other_weights(finished: Finished, train_only: Path, 
     ]
     assert kernels
     assert not any(np.allclose(one, other, atol=1e-3) for one, other in kernels)
+
+
+def test_the_first_weights_are_the_seeds(
+    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
+) -> None:
+    stand_in(lambda indices, number: (1.0, 0))  # learns nothing
+    written = recorded_checkpoints(monkeypatch)
+    for run, seed in enumerate((3, 4, 3)):
+        train(train_only, tmp_path / str(run), epochs=1, seed=seed)
+    first, other, again = (
+        np.concatenate([weight.ravel() for weight in at_rest.weights if weight.ndim == 4]) for at_rest in written
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.mean(first == other) < 0.01
 
 
 def test_each_epoch_takes_each_picture_at_most_once_in_an_order_of_its_own(
@@ -432,10 +446,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_epoch_before(
 @pytest.mark.parametrize(
     ("learning_rate", "batch_size", "told"),
     [
-        (1e12, 64, "the loss became (nan|inf) in epoch 1, step [23]"),
+        (1e30, 64, "the loss became nan in epoch 1, step 2"),
         (1e40, 400, "the weights became no numbers in epoch 1, step 1"),  # after a loss that was one
         pytest.param(
-            *(1e38, 400, ".* in epoch 1"),
+            *(1e38, 400, "the .* became no numbers in epoch 1, step 1"),
             marks=pytest.mark.xfail(strict=True, reason="a network of huge weights, whose answers are NaN, is written"),
         ),
     ],
@@ -739,20 +753,20 @@ def test_an_exception_carries_the_end_of_much_noise() -> None:
 
 
 @pytest.fixture
-def disabled_at_info() -> Iterator[None]:
+def without_info() -> Iterator[None]:
+    """Logging as a program has it that wants no more than warnings."""
     logging.disable(logging.INFO)
     yield
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.usefixtures("disabled_at_info")
+@pytest.mark.usefixtures("without_info")
 def test_logging_is_hushed_and_as_it_was_afterwards(caplog: pytest.LogCaptureFixture) -> None:
-    # caplog's own set-up enables all levels, so the level is set once more after it.
-    logging.disable(logging.INFO)
-    logger = logging.getLogger("noisy")
+    logger = logging.getLogger("edgesqz.noisy")
+    logger.setLevel(logging.DEBUG)
     with backend.hush():
         logger.critical("noise")
-    logger.info("still disabled")
+    logger.info("disabled as before")
     logger.warning("heard")
     assert [record.getMessage() for record in caplog.records] == ["heard"]
 
