@@ -133,6 +133,9 @@ def export(
     ] = None,
     format: Annotated[list[str], typer.Option(help="tflite or onnx; may be given several times.")] = ["tflite"],  # noqa: B006
     quantize: Annotated[bool, typer.Option("--quantize", help="The same as --variant int8.")] = False,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="MODEL is an architecture; give it random weights, to measure its cost.")
+    ] = False,
     variant: Annotated[
         list[str] | None,
         typer.Option(
@@ -159,6 +162,7 @@ def export(
         model,
         format,
         quantize=quantize,
+        untrained=untrained,
         variant=variant or (),
         calibration=calibration,
         dataset=dataset,

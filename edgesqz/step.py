@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgesqz import data, models
+from edgesqz import data
+from edgesqz.graph import LOGITS
 from edgesqz.recipe import Recipe
 
 VALIDATION_BATCH = 500
@@ -51,7 +52,7 @@ def training_step(
 ) -> tuple[keras.optimizers.Optimizer, Callable[[np.ndarray, int], Any]]:
     """Build the optimizer and the step: indices of pictures and the step's number to loss and number correct."""
     pictures, labels = tf.constant(split.pictures), tf.constant(split.labels)
-    scores = keras.Model(network.inputs, network.get_layer(models.LOGITS).output)
+    scores = keras.Model(network.inputs, network.get_layer(LOGITS).output)
     variables = network.trainable_variables
     kernels = [variable for variable in variables if variable.name == "kernel"]
     optimizer = keras.optimizers.SGD(recipe.learning_rate, momentum=recipe.momentum, nesterov=True)

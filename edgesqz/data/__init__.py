@@ -15,6 +15,7 @@ from edgesqz.data.splits import Dataset as Dataset
 from edgesqz.data.splits import Split as Split
 from edgesqz.data.splits import hold_back as hold_back
 from edgesqz.data.splits import sample as sample
+from edgesqz.data.synthetic import draw as draw
 from edgesqz.errors import EdgesqzError
 
 DATASETS: tuple[str, ...] = ("cifar10", "cifar100", "synthetic")
