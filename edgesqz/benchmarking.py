@@ -250,9 +250,9 @@ def _measure(
 
 def _timed_picture(candidate: _Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
     """The picture, uint8 (1, H, W, 3), that is classified while the clock runs."""
-    if exam is None or candidate.untrained:
-        return data.draw(1, engine.side(), seed=SEED).pictures[:1]
-    return exam.pictures.pictures[:1]
+    side, channels = engine.form
+    split = data.draw(1, side, seed=SEED) if exam is None or candidate.untrained else exam.pictures
+    return data.with_channels(split.pictures[:1], channels)
 
 
 def _sound(engines: Sequence[tuple[_Candidate, Engine]]) -> Iterator[tuple[_Candidate, Engine]]:
@@ -261,7 +261,7 @@ def _sound(engines: Sequence[tuple[_Candidate, Engine]]) -> Iterator[tuple[_Cand
 
 def _classified(candidate: _Candidate, engine: Engine, exam: _Exam) -> np.ndarray:
     """The probabilities, float32 (N, classes), if the model's classes are the dataset's."""
-    answers, labels = engine.predict(exam.pictures.pictures), exam.labels
+    answers, labels = engine.predict(data.with_channels(exam.pictures.pictures, engine.form[1])), exam.labels
     if answers.shape[1] != len(labels):
         raise EdgesqzError(f"expected a model of the dataset's {len(labels)} classes, it gives {answers.shape[1]}")
     own = candidate.manifest.labels if candidate.manifest else ()

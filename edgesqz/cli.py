@@ -87,6 +87,12 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(help="The rate at its peak.", show_default=str(Recipe.learning_rate))
     ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS", help="Side that the network works at.", show_default="what the network was made for"
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of the weights, the order and the augmentation.", show_default=str(Recipe.seed))
     ] = None,
@@ -111,6 +117,7 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        input_size=input_size,
         seed=seed,
         resume=resume,
         workspace=workspace,
@@ -256,6 +263,52 @@ def predict(
 
     predictions = predict_files(artifact, pictures, workspace=workspace)
     _show(predictions, json)
+
+
+@app.command()
+def params(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL", help="A network by name; several with --compare.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="To tell apart.", show_default="as many as the network was made for")
+    ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", help="Side of its pictures.", show_default="what the network was made for"),
+    ] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Show networks side by side, not layer by layer.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw their sizes as bars; .png or .svg.")] = None,
+    quota: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes to hold the .tflite against.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show where every parameter, multiply-accumulate and byte of a network comes from.
+
+    Example: `edgesqz params --compare squeezenet alexnet --plot sizes.png`
+    """
+    from edgesqz import params as counting
+
+    names = models or [Recipe.model]
+    if len(names) > 1 and not compare:
+        raise EdgesqzError(f"expected one network, or --compare, got {len(names)}")
+    comparison = counting.compare(names, classes=classes, input_size=input_size)
+    if plot:
+        comparison.plot(plot)
+    if compare:
+        _show(comparison, json)
+    else:
+        _show(counting.params(names[0], classes=classes, input_size=input_size, quota=quota), json)
+
+
+@app.command()
+def models(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the networks with what they cost, and the accuracy of those that ship trained.
+
+    Example: `edgesqz models`
+    """
+    from edgesqz.catalogue import list_models
+
+    _show(list_models(), json)
 
 
 @app.command()

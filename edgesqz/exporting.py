@@ -137,7 +137,9 @@ class _Exporter:
             model, pixels = without_normalization(model)
         if job.kind.needs_calibration:
             split, seen = self._calibration_pictures()
-            calibration = _spanning_all_bytes(split.pictures) * np.float32(pixels.scale) + np.float32(pixels.offset)
+            calibration = _spanning_all_bytes(self._fitting(split)) * np.float32(pixels.scale) + np.float32(
+                pixels.offset
+            )
         try:
             with backend.hush():
                 return job.converter.convert(model, job.variant, calibration), pixels, seen
@@ -150,7 +152,7 @@ class _Exporter:
     def _prove(self, engine: Engine, job: _Job, file_name: str) -> Proof:
         """Run the new file beside the original; refuse one that does something else."""
         try:
-            answers = engine.predict(self._proof_pictures.pictures)
+            answers = engine.predict(self._fitting(self._proof_pictures))
         except EngineError as error:
             raise EdgesqzError(f"{file_name} was not kept: its runtime cannot run it: {error}") from error
         expected = self._expected
@@ -193,11 +195,15 @@ class _Exporter:
 
     def _calibration_pictures(self) -> tuple[data.Split, Pictures]:
         if self.original.untrained and self.dataset is None:  # its answers mean nothing anyway
-            split, dataset = data.draw(self.calibration_count, self.original.side, seed=SEED + 1), "synthetic"
+            split, dataset = data.draw(self.calibration_count, self.original.form[0], seed=SEED + 1), "synthetic"
         else:
             split = data.sample(self._training_pictures[0], self.calibration_count, seed=SEED)
             dataset = self._named_dataset
         return split, Pictures(dataset=dataset, split="train", count=len(split), seed=SEED)
+
+    def _fitting(self, split: data.Split) -> np.ndarray:
+        """The pictures with as many channels as the model takes, uint8 (N, side, side, channels)."""
+        return data.with_channels(split.pictures, self.original.form[1])
 
     @property
     def _named_dataset(self) -> str:
@@ -211,7 +217,7 @@ class _Exporter:
     @functools.cached_property
     def _training_pictures(self) -> tuple[data.Split, data.Split]:
         """Pictures to calibrate on, and others to prove on; all of the training split."""
-        loaded = data.load(self._named_dataset, self.data_dir, side=self.original.side)
+        loaded = data.load(self._named_dataset, self.data_dir, side=self.original.form[0])
         return data.hold_back(loaded.train(), seed=SEED)
 
     @functools.cached_property
@@ -225,13 +231,13 @@ class _Exporter:
     def _proof_pictures(self) -> data.Split:
         if self._proof_dataset == self.dataset:
             return data.sample(self._training_pictures[1], PROOF_PICTURES, seed=SEED)
-        return data.draw(PROOF_PICTURES, self.original.side, seed=SEED)
+        return data.draw(PROOF_PICTURES, self.original.form[0], seed=SEED)
 
     @functools.cached_property
     def _expected(self) -> np.ndarray:
         """What the original answers to the proof's pictures, float32 (N, classes)."""
         with backend.hush():
-            answers = self.original.model.predict(self._proof_pictures.pictures.astype(np.float32), verbose=0)
+            answers = self.original.model.predict(self._fitting(self._proof_pictures).astype(np.float32), verbose=0)
         return np.asarray(answers)
 
 
@@ -255,7 +261,7 @@ def _spanning_all_bytes(pictures: np.ndarray) -> np.ndarray:
     The range of the input is then that of a byte, whatever the pictures are, and its scale and zero point are exact.
     """
     values = pictures.astype(np.float32)
-    values[0, 0, 0, :2] = 0, 255
+    values[0, 0, :2, 0] = 0, 255
     return values
 
 

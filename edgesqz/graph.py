@@ -66,12 +66,13 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels(Layer):
-    """The input: square RGB pictures of values 0..255."""
+    """The input: square pictures of values 0..255, of 3 channels (RGB) or 1 (grey)."""
 
     side: int
+    channels: int
 
     def shape(self, *inputs: Shape) -> Shape:
-        return (self.side, self.side, 3)
+        return (self.side, self.side, self.channels)
 
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         from keras import layers

@@ -1,7 +1,7 @@
 """The networks, by name: from raw pixels to class probabilities.
 
-Every network here takes RGB pictures as they come from a camera or a file, float32 (N, side, side, 3) with values
-0..255, and gives softmax probabilities, float32 (N, classes).
+Every network here takes pictures as they come from a camera or a file, float32 (N, side, side, channels) with values
+0..255, RGB but for ``digits``, which takes grey ones, and gives softmax probabilities, float32 (N, classes).
 """
 
 from __future__ import annotations
@@ -44,12 +44,14 @@ class Architecture:
         side: of the pictures it was made for, in pixels.
         classes: it was made for.
         note: where it comes from, in a line.
+        channels: of its pictures: 3 for RGB, 1 for grey.
     """
 
     body: Body
     side: int
     classes: int
     note: str
+    channels: int = 3
 
 
 def fire(graph: Graph, x: Node, name: str, squeeze: int, expand: int, *, norm: bool, bypass: bool = False) -> Node:
@@ -165,6 +167,16 @@ def alexnet(groups: int) -> Body:
     return body
 
 
+def digits(graph: Graph, x: Node, classes: int) -> Node:
+    """The digit recognizer that tutorials build for MNIST."""
+    for number, channels in enumerate((32, 64), start=1):
+        x = graph.add(Convolution(name=f"conv{number}", channels=channels, kernel=5), x)
+        x = graph.add(MaxPool(name=f"pool{number}", size=2, stride=2), x)
+    x = graph.add(Dense(name="dense", units=1024), x)
+    x = graph.add(Dropout(name="dropout", rate=0.4), x)
+    return graph.add(Dense(name=LOGITS, units=classes, relu=False), x)
+
+
 ARCHITECTURES = {
     "squeezenet": Architecture(
         small_squeezenet(48, False, ((16, 48),), ((32, 96),) * 3, ((48, 160),) * 3), 32, 10, "for 32x32 pictures"
@@ -175,6 +187,7 @@ ARCHITECTURES = {
     "squeezenet-course": Architecture(course_squeezenet, 32, 10, "as courses build it for CIFAR-10"),
     "squeezenet-1.0": Architecture(original_squeezenet((96, 7), (2, 5, 9)), 227, 1000, "as published in 2016"),
     "squeezenet-1.1": Architecture(original_squeezenet((64, 3), (2, 4, 6)), 227, 1000, "its authors' lighter one"),
+    "digits": Architecture(digits, 28, 10, "as tutorials build it for MNIST", channels=1),
     "alexnet": Architecture(alexnet(groups=1), 227, 1000, "2012's, ungrouped"),
     "alexnet-grouped": Architecture(alexnet(groups=2), 227, 1000, "2012's, with its groups"),
 }
@@ -213,14 +226,16 @@ class SqueezeNetModel:
         Raises:
             EdgesqzError: an unknown architecture, a picture too small for it, fewer than two classes.
         """
-        body = architecture(self.name).body
+        plan = architecture(self.name)
         if self.output_size < 2:
             raise EdgesqzError(f"a classifier needs at least 2 classes, got output_size={self.output_size}")
         graph = Graph(self.name)
-        x = graph.add(Normalize(name=NORMALIZE), graph.add(Pixels(name="pixels", side=self.original_dim)))
+        x = graph.add(
+            Normalize(name=NORMALIZE), graph.add(Pixels(name="pixels", side=self.original_dim, channels=plan.channels))
+        )
         if self.resize_dim != self.original_dim:
             x = graph.add(Resize(name="resize", side=self.resize_dim), x)
-        graph.add(Softmax(name="probabilities"), body(graph, x, self.output_size))
+        graph.add(Softmax(name="probabilities"), plan.body(graph, x, self.output_size))
         return graph
 
     def build(self, batch_normalization: Callable[..., Any] | None = None) -> keras.Model:
@@ -231,7 +246,7 @@ class SqueezeNetModel:
                 gives a faster one.
 
         Returns:
-            A functional model, float32 (N, original_dim, original_dim, 3) in 0..255 to float32 (N, output_size).
+            A functional model, float32 (N, original_dim, original_dim, channels) in 0..255 to float32 (N, output_size).
 
         Raises:
             EdgesqzError: as for ``graph``.

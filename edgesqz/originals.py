@@ -26,7 +26,7 @@ class Original:
     Attributes:
         name: that its exports bear.
         source: where it came from, as a person would say it.
-        model: from pixels 0..255, float32 (N, side, side, 3), to outputs (N, classes); a functional model.
+        model: from pixels 0..255, float32 (N, side, side, channels), to outputs (N, classes); a functional model.
         manifest: what is known of it; None for a file made elsewhere and for one that was never trained.
         sha256: of its file; None if it has none.
         untrained: whether its weights are random.
@@ -40,9 +40,9 @@ class Original:
     untrained: bool = False
 
     @property
-    def side(self) -> int:
-        """Height and width of the pictures it takes."""
-        return int(self.model.input_shape[1])
+    def form(self) -> tuple[int, int]:
+        """Side in pixels, and channels, of the square pictures it takes."""
+        return int(self.model.input_shape[1]), int(self.model.input_shape[3])
 
 
 def find(model: str | Path | None, workspace: Workspace) -> Original:
@@ -111,7 +111,7 @@ def _load(path: Path) -> keras.Model:
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise EdgesqzError(f"{path} is no Keras model that can be loaded: {first_line(error)}") from error
     shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3 or shapes[0][1] != shapes[0][2]:
-        raise EdgesqzError(f"{path}: expected a model for square RGB pictures, its inputs are {shapes}")
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (1, 3) or shapes[0][1] != shapes[0][2]:
+        raise EdgesqzError(f"{path}: expected a model for square pictures, RGB or grey; its inputs are {shapes}")
     # The same network as a functional model, if it was a Sequential one: every converter takes that.
     return keras.Model(model.inputs, model.outputs, name=model.name)

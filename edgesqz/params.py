@@ -8,9 +8,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgesqz.errors import EdgesqzError, first_line
 from edgesqz.graph import Convolution, Dropout, Graph, MaxPool, Node, Normalize, Shape
 from edgesqz.models import SqueezeNetModel, architecture
 from edgesqz.workspace import format_size, parse_quota
@@ -125,22 +128,27 @@ class Params:
             padding=(0, 1, 0, 0),
         )
         table.add_column("layer", overflow="fold")
-        table.add_column("output")
-        table.add_column("kernel")
-        for name in ("parameters", "formula", "MACs", "activation\nbytes", "fp32\nbytes", "int8\nbytes"):
-            table.add_column(name, justify="right")
+        table.add_column("output", no_wrap=True)
+        table.add_column("kernel", no_wrap=True)
+        heads = ("parameters", "formula", "MACs\nM", "activation\nkB", "fp32\nkB", "fp16\nkB", "int8\nkB")
+        for head in heads:
+            table.add_column(head, justify="right", no_wrap=True)
         for layer in self.layers:
             table.add_row(
                 layer.name,
                 "x".join(map(str, layer.shape)),
                 layer.kernel,
-                *map(_count, (layer.parameters,)),
+                f"{layer.parameters:,}" if layer.parameters else "",
                 layer.formula,
-                *map(_count, (layer.macs, layer.activation_bytes, layer.fp32_bytes, layer.int8_bytes)),
+                _scaled(layer.macs, 1e6),
+                _scaled(layer.activation_bytes, 1e3),
+                _scaled(layer.fp32_bytes, 1e3),
+                _scaled(layer.fp16_bytes, 1e3),
+                _scaled(layer.int8_bytes, 1e3),
             )
         table.add_section()
-        totals = map(_count, (self.macs, 0, self.fp32_bytes, self.int8_bytes))
-        table.add_row("total", "", "", _count(self.parameters), "", *totals)
+        sizes = (_scaled(size, 1e3) for size in (self.fp32_bytes, self.fp16_bytes, self.int8_bytes))
+        table.add_row("total", "", "", f"{self.parameters:,}", "", _scaled(self.macs, 1e6), "", *sizes)
         return table
 
     def _summary(self) -> str:
@@ -212,6 +220,86 @@ def peak_activation_bytes(graph: Graph) -> int:
     return peak
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Networks side by side; ratios are to the first."""
+
+    models: tuple[Params, ...]
+
+    def to_json(self) -> str:
+        """The figures as JSON text, without the layers."""
+        return json.dumps({"models": [_totals(params) for params in self.models]}, indent=2) + "\n"
+
+    def table(self) -> Table:
+        """A row a network."""
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+        for name in ("model", "pixels", "classes"):
+            table.add_column(name, no_wrap=True)
+        for name in ("parameters", "ratio", "MACs", "ratio", "fp32\n.tflite", "int8\n.tflite", "activations\nint8"):
+            table.add_column(name, justify="right", no_wrap=True)
+        first = self.models[0]
+        for params in self.models:
+            table.add_row(
+                params.model,
+                f"{params.input_size}x{params.input_size}",
+                str(params.classes),
+                f"{params.parameters:,}",
+                f"{params.parameters / first.parameters:.4g}",
+                f"{params.macs / 1e6:,.1f} M",
+                f"{params.macs / first.macs:.4g}",
+                format_size(params.tflite_fp32_bytes),
+                format_size(params.tflite_int8_bytes),
+                format_size(params.peak_activation_bytes),
+            )
+        return table
+
+    def plot(self, path: Path) -> None:
+        """Draw the sizes as bars into a picture file, .png or .svg, on a logarithmic scale.
+
+        Raises:
+            EdgesqzError: matplotlib is missing, the suffix is none it knows, or the disk refuses.
+        """
+        try:
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise EdgesqzError("--plot needs matplotlib; try pip install 'edgesqz[plot]'") from error
+        figure = Figure(figsize=(8, 1.2 + 0.6 * len(self.models)), layout="constrained")
+        axes = figure.add_subplot()
+        for offset, (kind, colour) in enumerate((("fp32", "#9db4c0"), ("int8", "#1f6f8b"))):
+            sizes = [getattr(params, f"tflite_{kind}_bytes") for params in self.models]
+            places = [place + 0.38 * offset for place in range(len(self.models))]
+            bars = axes.barh(places, sizes, height=0.36, color=colour, label=f"{kind} .tflite")
+            axes.bar_label(bars, [format_size(size) for size in sizes], padding=3, fontsize=8)
+        axes.set_yticks([place + 0.19 for place in range(len(self.models))], [params.model for params in self.models])
+        axes.invert_yaxis()
+        axes.set_xscale("log")
+        axes.margins(x=0.2)
+        axes.set_xlabel("bytes, logarithmic")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+        try:
+            figure.savefig(path)
+        except (OSError, ValueError) as error:
+            raise EdgesqzError(f"cannot write {path}: {first_line(error)}") from error
+
+
+def compare(
+    models: Sequence[str],
+    *,
+    classes: int | None = None,
+    input_size: int | None = None,
+) -> Comparison:
+    """Count what several networks cost; arguments as for ``params``."""
+    return Comparison(tuple(params(model, classes=classes, input_size=input_size) for model in models))
+
+
+def _totals(params: Params) -> dict[str, object]:
+    return {name: value for name, value in dataclasses.asdict(params).items() if name != "layers"}
+
+
 def _is_nothing(node: Node) -> bool:
     """Whether a node is gone from the int8 graph: the input's scale normalizes, and nothing drops out."""
     return isinstance(node.layer, Normalize | Dropout)
@@ -228,5 +316,6 @@ def _description_bytes(graph: Graph) -> int:
     return TFLITE_HEAD_BYTES + TFLITE_FOLDED_LAYER_BYTES * folded + TFLITE_LAYER_BYTES * plain
 
 
-def _count(number: int) -> str:
-    return f"{number:,}" if number else ""
+def _scaled(number: int, unit: float) -> str:
+    """A number in its column's unit, nothing for nothing."""
+    return f"{number / unit:,.2f}" if number else ""

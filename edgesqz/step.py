@@ -61,7 +61,7 @@ def training_step(
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int32)])
     def take_step(indices: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch = augment(tf.gather(pictures, indices), recipe.shift, seed=(recipe.seed, number))
+        batch = augment(tf.gather(pictures, indices), recipe.shift, recipe.mirrored, seed=(recipe.seed, number))
         truth = tf.gather(labels, indices)
         with tf.GradientTape() as tape:
             logits = scores(tf.cast(batch, tf.float32), training=True)
@@ -74,22 +74,23 @@ def training_step(
     return optimizer, take_step
 
 
-def augment(pictures: Any, shift: int, seed: Any) -> Any:
-    """Move each picture by up to ``shift`` pixels, reflected at its border, and mirror half of them.
+def augment(pictures: Any, shift: int, mirrored: bool, seed: Any) -> Any:
+    """Move each picture by up to ``shift`` pixels, reflected at its border, and mirror half of them if ``mirrored``.
 
     The same seed gives the same pictures. Both are one choice of rows and columns, so no padded copy is made.
 
     Args:
         pictures: (N, H, W, 3) of any dtype.
         shift: in pixels, less than H and W.
+        mirrored: whether any are mirrored at all.
         seed: two integers.
     """
     count, height, width = tf.shape(pictures)[0], pictures.shape[1], pictures.shape[2]
     moved = tf.random.stateless_uniform([2, count, 1], seed, -shift, shift + 1, tf.int32)
-    mirrored = tf.random.stateless_uniform([count, 1], (seed[1], seed[0]), 0, 2, tf.int32) == 1
+    turned = tf.random.stateless_uniform([count, 1], (seed[1], seed[0]), 0, 1 + mirrored, tf.int32) == 1
     rows = _reflected(tf.range(height) + moved[0], height)
     columns = _reflected(tf.range(width) + moved[1], width)
-    columns = tf.where(mirrored, columns[:, ::-1], columns)
+    columns = tf.where(turned, columns[:, ::-1], columns)
     return tf.gather(tf.gather(pictures, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
 
 
