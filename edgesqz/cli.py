@@ -93,6 +93,13 @@ def train(
             metavar="PIXELS", help="Side that the network works at.", show_default="what the network was made for"
         ),
     ] = None,
+    preprocessing: Annotated[
+        str | None,
+        typer.Option(
+            help="scale; or course: crop at random to the input size, and standardize each picture by itself.",
+            show_default=Recipe.preprocessing,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of the weights, the order and the augmentation.", show_default=str(Recipe.seed))
     ] = None,
@@ -118,6 +125,7 @@ def train(
         batch_size=batch_size,
         learning_rate=learning_rate,
         input_size=input_size,
+        preprocessing=preprocessing,
         seed=seed,
         resume=resume,
         workspace=workspace,

@@ -91,6 +91,31 @@ class Normalize(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standardize(Layer):
+    """Each picture to mean 0 and standard deviation 1, over all its values."""
+
+    def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
+        from keras import layers
+
+        return layers.LayerNormalization(axis=(1, 2, 3), center=False, scale=False, name=self.name)(*inputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crop(Layer):
+    """The middle of the picture."""
+
+    side: int
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (self.side, self.side, inputs[0][2])
+
+    def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
+        from keras import layers
+
+        return layers.CenterCrop(self.side, self.side, name=self.name)(*inputs)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resize(Layer):
     """Another height and width."""
 
@@ -157,6 +182,8 @@ class Convolution(Layer):
                 self.stride,
                 padding=self.padding,
                 use_bias=not self.norm,
+                # Batch norm evens out any scale; without it, He's keeps signals alive through many ReLUs.
+                kernel_initializer="glorot_uniform" if self.norm else "he_normal",
                 name=name,
             )
 

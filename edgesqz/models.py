@@ -18,6 +18,7 @@ from edgesqz.graph import (
     Average,
     Concatenate,
     Convolution,
+    Crop,
     Dense,
     Dropout,
     Graph,
@@ -27,6 +28,7 @@ from edgesqz.graph import (
     Pixels,
     Resize,
     Softmax,
+    Standardize,
 )
 
 if TYPE_CHECKING:
@@ -136,7 +138,7 @@ def course_squeezenet(graph: Graph, x: Node, classes: int) -> Node:
             x = graph.add(MaxPool(name=f"pool{number}", size=2, stride=2), x)
         x = fire(graph, x, f"fire{number}", squeeze, expand, norm=False)
     x = graph.add(Dropout(name="dropout", rate=0.5), x)
-    x = graph.add(Convolution(name="classifier", channels=classes, kernel=1), x)
+    x = graph.add(Convolution(name="classifier", channels=classes, kernel=1, relu=False), x)
     return graph.add(Average(name=LOGITS), x)
 
 
@@ -177,6 +179,8 @@ def digits(graph: Graph, x: Node, classes: int) -> Node:
     return graph.add(Dense(name=LOGITS, units=classes, relu=False), x)
 
 
+PREPROCESSING = ("scale", "course")
+
 ARCHITECTURES = {
     "squeezenet": Architecture(
         small_squeezenet(48, False, ((16, 48),), ((32, 96),) * 3, ((48, 160),) * 3), 32, 10, "for 32x32 pictures"
@@ -213,12 +217,15 @@ class SqueezeNetModel:
         resize_dim: side the network works at, in pixels; where it differs, the graph resizes.
         output_size: number of classes.
         name: which of ``ARCHITECTURES``.
+        preprocessing: ``scale``, pixels to about -2..2, and pictures of another size scaled; or ``course``, the middle
+            of the picture, standardized by itself.
     """
 
     original_dim: int = 32
     resize_dim: int = 32
     output_size: int = 10
     name: str = "squeezenet"
+    preprocessing: str = "scale"
 
     def graph(self) -> Graph:
         """The network as data.
@@ -230,13 +237,26 @@ class SqueezeNetModel:
         if self.output_size < 2:
             raise EdgesqzError(f"a classifier needs at least 2 classes, got output_size={self.output_size}")
         graph = Graph(self.name)
-        x = graph.add(
-            Normalize(name=NORMALIZE), graph.add(Pixels(name="pixels", side=self.original_dim, channels=plan.channels))
-        )
-        if self.resize_dim != self.original_dim:
-            x = graph.add(Resize(name="resize", side=self.resize_dim), x)
+        x = graph.add(Pixels(name="pixels", side=self.original_dim, channels=plan.channels))
+        x = self._preprocessed(graph, x)
         graph.add(Softmax(name="probabilities"), plan.body(graph, x, self.output_size))
         return graph
+
+    def _preprocessed(self, graph: Graph, x: Node) -> Node:
+        fits = self.resize_dim == self.original_dim
+        match self.preprocessing:
+            case "scale":
+                x = graph.add(Normalize(name=NORMALIZE), x)
+                return x if fits else graph.add(Resize(name="resize", side=self.resize_dim), x)
+            case "course":
+                if self.resize_dim > self.original_dim:
+                    raise EdgesqzError(
+                        f"cannot cut {self.resize_dim} pixels out of pictures of {self.original_dim}; "
+                        "try a smaller --input-size or --preprocessing scale"
+                    )
+                x = x if fits else graph.add(Crop(name="crop", side=self.resize_dim), x)
+                return graph.add(Standardize(name=NORMALIZE), x)
+        raise EdgesqzError(f"unknown preprocessing {self.preprocessing!r}; the known are {', '.join(PREPROCESSING)}")
 
     def build(self, batch_normalization: Callable[..., Any] | None = None) -> keras.Model:
         """Make the Keras model, with random weights.

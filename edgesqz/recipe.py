@@ -28,6 +28,7 @@ class Recipe:
     weight_decay: float = 5e-4  # L2 penalty on kernels only, in the loss
     label_smoothing: float = 0.1
     shift: int = 4  # most pixels a picture is moved by, reflected at its border
+    preprocessing: str = "scale"  # or "course": a crop at random in place of the shift; see SqueezeNetModel
 
     def __post_init__(self) -> None:
         """Check the values before any work is done with them."""
@@ -36,6 +37,9 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and (not value > 0 or not math.isfinite(value)):
                 raise EdgesqzError(f"--{name.replace('_', '-')} must be above 0, got {value}")
+        if self.preprocessing not in models.PREPROCESSING:
+            known = ", ".join(models.PREPROCESSING)
+            raise EdgesqzError(f"unknown --preprocessing {self.preprocessing!r}; the known are {known}")
         if self.seed < 0:
             raise EdgesqzError(f"--seed must not be negative, got {self.seed}")
 

@@ -39,6 +39,7 @@ def train(
     batch_size: int | None = None,
     learning_rate: float | None = None,
     input_size: int | None = None,
+    preprocessing: str | None = None,
     seed: int | None = None,
     resume: bool = False,
     workspace: Path = defaults.WORKSPACE,
@@ -58,6 +59,7 @@ def train(
         batch_size: pictures a step.
         learning_rate: at its peak.
         input_size: side the network works at, in pixels; pictures of another size are scaled by the graph.
+        preprocessing: a name in ``edgesqz.models.PREPROCESSING``.
         seed: of the weights, the order and the augmentation.
         resume: go on from the workspace's checkpoint of this model.
         workspace: the folder to write to.
@@ -78,6 +80,7 @@ def train(
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "input_size": input_size,
+            "preprocessing": preprocessing,
             "seed": seed,
         }.items()
         if value is not None
@@ -129,13 +132,16 @@ class _Run:
         from edgesqz.step import FusedBatchNormalization, evaluation, training_step
 
         utils.set_random_seed(recipe.seed)
-        self.network = self._builder().build(FusedBatchNormalization)
+        self.network = self._builder(cropped=True).build(FusedBatchNormalization)
         self.optimizer, self.take_step = training_step(self.network, self.fitted, recipe)
         self.count_correct = evaluation(self.network)
 
-    def _builder(self) -> models.SqueezeNetModel:
+    def _builder(self, *, cropped: bool = False) -> models.SqueezeNetModel:
+        """The network; ``cropped`` for pictures that are cut to its size already, as training does it at random."""
         recipe = self.recipe
-        return models.SqueezeNetModel(self.fitted.side, recipe.side, len(self.source.labels), recipe.model)
+        side = recipe.side if cropped and recipe.preprocessing == "course" else self.fitted.side
+        classes = len(self.source.labels)
+        return models.SqueezeNetModel(side, recipe.side, classes, recipe.model, recipe.preprocessing)
 
     def go_on_from(self, at_rest: Checkpoint) -> None:
         """Take a checkpoint's place in its run."""
