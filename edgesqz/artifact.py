@@ -90,6 +90,7 @@ class Manifest(_Frozen):
         sha256: of the model file, in hexadecimal.
         pixels: how a pixel becomes a value of ``input``.
         labels: names of the classes, in the order of the output.
+        untrained: whether its weights are random, so that its accuracy means nothing.
         source_sha256: of the .keras file it was converted from; None for an original.
         dataset: the name of what the original was trained on, or the path of its folder; None if unknown.
         calibration: the pictures that chose the quantization ranges, where there are any.
@@ -108,6 +109,7 @@ class Manifest(_Frozen):
     pixels: PixelRange
     labels: tuple[str, ...]
     dataset: str | None = None
+    untrained: bool = False
     source_sha256: str | None = None
     calibration: Pictures | None = None
     proof: Proof | None = None

@@ -79,17 +79,14 @@ def bench(
     quota_bytes = parse_quota(quota)
     candidates = _with_originals([_Candidate(path) for path in _find(artifacts, workspace)])
     name = dataset or _common_dataset(candidates)
-    source = data.load(name, data_dir)
-    pictures = source.test()
-    if limit is not None:
-        pictures = data.sample(pictures, limit, seed=SEED)
-    _measure(candidates, pictures, source.labels, pixels, threads, rounds, console)
+    exam = _Exam.of(data.load(name, data_dir), limit) if name else None
+    _measure(candidates, exam, pixels, threads, rounds, console)
     return Report(
         machine=machine(),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
-        dataset={"name": name, "split": "test", "images": len(pictures)},
+        dataset={"name": name, "split": "test", "images": len(exam.pictures)} if exam else None,
         quota_bytes=quota_bytes,
-        rows=tuple(_row(candidate, candidates, pictures, threads, quota_bytes) for candidate in candidates),
+        rows=tuple(_row(candidate, candidates, exam, threads, quota_bytes) for candidate in candidates),
     )
 
 
@@ -112,6 +109,19 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+@dataclass(frozen=True)
+class _Exam:
+    """What accuracy is measured on: test pictures, and the names of their classes."""
+
+    pictures: data.Split
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, source: data.Dataset, limit: int | None) -> _Exam:
+        pictures = source.test()
+        return cls(pictures if limit is None else data.sample(pictures, limit, seed=SEED), source.labels)
 
 
 @dataclass
@@ -138,6 +148,10 @@ class _Candidate:
     @property
     def manifest(self) -> Manifest | None:
         return self.artifact.manifest if self.artifact else None
+
+    @property
+    def untrained(self) -> bool:
+        return self.manifest is not None and self.manifest.untrained
 
     @property
     def is_original(self) -> bool:
@@ -194,8 +208,10 @@ def _original_of(candidate: _Candidate, among: Sequence[_Candidate]) -> _Candida
     return next((c for c in among if c.is_original and sha256(c.path.read_bytes()) == wanted), None)
 
 
-def _common_dataset(candidates: Sequence[_Candidate]) -> str:
-    """The dataset that the manifests name."""
+def _common_dataset(candidates: Sequence[_Candidate]) -> str | None:
+    """The dataset that the manifests name; None if no candidate has learned anything."""
+    if all(candidate.untrained for candidate in candidates):
+        return None
     named = {c.manifest.dataset for c in candidates if c.manifest and c.manifest.dataset}
     if len(named) > 1:
         raise EdgesqzError(
@@ -206,8 +222,7 @@ def _common_dataset(candidates: Sequence[_Candidate]) -> str:
 
 def _measure(
     candidates: Sequence[_Candidate],
-    pictures: data.Split,
-    labels: tuple[str, ...],
+    exam: _Exam | None,
     pixels: PixelRange | None,
     threads: int,
     rounds: int,
@@ -220,7 +235,7 @@ def _measure(
             with candidate.blamed():
                 if candidate.artifact:
                     engine = stack.enter_context(open_engine(candidate.artifact, threads=threads, pixels=pixels))
-                    candidate.warm_up(engine, pictures.pictures[:1])
+                    candidate.warm_up(engine, _timed_picture(candidate, engine, exam))
                     engines.append((candidate, engine))
         for _ in bar.track(range(rounds), description="timing"):
             for candidate, engine in _sound(engines):
@@ -229,16 +244,24 @@ def _measure(
         for candidate, engine in bar.track(list(_sound(engines)), description="accuracy"):
             with candidate.blamed():
                 candidate.peak_rss_bytes = engine.peak_rss_bytes()  # of single inferences, before whole batches
-                candidate.probabilities = _classified(candidate, engine, pictures, labels)
+                if exam and not candidate.untrained:
+                    candidate.probabilities = _classified(candidate, engine, exam)
+
+
+def _timed_picture(candidate: _Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
+    """The picture, uint8 (1, H, W, 3), that is classified while the clock runs."""
+    side, channels = engine.form
+    split = data.draw(1, side, seed=SEED) if exam is None or candidate.untrained else exam.pictures
+    return data.with_channels(split.pictures[:1], channels)
 
 
 def _sound(engines: Sequence[tuple[_Candidate, Engine]]) -> Iterator[tuple[_Candidate, Engine]]:
     return ((candidate, engine) for candidate, engine in engines if candidate.error is None)
 
 
-def _classified(candidate: _Candidate, engine: Engine, pictures: data.Split, labels: tuple[str, ...]) -> np.ndarray:
+def _classified(candidate: _Candidate, engine: Engine, exam: _Exam) -> np.ndarray:
     """The probabilities, float32 (N, classes), if the model's classes are the dataset's."""
-    answers = engine.predict(pictures.pictures)
+    answers, labels = engine.predict(data.with_channels(exam.pictures.pictures, engine.form[1])), exam.labels
     if answers.shape[1] != len(labels):
         raise EdgesqzError(f"expected a model of the dataset's {len(labels)} classes, it gives {answers.shape[1]}")
     own = candidate.manifest.labels if candidate.manifest else ()
@@ -260,7 +283,7 @@ def _bar(console: Console | None) -> Progress:
 def _row(
     candidate: _Candidate,
     candidates: Sequence[_Candidate],
-    pictures: data.Split,
+    exam: _Exam | None,
     threads: int,
     quota_bytes: int | None,
 ) -> Row:
@@ -275,24 +298,28 @@ def _row(
         size_bytes=size_bytes,
         fits_quota=None if quota_bytes is None else size_bytes <= quota_bytes,
         threads=threads,
+        untrained=candidate.untrained,
     )
-    if candidate.probabilities is None or candidate.error:
+    if candidate.error:
         return replace(row, error=candidate.error)
-    top1 = candidate.probabilities.argmax(axis=1)
-    accuracy = float(np.mean(top1 == pictures.labels))
-    original = _original_of(candidate, candidates)
-    agreement = drop = None
-    if original and original.probabilities is not None:
-        expected = original.probabilities.argmax(axis=1)
-        agreement = float(np.mean(top1 == expected))
-        drop = 100 * (float(np.mean(expected == pictures.labels)) - accuracy)
-    return replace(
+    row = replace(
         row,
-        accuracy=accuracy,
-        agreement=agreement,
-        accuracy_drop_pp=drop,
         latency_us=Latency.of(candidate.durations_ns),
         load_ms=candidate.load_ms,
         first_us=candidate.first_us,
         peak_rss_bytes=candidate.peak_rss_bytes,
     )
+    return row if exam is None else _with_accuracy(row, candidate, _original_of(candidate, candidates), exam)
+
+
+def _with_accuracy(row: Row, candidate: _Candidate, original: _Candidate | None, exam: _Exam) -> Row:
+    """The row of a candidate that took the exam, or of one that did not have to, with what came of it."""
+    if candidate.probabilities is None:
+        return row
+    top1, labels = candidate.probabilities.argmax(axis=1), exam.pictures.labels
+    row = replace(row, accuracy=float(np.mean(top1 == labels)))
+    if original is None or original.probabilities is None:
+        return row
+    expected = original.probabilities.argmax(axis=1)
+    drop_pp = 100 * float(np.mean(expected == labels) - np.mean(top1 == labels))
+    return replace(row, agreement=float(np.mean(top1 == expected)), accuracy_drop_pp=drop_pp)

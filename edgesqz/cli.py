@@ -87,6 +87,19 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(help="The rate at its peak.", show_default=str(Recipe.learning_rate))
     ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS", help="Side that the network works at.", show_default="what the network was made for"
+        ),
+    ] = None,
+    preprocessing: Annotated[
+        str | None,
+        typer.Option(
+            help="scale; or course: crop at random to the input size, and standardize each picture by itself.",
+            show_default=Recipe.preprocessing,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of the weights, the order and the augmentation.", show_default=str(Recipe.seed))
     ] = None,
@@ -111,6 +124,8 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        input_size=input_size,
+        preprocessing=preprocessing,
         seed=seed,
         resume=resume,
         workspace=workspace,
@@ -133,6 +148,9 @@ def export(
     ] = None,
     format: Annotated[list[str], typer.Option(help="tflite or onnx; may be given several times.")] = ["tflite"],  # noqa: B006
     quantize: Annotated[bool, typer.Option("--quantize", help="The same as --variant int8.")] = False,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="MODEL is an architecture; give it random weights, to measure its cost.")
+    ] = False,
     variant: Annotated[
         list[str] | None,
         typer.Option(
@@ -159,6 +177,7 @@ def export(
         model,
         format,
         quantize=quantize,
+        untrained=untrained,
         variant=variant or (),
         calibration=calibration,
         dataset=dataset,
@@ -252,6 +271,52 @@ def predict(
 
     predictions = predict_files(artifact, pictures, workspace=workspace)
     _show(predictions, json)
+
+
+@app.command()
+def params(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL", help="A network by name; several with --compare.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="To tell apart.", show_default="as many as the network was made for")
+    ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", help="Side of its pictures.", show_default="what the network was made for"),
+    ] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Show networks side by side, not layer by layer.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw their sizes as bars; .png or .svg.")] = None,
+    quota: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes to hold the .tflite against.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show where every parameter, multiply-accumulate and byte of a network comes from.
+
+    Example: `edgesqz params --compare squeezenet alexnet --plot sizes.png`
+    """
+    from edgesqz import params as counting
+
+    names = models or [Recipe.model]
+    if len(names) > 1 and not compare:
+        raise EdgesqzError(f"expected one network, or --compare, got {len(names)}")
+    comparison = counting.compare(names, classes=classes, input_size=input_size)
+    if plot:
+        comparison.plot(plot)
+    if compare:
+        _show(comparison, json)
+    else:
+        _show(counting.params(names[0], classes=classes, input_size=input_size, quota=quota), json)
+
+
+@app.command()
+def models(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the networks with what they cost, and the accuracy of those that ship trained.
+
+    Example: `edgesqz models`
+    """
+    from edgesqz.catalogue import list_models
+
+    _show(list_models(), json)
 
 
 @app.command()

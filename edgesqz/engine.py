@@ -64,7 +64,7 @@ class Engine:
         """Classify pictures.
 
         Args:
-            pictures: uint8 (N, H, W, 3), RGB, of the model's size.
+            pictures: uint8 (N, side, side, channels), of the model's ``form``.
             on_done: called with the number of pictures after each part of them.
 
         Returns:
@@ -84,7 +84,11 @@ class Engine:
         return np.concatenate(parts)
 
     def first_us(self, picture: np.ndarray) -> float:
-        """Set the picture, uint8 (1, H, W, 3), that ``time_ns`` works on; microseconds of the first inference on it."""
+        """Set the picture that ``time_ns`` works on, uint8 (1, side, side, channels).
+
+        Returns:
+            Microseconds of the first inference on it.
+        """
         self._check(picture)
         return float(self._asked(("first", _packed(picture))))
 
@@ -97,17 +101,19 @@ class Engine:
         answer: int | None = self._asked(("peak_rss_bytes", None))
         return answer
 
-    def side(self) -> int:
-        """Height and width of the pictures the model takes.
+    @property
+    def form(self) -> tuple[int, int]:
+        """Side in pixels, and channels, of the square pictures the model takes.
 
         Raises:
             EngineError: the model takes no square pictures of one size.
         """
-        sides = set(self.input.shape[1:]) - {3}
-        (side,) = sides if len(sides) == 1 else (None,)
-        if side is None:
+        *_, height, width, channels = self.input.shape
+        if channels not in (1, 3):
+            _, channels, height, width = self.input.shape
+        if height is None or height != width or channels is None:
             raise EngineError(f"expected a model for square pictures of one size, its input is {self.input.shape}")
-        return side
+        return height, channels
 
     def close(self) -> None:
         """End the engine's process."""
@@ -122,10 +128,10 @@ class Engine:
         self.close()
 
     def _check(self, pictures: np.ndarray) -> None:
-        side = self.side()
-        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (side, side, 3):
+        side, channels = self.form
+        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (side, side, channels):
             raise EdgesqzError(
-                f"expected pictures of shape (N, {side}, {side}, 3) and dtype uint8, "
+                f"expected pictures of shape (N, {side}, {side}, {channels}) and dtype uint8, "
                 f"got shape {pictures.shape} and dtype {pictures.dtype}"
             )
 

@@ -20,3 +20,8 @@ class EdgesqzError(Exception):
 
     The command line prints the message without a traceback and exits with 1.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line."""
+    return str(error).strip().split("\n")[0]

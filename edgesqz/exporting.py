@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesqz import artifact, backend, data, defaults, plugins
+from edgesqz import artifact, backend, data, defaults, originals, plugins
 from edgesqz.artifact import Artifact, Manifest, Pictures, PixelRange, Proof
 from edgesqz.engine import Engine, EngineError
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, first_line
+from edgesqz.originals import Original
 from edgesqz.workspace import Workspace, parse_quota
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PROOF_PICTURES = 500
-ZOO = Path(__file__).parent / "zoo"  # trained networks that ship with the package
 SEED = 0
 
 # Beyond these an export is wrong, not merely less precise.
@@ -34,6 +34,7 @@ def export(
     format: str | Sequence[str] = "tflite",
     *,
     quantize: bool = False,
+    untrained: bool = False,
     variant: str | Sequence[str] = (),
     calibration: int = defaults.CALIBRATION_PICTURES,
     dataset: str | None = None,
@@ -48,6 +49,8 @@ def export(
         model: a .keras file, or the name of a model in the workspace or the zoo; None for the newest in the workspace.
         format: one or more of ``edgesqz.plugins.converters()``.
         quantize: the same as ``variant="int8"``.
+        untrained: take ``model`` as the name of an architecture, with seeded random weights; only the size, latency
+            and memory of such files mean anything.
         variant: one or more of the formats' variants; fp32 if nothing is said.
         calibration: how many training pictures choose the ranges of a quantized file.
         dataset: what the model was trained on; None to take the manifest's word for it.
@@ -68,60 +71,12 @@ def export(
     jobs = [_Job.checked(name, kind) for name in formats for kind in variants]
     if calibration < 1:
         raise EdgesqzError(f"--calibration must be above 0, got {calibration}")
+    if untrained and model is None:
+        raise EdgesqzError("--untrained takes an architecture by its name, such as alexnet")
     home = Workspace(workspace, parse_quota(quota))
-    source = find_original(model, home)
-    if source.path.parent == ZOO and console:
-        console.print(f"{source.path.stem}: the trained one of the zoo", highlight=False)
-    exporter = _Exporter(source, dataset, data_dir, calibration, home, console)
+    original = originals.untrained(str(model)) if untrained else originals.find(model, home)
+    exporter = _Exporter(original, dataset, data_dir, calibration, home, console)
     return [exporter.export(job) for job in jobs]
-
-
-def find_original(model: str | Path | None, workspace: Workspace) -> Artifact:
-    """The Keras model that is meant.
-
-    Args:
-        model: a .keras file, or a name in the workspace or, failing that, in the zoo; None for the newest in the
-            workspace.
-        workspace: where to look.
-
-    Raises:
-        EdgesqzError: there is none; the message lists the names at hand.
-    """
-    at_hand = sorted(workspace.folder.glob(f"*{artifact.KERAS_SUFFIX}"), key=lambda p: p.stat().st_mtime)
-    if model is None:
-        if not at_hand:
-            raise EdgesqzError(f"no .keras file in {workspace.folder}; run edgesqz train, or name one")
-        return Artifact.open(at_hand[-1])
-    file_name = f"{model}{artifact.KERAS_SUFFIX}"
-    for path in (workspace.folder / file_name, ZOO / file_name, Path(model)):
-        if path.suffix == artifact.KERAS_SUFFIX and path.is_file():
-            return Artifact.open(path)
-    known, zoo = (", ".join(path.stem for path in paths) or "none" for paths in (at_hand, artifact.model_files(ZOO)))
-    raise EdgesqzError(
-        f"unknown model {str(model)!r}; expected a .keras file, a name in {workspace.folder} ({known}) "
-        f"or one in the zoo ({zoo})"
-    )
-
-
-def load_keras(source: Artifact) -> keras.Model:
-    """Load a .keras file, for conversion.
-
-    Raises:
-        EdgesqzError: it is none, or its model takes no RGB pictures.
-    """
-    backend.start_keras()
-    import keras
-
-    try:
-        with backend.hush():
-            model = keras.models.load_model(source.path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise EdgesqzError(f"{source.path} is no Keras model that can be loaded: {_first_line(error)}") from error
-    shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3 or shapes[0][1] != shapes[0][2]:
-        raise EdgesqzError(f"{source.path}: expected a model for square RGB pictures, its inputs are {shapes}")
-    # The same network as a functional model, if it was a Sequential one: every converter takes that.
-    return keras.Model(model.inputs, model.outputs, name=model.name)
 
 
 @dataclass(frozen=True)
@@ -149,7 +104,7 @@ class _Exporter:
 
     def __init__(
         self,
-        source: Artifact,
+        original: Original,
         dataset: str | None,
         data_dir: Path | None,
         calibration: int,
@@ -158,15 +113,14 @@ class _Exporter:
     ) -> None:
         from rich.console import Console
 
-        self.source, self.workspace = source, workspace
+        self.original, self.workspace = original, workspace
         self.console = console or Console(quiet=True)
-        self.model = load_keras(source)
-        self.dataset = dataset or (source.manifest.dataset if source.manifest else None)
+        self.dataset = dataset or (original.manifest.dataset if original.manifest else None)
         self.data_dir, self.calibration_count = data_dir, calibration
 
     def export(self, job: _Job) -> Artifact:
         """Convert, prove, write."""
-        file_name = f"{self.source.path.stem}.{job.variant}{job.converter.SUFFIX}"
+        file_name = f"{self.original.name}.{job.variant}{job.converter.SUFFIX}"
         with self.console.status(f"{file_name}: converting"):
             content, pixels, calibration = self._convert(job)
         with self.console.status(f"{file_name}: proving"):
@@ -178,26 +132,27 @@ class _Exporter:
         return Artifact(self.workspace.folder / file_name, manifest)
 
     def _convert(self, job: _Job) -> tuple[bytes, PixelRange, Pictures | None]:
-        model, pixels, calibration, seen = self.model, PixelRange(), None, None
+        model, pixels, calibration, seen = self.original.model, PixelRange(), None, None
         if job.kind.takes_bytes:
             model, pixels = without_normalization(model)
         if job.kind.needs_calibration:
-            split = data.sample(self._training_pictures[0], self.calibration_count, seed=SEED)
-            calibration = _spanning_all_bytes(split.pictures) * np.float32(pixels.scale) + np.float32(pixels.offset)
-            seen = Pictures(dataset=self._named_dataset, split="train", count=len(split), seed=SEED)
+            split, seen = self._calibration_pictures()
+            calibration = _spanning_all_bytes(self._fitting(split)) * np.float32(pixels.scale) + np.float32(
+                pixels.offset
+            )
         try:
             with backend.hush():
                 return job.converter.convert(model, job.variant, calibration), pixels, seen
         except Exception as error:  # whatever a converter, perhaps a third party's, meets in a network
             raise EdgesqzError(
-                f"{job.converter.FORMAT} {job.variant}: the converter cannot convert {self.source.path}: "
-                f"{type(error).__name__}: {_first_line(error)}"
+                f"{job.converter.FORMAT} {job.variant}: the converter cannot convert {self.original.source}: "
+                f"{type(error).__name__}: {first_line(error)}"
             ) from error
 
     def _prove(self, engine: Engine, job: _Job, file_name: str) -> Proof:
         """Run the new file beside the original; refuse one that does something else."""
         try:
-            answers = engine.predict(self._proof_pictures.pictures)
+            answers = engine.predict(self._fitting(self._proof_pictures))
         except EngineError as error:
             raise EdgesqzError(f"{file_name} was not kept: its runtime cannot run it: {error}") from error
         expected = self._expected
@@ -207,7 +162,7 @@ class _Exporter:
             agreement=float(np.mean(answers.argmax(1) == expected.argmax(1))),
             max_error=float(np.abs(answers - expected).max()),
         )
-        _refuse_if_wrong(proof, job, file_name)
+        _refuse_if_wrong(proof, job, file_name, untrained=self.original.untrained)
         return proof
 
     def _manifest(
@@ -219,9 +174,9 @@ class _Exporter:
         proof: Proof,
         engine: Engine,
     ) -> Manifest:
-        described = self.source.manifest
+        described = self.original.manifest
         return Manifest(
-            name=self.source.path.stem,
+            name=self.original.name,
             variant=job.variant,
             format=job.converter.FORMAT,
             size_bytes=len(content),
@@ -230,18 +185,31 @@ class _Exporter:
             output=engine.output,
             pixels=pixels,
             labels=described.labels if described else (),
-            dataset=self.dataset,
-            source_sha256=artifact.sha256(self.source.path.read_bytes()),
+            dataset=None if self.original.untrained else self.dataset,
+            untrained=self.original.untrained,
+            source_sha256=self.original.sha256,
             calibration=calibration,
             proof=proof,
             versions=artifact.package_versions(*job.converter.PACKAGES),
         )
 
+    def _calibration_pictures(self) -> tuple[data.Split, Pictures]:
+        if self.original.untrained and self.dataset is None:  # its answers mean nothing anyway
+            split, dataset = data.draw(self.calibration_count, self.original.form[0], seed=SEED + 1), "synthetic"
+        else:
+            split = data.sample(self._training_pictures[0], self.calibration_count, seed=SEED)
+            dataset = self._named_dataset
+        return split, Pictures(dataset=dataset, split="train", count=len(split), seed=SEED)
+
+    def _fitting(self, split: data.Split) -> np.ndarray:
+        """The pictures with as many channels as the model takes, uint8 (N, side, side, channels)."""
+        return data.with_channels(split.pictures, self.original.form[1])
+
     @property
     def _named_dataset(self) -> str:
         if self.dataset is None:
             raise EdgesqzError(
-                f"{self.source.path} has no manifest that tells what it was trained on; "
+                f"{self.original.source} has no manifest that tells what it was trained on; "
                 "quantization needs some of those pictures: name them with --dataset"
             )
         return self.dataset
@@ -249,7 +217,7 @@ class _Exporter:
     @functools.cached_property
     def _training_pictures(self) -> tuple[data.Split, data.Split]:
         """Pictures to calibrate on, and others to prove on; all of the training split."""
-        loaded = data.load(self._named_dataset, self.data_dir, side=self.model.input_shape[1])
+        loaded = data.load(self._named_dataset, self.data_dir, side=self.original.form[0])
         return data.hold_back(loaded.train(), seed=SEED)
 
     @functools.cached_property
@@ -263,14 +231,13 @@ class _Exporter:
     def _proof_pictures(self) -> data.Split:
         if self._proof_dataset == self.dataset:
             return data.sample(self._training_pictures[1], PROOF_PICTURES, seed=SEED)
-        drawn = data.load("synthetic", side=self.model.input_shape[1]).train()
-        return data.sample(drawn, PROOF_PICTURES, seed=SEED)
+        return data.draw(PROOF_PICTURES, self.original.form[0], seed=SEED)
 
     @functools.cached_property
     def _expected(self) -> np.ndarray:
         """What the original answers to the proof's pictures, float32 (N, classes)."""
         with backend.hush():
-            answers = self.model.predict(self._proof_pictures.pictures.astype(np.float32), verbose=0)
+            answers = self.original.model.predict(self._fitting(self._proof_pictures).astype(np.float32), verbose=0)
         return np.asarray(answers)
 
 
@@ -294,17 +261,18 @@ def _spanning_all_bytes(pictures: np.ndarray) -> np.ndarray:
     The range of the input is then that of a byte, whatever the pictures are, and its scale and zero point are exact.
     """
     values = pictures.astype(np.float32)
-    values[0, 0, 0, :2] = 0, 255
+    values[0, 0, :2, 0] = 0, 255
     return values
 
 
-def _refuse_if_wrong(proof: Proof, job: _Job, file_name: str) -> None:
+def _refuse_if_wrong(proof: Proof, job: _Job, file_name: str, *, untrained: bool) -> None:
+    """Random weights have learned nothing that a top-1 could agree on, so that is not asked of them."""
     problem = None
     if not np.isfinite(proof.max_error):
         problem = "it answers with values that are no numbers"
     elif job.kind.exact and proof.max_error > MAX_ERROR_IF_EXACT:
         problem = f"a probability is off by {proof.max_error:.2g}, the most allowed is {MAX_ERROR_IF_EXACT:g}"
-    elif proof.agreement < MIN_AGREEMENT:
+    elif proof.agreement < MIN_AGREEMENT and not untrained:
         problem = (
             f"its top-1 is the original's on {proof.agreement:.1%} of {proof.pictures.count} pictures, "
             f"the least allowed is {MIN_AGREEMENT:.0%}; try more --calibration pictures or another --variant"
@@ -316,7 +284,3 @@ def _refuse_if_wrong(proof: Proof, job: _Job, file_name: str) -> None:
 def _several(values: str | Sequence[str]) -> list[str]:
     """One value or several, as a list without repetitions."""
     return list(dict.fromkeys([values] if isinstance(values, str) else values))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

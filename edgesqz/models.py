@@ -1,8 +1,7 @@
-"""The networks, by name: Keras functional models from raw pixels to class probabilities.
+"""The networks, by name: from raw pixels to class probabilities.
 
-Every network here takes RGB pictures as they come from a camera or a file, float32 (N, side, side, 3) with
-values 0..255, and gives softmax probabilities, float32 (N, classes). The layers a caller may want to reach
-have fixed names: ``normalize`` (the pixels' normalization), ``logits`` (the scores before the softmax).
+Every network here takes pictures as they come from a camera or a file, float32 (N, side, side, channels) with values
+0..255, RGB but for ``digits``, which takes grey ones, and gives softmax probabilities, float32 (N, classes).
 """
 
 from __future__ import annotations
@@ -12,44 +11,189 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.errors import EdgesqzError
+from edgesqz.graph import (
+    LOGITS,
+    NORMALIZE,
+    AddRelu,
+    Average,
+    Concatenate,
+    Convolution,
+    Crop,
+    Dense,
+    Dropout,
+    Graph,
+    MaxPool,
+    Node,
+    Normalize,
+    Pixels,
+    Resize,
+    Softmax,
+    Standardize,
+)
 
 if TYPE_CHECKING:
     import keras
 
-# The network sees (pixel - 128) / 64. An int8 input of scale 1/64 and zero point 0 is then pixel - 128 exactly.
-PIXEL_SCALE = 1 / 64
-PIXEL_OFFSET = -2.0
-
-NORMALIZE = "normalize"
-LOGITS = "logits"
-
-
-@dataclass(frozen=True)
-class Fire:
-    """A fire module: 1x1 convolutions squeeze the channels, 1x1 and 3x3 convolutions expand them side by side.
-
-    Source: Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model
-    size", 2016, section 3.2; the bypass is its section 6.
-    """
-
-    squeeze: int  # channels after the squeeze
-    expand: int  # channels of each of the two expanding branches; the module gives twice as many
+Body = Callable[[Graph, Node, int], Node]  # a graph, its normalized pixels and the number of classes, to the logits
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A SqueezeNet: a 3x3 stem, then stages of fire modules at halving resolution, then a 1x1 classifier."""
+    """A network by its layers.
 
-    stem: int  # channels of the first convolution
-    pool_stem: bool  # halve the resolution before the first stage
-    stages: tuple[tuple[Fire, ...], ...]  # the resolution halves between stages
+    Attributes:
+        body: adds the layers between the normalized pixels and the logits.
+        side: of the pictures it was made for, in pixels.
+        classes: it was made for.
+        note: where it comes from, in a line.
+        channels: of its pictures: 3 for RGB, 1 for grey.
+    """
 
+    body: Body
+    side: int
+    classes: int
+    note: str
+    channels: int = 3
+
+
+def fire(graph: Graph, x: Node, name: str, squeeze: int, expand: int, *, norm: bool, bypass: bool = False) -> Node:
+    """Add a fire module: 1x1 convolutions squeeze the channels, 1x1 and 3x3 convolutions expand them side by side.
+
+    Source: Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size",
+    2016, section 3.2; the bypass is its section 6.
+
+    Args:
+        graph: to add it to.
+        x: its input, of 2 * expand channels if ``bypass``.
+        name: its layers' names begin with it.
+        squeeze: channels after the squeeze.
+        expand: channels of each of the two expanding branches; the module gives twice as many.
+        norm: batch norm after every convolution, in place of a bias.
+        bypass: add the input to the output before the last ReLU.
+    """
+    squeezed = graph.add(Convolution(name=f"{name}_squeeze", channels=squeeze, kernel=1, norm=norm), x)
+    # Without a bypass each branch has its own ReLU, which converters fuse into the convolution.
+    branches = [
+        graph.add(
+            Convolution(name=f"{name}_expand{kernel}", channels=expand, kernel=kernel, norm=norm, relu=not bypass),
+            squeezed,
+        )
+        for kernel in (1, 3)
+    ]
+    expanded = graph.add(Concatenate(name=f"{name}_concat"), *branches)
+    return graph.add(AddRelu(name=f"{name}_add"), x, expanded) if bypass else expanded
+
+
+def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int], ...]) -> Body:
+    """A SqueezeNet for small pictures: a stem, then stages of fire modules at halving resolution.
+
+    Args:
+        stem: channels of the first 3x3 convolution.
+        pool_stem: halve the resolution before the first stage; if not, that works at full resolution.
+        stages: (squeeze, expand) of each fire module of each stage; from the second of a stage on with a bypass.
+    """
+
+    def body(graph: Graph, x: Node, classes: int) -> Node:
+        x = graph.add(Convolution(name="stem", channels=stem, kernel=3, norm=True), x)
+        for number, fires in enumerate(stages, start=1):
+            if number > 1 or pool_stem:
+                x = graph.add(MaxPool(name=f"pool{number}", size=2, stride=2), x)
+            for place, (squeeze, expand) in enumerate(fires, start=1):
+                x = fire(graph, x, f"fire{number}{place}", squeeze, expand, norm=True, bypass=place > 1)
+        x = graph.add(Convolution(name="classifier", channels=classes, kernel=1, relu=False), x)
+        return graph.add(Average(name=LOGITS), x)
+
+    return body
+
+
+def original_squeezenet(stem: tuple[int, int], pools_before: tuple[int, ...]) -> Body:
+    """SqueezeNet as published, without batch norm.
+
+    Args:
+        stem: channels and kernel of the first convolution.
+        pools_before: the numbers of the fire modules, from 2, with a pooling before them.
+    """
+    channels, kernel = stem
+    fires = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128)}
+    fires |= {6: (48, 192), 7: (48, 192), 8: (64, 256), 9: (64, 256)}
+
+    def body(graph: Graph, x: Node, classes: int) -> Node:
+        x = graph.add(Convolution(name="conv1", channels=channels, kernel=kernel, stride=2, padding="valid"), x)
+        for number, (squeeze, expand) in fires.items():
+            if number in pools_before:
+                x = graph.add(MaxPool(name=f"pool{number}", size=3, stride=2), x)
+            x = fire(graph, x, f"fire{number}", squeeze, expand, norm=False)
+        x = graph.add(Dropout(name="dropout", rate=0.5), x)
+        x = graph.add(Convolution(name="conv10", channels=classes, kernel=1), x)
+        return graph.add(Average(name=LOGITS), x)
+
+    return body
+
+
+def course_squeezenet(graph: Graph, x: Node, classes: int) -> Node:
+    """The SqueezeNet that courses build for CIFAR-10: a stem and four fire modules, without batch norm."""
+    x = graph.add(Convolution(name="stem", channels=64, kernel=3), x)
+    for number, (squeeze, expand) in enumerate(((32, 64), (32, 64), (32, 128), (32, 128)), start=1):
+        if number in (1, 3):
+            x = graph.add(MaxPool(name=f"pool{number}", size=2, stride=2), x)
+        x = fire(graph, x, f"fire{number}", squeeze, expand, norm=False)
+    x = graph.add(Dropout(name="dropout", rate=0.5), x)
+    x = graph.add(Convolution(name="classifier", channels=classes, kernel=1, relu=False), x)
+    return graph.add(Average(name=LOGITS), x)
+
+
+def alexnet(groups: int) -> Body:
+    """AlexNet: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep CNNs", 2012, without its LRN.
+
+    Args:
+        groups: 2 as published, for two graphics cards; 1 as it is drawn today.
+    """
+
+    def body(graph: Graph, x: Node, classes: int) -> Node:
+        def convolution(x: Node, name: str, channels: int, kernel: int, groups: int = 1) -> Node:
+            return graph.add(Convolution(name=name, channels=channels, kernel=kernel, groups=groups), x)
+
+        x = graph.add(Convolution(name="conv1", channels=96, kernel=11, stride=4, padding="valid"), x)
+        x = graph.add(MaxPool(name="pool1", size=3, stride=2), x)
+        x = convolution(x, "conv2", 256, 5, groups)
+        x = graph.add(MaxPool(name="pool2", size=3, stride=2), x)
+        x = convolution(x, "conv3", 384, 3)
+        x = convolution(x, "conv4", 384, 3, groups)
+        x = convolution(x, "conv5", 256, 3, groups)
+        x = graph.add(MaxPool(name="pool5", size=3, stride=2), x)
+        for name in ("fc6", "fc7"):
+            x = graph.add(Dense(name=name, units=4096), x)
+            x = graph.add(Dropout(name=f"{name}_dropout", rate=0.5), x)
+        return graph.add(Dense(name=LOGITS, units=classes, relu=False), x)
+
+    return body
+
+
+def digits(graph: Graph, x: Node, classes: int) -> Node:
+    """The digit recognizer that tutorials build for MNIST."""
+    for number, channels in enumerate((32, 64), start=1):
+        x = graph.add(Convolution(name=f"conv{number}", channels=channels, kernel=5), x)
+        x = graph.add(MaxPool(name=f"pool{number}", size=2, stride=2), x)
+    x = graph.add(Dense(name="dense", units=1024), x)
+    x = graph.add(Dropout(name="dropout", rate=0.4), x)
+    return graph.add(Dense(name=LOGITS, units=classes, relu=False), x)
+
+
+PREPROCESSING = ("scale", "course")
 
 ARCHITECTURES = {
-    # Sized for 32x32 pictures: the first stage works at full resolution ("late pooling").
-    "squeezenet": Architecture(48, False, ((Fire(16, 48),), (Fire(32, 96),) * 3, (Fire(48, 160),) * 3)),
-    # The smallest that is still useful: 45 thousand parameters.
-    "squeezenet-nano": Architecture(16, True, ((Fire(16, 48),) * 2, (Fire(16, 64),) * 2)),
+    "squeezenet": Architecture(
+        small_squeezenet(48, False, ((16, 48),), ((32, 96),) * 3, ((48, 160),) * 3), 32, 10, "for 32x32 pictures"
+    ),
+    "squeezenet-nano": Architecture(
+        small_squeezenet(16, True, ((16, 48),) * 2, ((16, 64),) * 2), 32, 10, "the smallest that is still useful"
+    ),
+    "squeezenet-course": Architecture(course_squeezenet, 32, 10, "as courses build it for CIFAR-10"),
+    "squeezenet-1.0": Architecture(original_squeezenet((96, 7), (2, 5, 9)), 227, 1000, "as published in 2016"),
+    "squeezenet-1.1": Architecture(original_squeezenet((64, 3), (2, 4, 6)), 227, 1000, "its authors' lighter one"),
+    "digits": Architecture(digits, 28, 10, "as tutorials build it for MNIST", channels=1),
+    "alexnet": Architecture(alexnet(groups=1), 227, 1000, "2012's, ungrouped"),
+    "alexnet-grouped": Architecture(alexnet(groups=2), 227, 1000, "2012's, with its groups"),
 }
 
 
@@ -66,90 +210,68 @@ def architecture(name: str) -> Architecture:
 
 @dataclass(frozen=True)
 class SqueezeNetModel:
-    """The SqueezeNet of this package, as a builder.
+    """A network of this package, as a builder.
 
     Attributes:
         original_dim: side of the square pictures that come in, in pixels.
         resize_dim: side the network works at, in pixels; where it differs, the graph resizes.
         output_size: number of classes.
         name: which of ``ARCHITECTURES``.
+        preprocessing: ``scale``, pixels to about -2..2, and pictures of another size scaled; or ``course``, the middle
+            of the picture, standardized by itself.
     """
 
     original_dim: int = 32
     resize_dim: int = 32
     output_size: int = 10
     name: str = "squeezenet"
+    preprocessing: str = "scale"
+
+    def graph(self) -> Graph:
+        """The network as data.
+
+        Raises:
+            EdgesqzError: an unknown architecture, a picture too small for it, fewer than two classes.
+        """
+        plan = architecture(self.name)
+        if self.output_size < 2:
+            raise EdgesqzError(f"a classifier needs at least 2 classes, got output_size={self.output_size}")
+        graph = Graph(self.name)
+        x = graph.add(Pixels(name="pixels", side=self.original_dim, channels=plan.channels))
+        x = self._preprocessed(graph, x)
+        graph.add(Softmax(name="probabilities"), plan.body(graph, x, self.output_size))
+        return graph
+
+    def _preprocessed(self, graph: Graph, x: Node) -> Node:
+        fits = self.resize_dim == self.original_dim
+        match self.preprocessing:
+            case "scale":
+                x = graph.add(Normalize(name=NORMALIZE), x)
+                return x if fits else graph.add(Resize(name="resize", side=self.resize_dim), x)
+            case "course":
+                if self.resize_dim > self.original_dim:
+                    raise EdgesqzError(
+                        f"cannot cut {self.resize_dim} pixels out of pictures of {self.original_dim}; "
+                        "try a smaller --input-size or --preprocessing scale"
+                    )
+                x = x if fits else graph.add(Crop(name="crop", side=self.resize_dim), x)
+                return graph.add(Standardize(name=NORMALIZE), x)
+        raise EdgesqzError(f"unknown preprocessing {self.preprocessing!r}; the known are {', '.join(PREPROCESSING)}")
 
     def build(self, batch_normalization: Callable[..., Any] | None = None) -> keras.Model:
-        """Build the network with random weights.
+        """Make the Keras model, with random weights.
 
         Args:
             batch_normalization: a layer class to use in place of ``keras.layers.BatchNormalization``; training
                 gives a faster one.
 
         Returns:
-            A functional model, float32 (N, original_dim, original_dim, 3) in 0..255 to float32 (N, output_size).
+            A functional model, float32 (N, original_dim, original_dim, channels) in 0..255 to float32 (N, output_size).
 
         Raises:
-            EdgesqzError: an unknown architecture, a picture too small for it, fewer than two classes.
+            EdgesqzError: as for ``graph``.
         """
-        from keras import Model, layers
-
-        plan = architecture(self.name)
-        self._check(plan)
-        block = _Blocks(batch_normalization or layers.BatchNormalization)
-
-        pixels = layers.Input((self.original_dim, self.original_dim, 3), name="pixels")
-        x = layers.Rescaling(PIXEL_SCALE, PIXEL_OFFSET, name=NORMALIZE)(pixels)
-        if self.resize_dim != self.original_dim:
-            x = layers.Resizing(self.resize_dim, self.resize_dim, name="resize")(x)
-        x = block.convolution(x, plan.stem, 3, "stem", activation=True)
-        for number, fires in enumerate(plan.stages, start=1):
-            if number > 1 or plan.pool_stem:
-                x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
-            for position, fire in enumerate(fires, start=1):
-                x = block.fire(x, fire, f"fire{number}{position}", bypass=position > 1)
-        x = layers.Conv2D(self.output_size, 1, name="classifier")(x)
-        logits = layers.GlobalAveragePooling2D(name=LOGITS)(x)
-        return Model(pixels, layers.Softmax(name="probabilities")(logits), name=self.name)
-
-    def _check(self, plan: Architecture) -> None:
-        halvings = len(plan.stages) - 1 + plan.pool_stem
-        if self.original_dim < 1 or self.resize_dim < 2**halvings:
-            raise EdgesqzError(
-                f"{self.name} needs pictures of at least {2**halvings} pixels a side, "
-                f"got original_dim={self.original_dim}, resize_dim={self.resize_dim}"
-            )
-        if self.output_size < 2:
-            raise EdgesqzError(f"a classifier needs at least 2 classes, got output_size={self.output_size}")
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """The blocks the networks are made of, around one kind of batch normalization."""
-
-    batch_normalization: Callable[..., Any]
-
-    def convolution(self, x: Any, channels: int, kernel: int, name: str, *, activation: bool) -> Any:
-        """Convolution and batch norm side by side, so that a converter folds the second into the first."""
+        graph = self.graph()
         from keras import layers
 
-        x = layers.Conv2D(channels, kernel, padding="same", use_bias=False, name=name)(x)
-        x = self.batch_normalization(name=f"{name}_norm")(x)
-        return layers.ReLU(name=f"{name}_relu")(x) if activation else x
-
-    def fire(self, x: Any, fire: Fire, name: str, *, bypass: bool) -> Any:
-        """One fire module; with ``bypass`` its input, which must have 2 * expand channels, is added to its output."""
-        from keras import layers
-
-        squeezed = self.convolution(x, fire.squeeze, 1, f"{name}_squeeze", activation=True)
-        # Without a bypass each branch has its own ReLU, which converters fuse into the convolution.
-        expanded = layers.Concatenate(name=f"{name}_concat")(
-            [
-                self.convolution(squeezed, fire.expand, 1, f"{name}_expand1", activation=not bypass),
-                self.convolution(squeezed, fire.expand, 3, f"{name}_expand3", activation=not bypass),
-            ]
-        )
-        if not bypass:
-            return expanded
-        return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, expanded]))
+        return graph.to_keras(batch_normalization or layers.BatchNormalization)

@@ -80,8 +80,9 @@ def predict_files(
     """
     model = Artifact.open(find_model_file(artifact, workspace))
     with open_engine(model) as engine:
-        batch = np.stack([data.read_picture(path, engine.side()) for path in pictures])
-        answers = engine.predict(batch)
+        side, channels = engine.form
+        batch = np.stack([data.read_picture(path, side) for path in pictures])
+        answers = engine.predict(data.with_channels(batch, channels))
     labels = model.class_names(answers.shape[1])
     return Predictions(
         model.path.name,

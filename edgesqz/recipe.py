@@ -21,21 +21,37 @@ class Recipe:
     epochs: int = 30
     batch_size: int = 128  # pictures a step
     learning_rate: float = 0.2  # at its peak
+    input_size: int | None = None  # side of what the network works at, in pixels; None for what it was made for
     seed: int = 0  # of the first weights, the order of the pictures, and their augmentation
     warmup: float = 0.2  # share of the steps in which the rate rises
     momentum: float = 0.9  # Nesterov's
     weight_decay: float = 5e-4  # L2 penalty on kernels only, in the loss
     label_smoothing: float = 0.1
     shift: int = 4  # most pixels a picture is moved by, reflected at its border
+    preprocessing: str = "scale"  # or "course": a crop at random in place of the shift; see SqueezeNetModel
 
     def __post_init__(self) -> None:
         """Check the values before any work is done with them."""
         models.architecture(self.model)
-        for name in ("epochs", "batch_size", "learning_rate"):
-            if not (value := getattr(self, name)) > 0 or not math.isfinite(value):
+        for name in ("epochs", "batch_size", "learning_rate", "input_size"):
+            value = getattr(self, name)
+            if value is not None and (not value > 0 or not math.isfinite(value)):
                 raise EdgesqzError(f"--{name.replace('_', '-')} must be above 0, got {value}")
+        if self.preprocessing not in models.PREPROCESSING:
+            known = ", ".join(models.PREPROCESSING)
+            raise EdgesqzError(f"unknown --preprocessing {self.preprocessing!r}; the known are {known}")
         if self.seed < 0:
             raise EdgesqzError(f"--seed must not be negative, got {self.seed}")
+
+    @property
+    def side(self) -> int:
+        """Height and width that the network works at, in pixels."""
+        return self.input_size or models.architecture(self.model).side
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether a picture may be mirrored: most things look alike from both sides, but digits do not."""
+        return self.dataset != "mnist"
 
     def rate_at(self, step: int, steps: int) -> float:
         """The learning rate of step number ``step`` (from 0) of ``steps``."""

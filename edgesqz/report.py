@@ -53,7 +53,8 @@ class Row:
         variant: None for a file without a manifest.
         runtime: None where no runtime knows the format.
         fits_quota: whether the file alone is within the quota; None without one.
-        accuracy: top-1, 0..1.
+        untrained: whether its weights are random; it then has no accuracy.
+        accuracy: top-1, 0..1; None for an untrained one.
         agreement: share of pictures on which the top-1 is the original's, 0..1; None without an original.
         accuracy_drop_pp: the original's accuracy less this one's, in percentage points; None without an original.
         latency_us: of one picture.
@@ -70,6 +71,7 @@ class Row:
     size_bytes: int
     fits_quota: bool | None
     threads: int
+    untrained: bool = False
     error: str | None = None
     accuracy: float | None = None
     agreement: float | None = None
@@ -95,14 +97,14 @@ class Report:
     Attributes:
         machine: what it ran on.
         versions: of Python and of the packages that measured; a row tells its engine's.
-        dataset: its name, the split, and how many images of it.
+        dataset: its name, the split, and how many images of it; None if no accuracy was measured.
         quota_bytes: what each file was held against; None for nothing.
         rows: a row for each file, originals before what was made from them.
     """
 
     machine: dict[str, Any]
     versions: dict[str, str]
-    dataset: dict[str, Any]
+    dataset: dict[str, Any] | None
     quota_bytes: int | None
     rows: tuple[Row, ...]
 
@@ -124,9 +126,9 @@ class Report:
         from rich.table import Table
 
         engines = {f"{row.runtime} {row.runtime_version}" for row in self.rows if row.runtime}
-        threads = self.rows[0].threads
+        threads, dataset = self.rows[0].threads, self.dataset
         table = Table(
-            title=f"{self.dataset['images']:,} test pictures of {self.dataset['name']}",
+            title=f"{dataset['images']:,} test pictures of {dataset['name']}" if dataset else "no accuracy measured",
             caption=f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}",
             title_justify="left",
             caption_justify="left",
@@ -157,7 +159,7 @@ def _cells(row: Row) -> list[str | Text]:
         cells += ["failed", *[""] * 5]
     else:
         cells += [
-            _number(row.accuracy, 100, 2),
+            "untrained" if row.untrained else _number(row.accuracy, 100, 2),
             _number(row.accuracy_drop_pp, 1, 2),
             _number(row.agreement, 100, 2),
             _number(row.latency_us.p50, 1, 1),

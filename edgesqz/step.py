@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgesqz import data, models
+from edgesqz import data
+from edgesqz.graph import LOGITS
 from edgesqz.recipe import Recipe
 
 VALIDATION_BATCH = 500
@@ -51,7 +52,10 @@ def training_step(
 ) -> tuple[keras.optimizers.Optimizer, Callable[[np.ndarray, int], Any]]:
     """Build the optimizer and the step: indices of pictures and the step's number to loss and number correct."""
     pictures, labels = tf.constant(split.pictures), tf.constant(split.labels)
-    scores = keras.Model(network.inputs, network.get_layer(models.LOGITS).output)
+    side = network.input_shape[1]
+    # Cut out of a larger picture, or moved over its border.
+    offsets = (0, split.side - side) if side < split.side else (-recipe.shift, recipe.shift)
+    scores = keras.Model(network.inputs, network.get_layer(LOGITS).output)
     variables = network.trainable_variables
     kernels = [variable for variable in variables if variable.name == "kernel"]
     optimizer = keras.optimizers.SGD(recipe.learning_rate, momentum=recipe.momentum, nesterov=True)
@@ -60,7 +64,7 @@ def training_step(
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int32)])
     def take_step(indices: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch = augment(tf.gather(pictures, indices), recipe.shift, seed=(recipe.seed, number))
+        batch = augment(tf.gather(pictures, indices), side, offsets, recipe.mirrored, seed=(recipe.seed, number))
         truth = tf.gather(labels, indices)
         with tf.GradientTape() as tape:
             logits = scores(tf.cast(batch, tf.float32), training=True)
@@ -73,22 +77,27 @@ def training_step(
     return optimizer, take_step
 
 
-def augment(pictures: Any, shift: int, seed: Any) -> Any:
-    """Move each picture by up to ``shift`` pixels, reflected at its border, and mirror half of them.
+def augment(pictures: Any, side: int, offsets: tuple[int, int], mirrored: bool, seed: Any) -> Any:
+    """Cut a square out of each picture at random, and mirror half of them if ``mirrored``.
 
-    The same seed gives the same pictures. Both are one choice of rows and columns, so no padded copy is made.
+    The same seed gives the same pictures. All of it is one choice of rows and columns, so no padded copy is made.
 
     Args:
-        pictures: (N, H, W, 3) of any dtype.
-        shift: in pixels, less than H and W.
+        pictures: (N, H, W, C) of any dtype.
+        side: of the squares, in pixels.
+        offsets: the least and the greatest of a square's upper left corner; what lies outside is reflected in.
+        mirrored: whether any are mirrored at all.
         seed: two integers.
+
+    Returns:
+        (N, side, side, C).
     """
     count, height, width = tf.shape(pictures)[0], pictures.shape[1], pictures.shape[2]
-    moved = tf.random.stateless_uniform([2, count, 1], seed, -shift, shift + 1, tf.int32)
-    mirrored = tf.random.stateless_uniform([count, 1], (seed[1], seed[0]), 0, 2, tf.int32) == 1
-    rows = _reflected(tf.range(height) + moved[0], height)
-    columns = _reflected(tf.range(width) + moved[1], width)
-    columns = tf.where(mirrored, columns[:, ::-1], columns)
+    moved = tf.random.stateless_uniform([2, count, 1], seed, offsets[0], offsets[1] + 1, tf.int32)
+    turned = tf.random.stateless_uniform([count, 1], (seed[1], seed[0]), 0, 1 + mirrored, tf.int32) == 1
+    rows = _reflected(tf.range(side) + moved[0], height)
+    columns = _reflected(tf.range(side) + moved[1], width)
+    columns = tf.where(turned, columns[:, ::-1], columns)
     return tf.gather(tf.gather(pictures, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
 
 
@@ -105,7 +114,12 @@ def evaluation(network: keras.Model) -> Callable[[data.Split], int]:
         probabilities = network(tf.cast(pictures, tf.float32), training=False)
         return tf.math.count_nonzero(tf.argmax(probabilities, axis=1) == labels)
 
+    side = network.input_shape[1]
+
     def correct_in_all(split: data.Split) -> int:
+        margin = (split.side - side) // 2  # of what is cropped, the middle is what the finished model sees
+        middle = slice(margin, margin + side)
+        split = data.Split(split.pictures[:, middle, middle], split.labels)
         starts = range(0, len(split), VALIDATION_BATCH)
         batches = (split.take(np.arange(at, min(at + VALIDATION_BATCH, len(split)))) for at in starts)
         return sum(int(correct_in(batch.pictures, batch.labels)) for batch in batches)

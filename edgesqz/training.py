@@ -38,6 +38,8 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    input_size: int | None = None,
+    preprocessing: str | None = None,
     seed: int | None = None,
     resume: bool = False,
     workspace: Path = defaults.WORKSPACE,
@@ -56,6 +58,8 @@ def train(
         epochs: passes over the training pictures.
         batch_size: pictures a step.
         learning_rate: at its peak.
+        input_size: side the network works at, in pixels; pictures of another size are scaled by the graph.
+        preprocessing: a name in ``edgesqz.models.PREPROCESSING``.
         seed: of the weights, the order and the augmentation.
         resume: go on from the workspace's checkpoint of this model.
         workspace: the folder to write to.
@@ -75,6 +79,8 @@ def train(
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
+            "input_size": input_size,
+            "preprocessing": preprocessing,
             "seed": seed,
         }.items()
         if value is not None
@@ -86,7 +92,9 @@ def train(
             f"starting anew: the checkpoint of an unfinished {recipe.model} will be replaced (--resume goes on)",
             soft_wrap=True,
         )
-    run = _Run(recipe, data.load(recipe.dataset, data_dir), home, console)
+    # The pictures of a folder are read at the size that the network works at; others have a size of their own.
+    side = None if recipe.dataset in data.DATASETS else recipe.side
+    run = _Run(recipe, data.load(recipe.dataset, data_dir, side=side), home, console)
     if at_rest:
         run.go_on_from(at_rest)
     return run.train()
@@ -109,7 +117,10 @@ class _Run:
 
         self.recipe, self.source, self.workspace = recipe, source, workspace
         self.console = console or Console(quiet=True)
-        self.fitted, self.held_back = data.hold_back(source.train(), seed=recipe.seed)
+        channels = models.architecture(recipe.model).channels
+        split = source.train()
+        split = data.Split(data.with_channels(split.pictures, channels), split.labels)
+        self.fitted, self.held_back = data.hold_back(split, seed=recipe.seed)
         self.batch_size = min(recipe.batch_size, len(self.fitted))
         self.steps_per_epoch = len(self.fitted) // self.batch_size
         self.steps = recipe.epochs * self.steps_per_epoch
@@ -121,13 +132,16 @@ class _Run:
         from edgesqz.step import FusedBatchNormalization, evaluation, training_step
 
         utils.set_random_seed(recipe.seed)
-        self.network = self._builder().build(FusedBatchNormalization)
+        self.network = self._builder(cropped=True).build(FusedBatchNormalization)
         self.optimizer, self.take_step = training_step(self.network, self.fitted, recipe)
         self.count_correct = evaluation(self.network)
 
-    def _builder(self) -> models.SqueezeNetModel:
-        side = self.fitted.pictures.shape[1]
-        return models.SqueezeNetModel(side, side, len(self.source.labels), self.recipe.model)
+    def _builder(self, *, cropped: bool = False) -> models.SqueezeNetModel:
+        """The network; ``cropped`` for pictures that are cut to its size already, as training does it at random."""
+        recipe = self.recipe
+        side = recipe.side if cropped and recipe.preprocessing == "course" else self.fitted.side
+        classes = len(self.source.labels)
+        return models.SqueezeNetModel(side, recipe.side, classes, recipe.model, recipe.preprocessing)
 
     def go_on_from(self, at_rest: Checkpoint) -> None:
         """Take a checkpoint's place in its run."""
@@ -223,14 +237,13 @@ class _Run:
             stock.set_weights(checkpoint.read_best(self.workspace, self.recipe.model))
         content = keras_bytes(stock)
         file_name = self.recipe.model + artifact.KERAS_SUFFIX
-        side = stock.input_shape[1]
         manifest = Manifest(
             name=self.recipe.model,
             variant="fp32",
             format="keras",
             size_bytes=len(content),
             sha256=artifact.sha256(content),
-            input=Tensor(shape=(None, side, side, 3), dtype="float32"),
+            input=Tensor(shape=stock.input_shape, dtype="float32"),
             output=Tensor(shape=(None, len(self.source.labels)), dtype="float32"),
             pixels=PixelRange(),
             labels=self.source.labels,

@@ -19,7 +19,7 @@ BATCH = 100  # where the model takes any
 
 
 class Worker:
-    """One loaded model that takes uint8 pictures and gives real-valued outputs.
+    """One loaded model that takes uint8 pictures, RGB (N, H, W, 3) or grey (N, H, W, 1), and gives real-valued outputs.
 
     Args:
         runtime: a runtime module.
@@ -39,16 +39,16 @@ class Worker:
             raise ValueError(f"expected a model of one picture input and one output, got {counts}")
         self.input, self.output = self.session.inputs[0], self.session.outputs[0]
         shape = self.input["shape"]
-        self.channels_first = len(shape) == 4 and shape[1] == 3 and shape[3] != 3
-        if len(shape) != 4 or 3 not in (shape[1], shape[3]):
-            raise ValueError(f"expected RGB pictures as input, (N, H, W, 3) or (N, 3, H, W), got {tuple(shape)}")
+        if len(shape) != 4 or not {1, 3} & {shape[1], shape[3]}:
+            raise ValueError(f"expected pictures as input, (N, H, W, 3 or 1) or (N, 3 or 1, H, W), got {tuple(shape)}")
+        self.channels_first = shape[3] not in (1, 3)
 
     def facts(self) -> dict[str, Any]:
         """What the engine says of the model."""
         return {"input": self.input, "output": self.output, "load_ms": self.load_ms}
 
     def first(self, picture: np.ndarray) -> float:
-        """Set the picture (1, H, W, 3) that is timed from now on; the microseconds of the first inference on it."""
+        """Set the picture (1, H, W, C) that is timed from now on; the microseconds of the first inference on it."""
         self.session.set_input(self._encoded(picture))
         return self.time(1)[0] / 1000
 
@@ -68,7 +68,7 @@ class Worker:
         return durations
 
     def predict(self, pictures: np.ndarray) -> np.ndarray:
-        """Run uint8 pictures (N, H, W, 3); real outputs, float32 (N, classes)."""
+        """Run uint8 pictures (N, H, W, C); real outputs, float32 (N, classes)."""
         size = self.input["shape"][0] or BATCH
         parts = []
         for start in range(0, len(pictures), size):
@@ -88,7 +88,7 @@ class Worker:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
     def _encoded(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 (N, H, W, 3) as the values that the input stores; filled up to a fixed batch with the last picture."""
+        """uint8 (N, H, W, C) as the values that the input stores; filled up to a fixed batch with the last picture."""
         missing = max(0, (self.input["shape"][0] or 0) - len(pictures))
         pictures = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
         values = pictures.astype(np.float32) * np.float32(self.pixel_scale) + np.float32(self.pixel_offset)
@@ -139,7 +139,7 @@ def answer(worker: Worker, verb: str, argument: Any) -> Any:
 
 
 def unpacked(pictures: tuple[tuple[int, ...], bytes]) -> np.ndarray:
-    """Pictures uint8 (N, H, W, 3) from their shape and bytes."""
+    """Pictures uint8 (N, H, W, C) from their shape and bytes."""
     shape, content = pictures
     return np.frombuffer(content, np.uint8).reshape(shape)
 

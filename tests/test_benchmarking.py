@@ -42,8 +42,8 @@ def test_rows_are_the_original_and_every_export(report: Report) -> None:
         ("squeezenet-nano.fp32.tflite", "litert"),
         ("squeezenet-nano.int8.tflite", "litert"),
     ]
-    assert report.dataset["split"] == "test"
-    assert report.dataset["images"] == 30
+    assert report.dataset
+    assert (report.dataset["split"], report.dataset["images"]) == ("test", 30)
 
 
 def test_figures_are_plausible(report: Report) -> None:
@@ -106,7 +106,7 @@ def test_accuracy_is_counted_by_hand(exported: Path, pictures: Path) -> None:
     chosen = data.sample(chosen, 12, seed=benchmarking.SEED)
     with edgesqz.load(exported / "squeezenet-nano.int8.tflite") as model:
         right = model.predict(chosen.pictures).argmax(axis=1) == chosen.labels
-    assert report.dataset["images"] == 12
+    assert report.dataset and report.dataset["images"] == 12
     assert by_name(report)["squeezenet-nano.int8.tflite"].accuracy == right.mean()
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edgesqz import EdgesqzError, SqueezeNetModel, backend
-from edgesqz.models import ARCHITECTURES, LOGITS, NORMALIZE
+from edgesqz.graph import LOGITS, NORMALIZE
+from edgesqz.models import ARCHITECTURES
 
 each_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
 

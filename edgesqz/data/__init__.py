@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgesqz.data import cifar, pictures, synthetic
+from edgesqz.data import cifar, mnist, pictures, synthetic
 from edgesqz.data.cifar import cache_dir as cache_dir
 from edgesqz.data.pictures import read_picture as read_picture
 from edgesqz.data.splits import Dataset as Dataset
 from edgesqz.data.splits import Split as Split
 from edgesqz.data.splits import hold_back as hold_back
 from edgesqz.data.splits import sample as sample
+from edgesqz.data.splits import with_channels as with_channels
+from edgesqz.data.synthetic import draw as draw
 from edgesqz.errors import EdgesqzError
 
-DATASETS: tuple[str, ...] = ("cifar10", "cifar100", "synthetic")
+DATASETS: tuple[str, ...] = ("cifar10", "cifar100", "mnist", "synthetic")
+DEFAULT_SIDE = 32
+SIDES = {"cifar10": 32, "cifar100": 32, "mnist": 28}  # height and width of the pictures, where that is fixed
 
 
-def load(name: str, data_dir: Path | None = None, *, side: int = 32) -> Dataset:
+def load(name: str, data_dir: Path | None = None, *, side: int | None = None) -> Dataset:
     """Find a data set, downloading CIFAR if it is not at hand; its pictures are read later, split by split.
 
     A folder of pictures has one sub-folder per class, either directly or in each of its sub-folders ``train`` and
@@ -30,20 +34,25 @@ def load(name: str, data_dir: Path | None = None, *, side: int = 32) -> Dataset:
         name: One of `DATASETS` or the path of a folder of pictures.
         data_dir: Where CIFAR lies: its unpacked folder, its archive or the folder that holds one of them. By default
             the cache, which a download fills.
-        side: Height and width of the pictures in pixels; CIFAR has 32 only.
+        side: Height and width of the pictures in pixels, for drawn ones and folders; 32 if nothing is said. CIFAR
+            has 32 and MNIST 28 only.
 
     Raises:
         EdgesqzError: The name is unknown, CIFAR is neither found nor downloadable, what is found is damaged, or a
             folder of pictures does not have the same two or more classes in both splits.
     """
+    fixed = SIDES.get(name)
+    side = side or fixed or DEFAULT_SIDE
     if side < 1:
         raise EdgesqzError(f"expected pictures of at least 1 pixel a side, not {side}")
+    if fixed and side != fixed:
+        raise EdgesqzError(f"{name} has pictures of {fixed} pixels a side, not {side}")
+    if name == "mnist":
+        return mnist.load(name, data_dir)
     if name == "synthetic":
         return synthetic.load(name, side)
     if name not in cifar.LAYOUTS:
         return pictures.load(name, _picture_folder(name), side)
-    if side != cifar.SIDE:
-        raise EdgesqzError(f"{name} has pictures of {cifar.SIDE} pixels a side, not {side}")
     return cifar.load(name, locate(name, data_dir) or cifar.download(name))
 
 
@@ -63,6 +72,8 @@ def locate(name: str, data_dir: Path | None = None) -> Path | None:
     """
     if name == "synthetic":
         return Path(synthetic.__file__)
+    if name == "mnist":
+        return mnist.find(data_dir)
     if name not in cifar.LAYOUTS:
         return _picture_folder(name)
     found = cifar.find(name, data_dir or cache_dir())

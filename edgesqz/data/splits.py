@@ -17,7 +17,7 @@ class Split:
     """Pictures with their labels.
 
     Attributes:
-        pictures: uint8 (N, H, W, 3), RGB.
+        pictures: uint8 (N, H, W, 3) RGB, or (N, H, W, 1) grey.
         labels: int64 (N,), positions in the class names of the data set.
     """
 
@@ -27,6 +27,16 @@ class Split:
     def __len__(self) -> int:
         """Return the number of pictures."""
         return len(self.labels)
+
+    @property
+    def side(self) -> int:
+        """Height and width of the pictures."""
+        return int(self.pictures.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """3 for RGB, 1 for grey."""
+        return int(self.pictures.shape[3])
 
     def take(self, indices: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> Split:
         """Return the pictures at integer `indices` (M,), in that order, or where a boolean mask (N,) is true."""
@@ -54,6 +64,23 @@ class Dataset:
     def test(self) -> Split:
         """Read the test split; EdgesqzError if one of its files is missing or damaged."""
         return self.read("test")
+
+
+def with_channels(pictures: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """Make RGB pictures grey, or grey ones RGB, if they are not what is asked for.
+
+    Args:
+        pictures: uint8 (N, H, W, 3) or (N, H, W, 1).
+        channels: 3 or 1.
+
+    Returns:
+        uint8 (N, H, W, channels). Grey is the luma of ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B.
+    """
+    if pictures.shape[3] == channels:
+        return pictures
+    if channels == 3:
+        return np.repeat(pictures, 3, axis=3)
+    return np.rint(pictures @ np.array([[0.299], [0.587], [0.114]], np.float32)).astype(np.uint8)
 
 
 def hold_back(split: Split, *, share: float = 0.1, seed: int) -> tuple[Split, Split]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,14 +47,21 @@ def load(name: str, side: int) -> Dataset:
         name: What the data set is to be called.
         side: Height and width of the pictures in pixels.
     """
-    return Dataset(name, tuple(_SHAPES), partial(_draw, side=side))
+    return Dataset(name, tuple(_SHAPES), lambda split: draw(COUNTS[split], side, seed=_SEEDS[split]))
 
 
-def _draw(split: str, side: int) -> Split:
-    rng = np.random.default_rng(_SEEDS[split])
-    count = COUNTS[split] // len(_SHAPES)
-    pictures = np.concatenate([_draw_shape(field, count, side, rng) for field in _SHAPES.values()])
-    labels = np.repeat(np.arange(len(_SHAPES)), count)
+def draw(count: int, side: int, *, seed: int) -> Split:
+    """Draw pictures of all classes in equal parts, in random order.
+
+    Args:
+        count: How many; rounded up to the same number for each class.
+        side: Height and width of the pictures in pixels.
+        seed: The same seed draws the same pictures.
+    """
+    rng = np.random.default_rng(seed)
+    of_class = -(-count // len(_SHAPES))
+    pictures = np.concatenate([_draw_shape(field, of_class, side, rng) for field in _SHAPES.values()])
+    labels = np.repeat(np.arange(len(_SHAPES)), of_class)
     return Split(pictures, labels).take(rng.permutation(len(labels)))
 
 

@@ -1,0 +1,101 @@
+"""The networks there are, for ``edgesqz models``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from edgesqz.artifact import KERAS_SUFFIX, Artifact
+from edgesqz.models import ARCHITECTURES
+from edgesqz.originals import ZOO
+from edgesqz.params import params
+from edgesqz.workspace import format_size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network.
+
+    Attributes:
+        accuracy: top-1 on the pictures that training held back, 0..1, of the trained one in the zoo; None for none.
+        dataset: that one was trained on.
+    """
+
+    name: str
+    note: str
+    input_size: int
+    classes: int
+    parameters: int
+    macs: int
+    tflite_fp32_bytes: int
+    tflite_int8_bytes: int
+    accuracy: float | None
+    dataset: str | None
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All networks that can be trained and exported by name."""
+
+    models: tuple[Entry, ...]
+
+    def to_json(self) -> str:
+        """The catalogue as JSON text."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def table(self) -> Table:
+        """A row a network."""
+        from rich import box
+        from rich.table import Table
+
+        table = Table(
+            caption="pixels, classes and what follows from them as each was made for; accuracy of those in the zoo, "
+            "on held-back training pictures",
+            caption_justify="left",
+            box=box.SIMPLE,
+            padding=(0, 1, 0, 0),
+        )
+        table.add_column("model", no_wrap=True)
+        table.add_column("note", overflow="fold")
+        for name in ("pixels", "classes", "parameters", "MACs", "fp32\n.tflite", "int8\n.tflite", "accuracy"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for entry in self.models:
+            table.add_row(
+                entry.name,
+                entry.note,
+                f"{entry.input_size}x{entry.input_size}",
+                str(entry.classes),
+                f"{entry.parameters:,}",
+                f"{entry.macs / 1e6:,.1f} M",
+                format_size(entry.tflite_fp32_bytes),
+                format_size(entry.tflite_int8_bytes),
+                "" if entry.accuracy is None else f"{entry.accuracy:.1%}",
+            )
+        return table
+
+
+def list_models() -> Catalogue:
+    """Count every network, and look up what the zoo knows of it."""
+    return Catalogue(tuple(_entry(name) for name in ARCHITECTURES))
+
+
+def _entry(name: str) -> Entry:
+    costs = params(name)
+    path = ZOO / f"{name}{KERAS_SUFFIX}"
+    manifest = Artifact.open(path).manifest if path.is_file() else None
+    return Entry(
+        name=name,
+        note=ARCHITECTURES[name].note,
+        input_size=costs.input_size,
+        classes=costs.classes,
+        parameters=costs.parameters,
+        macs=costs.macs,
+        tflite_fp32_bytes=costs.tflite_fp32_bytes,
+        tflite_int8_bytes=costs.tflite_int8_bytes,
+        accuracy=manifest.training["held_back_accuracy"] if manifest and manifest.training else None,
+        dataset=manifest.dataset if manifest else None,
+    )

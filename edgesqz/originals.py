@@ -1,0 +1,117 @@
+"""Where a Keras model to convert comes from: a file, the workspace, the zoo, or an architecture with random weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgesqz import artifact, backend
+from edgesqz.artifact import Artifact, Manifest
+from edgesqz.errors import EdgesqzError, first_line
+from edgesqz.models import SqueezeNetModel, architecture
+from edgesqz.workspace import Workspace
+
+if TYPE_CHECKING:
+    import keras
+
+ZOO = Path(__file__).parent / "zoo"  # trained networks that ship with the package
+UNTRAINED_SEED = 0
+
+
+@dataclass(frozen=True)
+class Original:
+    """A Keras model, for conversion.
+
+    Attributes:
+        name: that its exports bear.
+        source: where it came from, as a person would say it.
+        model: from pixels 0..255, float32 (N, side, side, channels), to outputs (N, classes); a functional model.
+        manifest: what is known of it; None for a file made elsewhere and for one that was never trained.
+        sha256: of its file; None if it has none.
+        untrained: whether its weights are random.
+    """
+
+    name: str
+    source: str
+    model: keras.Model
+    manifest: Manifest | None
+    sha256: str | None
+    untrained: bool = False
+
+    @property
+    def form(self) -> tuple[int, int]:
+        """Side in pixels, and channels, of the square pictures it takes."""
+        return int(self.model.input_shape[1]), int(self.model.input_shape[3])
+
+
+def find(model: str | Path | None, workspace: Workspace) -> Original:
+    """Load the Keras model that is meant.
+
+    Args:
+        model: a .keras file, or a name in the workspace or, failing that, in the zoo; None for the newest in the
+            workspace.
+        workspace: where to look.
+
+    Raises:
+        EdgesqzError: there is none, and the message lists the names at hand; or it cannot be loaded or converted.
+    """
+    found = _find(model, workspace.folder)
+    source = "the zoo" if found.path.parent == ZOO else str(found.path)
+    return Original(
+        found.path.stem, source, _load(found.path), found.manifest, artifact.sha256(found.path.read_bytes())
+    )
+
+
+def untrained(model: str, classes: int | None = None, input_size: int | None = None) -> Original:
+    """Make a network with seeded random weights: good for its size, latency and memory, and for nothing else.
+
+    Args:
+        model: a name in ``edgesqz.models.ARCHITECTURES``.
+        classes: to tell apart; None for as many as the network was made for.
+        input_size: side of its pictures in pixels; None for what the network was made for.
+
+    Raises:
+        EdgesqzError: an unknown name, or pictures too small for the network.
+    """
+    plan = architecture(model)
+    side = input_size or plan.side
+    network = SqueezeNetModel(side, side, classes or plan.classes, model)
+    network.graph()  # bad input is told before TensorFlow is started
+    backend.start_keras()
+    import keras
+
+    keras.utils.set_random_seed(UNTRAINED_SEED)
+    return Original(model, f"{model}, untrained", network.build(), None, None, untrained=True)
+
+
+def _find(model: str | Path | None, folder: Path) -> Artifact:
+    at_hand = sorted(folder.glob(f"*{artifact.KERAS_SUFFIX}"), key=lambda path: path.stat().st_mtime)
+    if model is None:
+        if not at_hand:
+            raise EdgesqzError(f"no .keras file in {folder}; run edgesqz train, or name one")
+        return Artifact.open(at_hand[-1])
+    file_name = f"{model}{artifact.KERAS_SUFFIX}"
+    for path in (folder / file_name, ZOO / file_name, Path(model)):
+        if path.suffix == artifact.KERAS_SUFFIX and path.is_file():
+            return Artifact.open(path)
+    known, zoo = (", ".join(path.stem for path in paths) or "none" for paths in (at_hand, artifact.model_files(ZOO)))
+    raise EdgesqzError(
+        f"unknown model {str(model)!r}; expected a .keras file, a name in {folder} ({known}) or one in the zoo ({zoo})"
+    )
+
+
+def _load(path: Path) -> keras.Model:
+    backend.start_keras()
+    import keras
+
+    try:
+        with backend.hush():
+            model = keras.models.load_model(path, compile=False)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise EdgesqzError(f"{path} is no Keras model that can be loaded: {first_line(error)}") from error
+    shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (1, 3) or shapes[0][1] != shapes[0][2]:
+        raise EdgesqzError(f"{path}: expected a model for square pictures, RGB or grey; its inputs are {shapes}")
+    # The same network as a functional model, if it was a Sequential one: every converter takes that.
+    return keras.Model(model.inputs, model.outputs, name=model.name)
