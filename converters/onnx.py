@@ -26,7 +26,7 @@ PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "tensorflow", "keras")
 
 # The newest in which global average pooling is still one operator after tf2onnx (18 makes it a ReduceMean).
 OPSET = 17
-QUANTIZED_OPERATORS = ["Conv", "Relu", "MaxPool", "Concat", "Add", "GlobalAveragePool"]
+QUANTIZED_OPERATORS = ["Conv", "Relu", "MaxPool", "Concat", "Add", "GlobalAveragePool", "Gemm", "MatMul"]
 
 
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:

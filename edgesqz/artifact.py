@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class PixelRange(_Frozen):
             low, high = map(float, text.split(".."))
         except ValueError as error:
             raise EdgesqzError(problem) from error
-        if not low < high:
+        if not (low < high and math.isfinite(high - low)):
             raise EdgesqzError(problem)
         return cls(scale=(high - low) / 255, offset=low)
 

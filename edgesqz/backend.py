@@ -64,7 +64,12 @@ def start_keras() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with hush():
         import keras
-        import tensorflow  # noqa: F401  (TensorFlow prints its notices while it is imported)
+        import tensorflow
+
+        # TensorFlow's logger has taken hold of the standard error of this moment, which is about to close.
+        logger = tensorflow.get_logger()
+        logger.handlers.clear()
+        logger.setLevel("ERROR")
 
     if keras.backend.backend() != "tensorflow":
         from edgesqz.errors import EdgesqzError

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import DAMAGE, EdgesqzError
 from edgesqz.recipe import Recipe
 from edgesqz.workspace import Workspace
 
@@ -56,7 +57,7 @@ class Checkpoint:
         path = workspace.folder / _last(model)
         if not path.is_file():
             raise EdgesqzError(f"no checkpoint {path} to resume from; leave --resume out to start anew")
-        with damage_named(path), np.load(path, allow_pickle=False) as arrays:
+        with damage_named(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             facts = json.loads(str(arrays["facts"]))
             recipe, progress = Recipe(**facts["recipe"]), Progress(**facts["progress"])
             return cls(recipe, progress, _in_order("weight", arrays), _in_order("optimizer", arrays))
@@ -75,7 +76,7 @@ def write_best(workspace: Workspace, model: str, weights: Sequence[np.ndarray]) 
 def read_best(workspace: Workspace, model: str) -> list[np.ndarray]:
     """The weights of the model's best epoch; EdgesqzError if the file is missing or damaged."""
     path = workspace.folder / _best(model)
-    with damage_named(path), np.load(path, allow_pickle=False) as arrays:
+    with damage_named(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return _in_order("weight", arrays)
 
 
@@ -89,7 +90,7 @@ def damage_named(path: Path | str) -> Iterator[None]:
     """Turn what damaged or foreign content raises into one line."""
     try:
         yield
-    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (*DAMAGE, RuntimeError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise EdgesqzError(f"the checkpoint {path} is damaged; remove it and train anew ({error})") from error
 
 

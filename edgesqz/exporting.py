@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PROOF_PICTURES = 500
+PROOF_PICTURES_IF_UNTRAINED = 50  # whose answers only have to be numbers
 SEED = 0
 
 # Beyond these an export is wrong, not merely less precise.
@@ -231,7 +232,8 @@ class _Exporter:
     def _proof_pictures(self) -> data.Split:
         if self._proof_dataset == self.dataset:
             return data.sample(self._training_pictures[1], PROOF_PICTURES, seed=SEED)
-        return data.draw(PROOF_PICTURES, self.original.form[0], seed=SEED)
+        count = PROOF_PICTURES_IF_UNTRAINED if self.original.untrained else PROOF_PICTURES
+        return data.draw(count, self.original.form[0], seed=SEED)
 
     @functools.cached_property
     def _expected(self) -> np.ndarray:

@@ -324,10 +324,7 @@ class Graph:
         """
         shape = layer.shape(*(node.shape for node in inputs))
         if min(shape) < 1:
-            side = self.nodes[0].shape[0]
-            raise EdgesqzError(
-                f"{self.name} needs larger pictures: of {side} pixels a side, nothing is left at {layer.name}"
-            )
+            raise EdgesqzError(f"{self.name} needs larger pictures: nothing is left of them at {layer.name}")
         node = Node(layer, inputs, shape)
         self.nodes.append(node)
         return node

@@ -54,11 +54,12 @@ class Inventory:
         from rich import box
         from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         def block(title: str, rows: dict[str, str]) -> Table:
             table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False, pad_edge=False)
             for name, text in rows.items():
-                table.add_row(name, text)
+                table.add_row(name, Text(text))
             return table
 
         return Group(

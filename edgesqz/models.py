@@ -237,9 +237,14 @@ class SqueezeNetModel:
         if self.output_size < 2:
             raise EdgesqzError(f"a classifier needs at least 2 classes, got output_size={self.output_size}")
         graph = Graph(self.name)
-        x = graph.add(Pixels(name="pixels", side=self.original_dim, channels=plan.channels))
-        x = self._preprocessed(graph, x)
-        graph.add(Softmax(name="probabilities"), plan.body(graph, x, self.output_size))
+        try:
+            x = graph.add(Pixels(name="pixels", side=self.original_dim, channels=plan.channels))
+            logits = plan.body(graph, self._preprocessed(graph, x), self.output_size)
+        except EdgesqzError as error:
+            raise EdgesqzError(
+                f"{error}; got {self.original_dim} pixels a side, worked at {self.resize_dim}"
+            ) from error
+        graph.add(Softmax(name="probabilities"), logits)
         return graph
 
     def _preprocessed(self, graph: Graph, x: Node) -> Node:
@@ -250,10 +255,7 @@ class SqueezeNetModel:
                 return x if fits else graph.add(Resize(name="resize", side=self.resize_dim), x)
             case "course":
                 if self.resize_dim > self.original_dim:
-                    raise EdgesqzError(
-                        f"cannot cut {self.resize_dim} pixels out of pictures of {self.original_dim}; "
-                        "try a smaller --input-size or --preprocessing scale"
-                    )
+                    raise EdgesqzError("cannot cut out more pixels than there are; try --preprocessing scale")
                 x = x if fits else graph.add(Crop(name="crop", side=self.resize_dim), x)
                 return graph.add(Standardize(name=NORMALIZE), x)
         raise EdgesqzError(f"unknown preprocessing {self.preprocessing!r}; the known are {', '.join(PREPROCESSING)}")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # is folded. Per-channel quantization adds a float32 scale and an int64 zero point a channel to kernel and bias each.
 TFLITE_HEAD_BYTES = 2500
 TFLITE_LAYER_BYTES = 220
-TFLITE_FOLDED_LAYER_BYTES = 750
+TFLITE_FOLDED_LAYER_BYTES = 660
 TFLITE_CHANNEL_BYTES = 2 * (4 + 8)
 
 

@@ -124,16 +124,17 @@ class Report:
         """The report as a table of at most 100 columns, unless a file's name is long."""
         from rich import box
         from rich.table import Table
+        from rich.text import Text
 
         engines = {f"{row.runtime} {row.runtime_version}" for row in self.rows if row.runtime}
         threads, dataset = self.rows[0].threads, self.dataset
         table = Table(
-            title=f"{dataset['images']:,} test pictures of {dataset['name']}" if dataset else "no accuracy measured",
-            caption=f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}",
+            title=Text(f"{dataset['images']:,} test pictures of {dataset['name']}" if dataset else "no accuracy"),
+            caption=Text(f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}"),
             title_justify="left",
             caption_justify="left",
             box=box.SIMPLE,
-            padding=(0, 1, 0, 0),
+            padding=0,
         )
         table.add_column("artifact", overflow="fold")
         table.add_column("runtime")
@@ -180,7 +181,7 @@ def check_writable(path: Path) -> None:
     Raises:
         EdgesqzError: its folder is missing or cannot be written to, or the path is a folder.
     """
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise EdgesqzError(f"cannot write {path}; name a file in a folder that exists and can be written to")
 
 

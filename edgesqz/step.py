@@ -106,22 +106,23 @@ def _reflected(index: Any, size: int) -> Any:
     return size - 1 - tf.abs(size - 1 - tf.abs(index))
 
 
-def evaluation(network: keras.Model) -> Callable[[data.Split], int]:
-    """Build the count of pictures whose top-1 is right."""
+def evaluation(network: keras.Model) -> Callable[[data.Split], float]:
+    """Build the count of pictures whose top-1 is right; NaN if the network answers with values that are no numbers."""
 
     @tf.function(reduce_retracing=True)
     def correct_in(pictures: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         probabilities = network(tf.cast(pictures, tf.float32), training=False)
-        return tf.math.count_nonzero(tf.argmax(probabilities, axis=1) == labels)
+        correct = tf.math.count_nonzero(tf.argmax(probabilities, axis=1) == labels, dtype=tf.float32)
+        return tf.where(tf.reduce_all(tf.math.is_finite(probabilities)), correct, np.nan)
 
     side = network.input_shape[1]
 
-    def correct_in_all(split: data.Split) -> int:
+    def correct_in_all(split: data.Split) -> float:
         margin = (split.side - side) // 2  # of what is cropped, the middle is what the finished model sees
         middle = slice(margin, margin + side)
         split = data.Split(split.pictures[:, middle, middle], split.labels)
         starts = range(0, len(split), VALIDATION_BATCH)
         batches = (split.take(np.arange(at, min(at + VALIDATION_BATCH, len(split)))) for at in starts)
-        return sum(int(correct_in(batch.pictures, batch.labels)) for batch in batches)
+        return sum(float(correct_in(batch.pictures, batch.labels)) for batch in batches)
 
     return correct_in_all

@@ -208,6 +208,8 @@ class _Run:
         progress, weights, started = self.progress, self._weights(), time.perf_counter()
         accuracy = self.count_correct(self.held_back) / len(self.held_back)
         progress.seconds += time.perf_counter() - started
+        if not math.isfinite(accuracy):
+            raise self._diverged("the answers became no numbers", progress.step - 1)
         entry = {
             "loss": progress.epoch_loss / self.steps_per_epoch,
             "training_accuracy": progress.epoch_correct / (self.steps_per_epoch * self.batch_size),

@@ -8,6 +8,7 @@ is being replaced and its old and new content are both on disk.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -117,6 +118,9 @@ class Workspace:
     def _replace(self, contents: Mapping[str, bytes]) -> None:
         """Write beside the targets, then rename: a kill leaves the old file or the new one, never half of one."""
         partial = {name: self.folder / f"{name}{_TEMPORARY_SUFFIX}" for name in contents}
+        for name in contents:
+            if (self.folder / name).is_dir():  # found out now, not when half of the files are renamed
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         try:
             for name, content in contents.items():
                 _write_through(partial[name], content)

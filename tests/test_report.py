@@ -135,10 +135,7 @@ def test_a_saved_report_is_its_json(tmp_path: Path) -> None:
     [
         ".",
         "missing/report.json",
-        pytest.param(
-            "file/report.json",
-            marks=pytest.mark.xfail(strict=True, reason="check_writable takes a writable file for a folder"),
-        ),
+        "file/report.json",
     ],
 )
 def test_a_report_cannot_be_put_where_no_file_can_be(name: str, tmp_path: Path) -> None:
@@ -163,10 +160,7 @@ def test_checking_writes_nothing(tmp_path: Path) -> None:
     "quota_bytes",
     [
         None,
-        pytest.param(
-            100_000,
-            marks=pytest.mark.xfail(strict=True, reason="from 1 ms on a quota makes the table 102 wide or more"),
-        ),
+        100_000,
     ],
 )
 def test_the_table_fits_a_hundred_columns_with_each_row_in_one_line(quota_bytes: int | None) -> None:
@@ -216,7 +210,6 @@ def test_a_file_name_is_shown_as_it_is() -> None:
     assert line_of(marked, shown(report(marked)))[0] == "net[bold].tflite"
 
 
-@pytest.mark.xfail(strict=True, reason="Report.table takes the dataset's name and the processor's for markup")
 @pytest.mark.parametrize("name", ["pictures [v2]", "pictures[/v2]"])
 def test_a_folder_of_pictures_is_shown_as_it_is(name: str) -> None:
     assert shown(report(MEASURED, name=name))[0] == f"10,000 test pictures of {name}"

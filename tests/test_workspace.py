@@ -201,7 +201,6 @@ def test_a_write_that_fails_half_way_changes_nothing(
     assert contents(tmp_path) == {"a": b"new a", "b": b"new b"}
 
 
-@pytest.mark.xfail(strict=True, reason="Workspace.write renames the first file before the second meets the folder")
 def test_a_folder_in_the_place_of_one_file_keeps_the_others_as_they_were(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.write({"a": b"old"})

@@ -1,0 +1,168 @@
+"""What networks cost: the counts are Keras's and the papers', the sizes those of real files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edgesqz
+from edgesqz import backend
+from edgesqz.artifact import Artifact
+from edgesqz.catalogue import list_models
+from edgesqz.errors import EdgesqzError
+from edgesqz.graph import AddRelu, Convolution, Graph, MaxPool, Pixels
+from edgesqz.models import ARCHITECTURES, SqueezeNetModel
+from edgesqz.originals import ZOO
+from edgesqz.params import Params, compare, params, peak_activation_bytes
+
+PUBLISHED = {
+    ("squeezenet", 10): 398_554,
+    ("squeezenet-nano", 10): 45_050,
+    ("squeezenet-course", 10): 146_570,
+    ("squeezenet-1.0", 1000): 1_248_424,
+    ("squeezenet-1.1", 1000): 1_235_496,
+    ("digits", 10): 3_274_634,
+    ("alexnet", 1000): 62_378_344,
+    ("alexnet-grouped", 1000): 60_965_224,
+}
+
+
+@pytest.mark.parametrize(("model", "classes"), PUBLISHED)
+def test_the_total_is_the_published_one(model: str, classes: int) -> None:
+    assert params(model, classes=classes).parameters == PUBLISHED[model, classes]
+
+
+@pytest.mark.parametrize("model", ARCHITECTURES)
+def test_the_total_is_what_keras_counts(model: str) -> None:
+    backend.start_keras()
+    plan = ARCHITECTURES[model]
+    network = SqueezeNetModel(plan.side, plan.side, plan.classes, model).build()
+    assert params(model).parameters == network.count_params()
+    assert network.input_shape == (None, plan.side, plan.side, plan.channels)
+    assert network.output_shape == (None, plan.classes)
+
+
+@pytest.mark.parametrize("model", ARCHITECTURES)
+def test_formulas_are_sums_that_come_out(model: str) -> None:
+    layers = [layer for layer in params(model).layers if layer.parameters]
+    assert len(layers) > 3
+    for layer in layers:
+        assert eval(layer.formula) == layer.parameters
+
+
+def test_a_layer_by_hand() -> None:
+    (layer,) = (layer for layer in params("digits").layers if layer.name == "conv2")
+    assert (layer.shape, layer.kernel, layer.formula) == ((14, 14, 64), "5x5", "(5*5*32 + 1)*64")
+    assert layer.macs == 5 * 5 * 32 * 64 * 14 * 14
+    assert layer.activation_bytes == 14 * 14 * 64
+    weights, biases = 5 * 5 * 32 * 64, 64
+    assert layer.fp32_bytes == 4 * (weights + biases)
+    assert layer.fp16_bytes == 2 * (weights + biases)
+    assert layer.int8_bytes == weights + 4 * biases
+
+
+def test_the_peak_is_where_a_bypass_waits() -> None:
+    graph = Graph("three boxes")
+    start = graph.add(Pixels(name="pixels", side=4, channels=1))  # 16 values
+    wide = graph.add(Convolution(name="wide", channels=5, kernel=1), start)  # 80
+    narrow = graph.add(Convolution(name="narrow", channels=2, kernel=1), wide)  # 32
+    again = graph.add(Convolution(name="again", channels=5, kernel=1), narrow)  # 80
+    graph.add(MaxPool(name="pool", size=2, stride=2), graph.add(AddRelu(name="add"), wide, again))
+    assert peak_activation_bytes(graph) == 3 * 80  # at the addition: both that go in, and the sum
+
+
+def within_five_percent(predicted: int, real: int) -> bool:
+    return abs(predicted - real) <= 0.05 * real
+
+
+@pytest.mark.parametrize("model", ["squeezenet", "squeezenet-nano", "squeezenet-course", "squeezenet-1.1", "digits"])
+def test_the_predicted_size_is_that_of_the_file(model: str, tmp_path: Path) -> None:
+    costs = params(model)
+    fp32, int8 = edgesqz.export(model, untrained=True, variant=["fp32", "int8"], calibration=2, workspace=tmp_path)
+    assert within_five_percent(costs.tflite_fp32_bytes, fp32.size_bytes)
+    assert within_five_percent(costs.tflite_int8_bytes, int8.size_bytes)
+
+
+def test_the_predicted_size_is_that_of_a_trained_file(exported: Path) -> None:
+    costs = params("squeezenet-nano", classes=3)
+    assert within_five_percent(costs.tflite_fp32_bytes, (exported / "squeezenet-nano.fp32.tflite").stat().st_size)
+    assert within_five_percent(costs.tflite_int8_bytes, (exported / "squeezenet-nano.int8.tflite").stat().st_size)
+
+
+def test_no_tensorflow_is_needed() -> None:
+    program = (
+        "import sys; from edgesqz.params import params; params('alexnet');"
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_json_has_the_total_and_every_layer() -> None:
+    found = json.loads(params("squeezenet-nano", quota="300kB").to_json())
+    assert found["parameters"] == sum(layer["parameters"] for layer in found["layers"]) == 45_050
+    assert found["quota_bytes"] == 300_000
+
+
+def caption(costs: Params) -> str:
+    return str(costs.table().caption)
+
+
+def test_the_quota_is_told_as_a_share() -> None:
+    costs = params("squeezenet", quota="1MB")
+    assert f"{costs.tflite_int8_bytes / 1e6:.1%} of the quota" in caption(costs)
+    assert "quota" not in caption(params("squeezenet"))
+
+
+def test_ratios_are_to_the_first() -> None:
+    comparison = compare(["squeezenet", "alexnet"])
+    assert [costs.model for costs in comparison.models] == ["squeezenet", "alexnet"]
+    ratios = list(comparison.table().columns[4].cells)
+    assert ratios == ["1", f"{62_378_344 / 398_554:.4g}"]
+    assert "layers" not in json.loads(comparison.to_json())["models"][0]
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_the_bars_are_a_picture(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"sizes.{suffix}"
+    compare(["squeezenet", "digits"]).plot(path)
+    start = path.read_bytes()[:500]
+    assert start.startswith(b"\x89PNG") if suffix == "png" else b"<svg" in start
+
+
+@pytest.mark.parametrize("name", ["sizes.docx", "missing/sizes.png"])
+def test_bars_that_cannot_be_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="cannot write"):
+        compare(["digits"]).plot(tmp_path / name)
+    assert not list(tmp_path.rglob("*.*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": "resnet"}, "unknown model 'resnet'"),
+        (
+            {"model": "alexnet", "input_size": 32},
+            "alexnet needs larger pictures: nothing is left .* at pool2; got 32",
+        ),
+        ({"model": "squeezenet", "classes": 1}, "at least 2 classes"),
+        ({"model": "squeezenet", "input_size": -3}, "squeezenet needs larger pictures"),
+        ({"quota": "much"}, "expected a size"),
+    ],
+)
+def test_bad_input(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(EdgesqzError, match=message):
+        params(**arguments)  # type: ignore[arg-type]
+
+
+def test_the_catalogue_lists_every_network_with_what_the_zoo_knows() -> None:
+    entries = {entry.name: entry for entry in list_models().models}
+    assert list(entries) == list(ARCHITECTURES)
+    manifest = Artifact.open(ZOO / "squeezenet.keras").manifest
+    assert manifest and manifest.training
+    assert entries["squeezenet"].accuracy == manifest.training["held_back_accuracy"]
+    assert entries["alexnet"].accuracy is None
+    assert entries["alexnet"].parameters == 62_378_344
