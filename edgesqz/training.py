@@ -125,6 +125,7 @@ class _Run:
         self.steps_per_epoch = len(self.fitted) // self.batch_size
         self.steps = recipe.epochs * self.steps_per_epoch
         self.progress = Progress()
+        self._builder().graph()  # what cannot be built is told before TensorFlow is started
 
         backend.start_keras()
         from keras import utils

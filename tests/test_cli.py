@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from edgesqz.cli import app
 from edgesqz.recipe import Recipe
 
-COMMANDS = ("train", "export", "bench", "predict", "info", "demo")
+COMMANDS = ("train", "export", "bench", "predict", "params", "models", "info", "demo")
 NOISE = ("tensorflow", "cuda", "oneDNN", "XNNPACK", "Traceback", "WARNING", "INFO", "deprecated")
 EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
 
@@ -153,10 +153,19 @@ def test_info_tells_what_is_there() -> None:
         assert name in table
 
 
+def test_params_and_models_print_tables_and_json() -> None:
+    assert json.loads(run("params", "alexnet", "--json").output)["parameters"] == 62_378_344
+    compared = run("params", "--compare", "squeezenet", "digits", "--plot", "sizes.png").output
+    assert "3,274,634" in compared and Path("sizes.png").exists()
+    layers = run("params", "squeezenet-nano", "--quota", "300kB")
+    assert "(3*3*16 + 4)*48" in layers.output and max(map(len, layers.output.splitlines())) <= 100
+    assert len(json.loads(run("models", "--json").output)["models"]) == 8
+
+
 BAD_INPUT = {
     "no network and no data": (("train",), ("--data-dir", "--dataset synthetic")),
     "an unknown model": (("train", "--model", "resnet"), ("'resnet'", "squeezenet, squeezenet-nano")),
-    "an unknown dataset": (("train", "--dataset", "imagenet"), ("'imagenet'", "cifar10, cifar100, synthetic")),
+    "an unknown dataset": (("train", "--dataset", "imagenet"), ("'imagenet'", "cifar10, cifar100, mnist, synthetic")),
     "no epochs": (("train", "--dataset", "synthetic", "--epochs", "0"), ("--epochs must be above 0, got 0",)),
     "no rate": (("train", "--dataset", "synthetic", "--learning-rate", "nan"), ("--learning-rate",)),
     "no checkpoint": (("train", "--resume"), ("no checkpoint", "leave --resume out")),
@@ -164,6 +173,10 @@ BAD_INPUT = {
     "a data folder without the data": (("train", "--data-dir", "."), ("cifar-10-batches-py", "cifar-10-python.tar.gz")),
     "an unknown format": (("export", "--format", "coreml"), ("'coreml'", "onnx, tflite")),
     "an unknown variant": (("export", "--variant", "int4"), ("'int4'", "fp32, fp16, dynamic, int8, int16x8")),
+    "an untrained model without a name": (("export", "--untrained"), ("--untrained takes an architecture",)),
+    "several networks at once": (("params", "digits", "alexnet"), ("--compare",)),
+    "pictures too small": (("params", "alexnet", "--input-size", "20"), ("alexnet needs larger pictures", "got 20")),
+    "an unknown preprocessing": (("train", "--preprocessing", "blur"), ("'blur'", "scale, course")),
     "nothing to export": (("export",), ("no .keras file", "edgesqz train")),
     "nothing to bench": (("bench",), ("no model file", "edgesqz train")),
     "a report in a missing folder": (("bench", "--json", "missing/report.json"), ("cannot write missing/report.json",)),

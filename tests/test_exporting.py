@@ -184,6 +184,29 @@ def test_bad_input_is_told_before_any_work(arguments: dict[str, Any], message: s
     assert model_files(workspace) == before
 
 
+def test_an_untrained_export_says_so_and_has_no_accuracy(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"untrained": True, "calibration": 4, "workspace": tmp_path}
+    artifacts = edgesqz.export("squeezenet-nano", ["tflite", "onnx"], variant=["fp32", "int8"], **arguments)
+    for artifact in artifacts:
+        assert artifact.manifest and artifact.manifest.untrained
+        assert (artifact.manifest.dataset, artifact.manifest.source_sha256) == (None, None)
+    report = edgesqz.bench(rounds=1, workspace=tmp_path)
+    assert report.dataset is None
+    for row in report.rows:
+        assert row.untrained and row.accuracy is None and row.error is None
+        assert row.latency_us and row.latency_us.p50 > 0
+    assert "untrained" in list(report.table().columns[3].cells)
+    assert artifacts[0].path.read_bytes() == edgesqz.export("squeezenet-nano", **arguments)[0].path.read_bytes()
+
+
+def test_trained_and_untrained_stand_side_by_side(workspace: Path) -> None:
+    edgesqz.export("digits", "onnx", untrained=True, workspace=workspace)
+    rows = {row.artifact: row for row in edgesqz.bench(rounds=1, workspace=workspace).rows}
+    assert rows["digits.fp32.onnx"].accuracy is None and rows["digits.fp32.onnx"].error is None
+    accuracy = rows["squeezenet-nano.fp32.onnx"].accuracy
+    assert accuracy is not None and accuracy > 0.9
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive at all", b"PK\x03\x04 cut short"])
 def test_a_keras_file_that_is_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "broken.keras").write_bytes(content)
@@ -196,7 +219,7 @@ def test_a_model_of_other_inputs_is_refused(tmp_path: Path) -> None:
     import keras
 
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "table.keras")
-    with pytest.raises(EdgesqzError, match="square RGB pictures"):
+    with pytest.raises(EdgesqzError, match="square pictures, RGB or grey"):
         edgesqz.export(tmp_path / "table.keras", workspace=tmp_path)
 
 

@@ -48,7 +48,7 @@ def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
 def test_models_datasets_and_versions_are_listed() -> None:
     inventory = take_inventory()
     assert inventory.models == tuple(ARCHITECTURES)
-    assert inventory.datasets == {"cifar10": None, "cifar100": None, "synthetic": "drawn by code"}
+    assert inventory.datasets == {"cifar10": None, "cifar100": None, "mnist": None, "synthetic": "drawn by code"}
     assert inventory.versions["python"] == platform.python_version()
     assert inventory.versions["numpy"] == numpy.__version__
     assert {"edgesqz", "tensorflow", "keras", "tf2onnx", "onnx"} <= set(inventory.versions)

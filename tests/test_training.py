@@ -815,3 +815,32 @@ def test_keras_starts_on_tensorflow_without_a_word(fresh_process: subprocess.Com
 
 def test_what_tensorflow_logs_later_meets_no_closed_file(fresh_process: subprocess.CompletedProcess[str]) -> None:
     assert "Logging error" not in fresh_process.stderr
+
+
+# Other networks and preprocessing
+
+
+@pytest.mark.parametrize("model", ["squeezenet-course", "squeezenet-1.1"])
+def test_the_networks_of_the_comparison_can_be_trained(model: str, train_only: Path, tmp_path: Path) -> None:
+    artifact = edgesqz.train(model, str(train_only), epochs=1, input_size=48, batch_size=64, workspace=tmp_path)
+    assert artifact.manifest and artifact.manifest.input.shape == (None, 48, 48, 3)
+
+
+def test_the_course_crops_at_random_and_its_model_takes_the_middle(train_only: Path, tmp_path: Path) -> None:
+    recipe: dict[str, Any] = {"preprocessing": "course", "epochs": 1, "batch_size": 64}
+    with pytest.raises(EdgesqzError, match="cannot cut out more pixels than there are"):
+        edgesqz.train("squeezenet-course", "synthetic", input_size=40, workspace=tmp_path, **recipe)
+    from edgesqz.data import synthetic
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic, "COUNTS", {"train": 200, "test": 20})
+        artifact = edgesqz.train("squeezenet-course", "synthetic", input_size=24, workspace=tmp_path, **recipe)
+    pictures = synthetic.draw(20, 32, seed=0).pictures
+    rimmed = pictures.copy()
+    for rim in (np.s_[:, :4], np.s_[:, -4:], np.s_[:, :, :4], np.s_[:, :, -4:]):
+        rimmed[rim] = 255
+    with edgesqz.load(artifact.path) as model:
+        seen, expected = model.predict(rimmed), model.predict(pictures)
+        brighter = model.predict((pictures // 2 + 60).astype(np.uint8))
+    np.testing.assert_allclose(seen, expected, atol=1e-6)
+    np.testing.assert_allclose(brighter, expected, atol=0.02)  # each picture is standardized by itself

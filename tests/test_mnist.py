@@ -1,0 +1,108 @@
+"""MNIST, and the one network here that takes grey pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edgesqz
+from edgesqz import backend, data
+from edgesqz.data import mnist
+from edgesqz.errors import EdgesqzError
+from edgesqz.predicting import predict_files
+
+
+def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Grey pictures whose digit is the wavelength of their stripes: easy, and the same when they are moved."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count, dtype=np.uint8) % 10
+    waves = np.sin(
+        2 * np.pi * np.arange(28)[:, None] / (2.5 + labels[:, None, None]) + rng.uniform(0, 6, (count, 1, 1))
+    )
+    return (128 + 90 * waves + rng.integers(-20, 20, (count, 28, 28))).astype(np.uint8), labels
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small mnist.npz in the form of the real one."""
+    (x_train, y_train), (x_test, y_test) = draw(300, 0), draw(40, 1)
+    np.savez(tmp_path / "mnist.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return tmp_path
+
+
+def test_it_is_read_from_a_folder(folder: Path) -> None:
+    found = data.load("mnist", folder)
+    assert found.labels == tuple("0123456789")
+    assert found.train().pictures.shape == (300, 28, 28, 1)
+    assert found.test().labels[:3].tolist() == [0, 1, 2]
+
+
+def test_it_is_fetched_by_keras_if_it_is_not_at_hand(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend.start_keras()
+    import keras
+
+    home = folder / "keras" / "datasets"
+
+    def fetch() -> None:
+        home.mkdir(parents=True)
+        (folder / "mnist.npz").rename(home / "mnist.npz")
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", fetch)
+    assert data.locate("mnist") is None
+    assert len(data.load("mnist").train()) == 300
+    assert data.locate("mnist") == home / "mnist.npz"
+
+
+def test_a_failed_download_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend.start_keras()
+    import keras
+
+    def fail() -> None:
+        raise Exception("URL fetch failure on somewhere: None -- no route\nand more")
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", fail)
+    with pytest.raises(EdgesqzError, match="cannot download mnist: URL fetch failure.*no route; .*--data-dir") as told:
+        data.load("mnist").train()
+    assert "\n" not in str(told.value)
+
+
+def test_what_is_no_mnist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=r"expected mnist\.npz there"):
+        data.load("mnist", tmp_path)
+    (tmp_path / "mnist.npz").write_bytes(b"torn")
+    with pytest.raises(EdgesqzError, match="is damaged or not MNIST"):
+        data.load("mnist", tmp_path).train()
+    np.savez(tmp_path / "mnist.npz", x_train=np.zeros((3, 28, 28)), y_train=np.zeros(3, np.uint8))
+    with pytest.raises(EdgesqzError, match="is not MNIST: it holds float64"):
+        data.load("mnist", tmp_path).train()
+
+
+def test_the_test_split_is_not_read_for_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x_train, y_train = draw(20, 0)
+    np.savez(folder / "mnist.npz", x_train=x_train, y_train=y_train)  # no test pictures at all
+    assert len(mnist.load("mnist", folder).train()) == 20
+
+
+def test_digits_goes_the_whole_way(folder: Path) -> None:
+    workspace = folder / "workspace"
+    edgesqz.train("digits", "mnist", data_dir=folder, epochs=10, batch_size=32, learning_rate=0.02, workspace=workspace)
+    edgesqz.export("digits", ["tflite", "onnx"], quantize=True, data_dir=folder, calibration=50, workspace=workspace)
+    report = edgesqz.bench(data_dir=folder, rounds=1, workspace=workspace)
+    for row in report.rows:
+        assert row.error is None
+        assert row.accuracy is not None and row.accuracy > 0.9
+    pictures, _ = draw(10, 2)
+    Image.fromarray(pictures[7]).convert("RGB").save(folder / "seven.png")
+    found = predict_files("digits.int8.tflite", [folder / "seven.png"], workspace=workspace)
+    assert found.pictures[0].guesses[0].label == "7"
+
+
+def test_grey_and_colour_become_each_other() -> None:
+    colour = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]]], np.uint8)
+    grey = data.with_channels(colour, 1)
+    assert grey[0, 0, :, 0].tolist() == [76, 150, 29, 9]
+    assert data.with_channels(grey, 3)[0, 0, 1].tolist() == [150, 150, 150]
+    assert data.with_channels(colour, 3) is colour
