@@ -15,6 +15,7 @@ from edgesqz.errors import EdgesqzError
 
 MANIFEST_SUFFIX = ".json"
 KERAS_SUFFIX = ".keras"
+ZOO = Path(__file__).parent / "zoo"  # trained networks that ship with the package
 
 
 class _Frozen(BaseModel):
@@ -170,12 +171,12 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def find_model_file(name: str | Path, folder: Path) -> Path:
-    """A model file that is meant by its path, or by its file name in a folder.
+    """A model file that is meant by its path, or by its file name in a folder or in the zoo.
 
     Raises:
         EdgesqzError: there is none; the message lists what the folder holds.
     """
-    for path in (Path(name), folder / name):
+    for path in (Path(name), folder / name, ZOO / name):
         if path.is_file():
             return path
     at_hand = ", ".join(path.name for path in model_files(folder)) or "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ import numpy as np
 from edgesqz import data, defaults, plugins
 from edgesqz.artifact import (
     KERAS_SUFFIX,
+    ZOO,
     Artifact,
     Manifest,
     PixelRange,
@@ -54,8 +56,8 @@ def bench(
 ) -> Report:
     """Measure model files on their runtimes, each in a process of its own, their timing interleaved.
 
-    An export's original is measured with it if it lies in the same folder. What cannot be measured is a row with an
-    error; the others stand.
+    An export's original is measured with it if it lies in the same folder or in the zoo. What cannot be measured is a
+    row with an error; the others stand.
 
     Args:
         artifacts: model files, or names of files in the workspace; none for everything in the workspace.
@@ -75,6 +77,8 @@ def bench(
     for flag, value in (("--limit", limit), ("--threads", threads), ("--rounds", rounds)):
         if value is not None and value < 1:
             raise EdgesqzError(f"{flag} must be above 0, got {value}")
+    if threads > (cores := os.cpu_count() or 1):
+        raise EdgesqzError(f"--threads must be at most {cores}, the cores of this machine, got {threads}")
     pixels = PixelRange.parse(pixel_range) if pixel_range else None
     quota_bytes = parse_quota(quota)
     candidates = _with_originals([_Candidate(path) for path in _find(artifacts, workspace)])
@@ -189,12 +193,13 @@ def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
 
 
 def _with_originals(candidates: list[_Candidate]) -> list[_Candidate]:
-    """Put the original of each export, if it lies beside it, before the first of its exports."""
+    """Put the original of each export, if it lies beside it or in the zoo, before the first of its exports."""
     complete: list[_Candidate] = []
     for candidate in candidates:
         if candidate.manifest and _original_of(candidate, [*candidates, *complete]) is None:
-            beside = (_Candidate(path) for path in candidate.path.parent.glob(f"*{KERAS_SUFFIX}"))
-            original = _original_of(candidate, list(beside))
+            places = (candidate.path.parent, ZOO)
+            at_hand = [_Candidate(path) for place in places for path in place.glob(f"*{KERAS_SUFFIX}")]
+            original = _original_of(candidate, at_hand)
             complete += [original] if original else []
         complete.append(candidate)
     return complete

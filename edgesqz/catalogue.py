@@ -6,9 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from edgesqz.artifact import KERAS_SUFFIX, Artifact
+from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact
 from edgesqz.models import ARCHITECTURES
-from edgesqz.originals import ZOO
 from edgesqz.params import params
 from edgesqz.workspace import format_size
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -30,6 +31,11 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except EdgesqzError as error:
             _say(f"error: {error}")
+            raise typer.Exit(EXIT_BAD_INPUT) from error
+        except OSError as error:  # the standard output, for the library names its own; a closed pipe is Typer's
+            if error.errno == errno.EPIPE:
+                raise
+            _say(f"error: cannot write the output: {error.strerror}")
             raise typer.Exit(EXIT_BAD_INPUT) from error
         except KeyboardInterrupt as interrupt:
             _say(str(interrupt) or "stopped")
@@ -252,6 +258,8 @@ def bench(
         report.save(result, json)
     for failure in result.failures():
         _say(f"failed: {failure}")
+    if all(row.error for row in result.rows):
+        raise typer.Exit(EXIT_BAD_INPUT)
 
 
 @app.command()
@@ -344,7 +352,8 @@ def demo(
 
     result = run(data_dir=data_dir, workspace=workspace, quota=quota, console=_progress_console())
     _show(result)
-    print(f"the model files and their manifests lie in {workspace}")
+    print(f"The model files and their manifests lie in {workspace}; try next:")
+    print(f"edgesqz predict squeezenet-nano.int8.tflite PICTURE --workspace {workspace}")
 
 
 class _Result(Protocol):
@@ -357,12 +366,13 @@ class _Result(Protocol):
 
 def _show(result: _Result, json: bool = False) -> None:
     """Print a result on the standard output; 100 columns wide where there is no terminal to ask."""
-    from rich.console import Console
+    from rich.console import Console, ConsoleRenderable
 
     if json:
         print(result.to_json(), end="")
     else:
-        Console(width=None if sys.stdout.isatty() else 100).print(result.table())
+        console = Console(width=None if sys.stdout.isatty() else 100)
+        console.print(result if isinstance(result, ConsoleRenderable) else result.table())
 
 
 def _progress_console() -> Console:

@@ -48,6 +48,8 @@ class Engine:
         module = plugins.runtimes()[runtime]
         if plugins.engine_version(module) is None:
             raise EngineError(f"the engine {module.ENGINE} is not installed; try {plugins.install_command(module)}")
+        if not model_bytes:
+            raise EngineError("the file is empty")
         pixels = pixels or PixelRange()
         self._group = execnet.Group()
         try:
@@ -59,6 +61,7 @@ class Engine:
             raise
         self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
         self.load_ms: float = facts["load_ms"]
+        _refuse_clipping(self.input, pixels)
 
     def predict(self, pictures: np.ndarray, on_done: Callable[[int], Any] = lambda count: None) -> np.ndarray:
         """Classify pictures.
@@ -147,6 +150,20 @@ class Engine:
             raise EngineError("the engine's process ended while it worked on this model") from error
 
 
+def _refuse_clipping(tensor: Tensor, pixels: PixelRange) -> None:
+    """Refuse an integer input that cannot hold what pixels 0 and 255 become, by more than a step."""
+    if tensor.scale is None or tensor.zero_point is None:
+        return
+    limits = np.iinfo(tensor.dtype)
+    least, most = (tensor.scale * (stored - tensor.zero_point) for stored in (limits.min, limits.max))
+    low, high = pixels.offset, 255 * pixels.scale + pixels.offset
+    if low < least - tensor.scale or high > most + tensor.scale:
+        raise EngineError(
+            f"its input holds values from {least:.4g} to {most:.4g}, but pixels would become {low:.4g} to {high:.4g}; "
+            f"try --pixel-range {least:.4g}..{most:.4g}"
+        )
+
+
 def _packed(pictures: np.ndarray) -> tuple[tuple[int, ...], bytes]:
     """An array as a channel can carry it."""
     return pictures.shape, pictures.tobytes()
@@ -155,7 +172,9 @@ def _packed(pictures: np.ndarray) -> tuple[tuple[int, ...], bytes]:
 def _last_line(remote_traceback: str) -> str:
     """What an engine raised, in one line, without the traceback of its process."""
     lines = [line for line in remote_traceback.splitlines() if line and not line.startswith(" ")]
-    return lines[-1] if lines else remote_traceback
+    last = lines[-1] if lines else remote_traceback
+    kind, _, message = last.partition(": ")
+    return message or kind
 
 
 def load(path: Path | str, *, threads: int = 1) -> Engine:
@@ -172,7 +191,10 @@ def load(path: Path | str, *, threads: int = 1) -> Engine:
     Raises:
         EdgesqzError: no such file, no runtime for it, or the engine refuses it.
     """
-    return open_engine(Artifact.open(Path(path)), threads=threads)
+    try:
+        return open_engine(Artifact.open(Path(path)), threads=threads)
+    except EngineError as error:
+        raise EngineError(f"{path}: {error}") from error
 
 
 def open_engine(artifact: Artifact, *, threads: int = 1, pixels: PixelRange | None = None) -> Engine:

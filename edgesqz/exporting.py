@@ -186,7 +186,7 @@ class _Exporter:
             output=engine.output,
             pixels=pixels,
             labels=described.labels if described else (),
-            dataset=None if self.original.untrained else self.dataset,
+            dataset=described.dataset if described else None if self.original.untrained else self.dataset,
             untrained=self.original.untrained,
             source_sha256=self.original.sha256,
             calibration=calibration,
@@ -277,7 +277,8 @@ def _refuse_if_wrong(proof: Proof, job: _Job, file_name: str, *, untrained: bool
     elif proof.agreement < MIN_AGREEMENT and not untrained:
         problem = (
             f"its top-1 is the original's on {proof.agreement:.1%} of {proof.pictures.count} pictures, "
-            f"the least allowed is {MIN_AGREEMENT:.0%}; try more --calibration pictures or another --variant"
+            f"the least allowed is {MIN_AGREEMENT:.0%}; "
+            "try longer training, more --calibration pictures or another --variant"
         )
     if problem:
         raise EdgesqzError(f"{file_name} was not kept: {problem}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesqz import artifact, backend
-from edgesqz.artifact import Artifact, Manifest
+from edgesqz.artifact import ZOO, Artifact, Manifest
 from edgesqz.errors import EdgesqzError, first_line
 from edgesqz.models import SqueezeNetModel, architecture
 from edgesqz.workspace import Workspace
@@ -15,7 +16,6 @@ from edgesqz.workspace import Workspace
 if TYPE_CHECKING:
     import keras
 
-ZOO = Path(__file__).parent / "zoo"  # trained networks that ship with the package
 UNTRAINED_SEED = 0
 
 
@@ -102,6 +102,8 @@ def _find(model: str | Path | None, folder: Path) -> Artifact:
 
 
 def _load(path: Path) -> keras.Model:
+    if not zipfile.is_zipfile(path):
+        raise EdgesqzError(f"{path} is no Keras model that can be loaded: it is no .keras archive, or is cut short")
     backend.start_keras()
     import keras
 

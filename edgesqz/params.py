@@ -183,7 +183,8 @@ def params(
         EdgesqzError: an unknown model, a picture too small for it, a quota that is no size.
     """
     plan = architecture(model)
-    side, classes = input_size or plan.side, classes or plan.classes
+    side = plan.side if input_size is None else input_size
+    classes = plan.classes if classes is None else classes
     graph = SqueezeNetModel(side, side, classes, model).graph()
     layers = tuple(LayerCosts.of(node) for node in graph.nodes if not _is_nothing(node))
     fp32_bytes, int8_bytes = (sum(getattr(layer, name) for layer in layers) for name in ("fp32_bytes", "int8_bytes"))

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgesqz import data, defaults
 from edgesqz.artifact import Artifact, find_model_file
-from edgesqz.engine import open_engine
+from edgesqz.engine import load
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -78,8 +78,9 @@ def predict_files(
     Raises:
         EdgesqzError: no such model file, or a picture that cannot be read.
     """
-    model = Artifact.open(find_model_file(artifact, workspace))
-    with open_engine(model) as engine:
+    path = find_model_file(artifact, workspace)
+    model = Artifact.open(path)
+    with load(path) as engine:
         side, channels = engine.form
         batch = np.stack([data.read_picture(path, side) for path in pictures])
         answers = engine.predict(data.with_channels(batch, channels))

@@ -40,8 +40,8 @@ class Recipe:
         if self.preprocessing not in models.PREPROCESSING:
             known = ", ".join(models.PREPROCESSING)
             raise EdgesqzError(f"unknown --preprocessing {self.preprocessing!r}; the known are {known}")
-        if self.seed < 0:
-            raise EdgesqzError(f"--seed must not be negative, got {self.seed}")
+        if not 0 <= self.seed < 2**32:
+            raise EdgesqzError(f"--seed must be from 0 to {2**32 - 1}, got {self.seed}")
 
     @property
     def side(self) -> int:

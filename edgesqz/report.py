@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from edgesqz.errors import EdgesqzError
 from edgesqz.workspace import format_size, replace_file
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
     from rich.table import Table
     from rich.text import Text
 
@@ -120,8 +121,8 @@ class Report:
         }
         return json.dumps(report, indent=2) + "\n"
 
-    def table(self) -> Table:
-        """The report as a table of at most 100 columns, unless a file's name is long."""
+    def table(self, width: int = 100) -> Table:
+        """The report as a table for a terminal of ``width`` columns; a narrow one gets the most important figures."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
@@ -136,43 +137,67 @@ class Report:
             box=box.SIMPLE,
             padding=0,
         )
-        table.add_column("artifact", overflow="fold")
-        table.add_column("runtime")
-        for name in ("size\nkB", "top-1\n%", "drop\npp", "agree\n%", "p50\nµs", "p99\nµs", "RSS\nMB"):
-            table.add_column(name, justify="right", no_wrap=True)
+        shown = [column for column in _COLUMNS if width >= column.least_width]
+        for column in shown:
+            table.add_column(column.head, justify=column.justify, overflow="fold", no_wrap=column.head != "artifact")
         if self.quota_bytes is not None:
             table.add_column(f"fits\n{format_size(self.quota_bytes)}", justify="right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*_cells(row))
+            fits = [] if row.fits_quota is None else ["yes" if row.fits_quota else "no"]
+            table.add_row(*(column.cell(row) for column in shown), *fits)
         return table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """The table with as many columns as there is room for."""
+        yield self.table(options.max_width)
 
     def failures(self) -> list[str]:
         """A line for each row that failed: which, and why."""
         return [f"{row.artifact}: {row.error}" for row in self.rows if row.error]
 
 
-def _cells(row: Row) -> list[str | Text]:
-    """A row of the table; without the last cell if there is no quota."""
-    from rich.text import Text
-
-    cells: list[str | Text] = [Text(row.artifact), row.runtime or "", _number(row.size_bytes, 1e-3, 1)]
-    if row.latency_us is None:
-        cells += ["failed", *[""] * 5]
-    else:
-        cells += [
-            "untrained" if row.untrained else _number(row.accuracy, 100, 2),
-            _number(row.accuracy_drop_pp, 1, 2),
-            _number(row.agreement, 100, 2),
-            _number(row.latency_us.p50, 1, 1),
-            _number(row.latency_us.p99, 1, 1),
-            _number(row.peak_rss_bytes, 1e-6, 0),
-        ]
-    return cells if row.fits_quota is None else [*cells, "yes" if row.fits_quota else "no"]
-
-
 def _number(value: float | None, factor: float, digits: int) -> str:
     """A value in the unit of its column, or nothing where there is none."""
     return "" if value is None else f"{value * factor:.{digits}f}"
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the table.
+
+    Attributes:
+        least_width: of a terminal in which it is shown.
+    """
+
+    head: str
+    cell: Callable[[Row], str | Text]
+    least_width: int = 0
+    justify: Literal["left", "right"] = "right"
+
+
+def _name(row: Row) -> Text:
+    from rich.text import Text
+
+    return Text(row.artifact)
+
+
+def _top1(row: Row) -> str:
+    if row.error:
+        return "failed"
+    return "untrained" if row.untrained else _number(row.accuracy, 100, 2)
+
+
+_COLUMNS = (
+    _Column("artifact", _name, justify="left"),
+    _Column("runtime", lambda row: row.runtime or "", 100, justify="left"),
+    _Column("size\nkB", lambda row: _number(row.size_bytes, 1e-3, 1)),
+    _Column("top-1\n%", _top1),
+    _Column("drop\npp", lambda row: _number(row.accuracy_drop_pp, 1, 2), 76),
+    _Column("agree\n%", lambda row: _number(row.agreement, 100, 2), 76),
+    _Column("p50\nµs", lambda row: _number(row.latency_us.p50 if row.latency_us else None, 1, 1)),
+    _Column("p99\nµs", lambda row: _number(row.latency_us.p99 if row.latency_us else None, 1, 1), 100),
+    _Column("RSS\nMB", lambda row: _number(row.peak_rss_bytes, 1e-6, 0), 80),
+)
 
 
 def check_writable(path: Path) -> None:

@@ -182,14 +182,13 @@ class _Run:
         progress.epoch_loss += loss
         progress.epoch_correct += int(correct)
         progress.seconds += time.perf_counter() - started
-        seen = (position + 1) * self.batch_size
+        loss, accuracy = progress.epoch_loss / (position + 1), progress.epoch_correct / (position + 1) / self.batch_size
+        speed = progress.step * self.batch_size / progress.seconds
         bar.update(
             task,
             completed=progress.step,
             description=f"epoch {epoch + 1}/{self.recipe.epochs}",
-            loss=progress.epoch_loss / (position + 1),
-            accuracy=progress.epoch_correct / seen,
-            speed=progress.step * self.batch_size / progress.seconds,
+            figures=f"loss {loss:.3f}  accuracy {accuracy:.1%}  {speed:.0f} pictures/s",
         )
 
     def _diverged(self, what: str, step: int) -> EdgesqzError:
@@ -223,7 +222,7 @@ class _Run:
         self._write_checkpoint()
         bar.console.print(
             f"epoch {len(progress.history)}/{self.recipe.epochs}: loss {entry['loss']:.3f}, "
-            f"accuracy {entry['training_accuracy']:.2%}, held-back accuracy {accuracy:.2%}, "
+            f"accuracy {entry['training_accuracy']:.2%}, held-back {accuracy:.2%}, "
             f"{progress.step * self.batch_size / progress.seconds:.0f} pictures/s",
             highlight=False,
             soft_wrap=True,
@@ -272,16 +271,14 @@ class _Run:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("loss {task.fields[loss]:.3f}  accuracy {task.fields[accuracy]:.1%}"),
-            TextColumn("{task.fields[speed]:.0f} pictures/s"),
+            TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             TextColumn("left"),
         )
-        figures: dict[str, Any] = {"loss": math.nan, "accuracy": math.nan, "speed": math.nan}
         # Where there is no terminal, the line after each epoch has to do.
         hidden = not self.console.is_terminal
         with Bar(*columns, console=self.console, transient=True, speed_estimate_period=60, disable=hidden) as bar:
-            yield bar, bar.add_task("starting", total=self.steps, completed=self.progress.step, **figures)
+            yield bar, bar.add_task("starting", total=self.steps, completed=self.progress.step, figures="")
 
 
 @functools.lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,7 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
         "peak_rss_bytes",
         "threads",
         "fits_quota",
+        "untrained",
     }
     assert set(found["rows"][0]["latency_us"]) == {"p50", "p90", "p99", "n"}
 
@@ -246,3 +248,36 @@ def test_bad_input(arguments: dict[str, Any], message: str, exported: Path) -> N
 def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="run edgesqz train and edgesqz export"):
         edgesqz.bench(workspace=tmp_path)
+
+
+def test_more_threads_than_cores_are_refused(exported: Path) -> None:
+    with pytest.raises(EdgesqzError, match="--threads must be at most"):
+        edgesqz.bench(threads=100_000, workspace=exported)
+
+
+def test_an_integer_input_that_cannot_hold_the_pixels_fails_with_the_way_out(
+    exported: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bare.tflite").write_bytes((exported / "squeezenet-nano.int8.tflite").read_bytes())
+    (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(pictures), rounds=1).rows
+    assert row.error == (
+        "its input holds values from -2 to 1.984, but pixels would become 0 to 255; try --pixel-range -2..1.984"
+    )
+    (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(pictures), rounds=1, pixel_range="-2..1.984").rows
+    assert row.accuracy is not None and row.accuracy > 0.9
+
+
+def test_calibrating_on_other_pictures_does_not_change_what_it_was_trained_on(
+    workspace: Path, pictures: Path, tmp_path: Path
+) -> None:
+    others = str(shutil.copytree(pictures, tmp_path / "others"))
+    (artifact,) = edgesqz.export("squeezenet-nano", quantize=True, dataset=others, workspace=workspace)
+    assert artifact.manifest and artifact.manifest.calibration
+    assert (artifact.manifest.calibration.dataset, artifact.manifest.dataset) == (others, str(pictures))
+    assert not any(row.error for row in edgesqz.bench(rounds=1, limit=6, workspace=workspace).rows)
+
+
+def test_the_original_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> None:
+    (artifact,) = edgesqz.export("squeezenet", "onnx", workspace=tmp_path)
+    candidates = benchmarking._with_originals([benchmarking._Candidate(artifact.path)])
+    assert [candidate.path.name for candidate in candidates] == ["squeezenet.keras", "squeezenet.fp32.onnx"]

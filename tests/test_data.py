@@ -433,11 +433,11 @@ def test_the_cache_is_otherwise_that_of_the_system(monkeypatch: pytest.MonkeyPat
 
 
 def test_unknown_names_are_answered_with_the_known(tmp_path: Path) -> None:
-    assert DATASETS == ("cifar10", "cifar100", "synthetic")
+    assert DATASETS == ("cifar10", "cifar100", "mnist", "synthetic")
     (tmp_path / "file").touch()
     for name in ("imagenet", str(tmp_path / "file")):
         for ask in (load, locate):
-            with pytest.raises(EdgesqzError, match=f"{name}.*cifar10, cifar100, synthetic.*folder"):
+            with pytest.raises(EdgesqzError, match=f"{name}.*cifar10, cifar100, mnist, synthetic.*folder"):
                 ask(name)
 
 

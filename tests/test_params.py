@@ -11,12 +11,11 @@ import pytest
 
 import edgesqz
 from edgesqz import backend
-from edgesqz.artifact import Artifact
+from edgesqz.artifact import ZOO, Artifact
 from edgesqz.catalogue import list_models
 from edgesqz.errors import EdgesqzError
 from edgesqz.graph import AddRelu, Convolution, Graph, MaxPool, Pixels
 from edgesqz.models import ARCHITECTURES, SqueezeNetModel
-from edgesqz.originals import ZOO
 from edgesqz.params import Params, compare, params, peak_activation_bytes
 
 PUBLISHED = {

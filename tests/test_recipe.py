@@ -40,8 +40,8 @@ def test_the_shortest_runs_have_a_rate(steps: int) -> None:
         ({"learning_rate": -0.1}, r"--learning-rate must be above 0, got -0\.1"),
         ({"learning_rate": math.nan}, "--learning-rate must be above 0, got nan"),
         ({"learning_rate": math.inf}, "--learning-rate must be .*, got inf"),
-        ({"seed": -1}, "--seed must not be negative, got -1"),
-        ({"model": "alexnet"}, "unknown model 'alexnet'; the known models are squeezenet, squeezenet-nano"),
+        ({"seed": -1}, "--seed must be from 0 to 4294967295, got -1"),
+        ({"model": "resnet"}, "unknown model 'resnet'; the known models are squeezenet, squeezenet-nano"),
     ],
 )
 def test_values_that_no_run_can_have_are_refused_by_their_flag(values: dict[str, Any], problem: str) -> None:

@@ -208,7 +208,7 @@ def test_the_console_shows_a_line_an_epoch(finished: Finished) -> None:
     for number, (line, entry) in enumerate(zip(lines, finished.facts["history"], strict=True), start=1):
         assert line.startswith(
             f"epoch {number}/3: loss {entry['loss']:.3f}, accuracy {entry['training_accuracy']:.2%}, "
-            f"held-back accuracy {entry['held_back_accuracy']:.2%}, "
+            f"held-back {entry['held_back_accuracy']:.2%}, "
         )
         assert line.endswith(" pictures/s")
 

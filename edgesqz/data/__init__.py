@@ -42,7 +42,8 @@ def load(name: str, data_dir: Path | None = None, *, side: int | None = None) ->
             folder of pictures does not have the same two or more classes in both splits.
     """
     fixed = SIDES.get(name)
-    side = side or fixed or DEFAULT_SIDE
+    if side is None:
+        side = fixed or DEFAULT_SIDE
     if side < 1:
         raise EdgesqzError(f"expected pictures of at least 1 pixel a side, not {side}")
     if fixed and side != fixed:

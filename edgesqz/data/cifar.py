@@ -280,7 +280,8 @@ def download(name: str) -> Path:
         pooch.retrieve(url, f"sha256:{sha256}", archive.name, archive.parent, progressbar=True)
     except OSError as error:
         raise EdgesqzError(
-            f"cannot download {url}: {error}; give the place of a copy with --data-dir, put the archive at {archive}, "
+            f"cannot download {url} ({type(error).__name__}); give the place of a copy with --data-dir, "
+            f"put the archive at {archive}, "
             "or try --dataset synthetic"
         ) from error
     except ValueError as error:  # pooch has removed the file

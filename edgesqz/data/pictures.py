@@ -44,7 +44,8 @@ def read_picture(path: Path, side: int) -> NDArray[np.uint8]:
                 picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
             return np.array(ImageOps.fit(picture.convert("RGB"), (side, side)))
     except (OSError, RuntimeError, SyntaxError, Image.DecompressionBombError, *DAMAGE) as error:
-        raise EdgesqzError(f"cannot read the picture {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise EdgesqzError(f"cannot read the picture {path}: {reason}") from error
 
 
 def load(name: str, folder: Path, side: int) -> Dataset:
