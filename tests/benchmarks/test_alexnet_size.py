@@ -1,0 +1,21 @@
+"""The predicted size of AlexNet's files beside the real ones: too large a job for the suite (a minute, 3 GB of memory).
+
+Run it with: python -m pytest tests/benchmarks/test_alexnet_size.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import edgesqz
+from edgesqz.params import params
+
+
+@pytest.mark.parametrize("model", ["alexnet", "alexnet-grouped", "squeezenet-1.0"])
+def test_the_predicted_size_is_that_of_the_file(model: str, tmp_path: Path) -> None:
+    costs = params(model)
+    fp32, int8 = edgesqz.export(model, untrained=True, variant=["fp32", "int8"], calibration=2, workspace=tmp_path)
+    assert costs.tflite_fp32_bytes == pytest.approx(fp32.size_bytes, rel=0.05)
+    assert costs.tflite_int8_bytes == pytest.approx(int8.size_bytes, rel=0.05)
