@@ -7,6 +7,7 @@ and ``to_keras`` makes the very model they are the costs of.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layer:
+class Layer(ABC):
     """A layer by name; its kind says what it makes of its inputs."""
 
     name: str
@@ -59,9 +60,9 @@ class Layer:
         """What it costs; nothing, unless a kind says otherwise."""
         return Cost()
 
+    @abstractmethod
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         """Apply it to Keras tensors; ``normalization`` is the batch normalization to use."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -219,7 +219,12 @@ class _Run:
         if accuracy > progress.best_accuracy:
             progress.best_accuracy = accuracy
             checkpoint.write_best(self.workspace, self.recipe.model, weights)
-        self._write_checkpoint()
+        try:
+            self._write_checkpoint()
+        except EdgesqzError:
+            if not checkpoint.is_at_rest(self.workspace, self.recipe.model):  # of no use without the other
+                checkpoint.remove(self.workspace, self.recipe.model)
+            raise
         bar.console.print(
             f"epoch {len(progress.history)}/{self.recipe.epochs}: loss {entry['loss']:.3f}, "
             f"accuracy {entry['training_accuracy']:.2%}, held-back {accuracy:.2%}, "

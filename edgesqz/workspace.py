@@ -54,19 +54,18 @@ class Workspace:
     """A folder of artifacts and checkpoints that never holds more bytes than its quota.
 
     Args:
-        folder: made if it is not there.
+        folder: made with the first write, if it is not there.
         quota_bytes: the most bytes that all files together may take; None for no limit.
 
     Raises:
-        EdgesqzError: the folder cannot be made or written.
+        EdgesqzError: the folder cannot be made or written to.
     """
 
     def __init__(self, folder: Path = defaults.WORKSPACE, quota_bytes: int | None = None) -> None:
         self.folder = folder
         self.quota_bytes = quota_bytes
         with _disk_errors_named(f"the workspace {folder} cannot be used"):
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / _LOCK_NAME).touch()
+            _check_usable(folder)
 
     def files(self) -> list[Path]:
         """All files in the workspace, the largest first."""
@@ -98,6 +97,8 @@ class Workspace:
     def _locked(self) -> Iterator[None]:
         from filelock import FileLock
 
+        with _disk_errors_named(f"the workspace {self.folder} cannot be used"):
+            self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / _LOCK_NAME):
             yield
 
@@ -134,6 +135,15 @@ class Workspace:
         """Drop the temporary files of a process that was killed; under the lock nobody else is writing any."""
         for path in self.folder.glob(f"*{_TEMPORARY_SUFFIX}"):
             path.unlink()
+
+
+def _check_usable(folder: Path) -> None:
+    """Raise OSError if a folder could not be made or written to, without making it."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _size(path: Path) -> int:
