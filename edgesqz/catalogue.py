@@ -59,13 +59,11 @@ class Catalogue:
             padding=(0, 1, 0, 0),
         )
         table.add_column("model", no_wrap=True)
-        table.add_column("note", overflow="fold")
         for name in ("pixels", "classes", "parameters", "MACs", "fp32\n.tflite", "int8\n.tflite", "accuracy"):
             table.add_column(name, justify="right", no_wrap=True)
         for entry in self.models:
             table.add_row(
                 entry.name,
-                entry.note,
                 f"{entry.input_size}x{entry.input_size}",
                 str(entry.classes),
                 f"{entry.parameters:,}",

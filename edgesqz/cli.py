@@ -195,11 +195,9 @@ def export(
     for artifact in artifacts:
         assert artifact.manifest and artifact.manifest.proof  # export writes both
         proof = artifact.manifest.proof
-        pictures = f"{proof.pictures.count} {proof.pictures.dataset} pictures"
-        print(
-            f"{artifact.path}: {format_size(artifact.size_bytes)}, "
-            f"agrees with the original on {proof.agreement:.1%} of {pictures}"
-        )
+        agrees = f"agrees with the original on {proof.agreement:.1%} of {proof.pictures.count} "
+        told = "random weights" if artifact.manifest.untrained else f"{agrees}{proof.pictures.dataset} pictures"
+        print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
 
 
 @app.command()

@@ -125,12 +125,12 @@ class Params:
             caption=self._summary(),
             caption_justify="left",
             box=box.SIMPLE,
-            padding=(0, 1, 0, 0),
+            padding=0,
         )
         table.add_column("layer", overflow="fold")
         table.add_column("output", no_wrap=True)
         table.add_column("kernel", no_wrap=True)
-        heads = ("parameters", "formula", "MACs\nM", "activation\nkB", "fp32\nkB", "fp16\nkB", "int8\nkB")
+        heads = ("parameters", "formula", "MACs\nM", "tensor\nkB", "fp32\nkB", "fp16\nkB", "int8\nkB")
         for head in heads:
             table.add_column(head, justify="right", no_wrap=True)
         for layer in self.layers:
@@ -318,5 +318,6 @@ def _description_bytes(graph: Graph) -> int:
 
 
 def _scaled(number: int, unit: float) -> str:
-    """A number in its column's unit, nothing for nothing."""
-    return f"{number / unit:,.2f}" if number else ""
+    """A number in its column's unit, with as many digits as fit; nothing for nothing."""
+    value = number / unit
+    return "" if not number else f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
