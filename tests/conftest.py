@@ -24,7 +24,8 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(cifar.DOWNLOADS, name, ("http://127.0.0.1:9/nobody-listens.tar.gz", "0" * 64))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("EDGESQZ_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    # Beside the test's folder, for Keras writes there when it is first imported.
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path.with_name(f"{tmp_path.name}-keras")))
     monkeypatch.delenv("EDGESQZ_DATA_DIR", raising=False)
     monkeypatch.delenv("EDGESQZ_WORKSPACE", raising=False)
     monkeypatch.chdir(tmp_path)

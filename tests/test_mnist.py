@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def test_it_is_fetched_by_keras_if_it_is_not_at_hand(folder: Path, monkeypatch: 
     backend.start_keras()
     import keras
 
-    home = folder / "keras" / "datasets"
+    home = Path(os.environ["KERAS_HOME"]) / "datasets"
 
     def fetch() -> None:
         home.mkdir(parents=True)
