@@ -83,14 +83,15 @@ def bench(
     quota_bytes = parse_quota(quota)
     candidates = _with_originals([_Candidate(path) for path in _find(artifacts, workspace)])
     name = dataset or _common_dataset(candidates)
-    exam = _Exam.of(data.load(name, data_dir), limit) if name else None
+    exam = _Exam(name, data_dir, limit) if name else None
+    images = len(exam.split(_first_side(candidates))) if exam else 0  # data that cannot be had are told first
     _measure(candidates, exam, pixels, threads, rounds, console)
     return Report(
         machine=machine(),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
-        dataset={"name": name, "split": "test", "images": len(exam.pictures)} if exam else None,
+        dataset={"name": name, "split": "test", "images": images} if exam else None,
         quota_bytes=quota_bytes,
-        rows=tuple(_row(candidate, candidates, exam, threads, quota_bytes) for candidate in candidates),
+        rows=tuple(_row(candidate, candidates, threads, quota_bytes) for candidate in candidates),
     )
 
 
@@ -115,17 +116,24 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Exam:
-    """What accuracy is measured on: test pictures, and the names of their classes."""
+    """What accuracy is measured on: a dataset's test pictures, at the size that each model takes."""
 
-    pictures: data.Split
-    labels: tuple[str, ...]
+    name: str
+    data_dir: Path | None
+    limit: int | None
+    labels: tuple[str, ...] = ()  # of the classes
+    splits: dict[int | None, data.Split] = field(default_factory=dict)  # by the side asked for
 
-    @classmethod
-    def of(cls, source: data.Dataset, limit: int | None) -> _Exam:
-        pictures = source.test()
-        return cls(pictures if limit is None else data.sample(pictures, limit, seed=SEED), source.labels)
+    def split(self, side: int | None) -> data.Split:
+        """The pictures; those of a folder or drawn ones at ``side`` pixels, others at the one size they have."""
+        side = None if self.name in data.SIDES else side
+        if side not in self.splits:
+            source = data.load(self.name, self.data_dir, side=side)
+            pictures, self.labels = source.test(), source.labels
+            self.splits[side] = pictures if self.limit is None else data.sample(pictures, self.limit, seed=SEED)
+        return self.splits[side]
 
 
 @dataclass
@@ -142,6 +150,7 @@ class _Candidate:
     durations_ns: list[int] = field(default_factory=list)
     peak_rss_bytes: int | None = None
     probabilities: np.ndarray | None = None  # float32 (N, classes)
+    truth: np.ndarray | None = None  # int64 (N,), the classes of what it classified
 
     def __post_init__(self) -> None:
         """Look the file over; one that is damaged keeps its row."""
@@ -225,6 +234,11 @@ def _common_dataset(candidates: Sequence[_Candidate]) -> str | None:
     return named.pop() if named else defaults.DATASET
 
 
+def _first_side(candidates: Sequence[_Candidate]) -> int | None:
+    """The size of the pictures that the first trained candidate is known to take."""
+    return next((c.manifest.input.shape[1] for c in candidates if c.manifest and not c.untrained), None)
+
+
 def _measure(
     candidates: Sequence[_Candidate],
     exam: _Exam | None,
@@ -256,7 +270,7 @@ def _measure(
 def _timed_picture(candidate: _Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
     """The picture, uint8 (1, H, W, 3), that is classified while the clock runs."""
     side, channels = engine.form
-    split = data.draw(1, side, seed=SEED) if exam is None or candidate.untrained else exam.pictures
+    split = data.draw(1, side, seed=SEED) if exam is None or candidate.untrained else exam.split(side)
     return data.with_channels(split.pictures[:1], channels)
 
 
@@ -266,7 +280,9 @@ def _sound(engines: Sequence[tuple[_Candidate, Engine]]) -> Iterator[tuple[_Cand
 
 def _classified(candidate: _Candidate, engine: Engine, exam: _Exam) -> np.ndarray:
     """The probabilities, float32 (N, classes), if the model's classes are the dataset's."""
-    answers, labels = engine.predict(data.with_channels(exam.pictures.pictures, engine.form[1])), exam.labels
+    side, channels = engine.form
+    pictures, labels = exam.split(side), exam.labels
+    answers = engine.predict(data.with_channels(pictures.pictures, channels))
     if answers.shape[1] != len(labels):
         raise EdgesqzError(f"expected a model of the dataset's {len(labels)} classes, it gives {answers.shape[1]}")
     own = candidate.manifest.labels if candidate.manifest else ()
@@ -274,6 +290,7 @@ def _classified(candidate: _Candidate, engine: Engine, exam: _Exam) -> np.ndarra
         raise EdgesqzError(f"expected a model of the dataset's classes {', '.join(labels)}; its own: {', '.join(own)}")
     if not np.isfinite(answers).all():
         raise EdgesqzError("the model answers with values that are no numbers")
+    candidate.truth = pictures.labels
     return answers
 
 
@@ -288,7 +305,6 @@ def _bar(console: Console | None) -> Progress:
 def _row(
     candidate: _Candidate,
     candidates: Sequence[_Candidate],
-    exam: _Exam | None,
     threads: int,
     quota_bytes: int | None,
 ) -> Row:
@@ -314,17 +330,17 @@ def _row(
         first_us=candidate.first_us,
         peak_rss_bytes=candidate.peak_rss_bytes,
     )
-    return row if exam is None else _with_accuracy(row, candidate, _original_of(candidate, candidates), exam)
+    return _with_accuracy(row, candidate, _original_of(candidate, candidates))
 
 
-def _with_accuracy(row: Row, candidate: _Candidate, original: _Candidate | None, exam: _Exam) -> Row:
+def _with_accuracy(row: Row, candidate: _Candidate, original: _Candidate | None) -> Row:
     """The row of a candidate that took the exam, or of one that did not have to, with what came of it."""
     if candidate.probabilities is None:
         return row
-    top1, labels = candidate.probabilities.argmax(axis=1), exam.pictures.labels
-    row = replace(row, accuracy=float(np.mean(top1 == labels)))
+    top1 = candidate.probabilities.argmax(axis=1)
+    row = replace(row, accuracy=float(np.mean(top1 == candidate.truth)))
     if original is None or original.probabilities is None:
         return row
     expected = original.probabilities.argmax(axis=1)
-    drop_pp = 100 * float(np.mean(expected == labels) - np.mean(top1 == labels))
+    drop_pp = 100 * float(np.mean(expected == candidate.truth) - np.mean(top1 == candidate.truth))
     return replace(row, agreement=float(np.mean(top1 == expected)), accuracy_drop_pp=drop_pp)

@@ -281,3 +281,12 @@ def test_the_original_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> None
     (artifact,) = edgesqz.export("squeezenet", "onnx", workspace=tmp_path)
     candidates = benchmarking._with_originals([benchmarking._Candidate(artifact.path)])
     assert [candidate.path.name for candidate in candidates] == ["squeezenet.keras", "squeezenet.fp32.onnx"]
+
+
+def test_models_of_different_sizes_are_measured_on_one_folder(pictures: Path, trained: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"epochs": 1, "batch_size": 64, "learning_rate": 0.01, "workspace": tmp_path}
+    edgesqz.train("squeezenet-1.1", str(pictures), input_size=48, **options)
+    names = [tmp_path / "squeezenet-1.1.keras", trained / "squeezenet-nano.keras"]
+    rows = edgesqz.bench(names, rounds=1).rows
+    assert [row.error for row in rows] == [None, None]
+    assert rows[0].accuracy is not None and rows[1].accuracy is not None and rows[1].accuracy > 0.9
