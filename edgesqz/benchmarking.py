@@ -264,7 +264,7 @@ def _measure(
             with candidate.blamed():
                 candidate.peak_rss_bytes = engine.peak_rss_bytes()  # of single inferences, before whole batches
                 if exam and not candidate.untrained:
-                    candidate.probabilities = _classified(candidate, engine, exam)
+                    _examine(candidate, engine, exam)
 
 
 def _timed_picture(candidate: _Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
@@ -278,8 +278,8 @@ def _sound(engines: Sequence[tuple[_Candidate, Engine]]) -> Iterator[tuple[_Cand
     return ((candidate, engine) for candidate, engine in engines if candidate.error is None)
 
 
-def _classified(candidate: _Candidate, engine: Engine, exam: _Exam) -> np.ndarray:
-    """The probabilities, float32 (N, classes), if the model's classes are the dataset's."""
+def _examine(candidate: _Candidate, engine: Engine, exam: _Exam) -> None:
+    """Let a candidate classify the test pictures, if its classes are the dataset's."""
     side, channels = engine.form
     pictures, labels = exam.split(side), exam.labels
     answers = engine.predict(data.with_channels(pictures.pictures, channels))
@@ -290,8 +290,7 @@ def _classified(candidate: _Candidate, engine: Engine, exam: _Exam) -> np.ndarra
         raise EdgesqzError(f"expected a model of the dataset's classes {', '.join(labels)}; its own: {', '.join(own)}")
     if not np.isfinite(answers).all():
         raise EdgesqzError("the model answers with values that are no numbers")
-    candidate.truth = pictures.labels
-    return answers
+    candidate.probabilities, candidate.truth = answers, pictures.labels
 
 
 def _bar(console: Console | None) -> Progress:

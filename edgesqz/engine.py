@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -63,12 +62,11 @@ class Engine:
         self.load_ms: float = facts["load_ms"]
         _refuse_clipping(self.input, pixels)
 
-    def predict(self, pictures: np.ndarray, on_done: Callable[[int], Any] = lambda count: None) -> np.ndarray:
+    def predict(self, pictures: np.ndarray) -> np.ndarray:
         """Classify pictures.
 
         Args:
             pictures: uint8 (N, side, side, channels), of the model's ``form``.
-            on_done: called with the number of pictures after each part of them.
 
         Returns:
             float32 (N, classes): probabilities, or whatever else the model gives.
@@ -83,7 +81,6 @@ class Engine:
             part = pictures[start : start + PICTURES_A_QUESTION]
             shape, content = self._asked(("predict", _packed(part)))
             parts.append(np.frombuffer(content, np.float32).reshape(shape))
-            on_done(len(part))
         return np.concatenate(parts)
 
     def first_us(self, picture: np.ndarray) -> float:

@@ -126,9 +126,12 @@ class _Exporter:
             content, pixels, calibration = self._convert(job)
         with self.console.status(f"{file_name}: proving"):
             runtime = plugins.runtime_for(job.converter.SUFFIX)
-            with Engine(content, runtime, pixels=pixels) as engine:
-                proof = self._prove(engine, job, file_name)
-                manifest = self._manifest(job, content, pixels, calibration, proof, engine)
+            try:
+                with Engine(content, runtime, pixels=pixels) as engine:
+                    proof = self._prove(engine, job, file_name)
+                    manifest = self._manifest(job, content, pixels, calibration, proof, engine)
+            except EngineError as error:
+                raise EdgesqzError(f"{file_name} was not kept: its runtime cannot run it: {error}") from error
         self.workspace.write(artifact.stored_form(content, manifest, file_name))
         return Artifact(self.workspace.folder / file_name, manifest)
 
@@ -152,11 +155,7 @@ class _Exporter:
 
     def _prove(self, engine: Engine, job: _Job, file_name: str) -> Proof:
         """Run the new file beside the original; refuse one that does something else."""
-        try:
-            answers = engine.predict(self._fitting(self._proof_pictures))
-        except EngineError as error:
-            raise EdgesqzError(f"{file_name} was not kept: its runtime cannot run it: {error}") from error
-        expected = self._expected
+        answers, expected = engine.predict(self._fitting(self._proof_pictures)), self._expected
         seen = Pictures(dataset=self._proof_dataset, split="train", count=len(expected), seed=SEED)
         proof = Proof(
             pictures=seen,
@@ -196,7 +195,7 @@ class _Exporter:
 
     def _calibration_pictures(self) -> tuple[data.Split, Pictures]:
         if self.original.untrained and self.dataset is None:  # its answers mean nothing anyway
-            split, dataset = data.draw(self.calibration_count, self.original.form[0], seed=SEED + 1), "synthetic"
+            split, dataset = data.draw(self.calibration_count, self.original.form[0], seed=SEED), "synthetic"
         else:
             split = data.sample(self._training_pictures[0], self.calibration_count, seed=SEED)
             dataset = self._named_dataset
