@@ -8,7 +8,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from edgesqz.artifact import (
 )
 from edgesqz.engine import Engine, open_engine
 from edgesqz.errors import EdgesqzError
+from edgesqz.inventory import machine
 from edgesqz.report import Latency, Report, Row
 from edgesqz.workspace import parse_quota
 
@@ -93,27 +94,6 @@ def bench(
         quota_bytes=quota_bytes,
         rows=tuple(_row(candidate, candidates, threads, quota_bytes) for candidate in candidates),
     )
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    import psutil
-
-    return {
-        "cpu": _cpu_name(),
-        "cores": psutil.cpu_count(logical=True),
-        "memory_bytes": psutil.virtual_memory().total,
-        "system": platform.platform(),
-    }
-
-
-def _cpu_name() -> str:
-    """The processor as the system calls it; Python's own answer is empty on Linux."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 @dataclass

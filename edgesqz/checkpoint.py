@@ -28,7 +28,7 @@ class Progress:
     seconds: float = 0.0
     epoch_loss: float = 0.0  # summed over the steps of the current epoch
     epoch_correct: int = 0  # pictures of the current epoch that were classified right as they passed
-    best_accuracy: float = -1.0
+    best_accuracy: float | None = None  # on the pictures held back
     history: list[dict[str, float]] = field(default_factory=list)  # an entry an epoch
 
 

@@ -106,6 +106,35 @@ def train(
             show_default=Recipe.preprocessing,
         ),
     ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of what is learned that goes to all classes alike.", show_default=str(Recipe.label_smoothing)
+        ),
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="L2 penalty on kernels.", show_default=str(Recipe.weight_decay))
+    ] = None,
+    hold_back: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Of the training pictures, to choose the epoch by; 0 trains on all and keeps the last epoch.",
+            show_default=str(Recipe.hold_back),
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Learn the answers of this model instead of the labels: a .keras file, or a name in the workspace or "
+            "the zoo.",
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="float32 or bfloat16.", show_default="the faster one on this processor"),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of the weights, the order and the augmentation.", show_default=str(Recipe.seed))
     ] = None,
@@ -132,6 +161,11 @@ def train(
         learning_rate=learning_rate,
         input_size=input_size,
         preprocessing=preprocessing,
+        label_smoothing=label_smoothing,
+        weight_decay=weight_decay,
+        hold_back=hold_back,
+        teacher=teacher,
+        precision=precision,
         seed=seed,
         resume=resume,
         workspace=workspace,
@@ -140,7 +174,8 @@ def train(
     )
     assert artifact.manifest and artifact.manifest.training  # training writes both
     accuracy = artifact.manifest.training["held_back_accuracy"]
-    print(f"{artifact.path}: {format_size(artifact.size_bytes)}, held-back accuracy {accuracy:.2%}")
+    told = "no pictures held back" if accuracy is None else f"held-back accuracy {accuracy:.2%}"
+    print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
 
 
 @app.command()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edgesqz import data, plugins
 from edgesqz.artifact import package_versions
@@ -97,3 +99,24 @@ def _place(dataset: str) -> str | None:
         return "drawn by code"
     place = data.locate(dataset)
     return None if place is None else str(place)
+
+
+def machine() -> dict[str, Any]:
+    """What figures were measured on, and networks trained."""
+    import psutil
+
+    return {
+        "cpu": _cpu_name(),
+        "cores": psutil.cpu_count(logical=True),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": platform.platform(),
+    }
+
+
+def _cpu_name() -> str:
+    """The processor as the system calls it; Python's own answer is empty on Linux."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

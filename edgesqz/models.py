@@ -183,10 +183,10 @@ PREPROCESSING = ("scale", "course")
 
 ARCHITECTURES = {
     "squeezenet": Architecture(
-        small_squeezenet(48, False, ((16, 48),), ((32, 96),) * 3, ((48, 160),) * 3), 32, 10, "for 32x32 pictures"
+        small_squeezenet(48, False, ((16, 48),), ((32, 96),) * 3, ((40, 160),) * 4), 32, 10, "for 32x32 pictures"
     ),
     "squeezenet-nano": Architecture(
-        small_squeezenet(16, True, ((16, 48),) * 2, ((16, 64),) * 2), 32, 10, "the smallest that is still useful"
+        small_squeezenet(16, True, ((16, 48),) * 2, ((16, 80),) * 3), 32, 10, "the smallest that is still useful"
     ),
     "squeezenet-course": Architecture(course_squeezenet, 32, 10, "as courses build it for CIFAR-10"),
     "squeezenet-1.0": Architecture(original_squeezenet((96, 7), (2, 5, 9)), 227, 1000, "as published in 2016"),

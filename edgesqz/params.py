@@ -21,13 +21,14 @@ from edgesqz.workspace import format_size, parse_quota
 if TYPE_CHECKING:
     from rich.table import Table
 
-# Bytes of a .tflite file beside its numbers, measured on what TensorFlow 2.21 exports: a head with the metadata,
-# then for each convolution or dense layer its operator and its tensors' descriptions, whose names grow when batch norm
-# is folded. Per-channel quantization adds a float32 scale and an int64 zero point a channel to kernel and bias each.
-TFLITE_HEAD_BYTES = 2500
-TFLITE_LAYER_BYTES = 220
-TFLITE_FOLDED_LAYER_BYTES = 660
-TFLITE_CHANNEL_BYTES = 2 * (4 + 8)
+# Bytes of a .tflite file beside its numbers, measured on what TensorFlow 2.21 exports and the converter packs: a head
+# with the metadata, then for each convolution or dense layer its operator and its tensors' descriptions. Per-channel
+# quantization adds a float32 scale a channel to kernel and bias each, and int64 zero points, stored once for all
+# layers of one width.
+TFLITE_HEAD_BYTES = 2800
+TFLITE_LAYER_BYTES = 415
+TFLITE_SCALE_BYTES = 2 * 4
+TFLITE_ZERO_POINT_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,9 @@ def params(
     graph = SqueezeNetModel(side, side, classes, model).graph()
     layers = tuple(LayerCosts.of(node) for node in graph.nodes if not _is_nothing(node))
     fp32_bytes, int8_bytes = (sum(getattr(layer, name) for layer in layers) for name in ("fp32_bytes", "int8_bytes"))
-    channels = sum(node.cost().biases for node in graph.nodes)
+    described = TFLITE_HEAD_BYTES + TFLITE_LAYER_BYTES * sum(node.cost().weights > 0 for node in graph.nodes)
+    widths = [node.cost().biases for node in graph.nodes]
+    quantized = TFLITE_SCALE_BYTES * sum(widths) + TFLITE_ZERO_POINT_BYTES * sum(set(widths))
     return Params(
         model=model,
         input_size=side,
@@ -199,8 +202,8 @@ def params(
         fp32_bytes=fp32_bytes,
         fp16_bytes=fp32_bytes // 2,
         int8_bytes=int8_bytes,
-        tflite_fp32_bytes=fp32_bytes + _description_bytes(graph),
-        tflite_int8_bytes=int8_bytes + _description_bytes(graph) + TFLITE_CHANNEL_BYTES * channels,
+        tflite_fp32_bytes=fp32_bytes + described,
+        tflite_int8_bytes=int8_bytes + described + quantized,
         peak_activation_bytes=peak_activation_bytes(graph),
         quota_bytes=parse_quota(quota),
     )
@@ -309,12 +312,6 @@ def _is_nothing(node: Node) -> bool:
 def _maker(node: Node) -> Node:
     """The node whose tensor a node that is nothing hands on."""
     return _maker(node.inputs[0]) if _is_nothing(node) else node
-
-
-def _description_bytes(graph: Graph) -> int:
-    folded = sum(isinstance(node.layer, Convolution) and node.layer.norm for node in graph.nodes)
-    plain = sum(node.cost().weights > 0 for node in graph.nodes) - folded
-    return TFLITE_HEAD_BYTES + TFLITE_FOLDED_LAYER_BYTES * folded + TFLITE_LAYER_BYTES * plain
 
 
 def _scaled(number: int, unit: float) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgesqz import defaults, models
 from edgesqz.errors import EdgesqzError
+
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything a training run depends on: the same recipe on the same machine gives the same network.
 
-    The rate rises linearly from a fifth of its peak, then falls linearly to 0 at the last step.
+    The rate rises linearly from a fifth of its peak, then falls linearly to 0 at the last step. With a teacher, a
+    network learns the teacher's answers instead of the labels.
     """
 
     model: str = "squeezenet"
@@ -28,6 +32,11 @@ class Recipe:
     weight_decay: float = 5e-4  # L2 penalty on kernels only, in the loss
     label_smoothing: float = 0.1
     shift: int = 4  # most pixels a picture is moved by, reflected at its border
+    hold_back: float = 0.1  # share of the training pictures that train nothing and choose the epoch; 0 for none
+    teacher: str | None = None  # SHA-256 of its .keras file
+    temperature: float = 4.0  # that the teacher's answers are softened with
+    teacher_views: int = 10  # epochs after which the augmentation begins anew, so that its answers can be kept
+    precision: str = "float32"  # or bfloat16, of the convolutions while training; weights are float32 in any case
     preprocessing: str = "scale"  # or "course": a crop at random in place of the shift; see SqueezeNetModel
 
     def __post_init__(self) -> None:
@@ -37,9 +46,14 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and (not value > 0 or not math.isfinite(value)):
                 raise EdgesqzError(f"--{name.replace('_', '-')} must be above 0, got {value}")
-        if self.preprocessing not in models.PREPROCESSING:
-            known = ", ".join(models.PREPROCESSING)
-            raise EdgesqzError(f"unknown --preprocessing {self.preprocessing!r}; the known are {known}")
+        for name, limit in (("weight_decay", math.inf), ("label_smoothing", 1), ("hold_back", 1)):
+            if not 0 <= getattr(self, name) < limit:
+                raise EdgesqzError(
+                    f"--{name.replace('_', '-')} must be from 0 to below {limit:g}, got {getattr(self, name)}"
+                )
+        for name, known in (("preprocessing", models.PREPROCESSING), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise EdgesqzError(f"unknown --{name} {getattr(self, name)!r}; the known are {', '.join(known)}")
         if not 0 <= self.seed < 2**32:
             raise EdgesqzError(f"--seed must be from 0 to {2**32 - 1}, got {self.seed}")
 
@@ -47,6 +61,15 @@ class Recipe:
     def side(self) -> int:
         """Height and width that the network works at, in pixels."""
         return self.input_size or models.architecture(self.model).side
+
+    @property
+    def softness(self) -> float:
+        """The temperature of what is learned; labels are learned as they are."""
+        return self.temperature if self.teacher else 1.0
+
+    def view_of(self, epoch: int) -> int:
+        """Which augmentation of the pictures an epoch (from 0) sees."""
+        return epoch % self.teacher_views if self.teacher else epoch
 
     @property
     def mirrored(self) -> bool:
@@ -59,3 +82,10 @@ class Recipe:
         if step < rising:
             return self.learning_rate * (0.2 + 0.8 * step / rising)
         return self.learning_rate * (steps - step) / (steps - rising)
+
+
+def fastest_precision() -> str:
+    """``bfloat16`` where the processor multiplies it faster than float32: x86 with AVX-512 BF16 or AMX, on Linux."""
+    processor = Path("/proc/cpuinfo")
+    flags = set(processor.read_text().split()) if processor.is_file() else set()
+    return "bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesqz import artifact, backend, checkpoint, data, defaults, models
+from edgesqz import artifact, backend, checkpoint, data, defaults, models, originals
 from edgesqz.artifact import Artifact, Manifest, PixelRange, Tensor
 from edgesqz.checkpoint import Checkpoint, Progress
 from edgesqz.errors import EdgesqzError
-from edgesqz.recipe import Recipe
+from edgesqz.inventory import machine
+from edgesqz.originals import Original
+from edgesqz.recipe import Recipe, fastest_precision
 from edgesqz.workspace import Workspace, parse_quota
 
 if TYPE_CHECKING:
@@ -40,6 +42,11 @@ def train(
     learning_rate: float | None = None,
     input_size: int | None = None,
     preprocessing: str | None = None,
+    label_smoothing: float | None = None,
+    weight_decay: float | None = None,
+    hold_back: float | None = None,
+    teacher: str | Path | None = None,
+    precision: str | None = None,
     seed: int | None = None,
     resume: bool = False,
     workspace: Path = defaults.WORKSPACE,
@@ -49,7 +56,7 @@ def train(
     """Train a network and put it into the workspace as ``MODEL.keras``.
 
     What is left None is taken from ``Recipe``'s defaults, or with ``resume`` from the checkpoint. A tenth of the
-    training pictures is held back and chooses the best epoch; the test split is never read.
+    training pictures is held back and chooses the best epoch, the last if none is; the test split is never read.
 
     Args:
         model: a name in ``edgesqz.models.ARCHITECTURES``.
@@ -60,6 +67,12 @@ def train(
         learning_rate: at its peak.
         input_size: side the network works at, in pixels; pictures of another size are scaled by the graph.
         preprocessing: a name in ``edgesqz.models.PREPROCESSING``.
+        label_smoothing: share of what is learned that goes to all classes alike.
+        weight_decay: L2 penalty on kernels.
+        hold_back: share of the training pictures to hold back.
+        teacher: a .keras file, or the name of a model in the workspace or the zoo, whose answers are learned instead
+            of the labels.
+        precision: ``float32`` or ``bfloat16``; None for the faster one on this processor.
         seed: of the weights, the order and the augmentation.
         resume: go on from the workspace's checkpoint of this model.
         workspace: the folder to write to.
@@ -71,6 +84,7 @@ def train(
         KeyboardInterrupt: after Ctrl-C, when a checkpoint has been written.
     """
     home = Workspace(workspace, parse_quota(quota))
+    mentor = originals.find(teacher, home) if teacher else None
     asked: dict[str, Any] = {
         name: value
         for name, value in {
@@ -81,12 +95,19 @@ def train(
             "learning_rate": learning_rate,
             "input_size": input_size,
             "preprocessing": preprocessing,
+            "label_smoothing": label_smoothing,
+            "weight_decay": weight_decay,
+            "hold_back": hold_back,
+            "teacher": mentor.sha256 if mentor else None,
+            "precision": precision,
             "seed": seed,
         }.items()
         if value is not None
     }
     at_rest = Checkpoint.read(home, asked.get("model", Recipe.model)) if resume else None
-    recipe = _same_recipe(at_rest.recipe, asked) if at_rest else Recipe(**asked)
+    recipe = _same_recipe(at_rest.recipe, asked) if at_rest else Recipe(**{"precision": fastest_precision()} | asked)
+    if recipe.teacher and not mentor:
+        raise EdgesqzError("the checkpoint was made with a --teacher; name it again")
     if not resume and checkpoint.is_at_rest(home, recipe.model) and console:
         console.print(
             f"starting anew: the checkpoint of an unfinished {recipe.model} will be replaced (--resume goes on)",
@@ -94,7 +115,7 @@ def train(
         )
     # The pictures of a folder are read at the size that the network works at; others have a size of their own.
     side = None if recipe.dataset in data.DATASETS else recipe.side
-    run = _Run(recipe, data.load(recipe.dataset, data_dir, side=side), home, console)
+    run = _Run(recipe, data.load(recipe.dataset, data_dir, side=side), mentor, home, console)
     if at_rest:
         run.go_on_from(at_rest)
     return run.train()
@@ -112,7 +133,14 @@ def _same_recipe(recipe: Recipe, asked: dict[str, Any]) -> Recipe:
 class _Run:
     """One training run of one recipe."""
 
-    def __init__(self, recipe: Recipe, source: data.Dataset, workspace: Workspace, console: Console | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        source: data.Dataset,
+        teacher: Original | None,
+        workspace: Workspace,
+        console: Console | None,
+    ) -> None:
         from rich.console import Console
 
         self.recipe, self.source, self.workspace = recipe, source, workspace
@@ -120,7 +148,9 @@ class _Run:
         channels = models.architecture(recipe.model).channels
         split = source.train()
         split = data.Split(data.with_channels(split.pictures, channels), split.labels)
-        self.fitted, self.held_back = data.hold_back(split, seed=recipe.seed)
+        self.fitted, self.held_back = split, None
+        if recipe.hold_back:
+            self.fitted, self.held_back = data.hold_back(split, share=recipe.hold_back, seed=recipe.seed)
         self.batch_size = min(recipe.batch_size, len(self.fitted))
         self.steps_per_epoch = len(self.fitted) // self.batch_size
         self.steps = recipe.epochs * self.steps_per_epoch
@@ -130,12 +160,28 @@ class _Run:
         backend.start_keras()
         from keras import utils
 
-        from edgesqz.step import FusedBatchNormalization, evaluation, training_step
+        from edgesqz import step
 
         utils.set_random_seed(recipe.seed)
-        self.network = self._builder(cropped=True).build(FusedBatchNormalization)
-        self.optimizer, self.take_step = training_step(self.network, self.fitted, recipe)
-        self.count_correct = evaluation(self.network)
+        self.network = self._builder(cropped=True).build(step.FusedBatchNormalization)
+        views = step.Views(self.fitted, self.network.input_shape[1], recipe)
+        self.optimizer, self.take_step = step.training_step(self.network, views, recipe)
+        self.count_correct = step.evaluation(self.network)
+        if teacher:
+            self._check_teacher(teacher)
+            self.targets = functools.cache(step.taught(teacher.model, views, recipe))
+        else:
+            labels = _smoothed(self.fitted.labels, len(source.labels), recipe.label_smoothing)
+            self.targets = lambda view: labels
+
+    def _check_teacher(self, teacher: Original) -> None:
+        takes, gives = teacher.model.input_shape[1:], teacher.model.output_shape[1:]
+        asked, classes = self.network.input_shape[1:], self.network.output_shape[1:]
+        if (takes, gives) != (asked, classes):
+            raise EdgesqzError(
+                f"--teacher {teacher.source} takes pictures of {takes} and tells {gives[0]} classes; "
+                f"expected {asked} and {classes[0]}"
+            )
 
     def _builder(self, *, cropped: bool = False) -> models.SqueezeNetModel:
         """The network; ``cropped`` for pictures that are cut to its size already, as training does it at random."""
@@ -175,7 +221,9 @@ class _Run:
         order = _order(self.recipe.seed, epoch, len(self.fitted))
         indices = order[position * self.batch_size :][: self.batch_size]
         self.optimizer.learning_rate = self.recipe.rate_at(progress.step, self.steps)
-        loss, correct = (float(value) for value in self.take_step(indices, progress.step))
+        view = self.recipe.view_of(epoch)
+        wanted = self.targets(view)[indices]
+        loss, correct = (float(value) for value in self.take_step(indices, view, wanted))
         if not math.isfinite(loss):
             raise self._diverged(f"the loss became {loss}", progress.step)
         progress.step += 1
@@ -204,19 +252,30 @@ class _Run:
             raise self._diverged("the weights became no numbers", self.progress.step - 1)
         return weights
 
-    def _finish_epoch(self, bar: Bar) -> None:
-        progress, weights, started = self.progress, self._weights(), time.perf_counter()
+    def _held_back_accuracy(self) -> float | None:
+        """Top-1 on the pictures held back, 0..1; None if there are none."""
+        if self.held_back is None:
+            return None
+        started = time.perf_counter()
         accuracy = self.count_correct(self.held_back) / len(self.held_back)
-        progress.seconds += time.perf_counter() - started
+        self.progress.seconds += time.perf_counter() - started
         if not math.isfinite(accuracy):
-            raise self._diverged("the answers became no numbers", progress.step - 1)
+            raise self._diverged("the answers became no numbers", self.progress.step - 1)
+        return accuracy
+
+    def _finish_epoch(self, bar: Bar) -> None:
+        progress, weights, accuracy = self.progress, self._weights(), self._held_back_accuracy()
         entry = {
             "loss": progress.epoch_loss / self.steps_per_epoch,
             "training_accuracy": progress.epoch_correct / (self.steps_per_epoch * self.batch_size),
-            "held_back_accuracy": accuracy,
         }
+        shown = f"epoch {len(progress.history) + 1}/{self.recipe.epochs}: loss {entry['loss']:.3f}, "
+        shown += f"accuracy {entry['training_accuracy']:.2%}, "
+        if accuracy is not None:
+            entry["held_back_accuracy"] = accuracy
+            shown += f"held-back {accuracy:.2%}, "
         progress.history.append(entry)
-        if accuracy > progress.best_accuracy:
+        if accuracy is None or accuracy > (progress.best_accuracy or -1):
             progress.best_accuracy = accuracy
             checkpoint.write_best(self.workspace, self.recipe.model, weights)
         try:
@@ -225,13 +284,8 @@ class _Run:
             if not checkpoint.is_at_rest(self.workspace, self.recipe.model):  # of no use without the other
                 checkpoint.remove(self.workspace, self.recipe.model)
             raise
-        bar.console.print(
-            f"epoch {len(progress.history)}/{self.recipe.epochs}: loss {entry['loss']:.3f}, "
-            f"accuracy {entry['training_accuracy']:.2%}, held-back {accuracy:.2%}, "
-            f"{progress.step * self.batch_size / progress.seconds:.0f} pictures/s",
-            highlight=False,
-            soft_wrap=True,
-        )
+        speed = progress.step * self.batch_size / progress.seconds
+        bar.console.print(f"{shown}{speed:.0f} pictures/s", highlight=False, soft_wrap=True)
 
     def _write_checkpoint(self) -> None:
         optimizer = [variable.numpy() for variable in self.optimizer.variables]
@@ -258,7 +312,8 @@ class _Run:
             training={
                 "recipe": dataclasses.asdict(self.recipe),
                 "held_back_accuracy": self.progress.best_accuracy,
-                "held_back_pictures": len(self.held_back),
+                "held_back_pictures": len(self.held_back or ()),
+                "machine": machine(),
                 "minutes": round(self.progress.seconds / 60, 1),
                 "history": self.progress.history,
             },
@@ -284,6 +339,12 @@ class _Run:
         hidden = not self.console.is_terminal
         with Bar(*columns, console=self.console, transient=True, speed_estimate_period=60, disable=hidden) as bar:
             yield bar, bar.add_task("starting", total=self.steps, completed=self.progress.step, figures="")
+
+
+def _smoothed(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
+    """Labels (N,) as probabilities, float32 (N, classes); a share of ``smoothing`` goes to all classes alike."""
+    certain = np.eye(classes, dtype=np.float32)[labels]
+    return certain * np.float32(1 - smoothing) + np.float32(smoothing / classes)
 
 
 @functools.lru_cache(maxsize=1)
