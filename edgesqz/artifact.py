@@ -67,7 +67,7 @@ class Pictures(_Frozen):
     dataset: str
     split: str
     count: int
-    seed: int
+    seed: int | None = None  # of the draw; None for the whole split
 
 
 class Proof(_Frozen):
@@ -84,6 +84,20 @@ class Proof(_Frozen):
     max_error: float
 
 
+class Examined(_Frozen):
+    """How a file did on test pictures, which neither training nor calibration nor the choice of a model saw.
+
+    Attributes:
+        pictures: what it was run on.
+        accuracy: its top-1, 0..1.
+        times: how often this file has been measured on them.
+    """
+
+    pictures: Pictures
+    accuracy: float
+    times: int
+
+
 class Manifest(_Frozen):
     """What there is to know about a model file; stored beside it as ``FILE.json``.
 
@@ -97,6 +111,7 @@ class Manifest(_Frozen):
         dataset: the name of what the original was trained on, or the path of its folder; None if unknown.
         calibration: the pictures that chose the quantization ranges, where there are any.
         training: the recipe and its results, for an original.
+        test: for a file of the zoo.
         versions: of the packages that made the file.
     """
 
@@ -116,6 +131,7 @@ class Manifest(_Frozen):
     calibration: Pictures | None = None
     proof: Proof | None = None
     training: dict[str, Any] | None = None
+    test: Examined | None = None
     versions: dict[str, str]
 
 

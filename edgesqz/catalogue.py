@@ -20,7 +20,7 @@ class Entry:
     """A network.
 
     Attributes:
-        accuracy: top-1 on the pictures that training held back, 0..1, of the trained one in the zoo; None for none.
+        accuracy: top-1 on the test pictures, 0..1, of the trained one in the zoo; None for none.
         dataset: that one was trained on.
     """
 
@@ -53,7 +53,7 @@ class Catalogue:
 
         table = Table(
             caption="pixels, classes and what follows from them as each was made for; accuracy of those in the zoo, "
-            "on held-back training pictures",
+            "on the test pictures of what they were trained on",
             caption_justify="left",
             box=box.SIMPLE,
             padding=(0, 1, 0, 0),
@@ -93,6 +93,6 @@ def _entry(name: str) -> Entry:
         macs=costs.macs,
         tflite_fp32_bytes=costs.tflite_fp32_bytes,
         tflite_int8_bytes=costs.tflite_int8_bytes,
-        accuracy=manifest.training["held_back_accuracy"] if manifest and manifest.training else None,
+        accuracy=manifest.test.accuracy if manifest and manifest.test else None,
         dataset=manifest.dataset if manifest else None,
     )

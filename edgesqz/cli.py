@@ -263,17 +263,21 @@ def bench(
     json: Annotated[
         Path | None, typer.Option(metavar="FILE|-", help="Write the report as JSON; - to print it.")
     ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw accuracy against size; .png or .svg.")] = None,
     workspace: Workspace = defaults.WORKSPACE,
 ) -> None:
     """Measure size, accuracy, latency and memory of model files, each on its runtime, side by side.
 
     Example: `edgesqz bench --quota 500kB --json report.json`
     """
-    from edgesqz import report
+    from edgesqz import plotting, report
     from edgesqz.benchmarking import bench
 
     if json and json != STANDARD_OUTPUT:
         report.check_writable(json)
+    if plot:
+        report.check_writable(plot)
+        plotting.figure(height=1)  # told now if it cannot be, not after the measuring
     result = bench(
         artifacts or (),
         dataset=dataset,
@@ -289,6 +293,8 @@ def bench(
     _show(result, json == STANDARD_OUTPUT)
     if json and json != STANDARD_OUTPUT:
         report.save(result, json)
+    if plot:
+        result.plot(plot)
     for failure in result.failures():
         _say(f"failed: {failure}")
     if all(row.error for row in result.rows):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgesqz import artifact, backend, data, defaults, originals, plugins
-from edgesqz.artifact import Artifact, Manifest, Pictures, PixelRange, Proof
+from edgesqz.artifact import ZOO, Artifact, Manifest, Pictures, PixelRange, Proof
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, first_line
 from edgesqz.originals import Original
@@ -122,6 +122,8 @@ class _Exporter:
     def export(self, job: _Job) -> Artifact:
         """Convert, prove, write."""
         file_name = f"{self.original.name}.{job.variant}{job.converter.SUFFIX}"
+        if shipped := self._shipped(job, file_name):
+            return shipped
         with self.console.status(f"{file_name}: converting"):
             content, pixels, calibration = self._convert(job)
         with self.console.status(f"{file_name}: proving"):
@@ -134,6 +136,28 @@ class _Exporter:
                 raise EdgesqzError(f"{file_name} was not kept: its runtime cannot run it: {error}") from error
         self.workspace.write(artifact.stored_form(content, manifest, file_name))
         return Artifact(self.workspace.folder / file_name, manifest)
+
+    def _shipped(self, job: _Job, file_name: str) -> Artifact | None:
+        """The file of the zoo, if what would calibrate a new one is not at hand; that one was made in the same way."""
+        if not job.kind.needs_calibration or not (ZOO / file_name).is_file():
+            return None
+        ready = Artifact.open(ZOO / file_name)
+        made = ready.manifest
+        if (
+            made is None
+            or made.calibration is None
+            or (made.source_sha256, made.calibration.dataset) != (self.original.sha256, self.dataset)
+            or made.calibration.count != self.calibration_count
+            or data.locate(made.calibration.dataset, self.data_dir) is not None
+        ):
+            return None
+        self.console.print(
+            f"{file_name}: no {self.dataset} at hand to calibrate on, so this is the file that ships with edgesqz, "
+            f"calibrated on {self.calibration_count} of its training pictures",
+            soft_wrap=True,
+        )
+        self.workspace.write(artifact.stored_form(ready.path.read_bytes(), made, file_name))
+        return Artifact(self.workspace.folder / file_name, made)
 
     def _convert(self, job: _Job) -> tuple[bytes, PixelRange, Pictures | None]:
         model, pixels, calibration, seen = self.original.model, PixelRange(), None, None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesqz.errors import EdgesqzError, first_line
+from edgesqz import plotting
 from edgesqz.graph import Convolution, Dropout, Graph, MaxPool, Node, Normalize, Shape
 from edgesqz.models import SqueezeNetModel, architecture
 from edgesqz.workspace import format_size, parse_quota
@@ -266,12 +266,7 @@ class Comparison:
         Raises:
             EdgesqzError: matplotlib is missing, the suffix is none it knows, or the disk refuses.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise EdgesqzError("--plot needs matplotlib; try pip install 'edgesqz[plot]'") from error
-        figure = Figure(figsize=(8, 1.2 + 0.6 * len(self.models)), layout="constrained")
-        axes = figure.add_subplot()
+        figure, axes = plotting.figure(height=1.2 + 0.6 * len(self.models))
         for offset, (kind, colour) in enumerate((("fp32", "#9db4c0"), ("int8", "#1f6f8b"))):
             sizes = [getattr(params, f"tflite_{kind}_bytes") for params in self.models]
             places = [place + 0.38 * offset for place in range(len(self.models))]
@@ -282,12 +277,8 @@ class Comparison:
         axes.set_xscale("log")
         axes.margins(x=0.2)
         axes.set_xlabel("bytes, logarithmic")
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
-        try:
-            figure.savefig(path)
-        except (OSError, ValueError) as error:
-            raise EdgesqzError(f"cannot write {path}: {first_line(error)}") from error
+        plotting.save(figure, path)
 
 
 def compare(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from edgesqz import plotting
 from edgesqz.errors import EdgesqzError
 from edgesqz.workspace import format_size, replace_file
 
@@ -120,6 +121,35 @@ class Report:
             "rows": [row.to_dict() for row in self.rows],
         }
         return json.dumps(report, indent=2) + "\n"
+
+    def plot(self, path: Path) -> None:
+        """Draw accuracy against size into a picture file, .png or .svg; the quota, if there is one, is a line.
+
+        Raises:
+            EdgesqzError: no row has an accuracy, matplotlib is missing, the suffix is none it knows, or the disk
+                refuses.
+        """
+        points = [
+            (str(row.runtime), Path(row.artifact).name, row.size_bytes / 1000, 100 * row.accuracy)
+            for row in self.rows
+            if row.accuracy is not None and row.size_bytes
+        ]
+        if not points:
+            raise EdgesqzError("nothing to draw: no file has an accuracy")
+        figure, axes = plotting.figure(height=5)
+        for runtime in sorted({point[0] for point in points}):
+            _, _, sizes, accuracies = zip(*(point for point in points if point[0] == runtime), strict=True)
+            axes.scatter(sizes, accuracies, label=runtime)
+        for _, name, size, accuracy in points:
+            axes.annotate(name, (size, accuracy), xytext=(6, 4), textcoords="offset points", fontsize=8)
+        if self.quota_bytes is not None:
+            axes.axvline(self.quota_bytes / 1000, color="grey", linestyle="--", label="quota")
+        axes.set_xscale("log")
+        axes.margins(x=0.25, y=0.1)
+        axes.set_xlabel("size in kB, logarithmic")
+        axes.set_ylabel("top-1 on the test pictures, %")
+        axes.legend(frameon=False, fontsize=8)
+        plotting.save(figure, path)
 
     def table(self, width: int = 100) -> Table:
         """The report as a table for a terminal of ``width`` columns; a narrow one gets the most important figures."""

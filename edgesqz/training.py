@@ -167,6 +167,7 @@ class _Run:
         views = step.Views(self.fitted, self.network.input_shape[1], recipe)
         self.optimizer, self.take_step = step.training_step(self.network, views, recipe)
         self.count_correct = step.evaluation(self.network)
+        self.targets: Callable[[int], np.ndarray]  # the number of a view to probabilities, (pictures, classes)
         if teacher:
             self._check_teacher(teacher)
             self.targets = functools.cache(step.taught(teacher.model, views, recipe))
@@ -343,8 +344,9 @@ class _Run:
 
 def _smoothed(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
     """Labels (N,) as probabilities, float32 (N, classes); a share of ``smoothing`` goes to all classes alike."""
-    certain = np.eye(classes, dtype=np.float32)[labels]
-    return certain * np.float32(1 - smoothing) + np.float32(smoothing / classes)
+    probabilities = np.full((len(labels), classes), smoothing / classes, np.float32)
+    probabilities[np.arange(len(labels)), labels] += 1 - smoothing
+    return probabilities
 
 
 @functools.lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from rich.console import Console
 
 import edgesqz
 from edgesqz import backend, data, plugins
-from edgesqz.artifact import Artifact
+from edgesqz.artifact import ZOO, Artifact
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
 
@@ -90,8 +91,35 @@ def test_a_name_that_the_workspace_lacks_is_looked_up_in_the_zoo(tmp_path: Path)
     (artifact,) = edgesqz.export("squeezenet", "onnx", workspace=tmp_path)
     assert artifact.manifest and artifact.manifest.dataset == "cifar10"
     assert artifact.manifest.labels[:2] == ("airplane", "automobile")
+
+
+def test_without_pictures_to_calibrate_on_the_zoos_own_export_is_handed_out(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    artifacts = edgesqz.export(
+        "squeezenet-nano", ["tflite", "onnx"], quantize=True, workspace=tmp_path, console=Console(file=shown)
+    )
+    for artifact in artifacts:
+        assert artifact.path.parent == tmp_path
+        assert artifact == Artifact(artifact.path, Artifact.open(ZOO / artifact.path.name).manifest)
+        assert Artifact.open(artifact.path) == artifact
+        assert f"{artifact.path.name}: no cifar10 at hand to calibrate on, so this is the file that ships" in " ".join(
+            shown.getvalue().split("\n")
+        )
+
+
+@pytest.mark.parametrize(
+    "other", [{"variant": "int16x8"}, {"quantize": True, "calibration": 20}, {"quantize": True, "dataset": "cifar100"}]
+)
+def test_what_the_zoo_does_not_hold_asks_for_pictures(other: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="cannot download .*--data-dir"):
-        edgesqz.export("squeezenet", quantize=True, workspace=tmp_path)
+        edgesqz.export("squeezenet-nano", workspace=tmp_path, **other)
+    assert not list(tmp_path.glob("*.tflite"))
+
+
+def test_a_network_of_the_users_own_is_not_taken_for_the_zoos(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    (artifact,) = edgesqz.export("squeezenet-nano", quantize=True, calibration=20, workspace=tmp_path)
+    assert artifact.manifest and artifact.manifest.labels == ("blue", "green", "red")
 
 
 def test_a_model_without_a_manifest_can_be_exported_as_float(trained: Path, tmp_path: Path) -> None:

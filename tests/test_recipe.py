@@ -40,6 +40,11 @@ def test_the_shortest_runs_have_a_rate(steps: int) -> None:
         ({"learning_rate": -0.1}, r"--learning-rate must be above 0, got -0\.1"),
         ({"learning_rate": math.nan}, "--learning-rate must be above 0, got nan"),
         ({"learning_rate": math.inf}, "--learning-rate must be .*, got inf"),
+        ({"weight_decay": -1e-4}, "--weight-decay must be from 0 to below inf, got -0.0001"),
+        ({"label_smoothing": 1.0}, r"--label-smoothing must be from 0 to below 1, got 1\.0"),
+        ({"hold_back": 1.5}, r"--hold-back must be from 0 to below 1, got 1\.5"),
+        ({"hold_back": math.nan}, "--hold-back must be .*, got nan"),
+        ({"precision": "float8"}, "unknown --precision 'float8'; the known are float32, bfloat16"),
         ({"seed": -1}, "--seed must be from 0 to 4294967295, got -1"),
         ({"model": "resnet"}, "unknown model 'resnet'; the known models are squeezenet, squeezenet-nano"),
     ],
@@ -51,3 +56,8 @@ def test_values_that_no_run_can_have_are_refused_by_their_flag(values: dict[str,
 
 def test_the_smallest_values_that_make_sense_are_taken() -> None:
     assert Recipe(model="squeezenet-nano", epochs=1, batch_size=1, learning_rate=1e-9, seed=0).epochs == 1
+
+
+def test_the_augmentation_begins_anew_for_a_teacher_alone() -> None:
+    assert [Recipe().view_of(epoch) for epoch in (0, 9, 10, 25)] == [0, 9, 10, 25]
+    assert [Recipe(teacher="somebody").view_of(epoch) for epoch in (0, 9, 10, 25)] == [0, 9, 0, 5]

@@ -221,3 +221,17 @@ def test_failures_are_told_a_line_each() -> None:
         "squeezenet-nano.fp16.onnx: the engine gave up",
         "other.onnx: another reason",
     ]
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_accuracy_against_size_is_a_picture(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"plot.{suffix}"
+    report(MEASURED, FAILED, quota_bytes=100_000).plot(path)
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG") if suffix == "png" else b"<svg" in content[:500]
+
+
+def test_without_an_accuracy_there_is_nothing_to_draw(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="nothing to draw"):
+        report(FAILED).plot(tmp_path / "plot.png")
+    assert not list(tmp_path.iterdir())

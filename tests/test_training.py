@@ -30,14 +30,14 @@ import edgesqz
 from edgesqz import EdgesqzError, backend, checkpoint, data, training
 from edgesqz.artifact import Artifact
 from edgesqz.checkpoint import Checkpoint, Progress
-from edgesqz.recipe import Recipe
+from edgesqz.recipe import Recipe, fastest_precision
 from edgesqz.workspace import Workspace
 
 MODEL = "squeezenet-nano"
 EPOCHS, STEPS_PER_EPOCH = 3, 3
 HELD_BACK = 27  # a tenth of 270
 CHECKPOINT = f"{MODEL}.last.npz"
-Step = Callable[[np.ndarray, int], tuple[float, int]]
+Step = Callable[[np.ndarray, int, np.ndarray], tuple[float, int]]
 StandIn = Callable[[Step], list[Any]]
 
 
@@ -173,7 +173,8 @@ def test_the_manifest_tells_the_recipe_and_its_results(finished: Finished, train
     assert manifest.dataset == str(train_only)
     assert (manifest.input.shape, manifest.output.shape) == ((None, 32, 32, 3), (None, 3))
     assert {"edgesqz", "keras", "tensorflow", "numpy"} <= set(manifest.versions)
-    recipe = Recipe(MODEL, str(train_only), epochs=EPOCHS, batch_size=64, learning_rate=0.1)
+    precision = fastest_precision()
+    recipe = Recipe(MODEL, str(train_only), EPOCHS, 64, 0.1, precision=precision)
     assert facts["recipe"] == dataclasses.asdict(recipe)
     assert facts["held_back_pictures"] == HELD_BACK
     assert len(facts["history"]) == EPOCHS
@@ -247,7 +248,7 @@ def test_another_seed_gives_other_weights(finished: Finished, train_only: Path, 
 def test_the_first_weights_are_the_seeds(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
 ) -> None:
-    stand_in(lambda indices, number: (1.0, 0))  # learns nothing
+    stand_in(lambda *asked: (1.0, 0))  # learns nothing
     written = recorded_checkpoints(monkeypatch)
     for run, seed in enumerate((3, 4, 3)):
         train(train_only, tmp_path / str(run), epochs=1, seed=seed)
@@ -263,7 +264,7 @@ def test_each_epoch_takes_each_picture_at_most_once_in_an_order_of_its_own(
 ) -> None:
     taken: list[np.ndarray] = []
 
-    def step(indices: np.ndarray, number: int) -> tuple[float, int]:
+    def step(indices: np.ndarray, view: int, wanted: np.ndarray) -> tuple[float, int]:
         taken.append(indices)
         return 1.0, 0
 
@@ -277,23 +278,127 @@ def test_each_epoch_takes_each_picture_at_most_once_in_an_order_of_its_own(
     assert not np.array_equal(first, second)
 
 
-def test_each_step_has_its_number_and_the_rate_of_the_recipe(
+def test_each_step_has_the_view_of_its_epoch_and_the_rate_of_the_recipe(
     train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
-    numbers: list[int] = []
+    views: list[int] = []
     rates: list[float] = []
 
-    def step(indices: np.ndarray, number: int) -> tuple[float, int]:
-        numbers.append(number)
+    def step(indices: np.ndarray, view: int, wanted: np.ndarray) -> tuple[float, int]:
+        views.append(view)
         rates.append(float(optimizers[0].learning_rate))
         return 1.0, 0
 
     optimizers = stand_in(step)
     train(train_only, tmp_path, learning_rate=0.3)
     steps = EPOCHS * STEPS_PER_EPOCH
-    assert numbers == list(range(steps))
+    assert views == np.repeat(range(EPOCHS), STEPS_PER_EPOCH).tolist()
     recipe = Recipe(MODEL, learning_rate=0.3)
-    np.testing.assert_allclose(rates, [recipe.rate_at(number, steps) for number in numbers], rtol=1e-6)
+    np.testing.assert_allclose(rates, [recipe.rate_at(number, steps) for number in range(steps)], rtol=1e-6)
+
+
+def test_what_is_learned_are_the_labels_smoothed(train_only: Path, tmp_path: Path, stand_in: StandIn) -> None:
+    asked: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def step(indices: np.ndarray, view: int, wanted: np.ndarray) -> tuple[float, int]:
+        asked.append((indices, wanted))
+        return 1.0, 0
+
+    stand_in(step)
+    train(train_only, tmp_path, epochs=1, label_smoothing=0.3)
+    fitted, _ = data.hold_back(data.load(str(train_only)).train(), seed=0)
+    for indices, wanted in asked:
+        assert wanted.dtype == np.float32
+        np.testing.assert_allclose(wanted, np.array([0.1, 0.8])[np.eye(3, dtype=int)[fitted.labels[indices]]])
+
+
+# All pictures, and a teacher
+
+
+def test_with_nothing_held_back_all_pictures_train_and_the_last_epoch_is_written(
+    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    written = recorded_checkpoints(monkeypatch)
+    shown = io.StringIO()
+    artifact = train(train_only, tmp_path, hold_back=0, console=Console(file=shown, width=60, color_system=None))
+    assert artifact.manifest and artifact.manifest.training
+    facts = artifact.manifest.training
+    assert (facts["held_back_accuracy"], facts["held_back_pictures"]) == (None, 0)
+    assert all(set(entry) == {"loss", "training_accuracy"} for entry in facts["history"])
+    assert written[-1].progress.step == EPOCHS * (270 // 64)
+    assert_same_arrays(keras.models.load_model(artifact.path, compile=False).get_weights(), written[-1].weights)
+    assert "held-back" not in shown.getvalue()
+
+
+def test_a_teachers_answers_are_learned_instead_of_the_labels(
+    finished: Finished, train_only: Path, tmp_path: Path, stand_in: StandIn
+) -> None:
+    asked: list[tuple[np.ndarray, int, np.ndarray]] = []
+
+    def step(indices: np.ndarray, view: int, wanted: np.ndarray) -> tuple[float, int]:
+        asked.append((indices, view, wanted))
+        return 1.0, 0
+
+    stand_in(step)
+    artifact = train(train_only, tmp_path, epochs=12, hold_back=0, precision="float32", teacher=finished.artifact.path)
+    assert artifact.manifest and artifact.manifest.training
+    assert finished.artifact.manifest
+    recipe = Recipe(**artifact.manifest.training["recipe"])
+    assert recipe.teacher == finished.artifact.manifest.sha256
+
+    from edgesqz.step import Views
+
+    split = data.load(str(train_only)).train()
+    views = Views(split, split.side, recipe)
+    with edgesqz.load(finished.artifact.path) as teacher:
+        for indices, view, wanted in asked[::7]:
+            softened = teacher.predict(np.asarray(views(indices, view))) ** (1 / recipe.temperature)
+            expected = softened / softened.sum(axis=1, keepdims=True)
+            np.testing.assert_allclose(wanted, expected, atol=1e-4)
+    assert [view for _, view, _ in asked] == np.repeat([*range(10), 0, 1], 270 // 64).tolist()
+
+
+def test_a_student_comes_to_answer_as_its_teacher(trained: Path, pictures: Path, tmp_path: Path) -> None:
+    teacher = trained / f"{MODEL}.keras"
+    student = train(pictures, tmp_path, epochs=15, batch_size=16, learning_rate=0.05, seed=1, teacher=teacher)
+    seen = data.load(str(pictures)).test().pictures
+    with edgesqz.load(teacher) as one, edgesqz.load(student.path) as other:
+        assert np.mean(one.predict(seen).argmax(axis=1) == other.predict(seen).argmax(axis=1)) > 0.9
+
+
+def test_a_teacher_of_something_else_is_refused(finished: Finished, tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=r"takes pictures of \(32, 32, 3\) and tells 3 classes; expected .* and 10"):
+        edgesqz.train(MODEL, "synthetic", teacher=finished.artifact.path, workspace=tmp_path)
+
+
+def test_a_run_with_a_teacher_is_resumed_with_it_alone(
+    finished: Finished, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(self: training._Run, bar: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    teacher = shutil.copy(finished.artifact.path, tmp_path / "teacher.keras")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training._Run, "_finish_epoch", stop)
+        train(train_only, tmp_path, teacher=teacher)
+    with pytest.raises(EdgesqzError, match="the checkpoint was made with a --teacher; name it again"):
+        resume(tmp_path)
+    assert resume(tmp_path, teacher=teacher).path.is_file()
+
+
+@pytest.mark.skipif(fastest_precision() != "bfloat16", reason="this processor has no bfloat16 instructions")
+def test_bfloat16_trains_nearly_the_same_and_touches_nothing_else(train_only: Path, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        artifact = train(train_only, tmp_path / precision, epochs=1, precision=precision)
+        assert artifact.manifest and artifact.manifest.training
+        losses[precision] = artifact.manifest.training["history"][0]["loss"]
+        assert not any(tf.config.optimizer.get_experimental_options().values())
+    assert losses["float32"] != losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.05)
 
 
 # Ctrl-C, and going on
@@ -338,7 +443,7 @@ def test_a_run_is_not_resumed_with_another_recipe(name: str, value: Any, told: s
 
 
 def test_a_new_run_over_an_unfinished_one_is_told(train_only: Path, at_rest: Path, stand_in: StandIn) -> None:
-    stand_in(lambda indices, number: (1.0, 20))
+    stand_in(lambda *asked: (1.0, 20))
     shown = io.StringIO()
     train(train_only, at_rest, epochs=1, console=Console(file=shown, width=200, color_system=None))
     assert shown.getvalue().startswith("starting anew")
@@ -427,7 +532,8 @@ def test_the_best_weights_that_are_lost_are_told(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_epoch_before(
     loss: float, train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
-    stand_in(lambda indices, number: (loss if number == STEPS_PER_EPOCH + 1 else 1.0, 20))
+    losses = iter([1.0] * (STEPS_PER_EPOCH + 1) + [loss])
+    stand_in(lambda *asked: (next(losses), 20))
     with pytest.raises(EdgesqzError, match=rf"the loss became {loss} in epoch 2, step 2; .*kept.*--learning-rate"):
         train(train_only, tmp_path)
     left = Checkpoint.read(Workspace(tmp_path), MODEL)
@@ -469,7 +575,7 @@ def test_a_quota_too_small_ends_the_run_within_the_quota(
     monkeypatch: pytest.MonkeyPatch,
     stand_in: StandIn,
 ) -> None:
-    stand_in(lambda indices, number: (1.0, 20))
+    stand_in(lambda *asked: (1.0, 20))
     peaks = [0]
     monkeypatch.setattr(os, "fsync", lambda descriptor: peaks.append(Workspace(tmp_path).used_bytes()))
     with pytest.raises(EdgesqzError, match=rf"{refused}: .* would not fit the quota of {quota[:3]}\.0 kB"):
@@ -483,7 +589,7 @@ def test_a_quota_too_small_ends_the_run_within_the_quota(
 def test_a_quota_that_is_enough_holds_at_every_moment(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
 ) -> None:
-    stand_in(lambda indices, number: (1.0, 20))
+    stand_in(lambda *asked: (1.0, 20))
     peaks: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: peaks.append(Workspace(tmp_path).used_bytes()))
     artifact = train(train_only, tmp_path, quota="1MB")
@@ -513,33 +619,42 @@ def small_split(count: int) -> data.Split:
     return data.Split(noise(count, SIDE, SIDE), np.random.default_rng(1).integers(0, 3, count))
 
 
-def reference(network: Any, split: data.Split, recipe: Recipe, number: int) -> tuple[float, int, list[np.ndarray]]:
+def labels_of(split: data.Split) -> np.ndarray:
+    return np.eye(3, dtype=np.float32)[split.labels]
+
+
+def reference(
+    network: Any, views: Any, labels: np.ndarray, wanted: np.ndarray, view: int, temperature: float
+) -> tuple[float, int, list[np.ndarray]]:
     """Loss, number correct and the gradients of the loss, by the stock layers and op by op."""
     import keras
     import tensorflow as tf
 
     scores = keras.Model(network.input, network.get_layer("logits").output)
-    batch = augmented(split.pictures, (recipe.seed, number)).astype(np.float32)
-    wanted = np.eye(3)[split.labels] * (1 - recipe.label_smoothing) + recipe.label_smoothing / 3
+    batch = tf.cast(views(np.arange(len(labels)), view), tf.float32)
     with tf.GradientTape() as tape:
         logits = scores(batch, training=True)
-        loss = -tf.reduce_mean(tf.reduce_sum(wanted.astype(np.float32) * tf.nn.log_softmax(logits), axis=1))
+        difference = tf.math.log(wanted) - tf.nn.log_softmax(logits / temperature)
+        loss = temperature**2 * tf.reduce_mean(tf.reduce_sum(wanted * difference, axis=1))
     gradients = tape.gradient(loss, [variable.value for variable in network.trainable_variables])
-    correct = np.sum(np.asarray(logits).argmax(axis=1) == split.labels)
+    correct = np.sum(np.asarray(logits).argmax(axis=1) == labels)
     return float(loss), int(correct), [np.asarray(gradient) for gradient in gradients]
 
 
-def test_a_step_goes_down_the_gradient_with_nesterovs_momentum_and_decays_kernels_alone() -> None:
-    from edgesqz.step import FusedBatchNormalization, training_step
+@pytest.mark.parametrize("teacher", [None, "somebody"])
+def test_a_step_goes_down_the_gradient_with_nesterovs_momentum_and_decays_kernels_alone(teacher: str | None) -> None:
+    from edgesqz.step import FusedBatchNormalization, Views, training_step
 
-    recipe = Recipe(MODEL, learning_rate=0.05, weight_decay=0.3, seed=5)
+    recipe = Recipe(MODEL, learning_rate=0.05, weight_decay=0.3, seed=5, teacher=teacher)
     split = small_split(64)
     stock, fused = small_network(), small_network(FusedBatchNormalization)
     fused.set_weights(stock.get_weights())
-    loss, correct, gradients = reference(stock, split.take(np.arange(16)), recipe, number=2)
+    views = Views(split, SIDE, recipe)
+    wanted = 0.9 * labels_of(split)[:16] + np.float32(0.1 / 3)
+    loss, correct, gradients = reference(stock, views, split.labels[:16], wanted, 2, 4.0 if teacher else 1.0)
     before = {variable.path: np.asarray(variable) for variable in fused.trainable_variables}
-    _, take_step = training_step(fused, split, recipe)
-    found_loss, found_correct = take_step(np.arange(16), 2)
+    _, take_step = training_step(fused, views, recipe)
+    found_loss, found_correct = take_step(np.arange(16), 2, wanted)
     assert float(found_loss) == pytest.approx(loss, rel=1e-4)
     assert int(found_correct) == correct
     for variable, gradient in zip(fused.trainable_variables, gradients, strict=True):
@@ -549,12 +664,13 @@ def test_a_step_goes_down_the_gradient_with_nesterovs_momentum_and_decays_kernel
         np.testing.assert_allclose(variable, expected, rtol=1e-3, atol=1e-5, err_msg=variable.path)
 
 
-def test_a_step_augments_by_its_number() -> None:
-    from edgesqz.step import training_step
+def test_a_step_sees_the_view_that_it_is_told() -> None:
+    from edgesqz.step import Views, training_step
 
-    optimizer, take_step = training_step(small_network(), small_split(32), Recipe(MODEL))
+    split, recipe = small_split(32), Recipe(MODEL)
+    optimizer, take_step = training_step(small_network(), Views(split, SIDE, recipe), recipe)
     optimizer.learning_rate = 0.0
-    losses = [float(take_step(np.arange(32), number)[0]) for number in (0, 1, 0)]
+    losses = [float(take_step(np.arange(32), view, labels_of(split))[0]) for view in (0, 1, 0)]
     assert losses[0] == pytest.approx(losses[2], rel=1e-6)
     assert losses[0] != pytest.approx(losses[1], rel=1e-4)
 
@@ -574,71 +690,83 @@ def test_the_evaluation_counts_every_picture_once(count: int) -> None:
 SHIFT = 4
 
 
-def augmented(pictures: np.ndarray, seed: tuple[int, int], mirrored: bool = True) -> np.ndarray:
-    """Pictures as training sees them: moved by up to SHIFT pixels."""
-    return cut(pictures, pictures.shape[1], (-SHIFT, SHIFT), mirrored, seed)
+def seen(pictures: np.ndarray, view: int = 0, side: int | None = None, **recipe: Any) -> np.ndarray:
+    """Pictures as training sees them."""
+    from edgesqz.step import Views
 
-
-def cut(pictures: np.ndarray, side: int, offsets: tuple[int, int], mirrored: bool, seed: tuple[int, int]) -> np.ndarray:
-    import tensorflow as tf
-
-    from edgesqz.step import augment
-
-    return np.asarray(augment(tf.constant(pictures), side, offsets, mirrored, seed))
+    split = data.Split(pictures, np.zeros(len(pictures), np.int64))
+    return np.asarray(Views(split, side or split.side, Recipe(MODEL, **recipe))(np.arange(len(split)), view))
 
 
 def noise(count: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_augmented_pictures_keep_their_shape_and_dtype(dtype: type) -> None:
-    pictures: np.ndarray = noise(5, 8, 8).astype(dtype)
-    found = augmented(pictures, (0, 0))
-    assert (found.shape, found.dtype) == (pictures.shape, pictures.dtype)
+def moved(picture: np.ndarray) -> dict[tuple[int, int, bool], np.ndarray]:
+    """All that a picture may become, by how far it is moved down and right, and whether it is mirrored."""
+    side = picture.shape[0]
+    wide = np.pad(picture, ((SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="reflect")
+    return {
+        (down, right, mirror): wide[down : down + side, right : right + side][:, :: -1 if mirror else 1]
+        for down in range(2 * SHIFT + 1)
+        for right in range(2 * SHIFT + 1)
+        for mirror in (False, True)
+    }
 
 
-def test_the_same_seed_augments_the_same_way_and_others_do_not() -> None:
+def which(picture: np.ndarray, found: np.ndarray) -> tuple[int, int, bool]:
+    (choice,) = (choice for choice, crop in moved(picture).items() if np.array_equal(crop, found))
+    return choice
+
+
+def test_the_same_view_is_the_same_and_others_are_not() -> None:
     pictures = noise(5, 8, 8)
-    first = augmented(pictures, (3, 7))
-    np.testing.assert_array_equal(augmented(pictures, (3, 7)), first)
-    for other in ((3, 8), (4, 7)):
-        assert not np.array_equal(augmented(pictures, other), first)
+    first = seen(pictures, 7, seed=3)
+    assert (first.shape, first.dtype) == (pictures.shape, pictures.dtype)
+    np.testing.assert_array_equal(seen(pictures, 7, seed=3), first)
+    assert not np.array_equal(seen(pictures, 8, seed=3), first)
+    assert not np.array_equal(seen(pictures, 7, seed=4), first)
 
 
-def test_augmented_pictures_are_moved_crops_reflected_at_the_border_half_of_them_mirrored() -> None:
+def test_a_view_shows_a_picture_alike_whatever_stands_beside_it() -> None:
+    from edgesqz.step import Views
+
+    split = small_split(20)
+    views = Views(split, SIDE, Recipe(MODEL))
+    everything = np.asarray(views(np.arange(20), 3))
+    np.testing.assert_array_equal(views(np.array([7, 2, 19]), 3), everything[[7, 2, 19]])
+
+
+def test_pictures_are_moved_crops_reflected_at_the_border_half_of_them_mirrored() -> None:
     pictures = noise(600, 12, 12)
-    padded = np.pad(pictures, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="reflect")
-    found: set[tuple[int, int, bool]] = set()
-    mirrored = 0
-    for picture, wide in zip(augmented(pictures, (0, 1)), padded, strict=True):
-        crops = {
-            (down, right, mirror): wide[down : down + 12, right : right + 12][:, :: -1 if mirror else 1]
-            for down in range(2 * SHIFT + 1)
-            for right in range(2 * SHIFT + 1)
-            for mirror in (False, True)
-        }
-        (choice,) = (choice for choice, crop in crops.items() if np.array_equal(crop, picture))
-        found.add(choice)
-        mirrored += choice[2]
-    assert 240 < mirrored < 360
+    found = [which(*pair) for pair in zip(pictures, seen(pictures), strict=True)]
+    assert 240 < sum(mirrored for _, _, mirrored in found) < 360
     for down_or_right in (0, 1):  # every shift there is, in both directions
         assert {choice[down_or_right] for choice in found} == set(range(2 * SHIFT + 1))
-    assert len(found) > 100  # of 162: the three choices are made apart
+    assert len(set(found)) > 100  # of 162: the three choices are made apart
+
+
+def test_a_picture_is_mirrored_in_every_other_view() -> None:
+    pictures = noise(30, 12, 12)
+    mirrored = np.array(
+        [[which(*pair)[2] for pair in zip(pictures, seen(pictures, view), strict=True)] for view in range(4)]
+    )
+    assert (mirrored[0] == mirrored[2]).all()
+    assert (mirrored[1] == mirrored[3]).all()
+    assert (mirrored[0] != mirrored[1]).all()
 
 
 def test_digits_are_moved_but_not_mirrored() -> None:
     pictures = noise(200, 8, 8)
-    padded = np.pad(pictures, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="reflect")
-    for picture, wide in zip(augmented(pictures, (0, 1), mirrored=False), padded, strict=True):
-        crops = (wide[down : down + 8, right : right + 8] for down in range(9) for right in range(9))
-        assert any(np.array_equal(crop, picture) for crop in crops)
+    for view in (0, 1):
+        found = [which(*pair)[2] for pair in zip(pictures, seen(pictures, view, dataset="mnist"), strict=True)]
+        assert not any(found)
 
 
 def test_crops_lie_inside_the_picture_anywhere() -> None:
     pictures = noise(300, 8, 8)
     found = set()
-    for crop, picture in zip(cut(pictures, 5, (0, 3), False, (0, 1)), pictures, strict=True):
+    for crop, picture in zip(seen(pictures, side=5, dataset="mnist"), pictures, strict=True):
         places = [(down, right) for down in range(4) for right in range(4)]
         found |= {(d, r) for d, r in places if np.array_equal(picture[d : d + 5, r : r + 5], crop)}
     assert len(found) == 16

@@ -1,0 +1,75 @@
+"""Packing: fewer bytes, the same model."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+import edgesqz
+from edgesqz import plugins
+
+packing = importlib.import_module("edgesqz.converters.packing")
+
+
+@pytest.fixture(scope="module", params=["fp32", "dynamic", "int8"])
+def unpacked(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What TensorFlow's converter makes of a trained network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plugins.converter("tflite"), "packed", bytes)
+        (artifact,) = edgesqz.export(
+            trained / "squeezenet-nano.keras",
+            variant=request.param,
+            calibration=20,
+            workspace=tmp_path_factory.mktemp("unpacked"),
+        )
+    return artifact.path.read_bytes()
+
+
+def answers(content: bytes, path: Path, pictures: Path) -> np.ndarray:
+    path.write_bytes(content)
+    with edgesqz.load(path) as model:
+        return model.predict(edgesqz.data.load(str(pictures)).test().pictures)
+
+
+def test_a_packed_file_is_smaller_and_answers_the_same(unpacked: bytes, pictures: Path, tmp_path: Path) -> None:
+    packed = packing.packed(unpacked)
+    assert len(packed) < len(unpacked) - 3000
+    before, after = (
+        answers(content, tmp_path / f"{place}.tflite", pictures) for place, content in enumerate((unpacked, packed))
+    )
+    np.testing.assert_array_equal(after, before)
+
+
+def test_a_packed_file_describes_the_same_tensors(unpacked: bytes) -> None:
+    one, other = (
+        schema.ModelT.InitFromPackedBuf(content, 0).subgraphs[0].tensors
+        for content in (unpacked, packing.packed(unpacked))
+    )
+    for before, after in zip(one, other, strict=True):
+        assert before.name.startswith(after.name.partition(b".")[0])
+        assert (before.type, list(before.shape)) == (after.type, list(after.shape))
+        for fact in ("scale", "zeroPoint"):
+            found, expected = (getattr(tensor.quantization, fact, None) for tensor in (after, before))
+            np.testing.assert_array_equal(found, expected)
+    assert len({tensor.name for tensor in other}) == len(other)
+
+
+def test_the_data_of_tensors_are_aligned(unpacked: bytes) -> None:
+    packed = packing.packed(unpacked)
+    model = schema.Model.GetRootAs(packed, 0)
+    places = [
+        buffer._tab.Vector(buffer._tab.Offset(4))
+        for buffer in (model.Buffers(number) for number in range(model.BuffersLength()))
+        if buffer.DataLength()
+    ]
+    assert len(places) > 10
+    assert not any(place % 16 for place in places)
+
+
+def test_packing_twice_changes_nothing(unpacked: bytes) -> None:
+    packed = packing.packed(unpacked)
+    assert packing.packed(packed) == packed

@@ -1,0 +1,85 @@
+"""The trained networks that ship: that each is what its manifest says, and how it came in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import edgesqz
+from edgesqz.artifact import ZOO, Artifact, Manifest, model_files
+from edgesqz.zoo import __main__ as zoo
+
+NETWORKS = ("squeezenet", "squeezenet-nano")
+FILES = tuple(f"{name}.{kind}" for name in NETWORKS for kind in ("keras", "int8.onnx", "int8.tflite"))
+
+
+def manifest_of(path: Path) -> Manifest:
+    manifest = Artifact.open(path).manifest
+    assert manifest
+    return manifest
+
+
+def accuracy_of(file_name: str) -> float:
+    examined = manifest_of(ZOO / file_name).test
+    assert examined
+    return examined.accuracy
+
+
+def test_the_zoo_holds_each_network_with_its_int8_exports() -> None:
+    assert {path.name for path in model_files(ZOO)} == set(FILES)
+
+
+@pytest.mark.parametrize("file_name", FILES)
+def test_each_file_tells_where_it_comes_from_and_how_good_it_is(file_name: str) -> None:
+    manifest = manifest_of(ZOO / file_name)
+    assert manifest.dataset == "cifar10"
+    assert manifest.test and manifest.test.times >= 1
+    assert manifest.test.pictures.model_dump(exclude_none=True) == {
+        "dataset": "cifar10",
+        "split": "test",
+        "count": 10_000,
+    }
+    if manifest.format == "keras":
+        assert manifest.training
+        assert {"recipe", "minutes", "machine"} <= set(manifest.training)
+    else:
+        assert manifest.source_sha256 == manifest_of(ZOO / f"{manifest.name}.keras").sha256
+        assert manifest.calibration and manifest.calibration.split == "train"
+        assert manifest.proof and manifest.proof.agreement >= 0.95
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_int8_loses_little(name: str) -> None:
+    assert accuracy_of(f"{name}.int8.tflite") >= accuracy_of(f"{name}.keras") - 0.003
+
+
+@pytest.mark.parametrize(
+    ("name", "bytes_of_reference", "accuracy_of_reference"),
+    [("squeezenet", 512_024, 0.9131), ("squeezenet-nano", 98_496, 0.8697)],
+)
+def test_each_network_is_smaller_and_better_than_mlperf_tinys(
+    name: str, bytes_of_reference: int, accuracy_of_reference: float
+) -> None:
+    assert manifest_of(ZOO / f"{name}.int8.tflite").size_bytes < bytes_of_reference
+    assert accuracy_of(f"{name}.int8.tflite") > accuracy_of_reference
+
+
+def test_what_was_measured_comes_in_with_its_accuracy(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = tmp_path / "zoo"
+    ours.mkdir()
+    monkeypatch.setattr(zoo, "ZOO", ours)
+    names = ["squeezenet-nano.keras", "squeezenet-nano.int8.tflite"]
+    elsewhere = shutil.copy(workspace / names[1], tmp_path / "foreign.tflite")
+    report = edgesqz.bench([*(workspace / name for name in names), elsewhere], rounds=1)
+    for times in (1, 2):
+        admitted = zoo.admit(workspace, json.loads(report.to_json()))
+        assert [path.name for path in admitted] == names
+        for path, row in zip(admitted, report.rows, strict=False):
+            examined = manifest_of(path).test
+            assert examined and (examined.accuracy, examined.times) == (row.accuracy, times)
+            assert manifest_of(path).model_copy(update={"test": None}) == manifest_of(workspace / path.name)
