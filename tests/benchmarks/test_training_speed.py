@@ -1,0 +1,93 @@
+"""Pictures a second while training, beside ``compile()`` and ``fit()`` as one would write them: five minutes.
+
+All train the same network on the same pictures with the same batch, rate and kinds of augmentation, in turns, so that
+a machine that slows down slows all of them. Run it on a quiet machine, with:
+python -m pytest -s tests/benchmarks/test_training_speed.py
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+import edgesqz
+from edgesqz import backend, data
+from edgesqz.recipe import Recipe, fastest_precision
+
+BATCH, STEPS, ROUNDS = 128, 12, 5
+
+Turn = Callable[[], None]  # trains for STEPS steps
+
+
+@pytest.fixture(scope="module")
+def split() -> data.Split:
+    rng = np.random.default_rng(0)
+    return data.Split(rng.integers(0, 256, (5000, 32, 32, 3), np.uint8), rng.integers(0, 10, 5000))
+
+
+def by_fit(name: str, split: data.Split, **compile_options: object) -> Turn:
+    import keras
+    import tensorflow as tf
+
+    def augmented(picture: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        padded = tf.pad(picture, [[4, 4], [4, 4], [0, 0]], "REFLECT")
+        moved = tf.image.random_flip_left_right(tf.image.random_crop(padded, [32, 32, 3]))
+        return tf.cast(moved, tf.float32), label
+
+    pictures = tf.data.Dataset.from_tensor_slices((split.pictures, split.labels)).shuffle(5000).repeat()
+    batches = iter(pictures.map(augmented, tf.data.AUTOTUNE).batch(BATCH).prefetch(tf.data.AUTOTUNE))
+
+    def endless() -> Iterator[object]:
+        yield from batches
+
+    model = edgesqz.SqueezeNetModel(name=name).build()
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            layer.kernel_regularizer = keras.regularizers.L2(2.5e-4)
+    optimizer = keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], **compile_options)
+    return lambda: model.fit(endless(), steps_per_epoch=STEPS, verbose=0)
+
+
+def by_edgesqz(name: str, split: data.Split) -> Turn:
+    from edgesqz.step import FusedBatchNormalization, Views, training_step
+
+    recipe = Recipe(name, learning_rate=0.05, precision=fastest_precision())
+    network = edgesqz.SqueezeNetModel(name=name).build(FusedBatchNormalization)
+    _, take_step = training_step(network, Views(split, 32, recipe), recipe)
+    certain = np.eye(10, dtype=np.float32)[split.labels]
+    rng = np.random.default_rng(0)
+
+    def turn() -> None:
+        for view in range(STEPS):
+            indices = rng.permutation(len(split))[:BATCH]
+            loss, _ = take_step(indices, view, certain[indices])
+            assert np.isfinite(float(loss))
+
+    return turn
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])
+def test_a_step_is_faster_than_fits(name: str, split: data.Split) -> None:
+    backend.start_keras()
+    turns = {
+        "edgesqz": by_edgesqz(name, split),
+        "fit": by_fit(name, split),
+        "fit, jit_compile=False": by_fit(name, split, jit_compile=False),
+    }
+    seconds: dict[str, list[float]] = {who: [] for who in turns}
+    for round_number in range(ROUNDS + 1):
+        for who, turn in turns.items():
+            start = time.perf_counter()
+            turn()
+            if round_number:  # the first one compiles
+                seconds[who].append(time.perf_counter() - start)
+    speed = {who: BATCH * STEPS / statistics.median(taken) for who, taken in seconds.items()}
+    for who, pictures in speed.items():
+        print(f"{name}, {who}: {pictures:.0f} pictures/s, edgesqz is {speed['edgesqz'] / pictures:.2f} times as fast")
+    assert speed["edgesqz"] >= 3 * speed["fit"]
+    assert speed["edgesqz"] >= 1.6 * speed["fit, jit_compile=False"]
