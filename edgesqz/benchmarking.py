@@ -24,11 +24,12 @@ from edgesqz.artifact import (
     package_versions,
     sha256,
 )
+from edgesqz.budget import Budget
 from edgesqz.engine import Engine, open_engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.inventory import machine
-from edgesqz.report import Latency, Report, Row
-from edgesqz.workspace import parse_quota
+from edgesqz.report import Latency, Ratio, Report, Row
+from edgesqz.stats import mcnemar_p, share_interval
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +52,12 @@ def bench(
     threads: int = 1,
     rounds: int = defaults.BENCH_ROUNDS,
     pixel_range: str | None = None,
+    baseline: str | Path | None = None,
     quota: str | int | None = None,
+    max_latency: str | None = None,
+    max_memory: str | int | None = None,
+    min_accuracy: float | None = None,
+    max_accuracy_drop: float | None = None,
     workspace: Path = defaults.WORKSPACE,
     console: Console | None = None,
 ) -> Report:
@@ -68,7 +74,12 @@ def bench(
         threads: for each engine to use.
         rounds: how often each candidate's turn comes.
         pixel_range: what pixels 0..255 become for files without a manifest, as ``LOW..HIGH``.
+        baseline: the model file whose latency the others' are compared with; None for each one's original.
         quota: bytes that a model file may have, as a number or as text such as ``2MB``.
+        max_latency: the most that its median may be, such as ``2ms`` or ``500us``.
+        max_memory: the most that its engine's process may have resident, as ``quota``.
+        min_accuracy: the least top-1, 0..1.
+        max_accuracy_drop: the most it may lose against its original, in percentage points.
         workspace: where to look for the artifacts.
         console: where to show progress; None shows nothing.
 
@@ -81,8 +92,13 @@ def bench(
     if threads > (cores := os.cpu_count() or 1):
         raise EdgesqzError(f"--threads must be at most {cores}, the cores of this machine, got {threads}")
     pixels = PixelRange.parse(pixel_range) if pixel_range else None
-    quota_bytes = parse_quota(quota)
-    candidates = _with_originals([_Candidate(path) for path in _find(artifacts, workspace)])
+    budget = Budget.parse(quota, max_latency, max_memory, min_accuracy, max_accuracy_drop)
+    reference = [find_model_file(baseline, workspace)] if baseline else []
+    found = {path: bool(artifacts) for path in _find(artifacts, workspace)}
+    for path in reference:
+        found.setdefault(path, False)
+    candidates = _with_originals([_Candidate(path, named) for path, named in found.items()])
+    compared_with = next((candidate for candidate in candidates if candidate.path in reference), None)
     name = dataset or _common_dataset(candidates)
     exam = _Exam(name, data_dir, limit) if name else None
     images = len(exam.split(_first_side(candidates))) if exam else 0  # data that cannot be had are told first
@@ -91,8 +107,8 @@ def bench(
         machine=machine(),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
         dataset={"name": name, "split": "test", "images": images} if exam else None,
-        quota_bytes=quota_bytes,
-        rows=tuple(_row(candidate, candidates, threads, quota_bytes) for candidate in candidates),
+        budget=budget,
+        rows=tuple(_judged(_row(c, candidates, compared_with, threads), budget) for c in candidates),
     )
 
 
@@ -121,13 +137,14 @@ class _Candidate:
     """A model file on its way to a row of figures."""
 
     path: Path
+    named: bool = False  # by the user
     artifact: Artifact | None = None
     runtime: str | None = None
     error: str | None = None  # in place of everything below
     load_ms: float = 0.0
     first_us: float = 0.0
     inferences_a_round: int = 0
-    durations_ns: list[int] = field(default_factory=list)
+    rounds_ns: list[list[int]] = field(default_factory=list)  # of single inferences
     peak_rss_bytes: int | None = None
     probabilities: np.ndarray | None = None  # float32 (N, classes)
     truth: np.ndarray | None = None  # int64 (N,), the classes of what it classified
@@ -239,7 +256,7 @@ def _measure(
         for _ in bar.track(range(rounds), description="timing"):
             for candidate, engine in _sound(engines):
                 with candidate.blamed():
-                    candidate.durations_ns += engine.time_ns(candidate.inferences_a_round)
+                    candidate.rounds_ns.append(engine.time_ns(candidate.inferences_a_round))
         for candidate, engine in bar.track(list(_sound(engines)), description="accuracy"):
             with candidate.blamed():
                 candidate.peak_rss_bytes = engine.peak_rss_bytes()  # of single inferences, before whole batches
@@ -284,32 +301,46 @@ def _bar(console: Console | None) -> Progress:
 def _row(
     candidate: _Candidate,
     candidates: Sequence[_Candidate],
+    baseline: _Candidate | None,
     threads: int,
-    quota_bytes: int | None,
 ) -> Row:
-    """The figures of a candidate, compared with its original's."""
-    size_bytes = candidate.path.stat().st_size
+    """The figures of a candidate, compared with its original's and with the baseline's."""
     row = Row(
         artifact=candidate.path.name,
         format=candidate.path.suffix.removeprefix("."),
         variant=candidate.manifest.variant if candidate.manifest else None,
         runtime=candidate.runtime,
         runtime_version=plugins.engine_version(plugins.runtimes()[candidate.runtime]) if candidate.runtime else None,
-        size_bytes=size_bytes,
-        fits_quota=None if quota_bytes is None else size_bytes <= quota_bytes,
+        size_bytes=candidate.path.stat().st_size,
+        fits_quota=None,
+        named=candidate.named,
         threads=threads,
         untrained=candidate.untrained,
     )
     if candidate.error:
         return replace(row, error=candidate.error)
+    original = _original_of(candidate, candidates)
     row = replace(
         row,
-        latency_us=Latency.of(candidate.durations_ns),
+        latency_us=Latency.of(candidate.rounds_ns),
+        latency_ratio=_latency_ratio(candidate, baseline or original),
         load_ms=candidate.load_ms,
         first_us=candidate.first_us,
         peak_rss_bytes=candidate.peak_rss_bytes,
     )
-    return _with_accuracy(row, candidate, _original_of(candidate, candidates))
+    return _with_accuracy(row, candidate, original)
+
+
+def _judged(row: Row, budget: Budget) -> Row:
+    """The row with how it stands to the budget."""
+    fits = None if budget.size_bytes is None else row.size_bytes <= budget.size_bytes
+    return replace(row, fits_quota=fits, missed=budget.missed_by(row))
+
+
+def _latency_ratio(candidate: _Candidate, other: _Candidate | None) -> Ratio | None:
+    if other is None or other.error:
+        return None
+    return Ratio.of(candidate.rounds_ns, other.path.name, other.rounds_ns)
 
 
 def _with_accuracy(row: Row, candidate: _Candidate, original: _Candidate | None) -> Row:
@@ -317,9 +348,31 @@ def _with_accuracy(row: Row, candidate: _Candidate, original: _Candidate | None)
     if candidate.probabilities is None:
         return row
     top1 = candidate.probabilities.argmax(axis=1)
-    row = replace(row, accuracy=float(np.mean(top1 == candidate.truth)))
+    right = top1 == candidate.truth
+    row = replace(
+        row,
+        accuracy=float(right.mean()),
+        accuracy_interval=share_interval(int(right.sum()), len(right)),
+        top5=_top5(candidate.probabilities, candidate.truth),
+    )
     if original is None or original.probabilities is None:
         return row
     expected = original.probabilities.argmax(axis=1)
-    drop_pp = 100 * float(np.mean(expected == candidate.truth) - np.mean(top1 == candidate.truth))
-    return replace(row, agreement=float(np.mean(top1 == expected)), accuracy_drop_pp=drop_pp)
+    was_right = expected == candidate.truth
+    gained, lost = int((right & ~was_right).sum()), int((was_right & ~right).sum())
+    return replace(
+        row,
+        agreement=float(np.mean(top1 == expected)),
+        accuracy_drop_pp=100 * (lost - gained) / len(right),
+        gained=gained,
+        lost=lost,
+        mcnemar_p=mcnemar_p(gained, lost),
+    )
+
+
+def _top5(probabilities: np.ndarray, truth: np.ndarray | None) -> float | None:
+    """Share of pictures whose class is among the five best; None where that would be nearly all classes."""
+    if truth is None or probabilities.shape[1] <= 5:
+        return None
+    best = np.argpartition(probabilities, -5, axis=1)[:, -5:]
+    return float((best == truth[:, None]).any(axis=1).mean())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STANDARD_OUTPUT = Path("-")
 EXIT_BAD_INPUT = 1
+EXIT_MISSED_BUDGET = 3
 EXIT_INTERRUPTED = 130
 
 
@@ -259,25 +260,62 @@ def bench(
             metavar="LOW..HIGH", help="What pixels 0 and 255 become for files made elsewhere.", show_default="0..255"
         ),
     ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARTIFACT", help="Compare latencies with this file's.", show_default="each file's original"
+        ),
+    ] = None,
     quota: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes that a file may have: 500kB, 2MB.")] = None,
+    max_latency: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Most that a file's median may be: 2ms, 500us.")
+    ] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Most that a file's engine may have resident: 64MB.")
+    ] = None,
+    min_accuracy: Annotated[float | None, typer.Option(metavar="SHARE", help="Least top-1: 0.9.")] = None,
+    max_accuracy_drop: Annotated[
+        float | None,
+        typer.Option(metavar="POINTS", help="Most that a file may lose against its original, in percentage points."),
+    ] = None,
+    choose: Annotated[
+        bool,
+        typer.Option("--choose", help="Name the most accurate file within all limits, and why the others are not it."),
+    ] = False,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE|-", help="Write the report as JSON; - to print it.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE|-", help="Write the rows as CSV; - to print them.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE|-", help="Write the table as Markdown; - to print it.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw accuracy against size; .png or .svg.")] = None,
     workspace: Workspace = defaults.WORKSPACE,
 ) -> None:
     """Measure size, accuracy, latency and memory of model files, each on its runtime, side by side.
 
-    Example: `edgesqz bench --quota 500kB --json report.json`
+    The exit code is 3 if a file that is named misses a limit, so that a build can depend on it.
+
+    Example: `edgesqz bench squeezenet.int8.tflite --quota 500kB --max-accuracy-drop 0.5`
     """
     from edgesqz import plotting, report
     from edgesqz.benchmarking import bench
 
-    if json and json != STANDARD_OUTPUT:
-        report.check_writable(json)
+    texts = [
+        (path, text_of)
+        for path, text_of in (
+            (json, report.Report.to_json),
+            (csv, report.Report.to_csv),
+            (markdown, report.Report.to_markdown),
+        )
+        if path
+    ]
+    printed = any(path == STANDARD_OUTPUT for path, _ in texts)
+    # What cannot be written is told now, not after the measuring.
+    for path in (*(path for path, _ in texts if path != STANDARD_OUTPUT), *([plot] if plot else [])):
+        report.check_writable(path)
     if plot:
-        report.check_writable(plot)
-        plotting.figure(height=1)  # told now if it cannot be, not after the measuring
+        plotting.figure(height=1)
     result = bench(
         artifacts or (),
         dataset=dataset,
@@ -286,19 +324,34 @@ def bench(
         threads=threads,
         rounds=rounds,
         pixel_range=pixel_range,
+        baseline=baseline,
         quota=quota,
+        max_latency=max_latency,
+        max_memory=max_memory,
+        min_accuracy=min_accuracy,
+        max_accuracy_drop=max_accuracy_drop,
         workspace=workspace,
         console=_progress_console(),
     )
-    _show(result, json == STANDARD_OUTPUT)
-    if json and json != STANDARD_OUTPUT:
-        report.save(result, json)
+    if not printed:
+        _show(result)
+    for path, text_of in texts:
+        if path == STANDARD_OUTPUT:
+            print(text_of(result), end="")
+        else:
+            report.save(text_of(result), path)
     if plot:
         result.plot(plot)
     for failure in result.failures():
         _say(f"failed: {failure}")
     if all(row.error for row in result.rows):
         raise typer.Exit(EXIT_BAD_INPUT)
+    if choose and not printed:
+        print("\n".join(result.choice()))
+    for miss in result.misses():
+        _say(f"over budget: {miss}")
+    if result.misses() or (choose and not result.chosen()):
+        raise typer.Exit(EXIT_MISSED_BUDGET)
 
 
 @app.command()

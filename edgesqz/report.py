@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from edgesqz import plotting
+from edgesqz.budget import Budget, choose, pareto_front, reasons_against
 from edgesqz.errors import EdgesqzError
-from edgesqz.workspace import format_size, replace_file
+from edgesqz.stats import Interval, median_interval
+from edgesqz.workspace import replace_file
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SCHEMA = 1
+MOST_SPREAD = 0.2  # of a ratio's interval; with more, the table says noise
+CHANCE = 0.05  # a difference with a p below is told from chance
 
 
 @dataclass(frozen=True)
@@ -33,18 +39,47 @@ class Latency:
         p90: nine in ten are faster.
         p99: ninety-nine in a hundred are faster.
         n: how many were timed.
+        p50_interval: where the true median lies, judged by the medians of the rounds; None for fewer than six rounds.
     """
 
     p50: float
     p90: float
     p99: float
     n: int
+    p50_interval: Interval | None = None
 
     @classmethod
-    def of(cls, durations_ns: Sequence[int]) -> Latency:
-        """Summarize durations, at least one, in nanoseconds."""
-        p50, p90, p99 = (float(value) / 1000 for value in np.percentile(durations_ns, (50, 90, 99)))
-        return cls(p50, p90, p99, len(durations_ns))
+    def of(cls, rounds: Sequence[Sequence[int]]) -> Latency:
+        """Summarize durations in nanoseconds, by round; at least one in each."""
+        durations = np.concatenate(rounds) / 1000
+        p50, p90, p99 = (float(value) for value in np.percentile(durations, (50, 90, 99)))
+        return cls(p50, p90, p99, len(durations), median_interval([float(np.median(r)) / 1000 for r in rounds]))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How long an inference takes, in terms of another file's.
+
+    Attributes:
+        to: the other file.
+        median: of the rounds' ratios; a round's is the median here by the median there.
+        interval: where the true one lies; None for fewer than six rounds.
+    """
+
+    to: str
+    median: float
+    interval: Interval | None
+
+    @classmethod
+    def of(cls, rounds: Sequence[Sequence[int]], to: str, others: Sequence[Sequence[int]]) -> Ratio:
+        """Compare durations in nanoseconds, round by round, so that a machine that drifts drifts for both."""
+        ratios = [float(np.median(ours) / np.median(theirs)) for ours, theirs in zip(rounds, others, strict=True)]
+        return cls(to, float(np.median(ratios)), median_interval(ratios))
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the interval is so wide that the ratio tells nothing: more than a fifth of the ratio."""
+        return self.interval is None or self.interval[1] - self.interval[0] > MOST_SPREAD * self.median
 
 
 @dataclass(frozen=True)
@@ -55,11 +90,19 @@ class Row:
         variant: None for a file without a manifest.
         runtime: None where no runtime knows the format.
         fits_quota: whether the file alone is within the quota; None without one.
+        named: whether it was asked for by name, and did not come along as an original or with its whole folder.
+        missed: why it is not within the budget, a reason a limit; empty if it is, None without a budget.
         untrained: whether its weights are random; it then has no accuracy.
         accuracy: top-1, 0..1; None for an untrained one.
+        accuracy_interval: where the true accuracy lies.
+        top5: share of pictures whose class is among the five best answers, 0..1; None for fewer than six classes.
         agreement: share of pictures on which the top-1 is the original's, 0..1; None without an original.
         accuracy_drop_pp: the original's accuracy less this one's, in percentage points; None without an original.
+        gained: pictures that this one has right and the original wrong; None without an original.
+        lost: pictures that the original has right and this one wrong; None without an original.
+        mcnemar_p: how likely chance alone makes as many of these; None without an original.
         latency_us: of one picture.
+        latency_ratio: to the baseline, or without one to the original; None without either.
         load_ms: the engine's import and the model's loading.
         first_us: the first inference.
         peak_rss_bytes: of the engine's process, up to the end of the timing; None where the system does not tell.
@@ -74,11 +117,19 @@ class Row:
     fits_quota: bool | None
     threads: int
     untrained: bool = False
+    named: bool = False
+    missed: tuple[str, ...] | None = None
     error: str | None = None
     accuracy: float | None = None
+    accuracy_interval: Interval | None = None
+    top5: float | None = None
     agreement: float | None = None
     accuracy_drop_pp: float | None = None
+    gained: int | None = None
+    lost: int | None = None
+    mcnemar_p: float | None = None
     latency_us: Latency | None = None
+    latency_ratio: Ratio | None = None
     load_ms: float | None = None
     first_us: float | None = None
     peak_rss_bytes: int | None = None
@@ -86,8 +137,8 @@ class Row:
     def to_dict(self) -> dict[str, Any]:
         """The row for JSON: with its figures, or with ``error`` in their place."""
         row = dataclasses.asdict(self)
-        figures = ("accuracy", "agreement", "accuracy_drop_pp", "latency_us", "load_ms", "first_us", "peak_rss_bytes")
-        for name in figures if self.error else ("error",):
+        names = list(row)
+        for name in names[names.index("error") + 1 :] if self.error else ("error",):
             del row[name]
         return row
 
@@ -100,14 +151,14 @@ class Report:
         machine: what it ran on.
         versions: of Python and of the packages that measured; a row tells its engine's.
         dataset: its name, the split, and how many images of it; None if no accuracy was measured.
-        quota_bytes: what each file was held against; None for nothing.
+        budget: what each file was held against.
         rows: a row for each file, originals before what was made from them.
     """
 
     machine: dict[str, Any]
     versions: dict[str, str]
     dataset: dict[str, Any] | None
-    quota_bytes: int | None
+    budget: Budget
     rows: tuple[Row, ...]
 
     def to_json(self) -> str:
@@ -117,10 +168,35 @@ class Report:
             "machine": self.machine,
             "versions": self.versions,
             "dataset": self.dataset,
-            "quota_bytes": self.quota_bytes,
+            "quota_bytes": self.budget.size_bytes,
+            "budget": dataclasses.asdict(self.budget),
+            "pareto_front": [row.artifact for row in pareto_front(self.rows)],
             "rows": [row.to_dict() for row in self.rows],
         }
         return json.dumps(report, indent=2) + "\n"
+
+    def to_csv(self) -> str:
+        """The rows as CSV text; what is within a figure has its own column, such as ``latency_us.p50``."""
+        rows = [dict(_flat(row.to_dict())) for row in self.rows]
+        names = dict.fromkeys(name for row in rows for name in row)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
+
+    def to_markdown(self) -> str:
+        """The table with all its columns, as Markdown."""
+        from rich.text import Text
+
+        table = self.table(width=1000)
+        heads = [str(column.header).replace("\n", " ") or "•" for column in table.columns]
+        bars = ["--:" if column.justify == "right" else "---" for column in table.columns]
+        cells = zip(*([str(cell) for cell in column.cells] for column in table.columns), strict=True)
+        lines = [heads, bars, *([cell.replace("|", "\\|") for cell in row] for row in cells)]
+        told = (text.plain for text in (table.title, table.caption) if isinstance(text, Text))
+        title, caption = told
+        return "\n".join([title, "", *(f"| {' | '.join(line)} |" for line in lines), "", caption, ""])
 
     def plot(self, path: Path) -> None:
         """Draw accuracy against size into a picture file, .png or .svg; the quota, if there is one, is a line.
@@ -142,8 +218,8 @@ class Report:
             axes.scatter(sizes, accuracies, label=runtime)
         for _, name, size, accuracy in points:
             axes.annotate(name, (size, accuracy), xytext=(6, 4), textcoords="offset points", fontsize=8)
-        if self.quota_bytes is not None:
-            axes.axvline(self.quota_bytes / 1000, color="grey", linestyle="--", label="quota")
+        if self.budget.size_bytes is not None:
+            axes.axvline(self.budget.size_bytes / 1000, color="grey", linestyle="--", label="quota")
         axes.set_xscale("log")
         axes.margins(x=0.25, y=0.1)
         axes.set_xlabel("size in kB, logarithmic")
@@ -161,29 +237,59 @@ class Report:
         threads, dataset = self.rows[0].threads, self.dataset
         table = Table(
             title=Text(f"{dataset['images']:,} test pictures of {dataset['name']}" if dataset else "no accuracy"),
-            caption=Text(f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}"),
+            caption=Text(
+                f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}\n"
+                f"{self._legend()}"
+            ),
             title_justify="left",
             caption_justify="left",
             box=box.SIMPLE,
             padding=0,
         )
         shown = [column for column in _COLUMNS if width >= column.least_width]
+        table.add_column(no_wrap=True)
         for column in shown:
             table.add_column(column.head, justify=column.justify, overflow="fold", no_wrap=column.head != "artifact")
-        if self.quota_bytes is not None:
-            table.add_column(f"fits\n{format_size(self.quota_bytes)}", justify="right", no_wrap=True)
+        limited = self.budget != Budget()
+        if limited:
+            table.add_column("budget")
+        front = pareto_front(self.rows)
         for row in self.rows:
-            fits = [] if row.fits_quota is None else ["yes" if row.fits_quota else "no"]
-            table.add_row(*(column.cell(row) for column in shown), *fits)
+            verdict = [", ".join(reason.split()[0] for reason in row.missed or ()) or "ok"] if limited else []
+            table.add_row("•" if row in front else "", *(column.cell(row) for column in shown), *verdict)
         return table
+
+    def _legend(self) -> str:
+        """What the figures are measured against."""
+        parts = ["±: 95 % intervals", "*: more than chance"]
+        if compared := {row.latency_ratio.to for row in self.rows if row.latency_ratio}:
+            parts.append(f"ratio: of time to {' or '.join(sorted(compared))}")
+        if limits := self.budget.told():
+            parts.append(f"budget: {limits}")
+        parts.append("•: no other file beats it")
+        return "; ".join(parts)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         """The table with as many columns as there is room for."""
         yield self.table(options.max_width)
 
+    def chosen(self) -> Row | None:
+        """The most accurate file within the budget."""
+        return choose(self.rows)
+
+    def choice(self) -> list[str]:
+        """The file that is within the budget with the best accuracy, then why the others are not it, a line each."""
+        chosen = self.chosen()
+        first = f"chosen: {chosen.artifact}" if chosen else "chosen: none, for no file is within the budget"
+        return [first, *(f"  not {line}" for line in reasons_against(self.rows, chosen))]
+
     def failures(self) -> list[str]:
         """A line for each row that failed: which, and why."""
         return [f"{row.artifact}: {row.error}" for row in self.rows if row.error]
+
+    def misses(self) -> list[str]:
+        """A line for each file that was asked for by name and is not within the budget: which, and why."""
+        return [f"{row.artifact}: {'; '.join(row.missed)}" for row in self.rows if row.named and row.missed]
 
 
 def _number(value: float | None, factor: float, digits: int) -> str:
@@ -217,17 +323,50 @@ def _top1(row: Row) -> str:
     return "untrained" if row.untrained else _number(row.accuracy, 100, 2)
 
 
+def _spread(interval: Interval | None, factor: float, digits: int) -> str:
+    """Half of what an interval spans, in the unit of its column."""
+    return f"±{(interval[1] - interval[0]) / 2 * factor:.{digits}f}".replace("±0.", "±.") if interval else ""
+
+
+def _drop(row: Row) -> str:
+    """The loss of accuracy, marked if it is more than chance."""
+    sure = row.mcnemar_p is not None and row.mcnemar_p < CHANCE
+    return _number(row.accuracy_drop_pp, 1, 2) + ("*" if sure else "")
+
+
+def _microseconds(time_us: float) -> str:
+    return f"{time_us:.{0 if time_us >= 1000 else 1}f}"
+
+
+def _ratio(row: Row) -> str:
+    ratio = row.latency_ratio
+    if ratio is None or ratio.to == row.artifact:
+        return "1" if ratio else ""
+    return "noise" if ratio.is_noise else f"{ratio.median:.2f}{_spread(ratio.interval, 1, 2)}"
+
+
 _COLUMNS = (
     _Column("artifact", _name, justify="left"),
     _Column("runtime", lambda row: row.runtime or "", 100, justify="left"),
     _Column("size\nkB", lambda row: _number(row.size_bytes, 1e-3, 1)),
-    _Column("top-1\n%", _top1),
-    _Column("drop\npp", lambda row: _number(row.accuracy_drop_pp, 1, 2), 76),
+    _Column("top-1\n%", lambda row: _top1(row) + _spread(row.accuracy_interval, 100, 2)),
+    _Column("drop\npp", _drop, 76),
+    _Column("p", lambda row: _number(row.mcnemar_p, 1, 3), 120),
     _Column("agree\n%", lambda row: _number(row.agreement, 100, 2), 76),
-    _Column("p50\nµs", lambda row: _number(row.latency_us.p50 if row.latency_us else None, 1, 1)),
-    _Column("p99\nµs", lambda row: _number(row.latency_us.p99 if row.latency_us else None, 1, 1), 100),
+    _Column("p50\nµs", lambda row: _microseconds(row.latency_us.p50) if row.latency_us else ""),
+    _Column("p99\nµs", lambda row: _microseconds(row.latency_us.p99) if row.latency_us else "", 110),
+    _Column("ratio", _ratio, 90),
     _Column("RSS\nMB", lambda row: _number(row.peak_rss_bytes, 1e-6, 0), 80),
 )
+
+
+def _flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Name every figure by the path to it."""
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def check_writable(path: Path) -> None:
@@ -240,10 +379,10 @@ def check_writable(path: Path) -> None:
         raise EdgesqzError(f"cannot write {path}; name a file in a folder that exists and can be written to")
 
 
-def save(report: Report, path: Path) -> None:
-    """Write a report as JSON, whole or not at all.
+def save(text: str, path: Path) -> None:
+    """Write a report's text, whole or not at all.
 
     Raises:
         EdgesqzError: the disk refuses.
     """
-    replace_file(path, report.to_json().encode())
+    replace_file(path, text.encode())

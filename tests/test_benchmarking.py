@@ -20,7 +20,8 @@ from edgesqz import benchmarking, data, plugins
 from edgesqz.artifact import PixelRange
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
-from edgesqz.report import Report, Row
+from edgesqz.report import Ratio, Report, Row
+from edgesqz.stats import mcnemar_p, share_interval
 
 ROUNDS = 3
 
@@ -32,7 +33,7 @@ def by_name(report: Report) -> dict[str, Row]:
 @pytest.fixture(scope="module")
 def report(exported: Path) -> Report:
     """A run over everything in the workspace."""
-    return edgesqz.bench(rounds=ROUNDS, quota="100kB", workspace=exported)
+    return edgesqz.bench(rounds=ROUNDS, quota="150kB", workspace=exported)
 
 
 def test_rows_are_the_original_and_every_export(report: Report) -> None:
@@ -61,6 +62,56 @@ def test_figures_are_plausible(report: Report) -> None:
 def test_the_original_agrees_with_itself(report: Report) -> None:
     original = report.rows[0]
     assert (original.agreement, original.accuracy_drop_pp) == (1, 0)
+    assert (original.gained, original.lost, original.mcnemar_p) == (0, 0, 1)
+
+
+def test_latencies_are_compared_with_the_originals(report: Report) -> None:
+    for row in report.rows:
+        assert row.latency_ratio is not None and row.latency_ratio.to == "squeezenet-nano.keras"
+    assert report.rows[0].latency_ratio == Ratio("squeezenet-nano.keras", 1.0, None)  # three rounds give no interval
+    keras, litert = report.rows[0].latency_us, report.rows[-1].latency_us
+    assert keras and litert and report.rows[-1].latency_ratio
+    assert report.rows[-1].latency_ratio.median == pytest.approx(litert.p50 / keras.p50, rel=0.5)
+
+
+def test_latencies_are_compared_with_a_baseline_from_anywhere(exported: Path, tmp_path: Path) -> None:
+    baseline = Path(shutil.copy(exported / "squeezenet-nano.fp32.tflite", tmp_path / "elsewhere.tflite"))
+    report = edgesqz.bench(
+        ["squeezenet-nano.int8.tflite"], rounds=6, limit=6, pixel_range="0..255", baseline=baseline, workspace=exported
+    )
+    assert [row.artifact for row in report.rows] == [
+        "squeezenet-nano.keras",
+        "squeezenet-nano.int8.tflite",
+        "elsewhere.tflite",
+    ]
+    for row in report.rows:
+        assert row.latency_ratio is not None and row.latency_ratio.to == "elsewhere.tflite"
+        assert row.latency_ratio.interval is not None
+        low, high = row.latency_ratio.interval
+        assert low <= row.latency_ratio.median <= high
+
+
+def candidate(top1: list[int], truth: list[int], classes: int = 10) -> benchmarking._Candidate:
+    """A file that has taken the exam."""
+    taken = benchmarking._Candidate(Path("net.tflite"))
+    taken.probabilities, taken.truth = np.eye(classes, dtype=np.float32)[top1], np.array(truth)
+    return taken
+
+
+def test_what_was_gained_and_lost_is_counted() -> None:
+    truth = [0, 1, 2, 3, 4, 5, 6, 7]
+    original, ours = candidate([0, 1, 2, 3, 9, 9, 9, 9], truth), candidate([0, 9, 9, 9, 4, 8, 9, 9], truth)
+    row = benchmarking._with_accuracy(Row("net.tflite", "tflite", None, None, None, 1, None, 1), ours, original)
+    assert (row.accuracy, row.gained, row.lost, row.accuracy_drop_pp) == (0.25, 1, 3, 25.0)
+    assert (row.agreement, row.mcnemar_p) == (0.375, mcnemar_p(1, 3))
+    assert row.accuracy_interval == share_interval(2, 8)
+
+
+@pytest.mark.parametrize(("classes", "expected"), [(5, None), (10, 0.75)])
+def test_the_five_best_answers_are_looked_at(classes: int, expected: float | None) -> None:
+    probabilities = np.tile(np.arange(classes, dtype=np.float32), (4, 1))  # the last five are the best
+    truth = np.array([classes - 1, classes - 5, classes - 3, 0])
+    assert benchmarking._top5(probabilities, truth) == expected
 
 
 def test_engines_do_not_share_a_process(report: Report) -> None:
@@ -79,8 +130,17 @@ def test_the_quota_is_held_against_each_file(report: Report) -> None:
 
 def test_the_json_has_the_promised_form(report: Report) -> None:
     found = json.loads(report.to_json())
-    assert list(found) == ["schema", "machine", "versions", "dataset", "quota_bytes", "rows"]
-    assert (found["schema"], found["quota_bytes"]) == (1, 100_000)
+    assert list(found) == [
+        "schema",
+        "machine",
+        "versions",
+        "dataset",
+        "quota_bytes",
+        "budget",
+        "pareto_front",
+        "rows",
+    ]
+    assert (found["schema"], found["quota_bytes"]) == (1, 150_000)
     assert set(found["rows"][0]) == {
         "artifact",
         "format",
@@ -89,17 +149,26 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
         "runtime_version",
         "size_bytes",
         "accuracy",
+        "accuracy_interval",
+        "top5",
         "agreement",
         "accuracy_drop_pp",
+        "gained",
+        "lost",
+        "mcnemar_p",
         "latency_us",
+        "latency_ratio",
         "load_ms",
         "first_us",
         "peak_rss_bytes",
         "threads",
         "fits_quota",
+        "named",
+        "missed",
         "untrained",
     }
-    assert set(found["rows"][0]["latency_us"]) == {"p50", "p90", "p99", "n"}
+    assert set(found["rows"][0]["latency_us"]) == {"p50", "p90", "p99", "n", "p50_interval"}
+    assert set(found["rows"][0]["latency_ratio"]) == {"to", "median", "interval"}
 
 
 def test_accuracy_is_counted_by_hand(exported: Path, pictures: Path) -> None:

@@ -88,6 +88,8 @@ def test_the_whole_way(pictures: Path, tmp_path: Path) -> None:
     export = run_alone("export", *formats, "--quantize", "--variant", "fp32", "--calibration", "50", *workspace)
     bench = run_alone("bench", "--quota", "100kB", "--rounds", "2", "--json", "report.json", *workspace)
     piped = run_alone("bench", "squeezenet-nano.int8.tflite", "--rounds", "1", "--json", "-", *workspace)
+    limits = ("--quota", "10kB", "--rounds", "1", "--limit", "6", "--choose")
+    refused = run_alone("bench", "squeezenet-nano.int8.tflite", *limits, *workspace)
     predict = run_alone("predict", "squeezenet-nano.int8.tflite", pictures / "test/green/0.png", *workspace)
 
     for result in (train, export, bench, piped, predict):
@@ -101,6 +103,9 @@ def test_the_whole_way(pictures: Path, tmp_path: Path) -> None:
         for suffix in ("", ".json")
     }
     assert max(map(len, bench.stdout.splitlines())) <= 100
+    assert refused.returncode == 3
+    assert "over budget: squeezenet-nano.int8.tflite: size " in refused.stderr
+    assert "chosen: none, for no file is within the budget" in refused.stdout
     rows = json.loads(Path("report.json").read_text())["rows"]
     assert {row["artifact"]: row["fits_quota"] for row in rows}["squeezenet-nano.int8.tflite"] is True
     assert len(json.loads(piped.stdout)["rows"]) == 2

@@ -10,14 +10,16 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import edgesqz
-from edgesqz import plugins
+from edgesqz import data, plugins
+from edgesqz.artifact import Artifact
+from edgesqz.engine import Engine
 
 packing = importlib.import_module("edgesqz.converters.packing")
 
 
 @pytest.fixture(scope="module", params=["fp32", "dynamic", "int8"])
-def unpacked(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """What TensorFlow's converter makes of a trained network."""
+def made(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """What TensorFlow's converter makes of a trained network, not packed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plugins.converter("tflite"), "packed", bytes)
         (artifact,) = edgesqz.export(
@@ -26,22 +28,24 @@ def unpacked(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: py
             calibration=20,
             workspace=tmp_path_factory.mktemp("unpacked"),
         )
-    return artifact.path.read_bytes()
+    return artifact
 
 
-def answers(content: bytes, path: Path, pictures: Path) -> np.ndarray:
-    path.write_bytes(content)
-    with edgesqz.load(path) as model:
-        return model.predict(edgesqz.data.load(str(pictures)).test().pictures)
+@pytest.fixture(scope="module")
+def unpacked(made: Artifact) -> bytes:
+    return made.path.read_bytes()
 
 
-def test_a_packed_file_is_smaller_and_answers_the_same(unpacked: bytes, pictures: Path, tmp_path: Path) -> None:
+def test_a_packed_file_is_smaller_and_answers_the_same(made: Artifact, pictures: Path) -> None:
+    unpacked = made.path.read_bytes()
     packed = packing.packed(unpacked)
     assert len(packed) < len(unpacked) - 3000
-    before, after = (
-        answers(content, tmp_path / f"{place}.tflite", pictures) for place, content in enumerate((unpacked, packed))
-    )
-    np.testing.assert_array_equal(after, before)
+    answers = []
+    for content in (unpacked, packed):
+        assert made.manifest
+        with Engine(content, "litert", pixels=made.manifest.pixels) as engine:
+            answers.append(engine.predict(data.load(str(pictures)).test().pictures))
+    np.testing.assert_array_equal(*answers)
 
 
 def test_a_packed_file_describes_the_same_tensors(unpacked: bytes) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from edgesqz import EdgesqzError
-from edgesqz.report import Latency, Report, Row, check_writable, save
+from edgesqz.budget import Budget
+from edgesqz.report import Latency, Ratio, Report, Row, check_writable, save
+from edgesqz.stats import median_interval
 
 MEASURED = Row(
     artifact="squeezenet-nano.int8.tflite",
@@ -23,9 +28,15 @@ MEASURED = Row(
     fits_quota=None,
     threads=1,
     accuracy=0.8765,
+    accuracy_interval=(0.8701, 0.8829),
+    top5=0.9911,
     agreement=0.991,
     accuracy_drop_pp=-0.25,
-    latency_us=Latency(12345.6, 12400.0, 22345.6, 600),
+    gained=60,
+    lost=35,
+    mcnemar_p=0.0136,
+    latency_us=Latency(12345.6, 12400.0, 22345.6, 600, (1.0, 2.0)),
+    latency_ratio=Ratio("squeezenet-nano.keras", 0.126, (0.116, 0.14)),
     load_ms=12.5,
     first_us=345.6,
     peak_rss_bytes=1_123_400_000,
@@ -41,7 +52,21 @@ FAILED = Row(
     threads=1,
     error="the engine gave up",
 )
-FIGURES = {"accuracy", "agreement", "accuracy_drop_pp", "latency_us", "load_ms", "first_us", "peak_rss_bytes"}
+FIGURES = {
+    "accuracy",
+    "accuracy_interval",
+    "top5",
+    "agreement",
+    "accuracy_drop_pp",
+    "gained",
+    "lost",
+    "mcnemar_p",
+    "latency_us",
+    "latency_ratio",
+    "load_ms",
+    "first_us",
+    "peak_rss_bytes",
+}
 
 
 def report(*rows: Row, quota_bytes: int | None = None, name: str = "cifar10", threads: int = 1) -> Report:
@@ -49,13 +74,8 @@ def report(*rows: Row, quota_bytes: int | None = None, name: str = "cifar10", th
         machine={"cpu": "A processor", "cores": 2},
         versions={"python": "3.11.7"},
         dataset={"name": name, "split": "test", "images": 10_000},
-        quota_bytes=quota_bytes,
-        rows=tuple(
-            dataclasses.replace(
-                row, threads=threads, fits_quota=None if quota_bytes is None else row.size_bytes <= quota_bytes
-            )
-            for row in rows
-        ),
+        budget=(budget := Budget(size_bytes=quota_bytes)),
+        rows=tuple(dataclasses.replace(row, threads=threads, missed=budget.missed_by(row)) for row in rows),
     )
 
 
@@ -68,8 +88,8 @@ def shown(of: Report, width: int = 100) -> list[str]:
 
 def line_of(row: Row, lines: list[str]) -> list[str]:
     """The cells of a row's line; there is one, so no name is folded."""
-    (line,) = (line for line in lines if row.artifact in line.split())
-    return line.split()
+    (line,) = (line for line in lines if row.artifact in line.split()[:2] and "ratio:" not in line)
+    return line.removeprefix(" •").split()
 
 
 # Figures
@@ -77,18 +97,39 @@ def line_of(row: Row, lines: list[str]) -> list[str]:
 
 def test_latency_is_told_by_percentiles_in_microseconds() -> None:
     durations = [1000 * number for number in range(100, -1, -1)]
-    assert Latency.of(durations) == Latency(p50=50.0, p90=90.0, p99=99.0, n=101)
+    assert Latency.of([durations[:60], durations[60:]]) == Latency(p50=50.0, p90=90.0, p99=99.0, n=101)
 
 
 def test_one_inference_is_enough_for_a_latency() -> None:
-    assert Latency.of([2500]) == Latency(2.5, 2.5, 2.5, 1)
+    assert Latency.of([[2500]]) == Latency(2.5, 2.5, 2.5, 1)
+
+
+def test_the_interval_of_the_median_is_of_the_rounds_medians() -> None:
+    rounds = [[1000 * number, 1000 * number, 10**9] for number in range(1, 31)]
+    interval = Latency.of(rounds).p50_interval
+    assert interval is not None
+    assert interval == median_interval(range(1, 31))
+
+
+def test_a_ratio_holds_while_the_machine_drifts() -> None:
+    others = [[1000 * drift, 1010 * drift, 990 * drift] for drift in range(1, 31)]
+    ours = [[number // 2 for number in numbers] for numbers in others]
+    ratio = Ratio.of(ours, "net.keras", others)
+    assert (ratio.to, ratio.median, ratio.interval) == ("net.keras", 0.5, (0.5, 0.5))
+    assert not ratio.is_noise
+
+
+@pytest.mark.parametrize("rounds", [3, 30])
+def test_a_ratio_that_chance_may_have_made_is_noise(rounds: int) -> None:
+    durations = np.random.default_rng(0).lognormal(5, 1, (2, rounds, 1)).astype(int).tolist()
+    assert Ratio.of(durations[0], "net.keras", durations[1]).is_noise
 
 
 def test_a_measured_row_has_figures_and_no_error() -> None:
     row = MEASURED.to_dict()
     assert set(row) >= FIGURES
     assert "error" not in row
-    assert row["latency_us"] == {"p50": 12345.6, "p90": 12400.0, "p99": 22345.6, "n": 600}
+    assert row["latency_us"] == {"p50": 12345.6, "p90": 12400.0, "p99": 22345.6, "n": 600, "p50_interval": (1.0, 2.0)}
     assert (row["artifact"], row["accuracy"], row["agreement"]) == ("squeezenet-nano.int8.tflite", 0.8765, 0.991)
 
 
@@ -112,12 +153,14 @@ def test_the_json_has_the_promised_keys(quota_bytes: int | None) -> None:
     found = report(MEASURED, FAILED, quota_bytes=quota_bytes)
     text = found.to_json()
     as_data = json.loads(text)
-    assert list(as_data) == ["schema", "machine", "versions", "dataset", "quota_bytes", "rows"]
+    keys = ["schema", "machine", "versions", "dataset", "quota_bytes", "budget", "pareto_front", "rows"]
+    assert list(as_data) == keys
+    assert as_data["pareto_front"] == ["squeezenet-nano.int8.tflite"]
     assert as_data["schema"] == 1
     assert as_data["machine"] == {"cpu": "A processor", "cores": 2}
     assert as_data["dataset"] == {"name": "cifar10", "split": "test", "images": 10_000}
     assert as_data["quota_bytes"] == quota_bytes
-    assert as_data["rows"] == [row.to_dict() for row in found.rows]
+    assert as_data["rows"] == json.loads(json.dumps([row.to_dict() for row in found.rows]))
     assert text.endswith("}\n")
 
 
@@ -125,7 +168,7 @@ def test_a_saved_report_is_its_json(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("an older report, and a longer one" * 1000)
     check_writable(path)
-    save(report(MEASURED), path)
+    save(report(MEASURED).to_json(), path)
     assert path.read_text(encoding="utf-8") == report(MEASURED).to_json()
     assert list(tmp_path.iterdir()) == [path]
 
@@ -144,7 +187,7 @@ def test_a_report_cannot_be_put_where_no_file_can_be(name: str, tmp_path: Path) 
     with pytest.raises(EdgesqzError, match=f"cannot write {path}; name a file in a folder that exists"):
         check_writable(path)
     with pytest.raises(EdgesqzError, match=f"cannot write {path}: "):
-        save(report(MEASURED), path)
+        save("text", path)
     assert [left.name for left in tmp_path.iterdir()] == ["file"]
 
 
@@ -166,9 +209,9 @@ def test_checking_writes_nothing(tmp_path: Path) -> None:
 def test_the_table_fits_a_hundred_columns_with_each_row_in_one_line(quota_bytes: int | None) -> None:
     lines = shown(report(MEASURED, FAILED, quota_bytes=quota_bytes))
     assert max(map(len, lines)) <= 100
-    figures = ["73.5", "87.65", "-0.25", "99.10", "12345.6", "22345.6", "1123"]
-    fits = [] if quota_bytes is None else ["yes"]
-    assert line_of(MEASURED, lines) == ["squeezenet-nano.int8.tflite", "litert", *figures, *fits]
+    figures = ["73.5", "87.65±.64", "-0.25*", "99.10", "12346", "0.13±.01", "1123"]
+    verdict = [] if quota_bytes is None else ["ok"]
+    assert line_of(MEASURED, lines) == ["squeezenet-nano.int8.tflite", "litert", *figures, *verdict]
 
 
 def test_the_table_has_the_failed_row() -> None:
@@ -178,11 +221,10 @@ def test_the_table_has_the_failed_row() -> None:
 
 def test_only_with_a_quota_the_table_tells_what_fits() -> None:
     without, within = (shown(report(MEASURED, FAILED, quota_bytes=quota), 120) for quota in (None, 100_000))
-    assert not any("fits" in line for line in without)
-    assert any("fits" in line for line in within)
-    assert any("100.0" in line and "kB" in line for line in within[:6])
-    assert line_of(MEASURED, within)[-1] == "yes"
-    assert line_of(FAILED, within)[-2:] == ["failed", "no"]
+    assert not any("budget" in line for line in without)
+    assert "budget: size 100.0 kB" in " ".join(" ".join(within).split())
+    assert line_of(MEASURED, within)[-1] == "ok"
+    assert line_of(FAILED, within)[-2:] == ["failed", "failed"]
 
 
 def test_a_file_that_no_runtime_knows_has_its_row() -> None:
@@ -193,16 +235,38 @@ def test_a_file_that_no_runtime_knows_has_its_row() -> None:
 
 
 def test_unknown_figures_are_empty_cells() -> None:
-    alone = dataclasses.replace(MEASURED, agreement=None, accuracy_drop_pp=None, peak_rss_bytes=None)
+    names = ("accuracy_interval", "agreement", "accuracy_drop_pp", "mcnemar_p", "latency_ratio", "peak_rss_bytes")
+    unknown: dict[str, Any] = dict.fromkeys(names)
+    alone = dataclasses.replace(MEASURED, **unknown)
     cells = line_of(alone, shown(report(alone)))
-    assert cells == ["squeezenet-nano.int8.tflite", "litert", "73.5", "87.65", "12345.6", "22345.6"]
+    assert cells == ["squeezenet-nano.int8.tflite", "litert", "73.5", "87.65", "12346"]
+
+
+def test_a_difference_that_may_be_chance_has_no_mark() -> None:
+    even = dataclasses.replace(MEASURED, mcnemar_p=0.06)
+    assert "-0.25" in line_of(even, shown(report(even)))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "told"),
+    [
+        (Ratio("squeezenet-nano.int8.tflite", 1.0, (1.0, 1.0)), "1"),
+        (Ratio("net.keras", 0.5, (0.3, 0.7)), "noise"),
+        (Ratio("net.keras", 0.5, None), "noise"),
+    ],
+)
+def test_the_ratio_is_told_if_it_tells_anything(ratio: Ratio, told: str) -> None:
+    row = dataclasses.replace(MEASURED, latency_ratio=ratio)
+    lines = shown(report(row))
+    assert line_of(row, lines)[-2] == told
+    assert f"ratio: of time to {ratio.to}" in " ".join(" ".join(lines).split())
 
 
 @pytest.mark.parametrize(("threads", "told"), [(1, "A processor, 1 thread;"), (2, "A processor, 2 threads;")])
 def test_the_table_tells_what_was_measured_and_on_what(threads: int, told: str) -> None:
     lines = shown(report(MEASURED, FAILED, threads=threads))
     assert lines[0] == "10,000 test pictures of cifar10"
-    assert " ".join(lines).split(told)[1].split() == ["litert", "2.1.0,", "onnxruntime", "1.22.0"]
+    assert " ".join(lines).split(told)[1].split()[:4] == ["litert", "2.1.0,", "onnxruntime", "1.22.0"]
 
 
 def test_a_file_name_is_shown_as_it_is() -> None:
@@ -235,3 +299,21 @@ def test_without_an_accuracy_there_is_nothing_to_draw(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="nothing to draw"):
         report(FAILED).plot(tmp_path / "plot.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_csv_has_a_column_for_every_figure() -> None:
+    measured, failed = csv.DictReader(io.StringIO(report(MEASURED, FAILED).to_csv()))
+    assert (measured["artifact"], measured["accuracy"], measured["error"]) == (MEASURED.artifact, "0.8765", "")
+    assert (measured["latency_us.p50"], measured["latency_ratio.median"]) == ("12345.6", "0.126")
+    assert (failed["artifact"], failed["accuracy"], failed["error"]) == (FAILED.artifact, "", "the engine gave up")
+
+
+def test_the_markdown_is_the_table() -> None:
+    odd = dataclasses.replace(MEASURED, artifact="a|b.tflite")
+    title, _, heads, bars, first, second, _, *caption = report(odd, FAILED, quota_bytes=1000).to_markdown().splitlines()
+    assert title == "10,000 test pictures of cifar10"
+    assert heads.startswith("| • | artifact | runtime | size kB | top-1 % |")
+    assert heads.count("|") == bars.count("|") == second.count("|") == first.replace("\\|", "").count("|")
+    assert first.startswith(r"| • | a\|b.tflite | litert | 73.5 | 87.65±.64 |")
+    assert second.endswith("| failed |")
+    assert "A processor, 1 thread;" in caption[0]
