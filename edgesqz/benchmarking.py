@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import gzip
+import math
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,8 +42,11 @@ SEED = 0  # of the choice that --limit makes
 
 # A candidate runs about this long before it is the next one's turn; long enough for its caches to be warm again.
 ROUND_MS = 20
-WARM_UP_MS = 100
 MOST_IN_A_ROUND = 1000
+
+# Before it counts, a candidate runs until the medians of two rounds are this close, but no longer than so many rounds.
+SETTLED = 0.02
+MOST_WARM_UP_ROUNDS = 20
 
 
 def bench(
@@ -50,6 +56,7 @@ def bench(
     data_dir: Path | None = None,
     limit: int | None = None,
     threads: int = 1,
+    pin: int | None = None,
     rounds: int = defaults.BENCH_ROUNDS,
     pixel_range: str | None = None,
     baseline: str | Path | None = None,
@@ -72,6 +79,7 @@ def bench(
         data_dir: where the dataset lies, if not in the cache.
         limit: use this many test pictures only, the classes evenly.
         threads: for each engine to use.
+        pin: the number of the processor's core to keep every engine on; None for any.
         rounds: how often each candidate's turn comes.
         pixel_range: what pixels 0..255 become for files without a manifest, as ``LOW..HIGH``.
         baseline: the model file whose latency the others' are compared with; None for each one's original.
@@ -91,6 +99,8 @@ def bench(
             raise EdgesqzError(f"{flag} must be above 0, got {value}")
     if threads > (cores := os.cpu_count() or 1):
         raise EdgesqzError(f"--threads must be at most {cores}, the cores of this machine, got {threads}")
+    if pin is not None and pin not in (usable := _cores()):
+        raise EdgesqzError(f"--pin must be one of the cores {', '.join(map(str, usable))}, got {pin}")
     pixels = PixelRange.parse(pixel_range) if pixel_range else None
     budget = Budget.parse(quota, max_latency, max_memory, min_accuracy, max_accuracy_drop)
     reference = [find_model_file(baseline, workspace)] if baseline else []
@@ -102,7 +112,8 @@ def bench(
     name = dataset or _common_dataset(candidates)
     exam = _Exam(name, data_dir, limit) if name else None
     images = len(exam.split(_first_side(candidates))) if exam else 0  # data that cannot be had are told first
-    _measure(candidates, exam, pixels, threads, rounds, console)
+    opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels)
+    _measure(candidates, exam, opened, rounds, console)
     return Report(
         machine=machine(),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
@@ -110,6 +121,13 @@ def bench(
         budget=budget,
         rows=tuple(_judged(_row(c, candidates, compared_with, threads), budget) for c in candidates),
     )
+
+
+def _cores() -> list[int]:
+    """The numbers of the cores that a process may be kept on."""
+    if not hasattr(os, "sched_getaffinity"):
+        raise EdgesqzError("--pin needs Linux: this system cannot keep a process on a core")
+    return sorted(os.sched_getaffinity(0))
 
 
 @dataclass
@@ -141,11 +159,13 @@ class _Candidate:
     artifact: Artifact | None = None
     runtime: str | None = None
     error: str | None = None  # in place of everything below
-    load_ms: float = 0.0
+    engine_facts: dict[str, Any] = field(default_factory=dict)  # of its process, by the names in a row
     first_us: float = 0.0
     inferences_a_round: int = 0
     rounds_ns: list[list[int]] = field(default_factory=list)  # of single inferences
+    settled: bool = False  # whether its rounds took the same time before they counted
     peak_rss_bytes: int | None = None
+    memory_bytes: int | None = None
     probabilities: np.ndarray | None = None  # float32 (N, classes)
     truth: np.ndarray | None = None  # int64 (N,), the classes of what it classified
 
@@ -176,12 +196,24 @@ class _Candidate:
             self.error = str(error)
 
     def warm_up(self, engine: Engine, picture: np.ndarray) -> None:
-        """Run until the caches are warm; find out how many inferences make a round."""
-        self.load_ms = engine.load_ms
+        """Find out how many inferences make a round, and run until rounds take the same time."""
+        self.engine_facts = {"load_ms": engine.load_ms, "overhead_us": engine.overhead_us}
         self.first_us = engine.first_us(picture)
         once_ms = max(min(engine.time_ns(3)) / 1e6, 1e-3)
-        engine.time_ns(_clipped(WARM_UP_MS / once_ms))
         self.inferences_a_round = _clipped(ROUND_MS / once_ms)
+        before = math.inf
+        for _ in range(MOST_WARM_UP_ROUNDS):
+            median = float(np.median(engine.time_ns(self.inferences_a_round)))
+            self.settled = abs(median - before) <= SETTLED * median
+            if self.settled:
+                break
+            before = median
+
+    def weigh(self, engine: Engine) -> None:
+        """Ask for the memory that single inferences took, before whole batches."""
+        peak = engine.peak_rss_bytes()
+        self.peak_rss_bytes = peak
+        self.memory_bytes = None if peak is None or engine.idle_rss_bytes is None else peak - engine.idle_rss_bytes
 
 
 def _clipped(count: float) -> int:
@@ -239,8 +271,7 @@ def _first_side(candidates: Sequence[_Candidate]) -> int | None:
 def _measure(
     candidates: Sequence[_Candidate],
     exam: _Exam | None,
-    pixels: PixelRange | None,
-    threads: int,
+    opened: Callable[[Artifact], Engine],
     rounds: int,
     console: Console | None,
 ) -> None:
@@ -250,7 +281,7 @@ def _measure(
         for candidate in bar.track(candidates, description="loading"):
             with candidate.blamed():
                 if candidate.artifact:
-                    engine = stack.enter_context(open_engine(candidate.artifact, threads=threads, pixels=pixels))
+                    engine = stack.enter_context(opened(candidate.artifact))
                     candidate.warm_up(engine, _timed_picture(candidate, engine, exam))
                     engines.append((candidate, engine))
         for _ in bar.track(range(rounds), description="timing"):
@@ -259,7 +290,7 @@ def _measure(
                     candidate.rounds_ns.append(engine.time_ns(candidate.inferences_a_round))
         for candidate, engine in bar.track(list(_sound(engines)), description="accuracy"):
             with candidate.blamed():
-                candidate.peak_rss_bytes = engine.peak_rss_bytes()  # of single inferences, before whole batches
+                candidate.weigh(engine)
                 if exam and not candidate.untrained:
                     _examine(candidate, engine, exam)
 
@@ -312,6 +343,7 @@ def _row(
         runtime=candidate.runtime,
         runtime_version=plugins.engine_version(plugins.runtimes()[candidate.runtime]) if candidate.runtime else None,
         size_bytes=candidate.path.stat().st_size,
+        gzipped_bytes=len(gzip.compress(candidate.path.read_bytes())),
         fits_quota=None,
         named=candidate.named,
         threads=threads,
@@ -324,9 +356,11 @@ def _row(
         row,
         latency_us=Latency.of(candidate.rounds_ns),
         latency_ratio=_latency_ratio(candidate, baseline or original),
-        load_ms=candidate.load_ms,
+        settled=candidate.settled,
         first_us=candidate.first_us,
         peak_rss_bytes=candidate.peak_rss_bytes,
+        memory_bytes=candidate.memory_bytes,
+        **candidate.engine_facts,
     )
     return _with_accuracy(row, candidate, original)
 

@@ -26,7 +26,7 @@ class Budget:
     Attributes:
         size_bytes: the most it may take on disk.
         latency_us: the most its median may be.
-        memory_bytes: the most its engine's process may have had resident.
+        memory_bytes: the most its engine may have had resident, over its process's idle.
         accuracy: the least top-1, 0..1.
         accuracy_drop_pp: the most it may lose against its original, in percentage points.
     """
@@ -84,7 +84,7 @@ class Budget:
         most: tuple[_Limit, ...] = (
             ("size", row.size_bytes, self.size_bytes, format_size),
             ("latency", p50, self.latency_us, _microseconds),
-            ("memory", row.peak_rss_bytes, self.memory_bytes, format_size),
+            ("memory", row.memory_bytes, self.memory_bytes, format_size),
             ("drop", row.accuracy_drop_pp, self.accuracy_drop_pp, _points),
         )
         reasons = [

@@ -251,6 +251,9 @@ def bench(
         int | None, typer.Option(help="Use this many test pictures only.", show_default="all of them")
     ] = None,
     threads: Annotated[int, typer.Option(help="For each engine to use.")] = 1,
+    pin: Annotated[
+        int | None, typer.Option(metavar="CORE", help="Keep every engine on this core.", show_default="any")
+    ] = None,
     rounds: Annotated[int, typer.Option(help="How often each file's turn comes; more for a steadier clock.")] = (
         defaults.BENCH_ROUNDS
     ),
@@ -271,7 +274,7 @@ def bench(
         str | None, typer.Option(metavar="TIME", help="Most that a file's median may be: 2ms, 500us.")
     ] = None,
     max_memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Most that a file's engine may have resident: 64MB.")
+        str | None, typer.Option(metavar="SIZE", help="Most that a file's engine may add to its idle process: 64MB.")
     ] = None,
     min_accuracy: Annotated[float | None, typer.Option(metavar="SHARE", help="Least top-1: 0.9.")] = None,
     max_accuracy_drop: Annotated[
@@ -322,6 +325,7 @@ def bench(
         data_dir=data_dir,
         limit=limit,
         threads=threads,
+        pin=pin,
         rounds=rounds,
         pixel_range=pixel_range,
         baseline=baseline,

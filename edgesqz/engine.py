@@ -30,18 +30,29 @@ class Engine:
         model_bytes: the model file.
         runtime: a name in ``edgesqz.plugins.runtimes()``.
         threads: for the engine to use.
+        pinned_to: the number of the processor's core to keep the process on; None for any.
         pixels: how a pixel becomes the real value that the model's input stands for.
 
     Attributes:
         input: the model's input.
         output: the model's output.
         load_ms: milliseconds that loading took, the import of the engine included.
+        idle_rss_bytes: resident memory before that; None where the system does not tell.
+        overhead_us: microseconds that ``time_ns`` tells of a call that does nothing, the median.
 
     Raises:
         EngineError: the engine is not installed or refuses the model.
     """
 
-    def __init__(self, model_bytes: bytes, runtime: str, *, threads: int = 1, pixels: PixelRange | None = None) -> None:
+    def __init__(
+        self,
+        model_bytes: bytes,
+        runtime: str,
+        *,
+        threads: int = 1,
+        pinned_to: int | None = None,
+        pixels: PixelRange | None = None,
+    ) -> None:
         import execnet
 
         module = plugins.runtimes()[runtime]
@@ -54,12 +65,15 @@ class Engine:
         try:
             gateway = self._group.makegateway("popen")
             self._channel = gateway.remote_exec(plugins.worker_source())
-            facts = self._asked((plugins.runtime_source(runtime), model_bytes, threads, pixels.scale, pixels.offset))
+            source = plugins.runtime_source(runtime)
+            facts = self._asked((source, model_bytes, threads, pinned_to, pixels.scale, pixels.offset))
         except BaseException:
             self.close()
             raise
         self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
         self.load_ms: float = facts["load_ms"]
+        self.idle_rss_bytes: int | None = facts["idle_rss_bytes"]
+        self.overhead_us: float = facts["overhead_ns"] / 1000
         _refuse_clipping(self.input, pixels)
 
     def predict(self, pictures: np.ndarray) -> np.ndarray:
@@ -194,8 +208,11 @@ def load(path: Path | str, *, threads: int = 1) -> Engine:
         raise EngineError(f"{path}: {error}") from error
 
 
-def open_engine(artifact: Artifact, *, threads: int = 1, pixels: PixelRange | None = None) -> Engine:
+def open_engine(
+    artifact: Artifact, *, threads: int = 1, pinned_to: int | None = None, pixels: PixelRange | None = None
+) -> Engine:
     """Load an artifact into the engine that runs its format; ``pixels`` is for one that has no manifest."""
     runtime = plugins.runtime_for(artifact.path.suffix)
     described = artifact.manifest.pixels if artifact.manifest else pixels
-    return Engine(artifact.path.read_bytes(), runtime, threads=threads, pixels=described)
+    content = artifact.path.read_bytes()
+    return Engine(content, runtime, threads=threads, pinned_to=pinned_to, pixels=described)

@@ -89,6 +89,7 @@ class Row:
     Attributes:
         variant: None for a file without a manifest.
         runtime: None where no runtime knows the format.
+        gzipped_bytes: the file as a download or an update would carry it.
         fits_quota: whether the file alone is within the quota; None without one.
         named: whether it was asked for by name, and did not come along as an original or with its whole folder.
         missed: why it is not within the budget, a reason a limit; empty if it is, None without a budget.
@@ -102,10 +103,13 @@ class Row:
         lost: pictures that the original has right and this one wrong; None without an original.
         mcnemar_p: how likely chance alone makes as many of these; None without an original.
         latency_us: of one picture.
+        settled: whether the rounds had come to take the same time before they counted; if not, the machine is noisy.
+        overhead_us: what the clock tells of a call that does nothing; it is part of every latency.
         latency_ratio: to the baseline, or without one to the original; None without either.
         load_ms: the engine's import and the model's loading.
         first_us: the first inference.
         peak_rss_bytes: of the engine's process, up to the end of the timing; None where the system does not tell.
+        memory_bytes: that less what the process had resident before it loaded the engine; None as above.
     """
 
     artifact: str
@@ -114,6 +118,7 @@ class Row:
     runtime: str | None
     runtime_version: str | None
     size_bytes: int
+    gzipped_bytes: int
     fits_quota: bool | None
     threads: int
     untrained: bool = False
@@ -130,9 +135,12 @@ class Row:
     mcnemar_p: float | None = None
     latency_us: Latency | None = None
     latency_ratio: Ratio | None = None
+    settled: bool | None = None
+    overhead_us: float | None = None
     load_ms: float | None = None
     first_us: float | None = None
     peak_rss_bytes: int | None = None
+    memory_bytes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The row for JSON: with its figures, or with ``error`` in their place."""
@@ -356,7 +364,7 @@ _COLUMNS = (
     _Column("p50\nµs", lambda row: _microseconds(row.latency_us.p50) if row.latency_us else ""),
     _Column("p99\nµs", lambda row: _microseconds(row.latency_us.p99) if row.latency_us else "", 110),
     _Column("ratio", _ratio, 90),
-    _Column("RSS\nMB", lambda row: _number(row.peak_rss_bytes, 1e-6, 0), 80),
+    _Column("mem\nMB", lambda row: _number(row.memory_bytes, 1e-6, 0), 80),
 )
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Worker:
     """
 
     def __init__(self, runtime: Any, model_bytes: bytes, threads: int, pixel_scale: float, pixel_offset: float) -> None:
+        self.idle_rss_bytes = status_bytes("VmRSS")
         started = time.perf_counter_ns()
         self.session = runtime.load(model_bytes, threads)
         self.load_ms = (time.perf_counter_ns() - started) / 1e6
@@ -45,7 +47,13 @@ class Worker:
 
     def facts(self) -> dict[str, Any]:
         """What the engine says of the model."""
-        return {"input": self.input, "output": self.output, "load_ms": self.load_ms}
+        return {
+            "input": self.input,
+            "output": self.output,
+            "load_ms": self.load_ms,
+            "idle_rss_bytes": self.idle_rss_bytes,
+            "overhead_ns": sorted(durations(int, 999))[499],
+        }
 
     def first(self, picture: np.ndarray) -> float:
         """Set the picture (1, H, W, C) that is timed from now on; the microseconds of the first inference on it."""
@@ -54,18 +62,7 @@ class Worker:
 
     def time(self, count: int) -> list[int]:
         """Nanoseconds of each of ``count`` inferences."""
-        run, clock, durations = self.session.run_once, time.perf_counter_ns, [0] * count
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            for k in range(count):
-                start = clock()
-                run()
-                durations[k] = clock() - start
-        finally:
-            if collecting:
-                gc.enable()
-        return durations
+        return durations(self.session.run_once, count)
 
     def predict(self, pictures: np.ndarray) -> np.ndarray:
         """Run uint8 pictures (N, H, W, C); real outputs, float32 (N, classes)."""
@@ -75,17 +72,6 @@ class Worker:
             part = pictures[start : start + size]
             parts.append(self._decoded(self.session.run(self._encoded(part)))[: len(part)])
         return np.concatenate(parts)
-
-    def peak_rss_bytes(self) -> int | None:
-        """The most memory this process has had resident, or None where the system does not tell.
-
-        Linux's own figure, VmHWM: unlike ``ru_maxrss`` it does not begin with that of the process that started this.
-        """
-        status = Path("/proc/self/status")
-        if not status.exists():
-            return None
-        lines = status.read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
     def _encoded(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 (N, H, W, C) as the values that the input stores; filled up to a fixed batch with the last picture."""
@@ -111,9 +97,40 @@ class Worker:
         return real
 
 
+def durations(run: Callable[[], object], count: int) -> list[int]:
+    """Nanoseconds of each of ``count`` calls, with nothing collected in between."""
+    clock, taken = time.perf_counter_ns, [0] * count
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for k in range(count):
+            start = clock()
+            run()
+            taken[k] = clock() - start
+    finally:
+        if collecting:
+            gc.enable()
+    return taken
+
+
+def status_bytes(name: str) -> int | None:
+    """What Linux tells of this process's memory; None where the system does not tell.
+
+    VmRSS is what is resident now, VmHWM the most there ever was: unlike ``ru_maxrss``, it does not begin with that of
+    the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = status.read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
 def serve(channel: Any) -> None:
     """Answer questions until the channel closes; the first message says what to load."""
-    source, model_bytes, threads, pixel_scale, pixel_offset = channel.receive()
+    source, model_bytes, threads, pinned_to, pixel_scale, pixel_offset = channel.receive()
+    if pinned_to is not None:
+        os.sched_setaffinity(0, {pinned_to})
     runtime = types.ModuleType("runtime")
     silence()
     exec(compile(source, "runtime", "exec"), runtime.__dict__)
@@ -134,7 +151,7 @@ def answer(worker: Worker, verb: str, argument: Any) -> Any:
         case "time":
             return worker.time(argument)
         case "peak_rss_bytes":
-            return worker.peak_rss_bytes()
+            return status_bytes("VmHWM")
     raise ValueError(f"unknown question {verb!r}")
 
 

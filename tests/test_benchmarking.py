@@ -57,6 +57,9 @@ def test_figures_are_plausible(report: Report) -> None:
         assert row.latency_us.n >= ROUNDS
         assert row.load_ms is not None and row.first_us is not None and row.first_us > 0
         assert row.peak_rss_bytes is not None and 10e6 < row.peak_rss_bytes < 5e9
+        assert row.memory_bytes is not None and 1e6 < row.memory_bytes < row.peak_rss_bytes
+        assert row.overhead_us is not None and 0 < row.overhead_us < 10
+        assert 1000 < row.gzipped_bytes < row.size_bytes
 
 
 def test_the_original_agrees_with_itself(report: Report) -> None:
@@ -101,7 +104,7 @@ def candidate(top1: list[int], truth: list[int], classes: int = 10) -> benchmark
 def test_what_was_gained_and_lost_is_counted() -> None:
     truth = [0, 1, 2, 3, 4, 5, 6, 7]
     original, ours = candidate([0, 1, 2, 3, 9, 9, 9, 9], truth), candidate([0, 9, 9, 9, 4, 8, 9, 9], truth)
-    row = benchmarking._with_accuracy(Row("net.tflite", "tflite", None, None, None, 1, None, 1), ours, original)
+    row = benchmarking._with_accuracy(Row("net.tflite", "tflite", None, None, None, 1, 1, None, 1), ours, original)
     assert (row.accuracy, row.gained, row.lost, row.accuracy_drop_pp) == (0.25, 1, 3, 25.0)
     assert (row.agreement, row.mcnemar_p) == (0.375, mcnemar_p(1, 3))
     assert row.accuracy_interval == share_interval(2, 8)
@@ -161,6 +164,10 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
         "load_ms",
         "first_us",
         "peak_rss_bytes",
+        "memory_bytes",
+        "settled",
+        "overhead_us",
+        "gzipped_bytes",
         "threads",
         "fits_quota",
         "named",
@@ -304,6 +311,7 @@ def test_a_model_of_other_classes_fails(exported: Path, tmp_path: Path, pictures
         ({"limit": 0}, "--limit must be above 0"),
         ({"threads": 0}, "--threads must be above 0"),
         ({"rounds": 0}, "--rounds must be above 0"),
+        ({"pin": 100_000}, "--pin must be one of the cores .*, got 100000"),
         ({"quota": "-1MB"}, "expected a size"),
         ({"pixel_range": "wide"}, r"expected a pixel range LOW\.\.HIGH"),
         ({"dataset": "imagenet"}, "'imagenet' is neither"),
@@ -317,6 +325,45 @@ def test_bad_input(arguments: dict[str, Any], message: str, exported: Path) -> N
 def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="run edgesqz train and edgesqz export"):
         edgesqz.bench(workspace=tmp_path)
+
+
+def test_engines_are_kept_on_a_core(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = max(os.sched_getaffinity(0))
+    kept: list[set[int]] = []
+    weigh = benchmarking._Candidate.weigh
+
+    def look(candidate: benchmarking._Candidate, engine: Engine) -> None:
+        kept.append(os.sched_getaffinity(engine_pid(engine)))
+        weigh(candidate, engine)
+
+    monkeypatch.setattr(benchmarking._Candidate, "weigh", look)
+    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, pin=core, workspace=exported)
+    assert not any(row.error for row in report.rows)
+    assert kept == [{core}, {core}]
+
+
+def test_warming_up_ends_when_rounds_take_the_same_time_or_at_its_bound() -> None:
+    class Clock:
+        """An engine whose rounds take what it is told."""
+
+        load_ms = overhead_us = 0.0
+
+        def __init__(self, *medians: int) -> None:
+            self.medians, self.rounds = iter(medians), 0
+
+        def first_us(self, picture: np.ndarray) -> float:
+            return 1.0
+
+        def time_ns(self, count: int) -> list[int]:
+            if count == 3:
+                return [1_000_000] * 3
+            self.rounds += 1
+            return [next(self.medians)] * count
+
+    for medians, rounds, settled in (((400, 200, 198, 1), 3, True), (range(100, 10_000, 100), 20, False)):
+        engine, warmed = Clock(*medians), benchmarking._Candidate(Path("net.tflite"))
+        warmed.warm_up(engine, np.zeros(0))  # type: ignore[arg-type]
+        assert (engine.rounds, warmed.settled) == (rounds, settled)
 
 
 def test_more_threads_than_cores_are_refused(exported: Path) -> None:

@@ -13,8 +13,8 @@ from edgesqz.report import Latency, Report, Row
 
 
 def row(name: str, size_bytes: int = 1000, accuracy: float | None = 0.9, p50: float = 100, **others: Any) -> Row:
-    figures: dict[str, Any] = {"latency_us": Latency(p50, p50, p50, 1), "peak_rss_bytes": 50_000_000} | others
-    return Row(name, "tflite", "int8", "litert", "2.3", size_bytes, None, 1, accuracy=accuracy, **figures)
+    figures: dict[str, Any] = {"latency_us": Latency(p50, p50, p50, 1), "memory_bytes": 50_000_000} | others
+    return Row(name, "tflite", "int8", "litert", "2.3", size_bytes, size_bytes, None, 1, accuracy=accuracy, **figures)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_just_meets_every_limit_misses_none() -> None:
 
 
 def test_each_limit_that_is_missed_is_told_with_both_figures() -> None:
-    poor = row("a", 1100, 0.8911, 250.04, peak_rss_bytes=64_000_000, accuracy_drop_pp=0.61)
+    poor = row("a", 1100, 0.8911, 250.04, memory_bytes=64_000_000, accuracy_drop_pp=0.61)
     assert Budget.parse(**LIMITS).missed_by(poor) == (
         "size 1.1 kB, at most 1.0 kB",
         "latency 250.0 µs, at most 100.0 µs",
@@ -79,7 +79,7 @@ def test_each_limit_that_is_missed_is_told_with_both_figures() -> None:
 
 
 def test_what_is_unknown_meets_no_limit() -> None:
-    unknown = row("a", accuracy=None, latency_us=None, peak_rss_bytes=None)
+    unknown = row("a", accuracy=None, latency_us=None, memory_bytes=None)
     missed = Budget.parse(**LIMITS).missed_by(unknown)
     assert missed == ("latency unknown", "memory unknown", "drop unknown", "accuracy unknown, at least 90.00%")
     assert Budget.parse(quota="1kB").missed_by(row("a", error="died")) == ("failed",)

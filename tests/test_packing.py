@@ -45,7 +45,8 @@ def test_a_packed_file_is_smaller_and_answers_the_same(made: Artifact, pictures:
         assert made.manifest
         with Engine(content, "litert", pixels=made.manifest.pixels) as engine:
             answers.append(engine.predict(data.load(str(pictures)).test().pictures))
-    np.testing.assert_array_equal(*answers)
+    before, after = answers
+    np.testing.assert_array_equal(after, before)
 
 
 def test_a_packed_file_describes_the_same_tensors(unpacked: bytes) -> None:

@@ -25,6 +25,7 @@ MEASURED = Row(
     runtime="litert",
     runtime_version="2.1.0",
     size_bytes=73_512,
+    gzipped_bytes=60_000,
     fits_quota=None,
     threads=1,
     accuracy=0.8765,
@@ -39,7 +40,10 @@ MEASURED = Row(
     latency_ratio=Ratio("squeezenet-nano.keras", 0.126, (0.116, 0.14)),
     load_ms=12.5,
     first_us=345.6,
-    peak_rss_bytes=1_123_400_000,
+    settled=True,
+    overhead_us=0.05,
+    peak_rss_bytes=1_173_400_000,
+    memory_bytes=1_123_400_000,
 )
 FAILED = Row(
     artifact="squeezenet-nano.fp16.onnx",
@@ -48,6 +52,7 @@ FAILED = Row(
     runtime="onnxruntime",
     runtime_version="1.22.0",
     size_bytes=101_000,
+    gzipped_bytes=90_000,
     fits_quota=None,
     threads=1,
     error="the engine gave up",
@@ -66,6 +71,9 @@ FIGURES = {
     "load_ms",
     "first_us",
     "peak_rss_bytes",
+    "memory_bytes",
+    "settled",
+    "overhead_us",
 }
 
 
@@ -141,7 +149,7 @@ def test_a_failed_row_has_an_error_and_no_figures() -> None:
 
 
 def test_figures_that_are_unknown_stay_in_the_row() -> None:
-    alone = dataclasses.replace(MEASURED, agreement=None, accuracy_drop_pp=None, peak_rss_bytes=None)
+    alone = dataclasses.replace(MEASURED, agreement=None, accuracy_drop_pp=None, memory_bytes=None)
     assert set(alone.to_dict()) == set(MEASURED.to_dict())
 
 
@@ -235,7 +243,7 @@ def test_a_file_that_no_runtime_knows_has_its_row() -> None:
 
 
 def test_unknown_figures_are_empty_cells() -> None:
-    names = ("accuracy_interval", "agreement", "accuracy_drop_pp", "mcnemar_p", "latency_ratio", "peak_rss_bytes")
+    names = ("accuracy_interval", "agreement", "accuracy_drop_pp", "mcnemar_p", "latency_ratio", "memory_bytes")
     unknown: dict[str, Any] = dict.fromkeys(names)
     alone = dataclasses.replace(MEASURED, **unknown)
     cells = line_of(alone, shown(report(alone)))
