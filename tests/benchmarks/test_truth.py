@@ -1,0 +1,61 @@
+"""What the bench tells of a latency, beside a native C program on the same library: a minute, on a quiet machine.
+
+Run it with: python -m pytest -s tests/benchmarks/test_truth.py
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgesqz
+from edgesqz.artifact import ZOO
+
+ROUNDS, A_ROUND = 40, 50
+WARM_UP = 300
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The program, compiled, and the library it is to open."""
+    binary = tmp_path_factory.mktemp("native") / "native"
+    source = Path(__file__).with_name("native.c")
+    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", binary, source, "-ldl"], check=True)
+    package = importlib.util.find_spec("ai_edge_litert")
+    assert package and package.submodule_search_locations
+    return [str(binary), f"{package.submodule_search_locations[0]}/libLiteRt.so"]
+
+
+@contextmanager
+def native(program: list[str], model: Path) -> Iterator[subprocess.Popen[str]]:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*program, str(model)], text=True, **pipes) as process:  # type: ignore[call-overload]
+        yield process
+        process.stdin.close()
+
+
+def timed(process: subprocess.Popen[str], count: int) -> list[int]:
+    assert process.stdin and process.stdout
+    process.stdin.write(f"{count}\n")
+    process.stdin.flush()
+    return [int(number) for number in process.stdout.readline().split()]
+
+
+@pytest.mark.parametrize("name", ["squeezenet.int8.tflite", "squeezenet-nano.int8.tflite"])
+def test_the_bench_tells_what_a_native_program_finds(name: str, program: list[str]) -> None:
+    with edgesqz.load(ZOO / name) as engine, native(program, ZOO / name) as process:
+        engine.first_us(np.zeros((1, 32, 32, 3), np.uint8))
+        engine.time_ns(WARM_UP)
+        timed(process, WARM_UP)
+        rounds = [(engine.time_ns(A_ROUND), timed(process, A_ROUND)) for _ in range(ROUNDS)]
+    ours, theirs = (statistics.median(statistics.median(pair[who]) / 1000 for pair in rounds) for who in (0, 1))
+    print(f"{name}: {ours:.1f} µs in the bench, {theirs:.1f} µs in C, {ours / theirs - 1:+.1%}")
+    assert theirs > 50
+    assert ours == pytest.approx(theirs, rel=0.05)
