@@ -30,9 +30,11 @@ from edgesqz.artifact import (
 from edgesqz.budget import Budget
 from edgesqz.engine import Engine, open_engine
 from edgesqz.errors import EdgesqzError
+from edgesqz.flips import Flip, contact_sheet
 from edgesqz.inventory import machine
 from edgesqz.report import Latency, Ratio, Report, Row
 from edgesqz.stats import mcnemar_p, share_interval
+from edgesqz.workspace import replace_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,6 +67,7 @@ def bench(
     max_memory: str | int | None = None,
     min_accuracy: float | None = None,
     max_accuracy_drop: float | None = None,
+    flips: Path | None = None,
     workspace: Path = defaults.WORKSPACE,
     console: Console | None = None,
 ) -> Report:
@@ -88,6 +91,7 @@ def bench(
         max_memory: the most that its engine's process may have resident, as ``quota``.
         min_accuracy: the least top-1, 0..1.
         max_accuracy_drop: the most it may lose against its original, in percentage points.
+        flips: a folder for a contact sheet of each export's flipped pictures, ``ARTIFACT.flips.png``.
         workspace: where to look for the artifacts.
         console: where to show progress; None shows nothing.
 
@@ -101,6 +105,8 @@ def bench(
         raise EdgesqzError(f"--threads must be at most {cores}, the cores of this machine, got {threads}")
     if pin is not None and pin not in (usable := _cores()):
         raise EdgesqzError(f"--pin must be one of the cores {', '.join(map(str, usable))}, got {pin}")
+    if flips:
+        _make_folder(flips)
     pixels = PixelRange.parse(pixel_range) if pixel_range else None
     budget = Budget.parse(quota, max_latency, max_memory, min_accuracy, max_accuracy_drop)
     reference = [find_model_file(baseline, workspace)] if baseline else []
@@ -114,13 +120,22 @@ def bench(
     images = len(exam.split(_first_side(candidates))) if exam else 0  # data that cannot be had are told first
     opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels)
     _measure(candidates, exam, opened, rounds, console)
+    if flips and exam:
+        _save_flips(candidates, exam, flips)
     return Report(
         machine=machine(),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
-        dataset={"name": name, "split": "test", "images": images} if exam else None,
+        dataset={"name": name, "split": "test", "images": images, "labels": exam.labels} if exam else None,
         budget=budget,
         rows=tuple(_judged(_row(c, candidates, compared_with, threads), budget) for c in candidates),
     )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgesqzError(f"cannot write to the folder {folder}: {error.strerror}") from error
 
 
 def _cores() -> list[int]:
@@ -166,6 +181,7 @@ class _Candidate:
     settled: bool = False  # whether its rounds took the same time before they counted
     peak_rss_bytes: int | None = None
     memory_bytes: int | None = None
+    side: int | None = None  # of the pictures it takes
     probabilities: np.ndarray | None = None  # float32 (N, classes)
     truth: np.ndarray | None = None  # int64 (N,), the classes of what it classified
 
@@ -318,7 +334,24 @@ def _examine(candidate: _Candidate, engine: Engine, exam: _Exam) -> None:
         raise EdgesqzError(f"expected a model of the dataset's classes {', '.join(labels)}; its own: {', '.join(own)}")
     if not np.isfinite(answers).all():
         raise EdgesqzError("the model answers with values that are no numbers")
-    candidate.probabilities, candidate.truth = answers, pictures.labels
+    candidate.side, candidate.probabilities, candidate.truth = side, answers, pictures.labels
+
+
+def _save_flips(candidates: Sequence[_Candidate], exam: _Exam, folder: Path) -> None:
+    """Draw what each export answers otherwise than its original."""
+    for candidate in candidates:
+        original = _original_of(candidate, candidates)
+        if candidate.probabilities is None or original is None or original.probabilities is None:
+            continue
+        before, after = original.probabilities.argmax(axis=1), candidate.probabilities.argmax(axis=1)
+        split, named = exam.split(candidate.side), exam.labels
+        flipped = [
+            Flip(split.pictures[k], named[split.labels[k]], named[before[k]], named[after[k]])
+            for k in np.flatnonzero(before != after)
+        ]
+        if flipped:
+            name = candidate.path.name
+            replace_file(folder / f"{name}.flips.png", contact_sheet(name, flipped))
 
 
 def _bar(console: Console | None) -> Progress:
@@ -379,7 +412,7 @@ def _latency_ratio(candidate: _Candidate, other: _Candidate | None) -> Ratio | N
 
 def _with_accuracy(row: Row, candidate: _Candidate, original: _Candidate | None) -> Row:
     """The row of a candidate that took the exam, or of one that did not have to, with what came of it."""
-    if candidate.probabilities is None:
+    if candidate.probabilities is None or candidate.truth is None:
         return row
     top1 = candidate.probabilities.argmax(axis=1)
     right = top1 == candidate.truth
@@ -388,6 +421,7 @@ def _with_accuracy(row: Row, candidate: _Candidate, original: _Candidate | None)
         accuracy=float(right.mean()),
         accuracy_interval=share_interval(int(right.sum()), len(right)),
         top5=_top5(candidate.probabilities, candidate.truth),
+        class_accuracies=_class_accuracies(right, candidate.truth, candidate.probabilities.shape[1]),
     )
     if original is None or original.probabilities is None:
         return row
@@ -404,9 +438,14 @@ def _with_accuracy(row: Row, candidate: _Candidate, original: _Candidate | None)
     )
 
 
-def _top5(probabilities: np.ndarray, truth: np.ndarray | None) -> float | None:
+def _class_accuracies(right: np.ndarray, truth: np.ndarray, classes: int) -> tuple[float | None, ...]:
+    """The share of each class's pictures that are right; None for a class without pictures."""
+    return tuple(float(right[truth == k].mean()) if (truth == k).any() else None for k in range(classes))
+
+
+def _top5(probabilities: np.ndarray, truth: np.ndarray) -> float | None:
     """Share of pictures whose class is among the five best; None where that would be nearly all classes."""
-    if truth is None or probabilities.shape[1] <= 5:
+    if probabilities.shape[1] <= 5:
         return None
     best = np.argpartition(probabilities, -5, axis=1)[:, -5:]
     return float((best == truth[:, None]).any(axis=1).mean())

@@ -285,6 +285,11 @@ def bench(
         bool,
         typer.Option("--choose", help="Name the most accurate file within all limits, and why the others are not it."),
     ] = False,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Show the accuracy of each class too.")] = False,
+    flips: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw the pictures that exports answer otherwise than their originals."),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE|-", help="Write the report as JSON; - to print it.")
     ] = None,
@@ -334,11 +339,14 @@ def bench(
         max_memory=max_memory,
         min_accuracy=min_accuracy,
         max_accuracy_drop=max_accuracy_drop,
+        flips=flips,
         workspace=workspace,
         console=_progress_console(),
     )
     if not printed:
         _show(result)
+    if not printed and per_class:
+        _draw(result.class_table())
     for path, text_of in texts:
         if path == STANDARD_OUTPUT:
             print(text_of(result), end="")
@@ -461,14 +469,20 @@ class _Result(Protocol):
 
 
 def _show(result: _Result, json: bool = False) -> None:
-    """Print a result on the standard output; 100 columns wide where there is no terminal to ask."""
-    from rich.console import Console, ConsoleRenderable
+    """Print a result on the standard output."""
+    from rich.console import ConsoleRenderable
 
     if json:
         print(result.to_json(), end="")
     else:
-        console = Console(width=None if sys.stdout.isatty() else 100)
-        console.print(result if isinstance(result, ConsoleRenderable) else result.table())
+        _draw(result if isinstance(result, ConsoleRenderable) else result.table())
+
+
+def _draw(table: RenderableType) -> None:
+    """Print a table on the standard output; 100 columns wide where there is no terminal to ask."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
 
 
 def _progress_console() -> Console:

@@ -97,6 +97,7 @@ class Row:
         accuracy: top-1, 0..1; None for an untrained one.
         accuracy_interval: where the true accuracy lies.
         top5: share of pictures whose class is among the five best answers, 0..1; None for fewer than six classes.
+        class_accuracies: top-1 of each class, in the labels' order, 0..1; None for a class without pictures.
         agreement: share of pictures on which the top-1 is the original's, 0..1; None without an original.
         accuracy_drop_pp: the original's accuracy less this one's, in percentage points; None without an original.
         gained: pictures that this one has right and the original wrong; None without an original.
@@ -128,6 +129,7 @@ class Row:
     accuracy: float | None = None
     accuracy_interval: Interval | None = None
     top5: float | None = None
+    class_accuracies: tuple[float | None, ...] | None = None
     agreement: float | None = None
     accuracy_drop_pp: float | None = None
     gained: int | None = None
@@ -158,7 +160,7 @@ class Report:
     Attributes:
         machine: what it ran on.
         versions: of Python and of the packages that measured; a row tells its engine's.
-        dataset: its name, the split, and how many images of it; None if no accuracy was measured.
+        dataset: its name, the split, how many images of it, and the labels; None if no accuracy was measured.
         budget: what each file was held against.
         rows: a row for each file, originals before what was made from them.
     """
@@ -265,6 +267,23 @@ class Report:
         for row in self.rows:
             verdict = [", ".join(reason.split()[0] for reason in row.missed or ()) or "ok"] if limited else []
             table.add_row("•" if row in front else "", *(column.cell(row) for column in shown), *verdict)
+        return table
+
+    def class_table(self) -> Table:
+        """A row a class: how much of it each file has right, and how far it falls behind its best."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        measured = [row for row in self.rows if row.class_accuracies]
+        labels = self.dataset["labels"] if self.dataset else ()
+        table = Table(title="top-1 of each class, %", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+        table.add_column("class")
+        for row in measured:
+            table.add_column(Text(row.artifact), justify="right", overflow="fold")
+        for number, label in enumerate(labels):
+            cells = [_number((row.class_accuracies or ())[number], 100, 1) for row in measured]
+            table.add_row(Text(label), *cells)
         return table
 
     def _legend(self) -> str:

@@ -20,6 +20,7 @@ from edgesqz import benchmarking, data, plugins
 from edgesqz.artifact import PixelRange
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
+from edgesqz.flips import Flip, contact_sheet
 from edgesqz.report import Ratio, Report, Row
 from edgesqz.stats import mcnemar_p, share_interval
 
@@ -111,6 +112,43 @@ def test_what_was_gained_and_lost_is_counted() -> None:
 
 
 @pytest.mark.parametrize(("classes", "expected"), [(5, None), (10, 0.75)])
+def test_classes_are_counted_apart() -> None:
+    right, truth = np.array([True, False, True, True]), np.array([0, 0, 1, 1])
+    assert benchmarking._class_accuracies(right, truth, 3) == (0.5, 1.0, None)
+
+
+def test_flipped_pictures_are_drawn(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, list[Flip]] = {}
+
+    def draw(title: str, flips: list[Flip]) -> bytes:
+        drawn[title] = flips
+        return contact_sheet(title, flips)
+
+    examine = benchmarking._examine
+
+    def stumble(candidate: benchmarking._Candidate, engine: Engine, exam: benchmarking._Exam) -> None:
+        examine(candidate, engine, exam)
+        assert candidate.probabilities is not None and candidate.truth is not None
+        if candidate.path.suffix == ".tflite":
+            candidate.probabilities[:2] = np.eye(3)[(candidate.truth[:2] + 1) % 3]
+
+    monkeypatch.setattr(benchmarking, "contact_sheet", draw)
+    monkeypatch.setattr(benchmarking, "_examine", stumble)
+    names = ["squeezenet-nano.int8.tflite", "squeezenet-nano.fp32.onnx"]
+    edgesqz.bench(names, rounds=1, flips=tmp_path / "deep" / "flips", workspace=workspace)
+    assert [path.name for path in (tmp_path / "deep" / "flips").iterdir()] == ["squeezenet-nano.int8.tflite.flips.png"]
+    flips = drawn["squeezenet-nano.int8.tflite"]
+    assert len(flips) >= 2
+    assert all(flip.before != flip.after for flip in flips)
+    assert {flip.truth for flip in flips} <= {"blue", "green", "red"}
+
+
+def test_a_folder_for_flips_that_cannot_be_is_told_first(workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EdgesqzError, match="cannot write to the folder"):
+        edgesqz.bench(flips=tmp_path / "file" / "flips", workspace=workspace)
+
+
 def test_the_five_best_answers_are_looked_at(classes: int, expected: float | None) -> None:
     probabilities = np.tile(np.arange(classes, dtype=np.float32), (4, 1))  # the last five are the best
     truth = np.array([classes - 1, classes - 5, classes - 3, 0])
@@ -154,6 +192,7 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
         "accuracy",
         "accuracy_interval",
         "top5",
+        "class_accuracies",
         "agreement",
         "accuracy_drop_pp",
         "gained",

@@ -31,6 +31,7 @@ MEASURED = Row(
     accuracy=0.8765,
     accuracy_interval=(0.8701, 0.8829),
     top5=0.9911,
+    class_accuracies=(0.9, 0.85, None),
     agreement=0.991,
     accuracy_drop_pp=-0.25,
     gained=60,
@@ -61,6 +62,7 @@ FIGURES = {
     "accuracy",
     "accuracy_interval",
     "top5",
+    "class_accuracies",
     "agreement",
     "accuracy_drop_pp",
     "gained",
@@ -81,7 +83,7 @@ def report(*rows: Row, quota_bytes: int | None = None, name: str = "cifar10", th
     return Report(
         machine={"cpu": "A processor", "cores": 2},
         versions={"python": "3.11.7"},
-        dataset={"name": name, "split": "test", "images": 10_000},
+        dataset={"name": name, "split": "test", "images": 10_000, "labels": ("cat", "dog [old]", "frog")},
         budget=(budget := Budget(size_bytes=quota_bytes)),
         rows=tuple(dataclasses.replace(row, threads=threads, missed=budget.missed_by(row)) for row in rows),
     )
@@ -166,7 +168,8 @@ def test_the_json_has_the_promised_keys(quota_bytes: int | None) -> None:
     assert as_data["pareto_front"] == ["squeezenet-nano.int8.tflite"]
     assert as_data["schema"] == 1
     assert as_data["machine"] == {"cpu": "A processor", "cores": 2}
-    assert as_data["dataset"] == {"name": "cifar10", "split": "test", "images": 10_000}
+    told = {"name": "cifar10", "split": "test", "images": 10_000, "labels": ["cat", "dog [old]", "frog"]}
+    assert as_data["dataset"] == told
     assert as_data["quota_bytes"] == quota_bytes
     assert as_data["rows"] == json.loads(json.dumps([row.to_dict() for row in found.rows]))
     assert text.endswith("}\n")
@@ -325,3 +328,13 @@ def test_the_markdown_is_the_table() -> None:
     assert first.startswith(r"| • | a\|b.tflite | litert | 73.5 | 87.65±.64 |")
     assert second.endswith("| failed |")
     assert "A processor, 1 thread;" in caption[0]
+
+
+def test_each_class_has_its_row() -> None:
+    terminal = io.StringIO()
+    Console(file=terminal, width=100, color_system=None).print(report(MEASURED, FAILED).class_table())
+    lines = [line.split() for line in terminal.getvalue().splitlines()]
+    assert ["cat", "90.0"] in lines
+    assert ["dog", "[old]", "85.0"] in lines
+    assert ["frog"] in lines
+    assert ["class", MEASURED.artifact] in lines

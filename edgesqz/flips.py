@@ -1,0 +1,72 @@
+"""Contact sheets of the pictures that an export answers otherwise than its original."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SIDE = 96  # of a picture on the sheet, in pixels
+LINE = 13  # height of a line of text
+CELL = (SIDE + 24, SIDE + 3 * LINE + 10)
+COLUMNS = 8
+MOST = 400  # pictures on a sheet
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A picture with its class and two answers.
+
+    Attributes:
+        picture: uint8 (H, W, 3 or 1).
+    """
+
+    picture: np.ndarray
+    truth: str
+    before: str
+    after: str
+
+
+def contact_sheet(title: str, flips: Sequence[Flip]) -> bytes:
+    """Draw pictures with their class and both answers: green for the right answer, red for a wrong one.
+
+    Args:
+        title: in the first line; how many there are is added, and how many of them are shown.
+        flips: the first 400 are shown.
+
+    Returns:
+        A PNG file.
+    """
+    from PIL import Image, ImageDraw
+
+    shown = flips[:MOST]
+    rows = -(-len(shown) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * CELL[0], 2 * LINE + rows * CELL[1]), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.text((6, 6), f"{title}: {len(flips)} flipped, {len(shown)} shown; class, original, export", fill="black")
+    for place, flip in enumerate(shown):
+        left, top = 12 + place % COLUMNS * CELL[0], 2 * LINE + place // COLUMNS * CELL[1]
+        sheet.paste(_enlarged(flip.picture), (left, top))
+        for line, (text, colour) in enumerate(_lines(flip)):
+            draw.text((left, top + SIDE + line * LINE), text, fill=colour)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _enlarged(picture: np.ndarray) -> Image:
+    """The picture at the sheet's size; its pixels stay visible."""
+    from PIL import Image
+
+    return Image.fromarray(picture.squeeze()).convert("RGB").resize((SIDE, SIDE), Image.Resampling.NEAREST)
+
+
+def _lines(flip: Flip) -> list[tuple[str, str]]:
+    answers = [(answer, "green" if answer == flip.truth else "firebrick") for answer in (flip.before, flip.after)]
+    return [(flip.truth, "black"), *answers]

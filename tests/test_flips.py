@@ -1,0 +1,39 @@
+"""Contact sheets: every flip has its place, its class and both answers."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgesqz import flips
+from edgesqz.flips import Flip, contact_sheet
+
+
+def flip(colour: int, channels: int = 3) -> Flip:
+    return Flip(np.full((32, 32, channels), colour, np.uint8), "cat", "cat", "dog")
+
+
+def opened(sheet: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(sheet))
+
+
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (8, 1), (9, 2), (401, 50)])
+def test_a_sheet_has_room_for_its_pictures_but_not_for_more_than_it_shows(count: int, rows: int) -> None:
+    sheet = opened(contact_sheet("net.tflite", [flip(0)] * count))
+    assert sheet.size == (flips.COLUMNS * flips.CELL[0], 2 * flips.LINE + rows * flips.CELL[1])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_stand_in_reading_order(channels: int) -> None:
+    sheet = np.asarray(opened(contact_sheet("net.tflite", [flip(10 * place, channels) for place in range(10)])))
+    for place in range(10):
+        row, column = divmod(place, flips.COLUMNS)
+        middle = 2 * flips.LINE + row * flips.CELL[1] + 48, 12 + column * flips.CELL[0] + 48
+        assert sheet[middle].tolist() == [10 * place] * 3
+
+
+def test_right_answers_are_green_and_wrong_ones_red() -> None:
+    assert flips._lines(flip(0)) == [("cat", "black"), ("cat", "green"), ("dog", "firebrick")]
