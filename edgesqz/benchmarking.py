@@ -61,6 +61,7 @@ def bench(
     pin: int | None = None,
     rounds: int = defaults.BENCH_ROUNDS,
     pixel_range: str | None = None,
+    runtimes: Sequence[str] = (),
     baseline: str | Path | None = None,
     quota: str | int | None = None,
     max_latency: str | None = None,
@@ -85,6 +86,8 @@ def bench(
         pin: the number of the processor's core to keep every engine on; None for any.
         rounds: how often each candidate's turn comes.
         pixel_range: what pixels 0..255 become for files without a manifest, as ``LOW..HIGH``.
+        runtimes: engines to measure each file on that they run, as ``NAME`` or ``NAME==VERSION``; a file that none of
+            them runs, or all files if there are none, are measured on the one installed for their format.
         baseline: the model file whose latency the others' are compared with; None for each one's original.
         quota: bytes that a model file may have, as a number or as text such as ``2MB``.
         max_latency: the most that its median may be, such as ``2ms`` or ``500us``.
@@ -113,7 +116,10 @@ def bench(
     found = {path: bool(artifacts) for path in _find(artifacts, workspace)}
     for path in reference:
         found.setdefault(path, False)
-    candidates = _with_originals([_Candidate(path, named) for path, named in found.items()])
+    choices = [plugins.Choice.parse(text) for text in dict.fromkeys(runtimes)]
+    candidates = _with_originals(
+        [_Candidate(path, named, choice) for path, named in found.items() for choice in _runtimes_of(path, choices)]
+    )
     compared_with = next((candidate for candidate in candidates if candidate.path in reference), None)
     name = dataset or _common_dataset(candidates)
     exam = _Exam(name, data_dir, limit) if name else None
@@ -165,14 +171,20 @@ class _Exam:
         return self.splits[side]
 
 
+def _runtimes_of(path: Path, choices: Sequence[plugins.Choice]) -> Sequence[plugins.Choice | None]:
+    """The runtimes to measure a file on; None for the one of its format."""
+    return [choice for choice in choices if path.suffix in choice.runtime.SUFFIXES] or [None]
+
+
 @dataclass
 class _Candidate:
     """A model file on its way to a row of figures."""
 
     path: Path
     named: bool = False  # by the user
+    choice: plugins.Choice | None = None
     artifact: Artifact | None = None
-    runtime: str | None = None
+    runtime_version: str | None = None
     error: str | None = None  # in place of everything below
     engine_facts: dict[str, Any] = field(default_factory=dict)  # of its process, by the names in a row
     first_us: float = 0.0
@@ -188,7 +200,9 @@ class _Candidate:
     def __post_init__(self) -> None:
         """Look the file over; one that is damaged keeps its row."""
         with self.blamed():
-            self.runtime = plugins.runtime_for(self.path.suffix)
+            self.choice = self.choice or plugins.Choice(plugins.runtime_for(self.path.suffix))
+            if not self.choice.lives_apart:
+                self.runtime_version = plugins.engine_version(self.choice.runtime)
             self.artifact = Artifact.open(self.path)
 
     @property
@@ -213,6 +227,7 @@ class _Candidate:
 
     def warm_up(self, engine: Engine, picture: np.ndarray) -> None:
         """Find out how many inferences make a round, and run until rounds take the same time."""
+        self.runtime_version = engine.version
         self.engine_facts = {"load_ms": engine.load_ms, "overhead_us": engine.overhead_us}
         self.first_us = engine.first_us(picture)
         once_ms = max(min(engine.time_ns(3)) / 1e6, 1e-3)
@@ -287,7 +302,7 @@ def _first_side(candidates: Sequence[_Candidate]) -> int | None:
 def _measure(
     candidates: Sequence[_Candidate],
     exam: _Exam | None,
-    opened: Callable[[Artifact], Engine],
+    opened: Callable[..., Engine],
     rounds: int,
     console: Console | None,
 ) -> None:
@@ -297,7 +312,7 @@ def _measure(
         for candidate in bar.track(candidates, description="loading"):
             with candidate.blamed():
                 if candidate.artifact:
-                    engine = stack.enter_context(opened(candidate.artifact))
+                    engine = stack.enter_context(opened(candidate.artifact, runtime=str(candidate.choice)))
                     candidate.warm_up(engine, _timed_picture(candidate, engine, exam))
                     engines.append((candidate, engine))
         for _ in bar.track(range(rounds), description="timing"):
@@ -373,8 +388,8 @@ def _row(
         artifact=candidate.path.name,
         format=candidate.path.suffix.removeprefix("."),
         variant=candidate.manifest.variant if candidate.manifest else None,
-        runtime=candidate.runtime,
-        runtime_version=plugins.engine_version(plugins.runtimes()[candidate.runtime]) if candidate.runtime else None,
+        runtime=candidate.choice.name if candidate.choice else None,
+        runtime_version=candidate.runtime_version or (candidate.choice.version if candidate.choice else None),
         size_bytes=candidate.path.stat().st_size,
         gzipped_bytes=len(gzip.compress(candidate.path.read_bytes())),
         fits_quota=None,

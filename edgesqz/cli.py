@@ -263,6 +263,14 @@ def bench(
             metavar="LOW..HIGH", help="What pixels 0 and 255 become for files made elsewhere.", show_default="0..255"
         ),
     ] = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[==VERSION]",
+            help="An engine to measure on; may be given several times.",
+            show_default="what is installed for each format",
+        ),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -333,6 +341,7 @@ def bench(
         pin=pin,
         rounds=rounds,
         pixel_range=pixel_range,
+        runtimes=runtime or (),
         baseline=baseline,
         quota=quota,
         max_latency=max_latency,

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from edgesqz import plugins
+from edgesqz import environments, plugins
 from edgesqz.artifact import Artifact, PixelRange, Tensor
 from edgesqz.errors import EdgesqzError
 
@@ -28,7 +28,7 @@ class Engine:
 
     Args:
         model_bytes: the model file.
-        runtime: a name in ``edgesqz.plugins.runtimes()``.
+        runtime: a name in ``edgesqz.plugins.runtimes()``, or one with a version of its engine, as ``NAME==VERSION``.
         threads: for the engine to use.
         pinned_to: the number of the processor's core to keep the process on; None for any.
         pixels: how a pixel becomes the real value that the model's input stands for.
@@ -36,6 +36,7 @@ class Engine:
     Attributes:
         input: the model's input.
         output: the model's output.
+        version: of the engine.
         load_ms: milliseconds that loading took, the import of the engine included.
         idle_rss_bytes: resident memory before that; None where the system does not tell.
         overhead_us: microseconds that ``time_ns`` tells of a call that does nothing, the median.
@@ -55,22 +56,26 @@ class Engine:
     ) -> None:
         import execnet
 
-        module = plugins.runtimes()[runtime]
-        if plugins.engine_version(module) is None:
-            raise EngineError(f"the engine {module.ENGINE} is not installed; try {plugins.install_command(module)}")
+        choice = plugins.Choice.parse(runtime)
+        if not choice.lives_apart and plugins.engine_version(choice.runtime) is None:
+            way_out = plugins.install_command(choice.runtime)
+            raise EngineError(f"the engine {choice.runtime.ENGINE} is not installed; try {way_out}")
         if not model_bytes:
             raise EngineError("the file is empty")
         pixels = pixels or PixelRange()
         self._group = execnet.Group()
         try:
-            gateway = self._group.makegateway("popen")
+            gateway = self._group.makegateway(_place(choice))
             self._channel = gateway.remote_exec(plugins.worker_source())
-            source = plugins.runtime_source(runtime)
-            facts = self._asked((source, model_bytes, threads, pinned_to, pixels.scale, pixels.offset))
+            source = plugins.runtime_source(choice.name)
+            facts = self._asked(
+                (source, choice.runtime.ENGINE, model_bytes, threads, pinned_to, pixels.scale, pixels.offset)
+            )
         except BaseException:
             self.close()
             raise
         self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
+        self.version: str = facts["version"]
         self.load_ms: float = facts["load_ms"]
         self.idle_rss_bytes: int | None = facts["idle_rss_bytes"]
         self.overhead_us: float = facts["overhead_ns"] / 1000
@@ -161,6 +166,13 @@ class Engine:
             raise EngineError("the engine's process ended while it worked on this model") from error
 
 
+def _place(choice: plugins.Choice) -> str:
+    """Where execnet starts the process: in this environment, or in one made for the engine."""
+    if not choice.lives_apart:
+        return "popen"
+    return f"popen//python={environments.python_with(choice.requirements, choice.runtime.PYTHON)}"
+
+
 def _refuse_clipping(tensor: Tensor, pixels: PixelRange) -> None:
     """Refuse an integer input that cannot hold what pixels 0 and 255 become, by more than a step."""
     if tensor.scale is None or tensor.zero_point is None:
@@ -209,10 +221,15 @@ def load(path: Path | str, *, threads: int = 1) -> Engine:
 
 
 def open_engine(
-    artifact: Artifact, *, threads: int = 1, pinned_to: int | None = None, pixels: PixelRange | None = None
+    artifact: Artifact,
+    *,
+    runtime: str | None = None,
+    threads: int = 1,
+    pinned_to: int | None = None,
+    pixels: PixelRange | None = None,
 ) -> Engine:
-    """Load an artifact into the engine that runs its format; ``pixels`` is for one that has no manifest."""
-    runtime = plugins.runtime_for(artifact.path.suffix)
+    """Load an artifact into an engine, None for the one of its format; ``pixels`` is for one that has no manifest."""
+    runtime = runtime or plugins.runtime_for(artifact.path.suffix)
     described = artifact.manifest.pixels if artifact.manifest else pixels
     content = artifact.path.read_bytes()
     return Engine(content, runtime, threads=threads, pinned_to=pinned_to, pixels=described)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgesqz import data, plugins
+from edgesqz import data, environments, plugins
 from edgesqz.artifact import package_versions
 from edgesqz.models import ARCHITECTURES
 
@@ -85,13 +85,21 @@ def take_inventory() -> Inventory:
     return Inventory(
         versions={"python": platform.python_version()} | package_versions(*PACKAGES),
         converters={name: tuple(converter.VARIANTS) for name, converter in plugins.converters().items()},
-        runtimes=tuple(
-            Runtime(name, tuple(module.SUFFIXES), plugins.engine_version(module), plugins.install_command(module))
-            for name, module in plugins.runtimes().items()
-        ),
+        runtimes=tuple(_runtime(plugins.Choice(name)) for name in plugins.runtimes()),
         models=tuple(ARCHITECTURES),
         datasets={name: _place(name) for name in data.DATASETS},
     )
+
+
+def _runtime(choice: plugins.Choice) -> Runtime:
+    """A runtime with its engine, which is installed here or would be in an environment of its own."""
+    module = choice.runtime
+    version, install = plugins.engine_version(module), plugins.install_command(module)
+    if choice.lives_apart:
+        pinned = module.REQUIREMENTS[0].partition("==")[2]
+        version = f"{pinned}, in an environment of its own" if environments.can_be_made() else None
+        install = environments.INSTALL
+    return Runtime(choice.name, tuple(module.SUFFIXES), version, install)
 
 
 def _place(dataset: str) -> str | None:

@@ -6,10 +6,11 @@ Both come in through entry points, the built-in ones like a third party's; the c
 from __future__ import annotations
 
 import functools
+import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgesqz.errors import EdgesqzError
@@ -54,10 +55,54 @@ class Converter(Protocol):
 class Runtime(Protocol):
     """A module that runs model files; see ``runtimes/__init__.py``."""
 
-    __file__: str
     ENGINE: str
     REQUIREMENTS: Sequence[str]
     SUFFIXES: Sequence[str]
+    PYTHON: str | None
+
+    def load(self, model_bytes: bytes, threads: int) -> Any:
+        """Load a model into a session."""
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A runtime, and the version of its engine if it is not to be the one that is installed."""
+
+    name: str
+    version: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Choice:
+        """Read ``NAME`` or ``NAME==VERSION``, such as ``onnxruntime==1.23.2``.
+
+        Raises:
+            EdgesqzError: there is no such runtime; the message lists the known ones.
+        """
+        name, _, version = text.partition("==")
+        if name not in runtimes():
+            raise EdgesqzError(f"unknown runtime {name!r}; the known are {', '.join(runtimes())}")
+        return cls(name, version or None)
+
+    def __str__(self) -> str:
+        """The text that ``parse`` reads."""
+        return f"{self.name}=={self.version}" if self.version else self.name
+
+    @property
+    def runtime(self) -> Runtime:
+        """The module."""
+        return runtimes()[self.name]
+
+    @property
+    def lives_apart(self) -> bool:
+        """Whether it needs an environment of its own."""
+        return self.version is not None or self.runtime.PYTHON is not None
+
+    @property
+    def requirements(self) -> list[str]:
+        """What that environment has to hold."""
+        engine, *others = self.runtime.REQUIREMENTS
+        return [f"{self.runtime.ENGINE}=={self.version}" if self.version else engine, *others, "numpy"]
 
 
 def converters() -> dict[str, Converter]:
@@ -108,8 +153,9 @@ def install_command(runtime: Runtime) -> str:
 
 
 def runtime_source(name: str) -> str:
-    """The program text of a runtime, to be sent to the process that runs it."""
-    return Path(runtimes()[name].__file__).read_text(encoding="utf-8")
+    """The program text that a runtime's ``load`` is in, to be sent to the process that runs it."""
+    module = sys.modules[runtimes()[name].load.__module__]
+    return inspect.getsource(module)
 
 
 def worker_source() -> str:

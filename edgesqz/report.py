@@ -367,7 +367,7 @@ def _microseconds(time_us: float) -> str:
 
 def _ratio(row: Row) -> str:
     ratio = row.latency_ratio
-    if ratio is None or ratio.to == row.artifact:
+    if ratio is None or ratio.interval == (1, 1):
         return "1" if ratio else ""
     return "noise" if ratio.is_noise else f"{ratio.median:.2f}{_spread(ratio.interval, 1, 2)}"
 

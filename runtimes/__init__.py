@@ -3,7 +3,9 @@
 A runtime is a module with
 
 - ``ENGINE``: the distribution that holds the engine, as its package index names it,
-- ``REQUIREMENTS``: what to install for it,
+- ``REQUIREMENTS``: what to install for it, the engine first,
+- ``PYTHON``: the version of Python of an environment of its own, such as ``3.11``, if it cannot live in this one, else
+  None,
 - ``SUFFIXES``: of the model files it runs,
 - ``load(model_bytes, threads)``: a session with ``inputs`` and ``outputs`` (dicts of ``shape``, ``dtype``, ``scale``,
   ``zero_point``), ``run(batch)`` from stored input values to stored output values, ``set_input(batch)`` and

@@ -13,6 +13,7 @@ import numpy as np
 ENGINE = "keras"
 REQUIREMENTS = ("keras>=3.12", "tensorflow>=2.20")
 SUFFIXES = (".keras",)
+PYTHON = None
 
 
 def load(model_bytes: bytes, threads: int) -> Session:

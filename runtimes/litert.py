@@ -9,11 +9,15 @@ import numpy as np
 ENGINE = "ai-edge-litert"
 REQUIREMENTS = ("ai-edge-litert>=2.1",)
 SUFFIXES = (".tflite",)
+PYTHON = None
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model; raises ValueError if the bytes are none, RuntimeError for an op the engine lacks."""
-    from ai_edge_litert.interpreter import Interpreter
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:  # in tflite-runtime's environment, where the same interpreter has its former name
+        from tflite_runtime.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=model_bytes, num_threads=threads)
     interpreter.allocate_tensors()

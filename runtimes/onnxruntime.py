@@ -9,6 +9,7 @@ import numpy as np
 ENGINE = "onnxruntime"
 REQUIREMENTS = ("onnxruntime>=1.20",)
 SUFFIXES = (".onnx",)
+PYTHON = None
 
 DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8", "tensor(float16)": "float16"}
 

@@ -11,6 +11,7 @@ import sys
 import time
 import types
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +129,14 @@ def status_bytes(name: str) -> int | None:
 
 def serve(channel: Any) -> None:
     """Answer questions until the channel closes; the first message says what to load."""
-    source, model_bytes, threads, pinned_to, pixel_scale, pixel_offset = channel.receive()
+    source, engine, model_bytes, threads, pinned_to, pixel_scale, pixel_offset = channel.receive()
     if pinned_to is not None:
         os.sched_setaffinity(0, {pinned_to})
     runtime = types.ModuleType("runtime")
     silence()
     exec(compile(source, "runtime", "exec"), runtime.__dict__)
     worker = Worker(runtime, model_bytes, threads, pixel_scale, pixel_offset)
-    channel.send(worker.facts())
+    channel.send(worker.facts() | {"version": metadata.version(engine)})
     for verb, argument in channel:
         channel.send(answer(worker, verb, argument))
 

@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import edgesqz
-from edgesqz import benchmarking, data, plugins
+from edgesqz import benchmarking, data, environments, plugins
 from edgesqz.artifact import PixelRange
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
@@ -93,6 +93,36 @@ def test_latencies_are_compared_with_a_baseline_from_anywhere(exported: Path, tm
         assert row.latency_ratio.interval is not None
         low, high = row.latency_ratio.interval
         assert low <= row.latency_ratio.median <= high
+
+
+def environment_or_skip(runtime: str) -> None:
+    choice = plugins.Choice.parse(runtime)
+    try:
+        environments.python_with(choice.requirements, choice.runtime.PYTHON)
+    except EdgesqzError as error:
+        pytest.skip(f"{runtime} cannot be installed here: {error}")
+
+
+@pytest.mark.parametrize("runtime", ["tflite-runtime", "onnxruntime==1.23.2"])
+def test_an_engine_at_another_version_has_a_row_of_its_own(runtime: str, exported: Path) -> None:
+    environment_or_skip(runtime)
+    name, _, version = runtime.partition("==")
+    here = {"tflite-runtime": "litert", "onnxruntime": "onnxruntime"}[name]
+    suffix = plugins.runtimes()[here].SUFFIXES[0]
+    report = edgesqz.bench([f"squeezenet-nano.int8{suffix}"], rounds=1, runtimes=[here, runtime], workspace=exported)
+    assert [row.error for row in report.rows] == [None] * 3
+    original, ours, other = report.rows
+    assert [row.runtime for row in report.rows] == ["keras", here, name]
+    assert other.runtime_version == (version or "2.14.0") != ours.runtime_version
+    assert ours.accuracy is not None and other.accuracy == pytest.approx(ours.accuracy, abs=0.05)
+    assert original.runtime_version == plugins.engine_version(plugins.runtimes()["keras"])
+
+
+def test_a_version_that_there_is_none_of_costs_its_row_alone(exported: Path) -> None:
+    names, runtimes = ["squeezenet-nano.fp32.onnx"], ["onnxruntime", "onnxruntime==0.0.1"]
+    report = edgesqz.bench(names, rounds=1, limit=6, runtimes=runtimes, workspace=exported)
+    assert [row.error is None for row in report.rows] == [True, True, False]
+    assert "cannot make an environment with onnxruntime==0.0.1" in (report.rows[2].error or "")
 
 
 def candidate(top1: list[int], truth: list[int], classes: int = 10) -> benchmarking._Candidate:
@@ -350,6 +380,7 @@ def test_a_model_of_other_classes_fails(exported: Path, tmp_path: Path, pictures
         ({"limit": 0}, "--limit must be above 0"),
         ({"threads": 0}, "--threads must be above 0"),
         ({"rounds": 0}, "--rounds must be above 0"),
+        ({"runtimes": ["tensorrt"]}, "unknown runtime 'tensorrt'; the known are keras, litert, onnxruntime, "),
         ({"pin": 100_000}, "--pin must be one of the cores .*, got 100000"),
         ({"quota": "-1MB"}, "expected a size"),
         ({"pixel_range": "wide"}, r"expected a pixel range LOW\.\.HIGH"),

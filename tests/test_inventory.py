@@ -41,6 +41,7 @@ def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
         "keras": (".keras",),
         "litert": (".tflite",),
         "onnxruntime": (".onnx",),
+        "tflite-runtime": (".tflite",),
     }
     assert all(runtime.version and runtime.version[0].isdigit() for runtime in runtimes)
 
@@ -63,11 +64,18 @@ def test_a_missing_engine_is_told_with_what_brings_it(monkeypatch: pytest.Monkey
         "keras": "9.8.7",
         "litert": None,
         "onnxruntime": "9.8.7",
+        "tflite-runtime": "2.14.0, in an environment of its own",
     }
     (litert,) = (runtime for runtime in inventory.runtimes if runtime.name == "litert")
     assert litert.install == "pip install 'ai-edge-litert>=2.1'"
     assert f"litert .tflite missing; {litert.install}" in shown(inventory)
     assert "keras .keras 9.8.7" in shown(inventory)
+
+
+def test_without_uv_an_engine_that_lives_apart_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uv", None)
+    monkeypatch.setenv("PATH", "")
+    assert "tflite-runtime .tflite missing; pip install 'edgesqz[tflite-runtime]'" in shown(take_inventory())
 
 
 def test_data_at_hand_are_told_by_their_place(tmp_path: Path) -> None:
@@ -88,7 +96,7 @@ def test_the_json_is_the_inventory() -> None:
     assert as_data["models"] == list(ARCHITECTURES)
     assert as_data["datasets"] == inventory.datasets
     assert as_data["converters"] == {name: list(variants) for name, variants in inventory.converters.items()}
-    assert [set(runtime) for runtime in as_data["runtimes"]] == 3 * [{"name", "suffixes", "version", "install"}]
+    assert [set(runtime) for runtime in as_data["runtimes"]] == 4 * [{"name", "suffixes", "version", "install"}]
     assert text.endswith("}\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from edgesqz.artifact import model_files
 
 PACKAGE = Path(edgesqz.__file__).parent
 CORE = sorted([*PACKAGE.glob("*.py"), *(PACKAGE / "data").glob("*.py")])
-RUNTIMES = sorted(Path(plugins.runtimes()["litert"].__file__).parent.glob("*.py"))
+RUNTIMES = sorted(Path(inspect.getfile(plugins.runtimes()["litert"].load)).parent.glob("*.py"))
 
 TOY_CONVERTER = """
 from edgesqz.plugins import Variant
@@ -26,6 +27,9 @@ def convert(model, variant, calibration):
 """
 TOY_RUNTIME = """
 ENGINE, REQUIREMENTS, SUFFIXES = "toy-engine", ("toy-engine[fast]>=1", "toy-kernels"), (".bin", ".toy", ".tflite")
+PYTHON = None
+def load(model_bytes, threads):
+    return "a session"
 """
 ENTRY_POINTS = """
 [edgesqz.converters]
@@ -64,7 +68,12 @@ def test_the_built_in_converters_are_found() -> None:
 
 def test_the_built_in_runtimes_are_found() -> None:
     suffixes = {name: tuple(found.SUFFIXES) for name, found in plugins.runtimes().items()}
-    assert suffixes == {"keras": (".keras",), "litert": (".tflite",), "onnxruntime": (".onnx",)}
+    assert suffixes == {
+        "keras": (".keras",),
+        "litert": (".tflite",),
+        "onnxruntime": (".onnx",),
+        "tflite-runtime": (".tflite",),
+    }
 
 
 @pytest.mark.parametrize(
@@ -105,7 +114,7 @@ def test_a_third_partys_converter_is_found_like_the_built_in_ones() -> None:
 
 @pytest.mark.usefixtures("third_party")
 def test_a_third_partys_runtime_is_found_like_the_built_in_ones(tmp_path: Path) -> None:
-    assert list(plugins.runtimes()) == ["keras", "litert", "onnxruntime", "toy"]
+    assert list(plugins.runtimes()) == ["keras", "litert", "onnxruntime", "tflite-runtime", "toy"]
     assert plugins.runtime_for(".toy") == "toy"
     assert plugins.runtime_for(".tflite") == "litert"  # of two for a suffix, the first by name
     assert plugins.runtime_source("toy") == TOY_RUNTIME
@@ -143,6 +152,8 @@ def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
+            if node.level == 1 and str(node.module) in {path.stem for path in RUNTIMES}:
+                continue  # one runtime has another's load, and it is that one's source which is sent
             assert node.level == 0, "the package imports by full names"
             names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
     return names
@@ -177,3 +188,32 @@ def test_the_core_imports_no_converter_and_no_runtime(path: Path) -> None:
 def test_the_files_checked_are_all_there() -> None:
     assert {"plugins.py", "training.py", "cli.py", "splits.py"} <= {path.name for path in CORE}
     assert {"worker.py", "keras.py", "litert.py", "onnxruntime.py"} <= {path.name for path in RUNTIMES}
+
+
+# Engines at a version
+
+
+def test_a_runtime_is_read_with_or_without_a_version() -> None:
+    plain, exact = plugins.Choice.parse("litert"), plugins.Choice.parse("onnxruntime==1.23.2")
+    assert (plain, exact) == (plugins.Choice("litert"), plugins.Choice("onnxruntime", "1.23.2"))
+    assert (str(plain), str(exact)) == ("litert", "onnxruntime==1.23.2")
+    assert (plain.lives_apart, exact.lives_apart) == (False, True)
+    assert exact.requirements == ["onnxruntime==1.23.2", "numpy"]
+
+
+def test_an_engine_that_needs_another_python_lives_apart() -> None:
+    choice = plugins.Choice.parse("tflite-runtime")
+    assert choice.lives_apart
+    assert choice.runtime.PYTHON == "3.11"
+    assert choice.requirements == ["tflite-runtime==2.14.0", "numpy<2", "numpy"]
+
+
+def test_a_runtime_that_there_is_none_of_is_told() -> None:
+    with pytest.raises(EdgesqzError, match="unknown runtime 'tensorrt'; the known are keras, litert, onnxruntime"):
+        plugins.Choice.parse("tensorrt==8")
+
+
+def test_what_is_sent_is_the_module_that_loads() -> None:
+    source = plugins.runtime_source("tflite-runtime")
+    assert source == plugins.runtime_source("litert")
+    assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]

@@ -1,0 +1,55 @@
+"""Environments of their own for engines, and what is told where one cannot be."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgesqz import EdgesqzError, environments
+from edgesqz.environments import python_with
+
+
+@pytest.fixture
+def fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A uv that says what it was asked for; what it ends with can be changed."""
+    script = tmp_path / "uv"
+    script.write_text(f"#!{sys.executable}\nimport sys\nprint(sys.argv[1:])\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(environments, "_uv", lambda: str(script))
+    return script
+
+
+def test_the_command_names_the_packages_and_the_python(fake_uv: Path) -> None:
+    command = python_with(["engine==1.2", "numpy<2"], "3.11")
+    assert shlex.split(command)[1:] == [
+        *("run", "--quiet", "--no-project", "--python", "3.11"),
+        *("--with", "engine==1.2", "--with", "numpy<2", "python"),
+    ]
+    assert "--python" not in shlex.split(python_with(["engine"], None))
+
+
+def test_an_environment_that_cannot_be_is_told_with_uvs_reason(fake_uv: Path) -> None:
+    fake_uv.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('no such\\n  version')\n")
+    with pytest.raises(EdgesqzError, match=r"cannot make an environment with engine==9: no such version$"):
+        python_with(["engine==9"], None)
+
+
+def test_an_environment_that_takes_too_long_is_given_up(fake_uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(command: list[str], **options: Any) -> None:
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", endless)
+    with pytest.raises(EdgesqzError, match="no environment with engine in 600 s"):
+        python_with(["engine"], None)
+
+
+def test_without_uv_it_is_told_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uv", None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(EdgesqzError, match=r"needs uv; try pip install 'edgesqz\[tflite-runtime\]'"):
+        python_with(["engine"], None)
