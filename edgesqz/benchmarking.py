@@ -437,6 +437,7 @@ def _with_accuracy(row: Row, candidate: _Candidate, original: _Candidate | None)
         accuracy_interval=share_interval(int(right.sum()), len(right)),
         top5=_top5(candidate.probabilities, candidate.truth),
         class_accuracies=_class_accuracies(right, candidate.truth, candidate.probabilities.shape[1]),
+        confusion=_confusion(top1, candidate.truth, candidate.probabilities.shape[1]),
     )
     if original is None or original.probabilities is None:
         return row
@@ -456,6 +457,12 @@ def _with_accuracy(row: Row, candidate: _Candidate, original: _Candidate | None)
 def _class_accuracies(right: np.ndarray, truth: np.ndarray, classes: int) -> tuple[float | None, ...]:
     """The share of each class's pictures that are right; None for a class without pictures."""
     return tuple(float(right[truth == k].mean()) if (truth == k).any() else None for k in range(classes))
+
+
+def _confusion(top1: np.ndarray, truth: np.ndarray, classes: int) -> tuple[tuple[int, ...], ...]:
+    """How many pictures of each class (row) got each answer (column)."""
+    counts = np.bincount(truth * classes + top1, minlength=classes**2).reshape(classes, classes)
+    return tuple(tuple(row) for row in counts.tolist())
 
 
 def _top5(probabilities: np.ndarray, truth: np.ndarray) -> float | None:

@@ -305,6 +305,9 @@ def bench(
     markdown: Annotated[
         Path | None, typer.Option(metavar="FILE|-", help="Write the table as Markdown; - to print it.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE|-", help="Write a page for a browser, with charts; - to print it.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw accuracy against size; .png or .svg.")] = None,
     workspace: Workspace = defaults.WORKSPACE,
 ) -> None:
@@ -323,6 +326,7 @@ def bench(
             (json, report.Report.to_json),
             (csv, report.Report.to_csv),
             (markdown, report.Report.to_markdown),
+            (html, report.Report.to_html),
         )
         if path
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,25 @@ def figure(height: float) -> tuple[Figure, Axes]:
     axes = empty.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return empty, axes
+
+
+def names_beside(places: Sequence[tuple[float, float]], width: float, height: float) -> list[float]:
+    """Where the names of dots stand so that none is on another: each beside its dot, or further on in y.
+
+    Args:
+        places: of the dots, (x, y).
+        width: that a name may take, in the unit of x.
+        height: that a name takes, in the unit of y.
+
+    Returns:
+        The y of each name.
+    """
+    names: dict[int, float] = {}
+    for number in sorted(range(len(places)), key=lambda each: places[each][1]):
+        x, y = places[number]
+        near = [name for other, name in names.items() if abs(places[other][0] - x) < width]
+        names[number] = max([y, *(name + height for name in near)])
+    return [names[number] for number in range(len(places))]
 
 
 def save(drawn: Figure, path: Path) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 MOST_SPREAD = 0.2  # of a ratio's interval; with more, the table says noise
+NAME_WIDTH, NAME_HEIGHT = 190, 15  # of a file's name in the picture, in its pixels
 CHANCE = 0.05  # a difference with a p below is told from chance
 
 
@@ -39,6 +40,7 @@ class Latency:
         p90: nine in ten are faster.
         p99: ninety-nine in a hundred are faster.
         n: how many were timed.
+        every_5th: the percentiles 0, 5, 10 and so on to 100.
         p50_interval: where the true median lies, judged by the medians of the rounds; None for fewer than six rounds.
     """
 
@@ -46,6 +48,7 @@ class Latency:
     p90: float
     p99: float
     n: int
+    every_5th: tuple[float, ...]
     p50_interval: Interval | None = None
 
     @classmethod
@@ -53,7 +56,9 @@ class Latency:
         """Summarize durations in nanoseconds, by round; at least one in each."""
         durations = np.concatenate(rounds) / 1000
         p50, p90, p99 = (float(value) for value in np.percentile(durations, (50, 90, 99)))
-        return cls(p50, p90, p99, len(durations), median_interval([float(np.median(r)) / 1000 for r in rounds]))
+        every_5th = tuple(np.percentile(durations, range(0, 101, 5)).tolist())
+        interval = median_interval([float(np.median(each)) / 1000 for each in rounds])
+        return cls(p50, p90, p99, len(durations), every_5th, interval)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ class Row:
         accuracy_interval: where the true accuracy lies.
         top5: share of pictures whose class is among the five best answers, 0..1; None for fewer than six classes.
         class_accuracies: top-1 of each class, in the labels' order, 0..1; None for a class without pictures.
+        confusion: pictures of each class (row) that got each answer (column), in the labels' order.
         agreement: share of pictures on which the top-1 is the original's, 0..1; None without an original.
         accuracy_drop_pp: the original's accuracy less this one's, in percentage points; None without an original.
         gained: pictures that this one has right and the original wrong; None without an original.
@@ -130,6 +136,7 @@ class Row:
     accuracy_interval: Interval | None = None
     top5: float | None = None
     class_accuracies: tuple[float | None, ...] | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
     agreement: float | None = None
     accuracy_drop_pp: float | None = None
     gained: int | None = None
@@ -195,18 +202,27 @@ class Report:
         writer.writerows(rows)
         return text.getvalue()
 
+    def heads(self) -> list[str]:
+        """What stands above the columns of the whole table."""
+        return [str(column.header).replace("\n", " ") or "•" for column in self.table(width=1000).columns]
+
+    def lines(self) -> list[list[str]]:
+        """The cells of the whole table, row by row."""
+        columns = self.table(width=1000).columns
+        return [list(line) for line in zip(*(map(str, column.cells) for column in columns), strict=True)]
+
     def to_markdown(self) -> str:
         """The table with all its columns, as Markdown."""
-        from rich.text import Text
+        bars = ["--:" if column.justify == "right" else "---" for column in self.table(width=1000).columns]
+        cells = [[cell.replace("|", "\\|") for cell in line] for line in self.lines()]
+        table = [f"| {' | '.join(line)} |" for line in [self.heads(), bars, *cells]]
+        return "\n".join([self.title(), "", *table, "", self.legend(), ""])
 
-        table = self.table(width=1000)
-        heads = [str(column.header).replace("\n", " ") or "•" for column in table.columns]
-        bars = ["--:" if column.justify == "right" else "---" for column in table.columns]
-        cells = zip(*([str(cell) for cell in column.cells] for column in table.columns), strict=True)
-        lines = [heads, bars, *([cell.replace("|", "\\|") for cell in row] for row in cells)]
-        told = (text.plain for text in (table.title, table.caption) if isinstance(text, Text))
-        title, caption = told
-        return "\n".join([title, "", *(f"| {' | '.join(line)} |" for line in lines), "", caption, ""])
+    def to_html(self) -> str:
+        """The report as one page for a browser."""
+        from edgesqz import html
+
+        return html.page(self)
 
     def plot(self, path: Path) -> None:
         """Draw accuracy against size into a picture file, .png or .svg; the quota, if there is one, is a line.
@@ -226,15 +242,18 @@ class Report:
         for runtime in sorted({point[0] for point in points}):
             _, _, sizes, accuracies = zip(*(point for point in points if point[0] == runtime), strict=True)
             axes.scatter(sizes, accuracies, label=runtime)
-        for _, name, size, accuracy in points:
-            axes.annotate(name, (size, accuracy), xytext=(6, 4), textcoords="offset points", fontsize=8)
         if self.budget.size_bytes is not None:
             axes.axvline(self.budget.size_bytes / 1000, color="grey", linestyle="--", label="quota")
         axes.set_xscale("log")
         axes.margins(x=0.25, y=0.1)
         axes.set_xlabel("size in kB, logarithmic")
         axes.set_ylabel("top-1 on the test pictures, %")
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        places = axes.transData.transform([point[2:] for point in points]).tolist()
+        names = plotting.names_beside([(x, y) for x, y in places], NAME_WIDTH, NAME_HEIGHT)
+        for (_, name, size, accuracy), (_, y), name_y in zip(points, places, names, strict=True):
+            shift = (6, (name_y - y) * 72 / figure.dpi - 3)
+            axes.annotate(name, (size, accuracy), xytext=shift, textcoords="offset points", fontsize=8)
         plotting.save(figure, path)
 
     def table(self, width: int = 100) -> Table:
@@ -243,14 +262,9 @@ class Report:
         from rich.table import Table
         from rich.text import Text
 
-        engines = {f"{row.runtime} {row.runtime_version}" for row in self.rows if row.runtime}
-        threads, dataset = self.rows[0].threads, self.dataset
         table = Table(
-            title=Text(f"{dataset['images']:,} test pictures of {dataset['name']}" if dataset else "no accuracy"),
-            caption=Text(
-                f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}\n"
-                f"{self._legend()}"
-            ),
+            title=Text(self.title()),
+            caption=Text(self.legend()),
             title_justify="left",
             caption_justify="left",
             box=box.SIMPLE,
@@ -286,15 +300,23 @@ class Report:
             table.add_row(Text(label), *cells)
         return table
 
-    def _legend(self) -> str:
-        """What the figures are measured against."""
+    def title(self) -> str:
+        """What accuracy was measured on."""
+        dataset = self.dataset
+        return f"{dataset['images']:,} test pictures of {dataset['name']}" if dataset else "no accuracy"
+
+    def legend(self) -> str:
+        """The machine and the engines in a line, and in another what the figures mean."""
+        engines = {f"{row.runtime} {row.runtime_version}" for row in self.rows if row.runtime}
+        threads = self.rows[0].threads
         parts = ["±: 95 % intervals", "*: more than chance"]
         if compared := {row.latency_ratio.to for row in self.rows if row.latency_ratio}:
             parts.append(f"ratio: of time to {' or '.join(sorted(compared))}")
         if limits := self.budget.told():
             parts.append(f"budget: {limits}")
         parts.append("•: no other file beats it")
-        return "; ".join(parts)
+        measured_on = f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}"
+        return f"{measured_on}\n{'; '.join(parts)}"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         """The table with as many columns as there is room for."""

@@ -141,10 +141,14 @@ def test_what_was_gained_and_lost_is_counted() -> None:
     assert row.accuracy_interval == share_interval(2, 8)
 
 
-@pytest.mark.parametrize(("classes", "expected"), [(5, None), (10, 0.75)])
 def test_classes_are_counted_apart() -> None:
     right, truth = np.array([True, False, True, True]), np.array([0, 0, 1, 1])
     assert benchmarking._class_accuracies(right, truth, 3) == (0.5, 1.0, None)
+
+
+def test_answers_are_counted_by_class() -> None:
+    found = benchmarking._confusion(np.array([0, 1, 1, 1, 2]), np.array([0, 0, 1, 1, 1]), 3)
+    assert found == ((1, 1, 0), (0, 2, 1), (0, 0, 0))
 
 
 def test_flipped_pictures_are_drawn(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +183,7 @@ def test_a_folder_for_flips_that_cannot_be_is_told_first(workspace: Path, tmp_pa
         edgesqz.bench(flips=tmp_path / "file" / "flips", workspace=workspace)
 
 
+@pytest.mark.parametrize(("classes", "expected"), [(5, None), (10, 0.75)])
 def test_the_five_best_answers_are_looked_at(classes: int, expected: float | None) -> None:
     probabilities = np.tile(np.arange(classes, dtype=np.float32), (4, 1))  # the last five are the best
     truth = np.array([classes - 1, classes - 5, classes - 3, 0])
@@ -223,6 +228,7 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
         "accuracy_interval",
         "top5",
         "class_accuracies",
+        "confusion",
         "agreement",
         "accuracy_drop_pp",
         "gained",
@@ -243,7 +249,7 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
         "missed",
         "untrained",
     }
-    assert set(found["rows"][0]["latency_us"]) == {"p50", "p90", "p99", "n", "p50_interval"}
+    assert set(found["rows"][0]["latency_us"]) == {"p50", "p90", "p99", "n", "every_5th", "p50_interval"}
     assert set(found["rows"][0]["latency_ratio"]) == {"to", "median", "interval"}
 
 

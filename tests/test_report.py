@@ -18,6 +18,7 @@ from edgesqz.budget import Budget
 from edgesqz.report import Latency, Ratio, Report, Row, check_writable, save
 from edgesqz.stats import median_interval
 
+SPREAD = tuple(12000.0 + 500 * k for k in range(21))
 MEASURED = Row(
     artifact="squeezenet-nano.int8.tflite",
     format="tflite",
@@ -32,12 +33,13 @@ MEASURED = Row(
     accuracy_interval=(0.8701, 0.8829),
     top5=0.9911,
     class_accuracies=(0.9, 0.85, None),
+    confusion=((9, 1, 0), (0, 17, 3), (0, 0, 0)),
     agreement=0.991,
     accuracy_drop_pp=-0.25,
     gained=60,
     lost=35,
     mcnemar_p=0.0136,
-    latency_us=Latency(12345.6, 12400.0, 22345.6, 600, (1.0, 2.0)),
+    latency_us=Latency(12345.6, 12400.0, 22345.6, 600, SPREAD, (1.0, 2.0)),
     latency_ratio=Ratio("squeezenet-nano.keras", 0.126, (0.116, 0.14)),
     load_ms=12.5,
     first_us=345.6,
@@ -63,6 +65,7 @@ FIGURES = {
     "accuracy_interval",
     "top5",
     "class_accuracies",
+    "confusion",
     "agreement",
     "accuracy_drop_pp",
     "gained",
@@ -107,11 +110,13 @@ def line_of(row: Row, lines: list[str]) -> list[str]:
 
 def test_latency_is_told_by_percentiles_in_microseconds() -> None:
     durations = [1000 * number for number in range(100, -1, -1)]
-    assert Latency.of([durations[:60], durations[60:]]) == Latency(p50=50.0, p90=90.0, p99=99.0, n=101)
+    latency = Latency.of([durations[:60], durations[60:]])
+    assert (latency.p50, latency.p90, latency.p99, latency.n) == (50, 90, 99, 101)
+    assert latency.every_5th == pytest.approx([5 * k for k in range(21)])
 
 
 def test_one_inference_is_enough_for_a_latency() -> None:
-    assert Latency.of([[2500]]) == Latency(2.5, 2.5, 2.5, 1)
+    assert Latency.of([[2500]]) == Latency(2.5, 2.5, 2.5, 1, (2.5,) * 21)
 
 
 def test_the_interval_of_the_median_is_of_the_rounds_medians() -> None:
@@ -139,7 +144,15 @@ def test_a_measured_row_has_figures_and_no_error() -> None:
     row = MEASURED.to_dict()
     assert set(row) >= FIGURES
     assert "error" not in row
-    assert row["latency_us"] == {"p50": 12345.6, "p90": 12400.0, "p99": 22345.6, "n": 600, "p50_interval": (1.0, 2.0)}
+    latency = {
+        "p50": 12345.6,
+        "p90": 12400.0,
+        "p99": 22345.6,
+        "n": 600,
+        "every_5th": SPREAD,
+        "p50_interval": (1.0, 2.0),
+    }
+    assert row["latency_us"] == latency
     assert (row["artifact"], row["accuracy"], row["agreement"]) == ("squeezenet-nano.int8.tflite", 0.8765, 0.991)
 
 
