@@ -159,7 +159,7 @@ class Engine:
             self._channel.send(question)
             return self._channel.receive(timeout=ANSWER_TIMEOUT_S)
         except self._channel.RemoteError as error:
-            raise EngineError(_last_line(str(error))) from error
+            raise EngineError(_raised(str(error))) from error
         except self._channel.TimeoutError as error:
             raise EngineError(f"the engine gave no answer in {ANSWER_TIMEOUT_S} s") from error
         except (EOFError, OSError) as error:
@@ -192,11 +192,12 @@ def _packed(pictures: np.ndarray) -> tuple[tuple[int, ...], bytes]:
     return pictures.shape, pictures.tobytes()
 
 
-def _last_line(remote_traceback: str) -> str:
-    """What an engine raised, in one line, without the traceback of its process."""
-    lines = [line for line in remote_traceback.splitlines() if line and not line.startswith(" ")]
-    last = lines[-1] if lines else remote_traceback
-    kind, _, message = last.partition(": ")
+def _raised(remote_traceback: str) -> str:
+    """What an engine raised, in the first line of it, without the traceback of its process."""
+    _, _, behind_last_call = remote_traceback.rpartition("\n  File ")
+    lines = [line for line in behind_last_call.splitlines()[1:] if line and not line.startswith(" ")]
+    raised = lines[0] if lines else remote_traceback
+    kind, _, message = raised.partition(": ")
     return message or kind
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +71,28 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace(exported: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of ``exported`` for one test to do with as it likes."""
     yield Path(shutil.copytree(exported, tmp_path / "workspace"))
+
+
+@pytest.fixture
+def damaged() -> Callable[[bytes, int], bytes]:
+    """Damages a file's content, the same way for the same seed."""
+    return _damaged
+
+
+def _damaged(content: bytes, seed: int) -> bytes:
+    """Flip bits of a file, cut it, or splice a part of it to where it does not belong."""
+    rng = np.random.default_rng(seed)
+    torn = bytearray(content)
+    match rng.integers(3):
+        case 0:
+            # Half of the time where formats keep their structure: at the beginning or at the end.
+            edge = min(len(torn), 4000)
+            for _ in range(2 ** rng.integers(8)):
+                place = rng.integers(edge) if rng.random() < 0.5 else rng.integers(len(torn))
+                torn[-place if rng.random() < 0.5 else place] ^= 1 << rng.integers(8)
+        case 1:
+            del torn[rng.integers(len(torn)) :]
+        case _:
+            start, end, place = sorted(rng.integers(len(torn), size=2)) + [int(rng.integers(len(torn)))]
+            torn[place : place + (end - start)] = torn[start:end]
+    return bytes(torn)

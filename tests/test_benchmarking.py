@@ -422,7 +422,7 @@ def test_warming_up_ends_when_rounds_take_the_same_time_or_at_its_bound() -> Non
     class Clock:
         """An engine whose rounds take what it is told."""
 
-        load_ms = overhead_us = 0.0
+        version, load_ms, overhead_us = "1.0", 0.0, 0.0
 
         def __init__(self, *medians: int) -> None:
             self.medians, self.rounds = iter(medians), 0

@@ -1,0 +1,37 @@
+"""A thousand damaged model files, each a result or a failed row: a quarter of an hour.
+
+Run it with: python -m pytest -s tests/benchmarks/test_damage.py
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import edgesqz
+from edgesqz.artifact import ZOO
+
+EACH = int(os.environ.get("EDGESQZ_DAMAGED_FILES", "1000")) // 10
+SHARES = {"int8.tflite": 4, "int8.onnx": 5, "keras": 1}  # of ten; Keras takes seconds to start
+
+
+@pytest.mark.parametrize("kind", SHARES)
+def test_a_damaged_file_gives_a_result_or_a_failed_row(
+    kind: str, damaged: Callable[[bytes, int], bytes], tmp_path: Path
+) -> None:
+    original = (ZOO / f"squeezenet-nano.{kind}").read_bytes()
+    told: Counter[str] = Counter()
+    for seed in range(EACH * SHARES[kind]):
+        path = tmp_path / f"{seed}.{kind}"
+        path.write_bytes(damaged(original, seed))
+        (row,) = edgesqz.bench([path], dataset="synthetic", pixel_range="-2..1.984", rounds=1, limit=10).rows
+        assert row.accuracy is not None or (row.error and "\n" not in row.error)
+        told[row.error or "a result"] += 1
+        path.unlink()
+    print(f"{kind}: {told.total()} files, {told['a result']} with a result; most told:")
+    for error, count in told.most_common(6):
+        print(f"  {count:4} {error[:110]}")
