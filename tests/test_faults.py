@@ -179,7 +179,9 @@ def test_two_benches_at_once_do_not_disturb_each_other(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["int8.tflite", "fp32.onnx"])
-def test_damaged_files_give_a_result_or_a_failed_row(kind: str, exported: Path, pictures: Path, tmp_path: Path) -> None:
+def test_damaged_files_give_a_result_or_a_failed_row(
+    kind: str, damaged: Callable[[bytes, int], bytes], exported: Path, pictures: Path, tmp_path: Path
+) -> None:
     """A few of the thousand that the benchmark of damage makes."""
     original = (exported / f"squeezenet-nano.{kind}").read_bytes()
     paths = [tmp_path / f"{seed}.{kind}" for seed in range(8)]
