@@ -187,10 +187,10 @@ class _Candidate:
     runtime_version: str | None = None
     error: str | None = None  # in place of everything below
     engine_facts: dict[str, Any] = field(default_factory=dict)  # of its process, by the names in a row
-    first_us: float = 0.0
+    first_us: float | None = None
     inferences_a_round: int = 0
     rounds_ns: list[list[int]] = field(default_factory=list)  # of single inferences
-    settled: bool = False  # whether its rounds took the same time before they counted
+    settled: bool | None = None  # whether its rounds took the same time before they counted
     peak_rss_bytes: int | None = None
     memory_bytes: int | None = None
     side: int | None = None  # of the pictures it takes
@@ -225,10 +225,19 @@ class _Candidate:
         except EdgesqzError as error:
             self.error = str(error)
 
+    @property
+    def is_timed(self) -> bool:
+        return self.choice is not None and self.choice.runtime.TIMED
+
+    def meet(self, engine: Engine) -> None:
+        """Take down what the engine tells of itself."""
+        self.runtime_version = engine.version
+        self.engine_facts["arena_bytes"] = engine.arena_bytes
+        if self.is_timed:
+            self.engine_facts |= {"load_ms": engine.load_ms, "overhead_us": engine.overhead_us}
+
     def warm_up(self, engine: Engine, picture: np.ndarray) -> None:
         """Find out how many inferences make a round, and run until rounds take the same time."""
-        self.runtime_version = engine.version
-        self.engine_facts = {"load_ms": engine.load_ms, "overhead_us": engine.overhead_us}
         self.first_us = engine.first_us(picture)
         once_ms = max(min(engine.time_ns(3)) / 1e6, 1e-3)
         self.inferences_a_round = _clipped(ROUND_MS / once_ms)
@@ -313,15 +322,18 @@ def _measure(
             with candidate.blamed():
                 if candidate.artifact:
                     engine = stack.enter_context(opened(candidate.artifact, runtime=str(candidate.choice)))
-                    candidate.warm_up(engine, _timed_picture(candidate, engine, exam))
+                    candidate.meet(engine)
+                    if candidate.is_timed:
+                        candidate.warm_up(engine, _timed_picture(candidate, engine, exam))
                     engines.append((candidate, engine))
         for _ in bar.track(range(rounds), description="timing"):
-            for candidate, engine in _sound(engines):
+            for candidate, engine in ((c, e) for c, e in _sound(engines) if c.is_timed):
                 with candidate.blamed():
                     candidate.rounds_ns.append(engine.time_ns(candidate.inferences_a_round))
         for candidate, engine in bar.track(list(_sound(engines)), description="accuracy"):
             with candidate.blamed():
-                candidate.weigh(engine)
+                if candidate.is_timed:
+                    candidate.weigh(engine)
                 if exam and not candidate.untrained:
                     _examine(candidate, engine, exam)
 
@@ -400,10 +412,11 @@ def _row(
     if candidate.error:
         return replace(row, error=candidate.error)
     original = _original_of(candidate, candidates)
+    if candidate.rounds_ns:
+        ratio = _latency_ratio(candidate, baseline or original)
+        row = replace(row, latency_us=Latency.of(candidate.rounds_ns), latency_ratio=ratio)
     row = replace(
         row,
-        latency_us=Latency.of(candidate.rounds_ns),
-        latency_ratio=_latency_ratio(candidate, baseline or original),
         settled=candidate.settled,
         first_us=candidate.first_us,
         peak_rss_bytes=candidate.peak_rss_bytes,
@@ -420,7 +433,7 @@ def _judged(row: Row, budget: Budget) -> Row:
 
 
 def _latency_ratio(candidate: _Candidate, other: _Candidate | None) -> Ratio | None:
-    if other is None or other.error:
+    if other is None or other.error or not other.rounds_ns:
         return None
     return Ratio.of(candidate.rounds_ns, other.path.name, other.rounds_ns)
 

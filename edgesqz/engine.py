@@ -38,6 +38,7 @@ class Engine:
         output: the model's output.
         version: of the engine.
         load_ms: milliseconds that loading took, the import of the engine included.
+        arena_bytes: of the memory of a fixed size that the engine works in; None if it has none.
         idle_rss_bytes: resident memory before that; None where the system does not tell.
         overhead_us: microseconds that ``time_ns`` tells of a call that does nothing, the median.
 
@@ -77,6 +78,7 @@ class Engine:
         self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
         self.version: str = facts["version"]
         self.load_ms: float = facts["load_ms"]
+        self.arena_bytes: int | None = facts["arena_bytes"]
         self.idle_rss_bytes: int | None = facts["idle_rss_bytes"]
         self.overhead_us: float = facts["overhead_ns"] / 1000
         _refuse_clipping(self.input, pixels)

@@ -59,6 +59,7 @@ class Runtime(Protocol):
     REQUIREMENTS: Sequence[str]
     SUFFIXES: Sequence[str]
     PYTHON: str | None
+    TIMED: bool
 
     def load(self, model_bytes: bytes, threads: int) -> Any:
         """Load a model into a session."""

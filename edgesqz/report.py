@@ -116,6 +116,7 @@ class Row:
         load_ms: the engine's import and the model's loading.
         first_us: the first inference.
         peak_rss_bytes: of the engine's process, up to the end of the timing; None where the system does not tell.
+        arena_bytes: of the memory of a fixed size that the engine works in, as on an MCU; None if it has none.
         memory_bytes: that less what the process had resident before it loaded the engine; None as above.
     """
 
@@ -150,6 +151,7 @@ class Row:
     first_us: float | None = None
     peak_rss_bytes: int | None = None
     memory_bytes: int | None = None
+    arena_bytes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The row for JSON: with its figures, or with ``error`` in their place."""
@@ -270,7 +272,8 @@ class Report:
             box=box.SIMPLE,
             padding=0,
         )
-        shown = [column for column in _COLUMNS if width >= column.least_width]
+        wide_enough = [column for column in _COLUMNS if width >= column.least_width]
+        shown = [column for column in wide_enough if any(str(column.cell(row)) for row in self.rows)]
         table.add_column(no_wrap=True)
         for column in shown:
             table.add_column(column.head, justify=column.justify, overflow="fold", no_wrap=column.head != "artifact")
@@ -405,6 +408,7 @@ _COLUMNS = (
     _Column("p50\nµs", lambda row: _microseconds(row.latency_us.p50) if row.latency_us else ""),
     _Column("p99\nµs", lambda row: _microseconds(row.latency_us.p99) if row.latency_us else "", 110),
     _Column("ratio", _ratio, 90),
+    _Column("arena\nkB", lambda row: _number(row.arena_bytes, 1e-3, 1), 90),
     _Column("mem\nMB", lambda row: _number(row.memory_bytes, 1e-6, 0), 80),
 )
 

@@ -6,10 +6,11 @@ A runtime is a module with
 - ``REQUIREMENTS``: what to install for it, the engine first,
 - ``PYTHON``: the version of Python of an environment of its own, such as ``3.11``, if it cannot live in this one, else
   None,
+- ``TIMED``: whether its time means anything,
 - ``SUFFIXES``: of the model files it runs,
 - ``load(model_bytes, threads)``: a session with ``inputs`` and ``outputs`` (dicts of ``shape``, ``dtype``, ``scale``,
   ``zero_point``), ``run(batch)`` from stored input values to stored output values, ``set_input(batch)`` and
-  ``run_once()``, the inference that is timed,
+  ``run_once()``, the inference that is timed; and ``arena_bytes`` if the engine works in memory of a fixed size,
 
 registered under the entry point group ``edgesqz.runtimes``. Its source is sent to the process that is measured, so it
 may import the standard library, NumPy and its engine, the engine only inside ``load``.

@@ -14,6 +14,7 @@ ENGINE = "keras"
 REQUIREMENTS = ("keras>=3.12", "tensorflow>=2.20")
 SUFFIXES = (".keras",)
 PYTHON = None
+TIMED = True
 
 
 def load(model_bytes: bytes, threads: int) -> Session:

@@ -10,6 +10,7 @@ ENGINE = "ai-edge-litert"
 REQUIREMENTS = ("ai-edge-litert>=2.1",)
 SUFFIXES = (".tflite",)
 PYTHON = None
+TIMED = True
 
 
 def load(model_bytes: bytes, threads: int) -> Session:

@@ -10,6 +10,7 @@ ENGINE = "onnxruntime"
 REQUIREMENTS = ("onnxruntime>=1.20",)
 SUFFIXES = (".onnx",)
 PYTHON = None
+TIMED = True
 
 DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8", "tensor(float16)": "float16"}
 

@@ -9,3 +9,4 @@ from .litert import load as load
 ENGINE = "tflite-runtime"
 REQUIREMENTS = ("tflite-runtime==2.14.0", "numpy<2")
 PYTHON = "3.11"
+TIMED = True

@@ -52,6 +52,7 @@ class Worker:
             "input": self.input,
             "output": self.output,
             "load_ms": self.load_ms,
+            "arena_bytes": getattr(self.session, "arena_bytes", None),
             "idle_rss_bytes": self.idle_rss_bytes,
             "overhead_ns": sorted(durations(int, 999))[499],
         }

@@ -21,6 +21,7 @@ from edgesqz.artifact import PixelRange
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.flips import Flip, contact_sheet
+from edgesqz.params import params
 from edgesqz.report import Ratio, Report, Row
 from edgesqz.stats import mcnemar_p, share_interval
 
@@ -116,6 +117,26 @@ def test_an_engine_at_another_version_has_a_row_of_its_own(runtime: str, exporte
     assert other.runtime_version == (version or "2.14.0") != ours.runtime_version
     assert ours.accuracy is not None and other.accuracy == pytest.approx(ours.accuracy, abs=0.05)
     assert original.runtime_version == plugins.engine_version(plugins.runtimes()["keras"])
+
+
+def test_a_microcontrollers_engine_tells_its_arena_and_no_time(exported: Path) -> None:
+    environment_or_skip("tflite-micro")
+    report = edgesqz.bench(
+        ["squeezenet-nano.int8.tflite"], rounds=1, runtimes=["litert", "tflite-micro"], workspace=exported
+    )
+    _, litert, micro = report.rows
+    assert (micro.error, micro.accuracy, litert.arena_bytes) == (None, litert.accuracy, None)
+    assert (micro.latency_us, micro.latency_ratio, micro.memory_bytes, micro.load_ms) == (None, None, None, None)
+    peak = params("squeezenet-nano", classes=3).peak_activation_bytes
+    assert micro.arena_bytes is not None and peak < micro.arena_bytes < 2 * peak
+
+
+def test_what_a_microcontrollers_engine_cannot_run_is_told(exported: Path, tmp_path: Path) -> None:
+    environment_or_skip("tflite-micro")
+    options: dict[str, Any] = {"variant": "dynamic", "calibration": 20, "workspace": tmp_path}
+    (artifact,) = edgesqz.export(exported / "squeezenet-nano.keras", **options)
+    report = edgesqz.bench([artifact.path], rounds=1, runtimes=["tflite-micro"])
+    assert "Hybrid models are not supported" in (report.rows[-1].error or "")
 
 
 def test_a_version_that_there_is_none_of_costs_its_row_alone(exported: Path) -> None:
@@ -240,6 +261,7 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
         "first_us",
         "peak_rss_bytes",
         "memory_bytes",
+        "arena_bytes",
         "settled",
         "overhead_us",
         "gzipped_bytes",

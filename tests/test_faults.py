@@ -23,6 +23,7 @@ import os, sys, time
 import numpy as np
 
 ENGINE, REQUIREMENTS, SUFFIXES, PYTHON = "numpy", ("numpy",), (".odd",), None
+TIMED = True
 
 
 def load(model_bytes, threads):

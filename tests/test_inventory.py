@@ -41,6 +41,7 @@ def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
         "keras": (".keras",),
         "litert": (".tflite",),
         "onnxruntime": (".onnx",),
+        "tflite-micro": (".tflite",),
         "tflite-runtime": (".tflite",),
     }
     assert all(runtime.version and runtime.version[0].isdigit() for runtime in runtimes)
@@ -64,6 +65,7 @@ def test_a_missing_engine_is_told_with_what_brings_it(monkeypatch: pytest.Monkey
         "keras": "9.8.7",
         "litert": None,
         "onnxruntime": "9.8.7",
+        "tflite-micro": "0.dev20261023182759, in an environment of its own",
         "tflite-runtime": "2.14.0, in an environment of its own",
     }
     (litert,) = (runtime for runtime in inventory.runtimes if runtime.name == "litert")
@@ -96,7 +98,7 @@ def test_the_json_is_the_inventory() -> None:
     assert as_data["models"] == list(ARCHITECTURES)
     assert as_data["datasets"] == inventory.datasets
     assert as_data["converters"] == {name: list(variants) for name, variants in inventory.converters.items()}
-    assert [set(runtime) for runtime in as_data["runtimes"]] == 4 * [{"name", "suffixes", "version", "install"}]
+    assert [set(runtime) for runtime in as_data["runtimes"]] == 5 * [{"name", "suffixes", "version", "install"}]
     assert text.endswith("}\n")
 
 

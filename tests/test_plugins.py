@@ -27,7 +27,7 @@ def convert(model, variant, calibration):
 """
 TOY_RUNTIME = """
 ENGINE, REQUIREMENTS, SUFFIXES = "toy-engine", ("toy-engine[fast]>=1", "toy-kernels"), (".bin", ".toy", ".tflite")
-PYTHON = None
+PYTHON, TIMED = None, True
 def load(model_bytes, threads):
     return "a session"
 """
@@ -72,6 +72,7 @@ def test_the_built_in_runtimes_are_found() -> None:
         "keras": (".keras",),
         "litert": (".tflite",),
         "onnxruntime": (".onnx",),
+        "tflite-micro": (".tflite",),
         "tflite-runtime": (".tflite",),
     }
 
@@ -114,7 +115,7 @@ def test_a_third_partys_converter_is_found_like_the_built_in_ones() -> None:
 
 @pytest.mark.usefixtures("third_party")
 def test_a_third_partys_runtime_is_found_like_the_built_in_ones(tmp_path: Path) -> None:
-    assert list(plugins.runtimes()) == ["keras", "litert", "onnxruntime", "tflite-runtime", "toy"]
+    assert list(plugins.runtimes()) == ["keras", "litert", "onnxruntime", "tflite-micro", "tflite-runtime", "toy"]
     assert plugins.runtime_for(".toy") == "toy"
     assert plugins.runtime_for(".tflite") == "litert"  # of two for a suffix, the first by name
     assert plugins.runtime_source("toy") == TOY_RUNTIME

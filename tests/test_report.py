@@ -77,6 +77,7 @@ FIGURES = {
     "first_us",
     "peak_rss_bytes",
     "memory_bytes",
+    "arena_bytes",
     "settled",
     "overhead_us",
 }

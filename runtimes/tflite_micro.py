@@ -1,0 +1,84 @@
+"""TensorFlow Lite for Microcontrollers: tells the memory an MCU needs, and whether it has every operator.
+
+It runs the portable kernels on this processor, so its answers are the MCU's and its time is nobody's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+ENGINE = "tflite-micro"
+REQUIREMENTS = ("tflite-micro==0.dev20261023182759", "numpy")
+SUFFIXES = (".tflite",)
+PYTHON = "3.11"
+TIMED = False
+
+
+def load(model_bytes: bytes, threads: int) -> Session:
+    """Load a model; raises RuntimeError with what the engine says, such as which operator it lacks."""
+    from tflite_micro.python.tflite_micro import runtime
+
+    told: list[str] = []
+    try:
+        interpreter = _listening(told, lambda: runtime.Interpreter.from_bytes(model_bytes))
+    except Exception as error:
+        reason = next(filter(None, told), str(error))  # the first thing that went wrong; the rest follows from it
+        raise RuntimeError(re.sub(r"^\S+\.cc:? ", "", reason)) from error
+    _listening(told, interpreter.print_allocations)
+    (arena,) = re.findall(r"Arena allocation total (\d+) bytes", "\n".join(told))
+    return Session(interpreter, int(arena))
+
+
+class Session:
+    """One interpreter; it takes one picture at a time."""
+
+    def __init__(self, interpreter: Any, arena_bytes: int) -> None:
+        self.interpreter, self.arena_bytes = interpreter, arena_bytes
+        self.inputs = [_tensor(interpreter.get_input_details(0))]
+        self.outputs = [_tensor(interpreter.get_output_details(0))]
+
+    def set_input(self, batch: np.ndarray) -> None:
+        """The stored values that ``run_once`` works on."""
+        self.interpreter.set_input(batch, 0)
+
+    def run_once(self) -> None:
+        """One inference on what ``set_input`` set."""
+        self.interpreter.invoke()
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Stored input values to stored output values."""
+        self.set_input(batch)
+        self.run_once()
+        output: np.ndarray = self.interpreter.get_output(0)
+        return output
+
+
+def _listening(told: list[str], call: Callable[[], Any]) -> Any:
+    """Call something, and take down what the engine's C++ meanwhile writes to the standard error."""
+    with tempfile.TemporaryFile("w+", errors="replace") as noise:
+        saved = os.dup(2)
+        os.dup2(noise.fileno(), 2)
+        try:
+            return call()
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            noise.seek(0)
+            told += noise.read().splitlines()
+
+
+def _tensor(detail: dict[str, Any]) -> dict[str, Any]:
+    scales = detail["quantization_parameters"]["scales"]
+    zero_points = detail["quantization_parameters"]["zero_points"]
+    return {
+        "shape": [int(size) for size in detail["shape"]],
+        "dtype": np.dtype(detail["dtype"]).name,
+        "scale": float(scales[0]) if len(scales) else None,
+        "zero_point": int(zero_points[0]) if len(scales) else None,
+    }
