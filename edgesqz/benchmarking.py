@@ -31,6 +31,7 @@ from edgesqz.budget import Budget
 from edgesqz.engine import Engine, open_engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.flips import Flip, contact_sheet
+from edgesqz.host import Host
 from edgesqz.inventory import machine
 from edgesqz.report import Latency, Ratio, Report, Row
 from edgesqz.stats import mcnemar_p, share_interval
@@ -69,6 +70,7 @@ def bench(
     min_accuracy: float | None = None,
     max_accuracy_drop: float | None = None,
     flips: Path | None = None,
+    host: str | None = None,
     workspace: Path = defaults.WORKSPACE,
     console: Console | None = None,
 ) -> Report:
@@ -95,6 +97,8 @@ def bench(
         min_accuracy: the least top-1, 0..1.
         max_accuracy_drop: the most it may lose against its original, in percentage points.
         flips: a folder for a contact sheet of each export's flipped pictures, ``ARTIFACT.flips.png``.
+        host: another machine to run the engines on, as ``ssh://user@board:22?python=/path``; it needs Python, NumPy and
+            the engines, and gets the models and pictures through the connection.
         workspace: where to look for the artifacts.
         console: where to show progress; None shows nothing.
 
@@ -104,12 +108,15 @@ def bench(
     for flag, value in (("--limit", limit), ("--threads", threads), ("--rounds", rounds)):
         if value is not None and value < 1:
             raise EdgesqzError(f"{flag} must be above 0, got {value}")
-    if threads > (cores := os.cpu_count() or 1):
+    board = Host.parse(host) if host else None
+    if not board and threads > (cores := os.cpu_count() or 1):
         raise EdgesqzError(f"--threads must be at most {cores}, the cores of this machine, got {threads}")
-    if pin is not None and pin not in (usable := _cores()):
+    if pin is not None and not board and pin not in (usable := _cores()):
         raise EdgesqzError(f"--pin must be one of the cores {', '.join(map(str, usable))}, got {pin}")
     if flips:
         _make_folder(flips)
+    if board:
+        board.check()
     pixels = PixelRange.parse(pixel_range) if pixel_range else None
     budget = Budget.parse(quota, max_latency, max_memory, min_accuracy, max_accuracy_drop)
     reference = [find_model_file(baseline, workspace)] if baseline else []
@@ -124,12 +131,12 @@ def bench(
     name = dataset or _common_dataset(candidates)
     exam = _Exam(name, data_dir, limit) if name else None
     images = len(exam.split(_first_side(candidates))) if exam else 0  # data that cannot be had are told first
-    opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels)
+    opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels, host=board)
     _measure(candidates, exam, opened, rounds, console)
     if flips and exam:
         _save_flips(candidates, exam, flips)
     return Report(
-        machine=machine(),
+        machine=_machine(board, candidates),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
         dataset={"name": name, "split": "test", "images": images, "labels": exam.labels} if exam else None,
         budget=budget,
@@ -142,6 +149,14 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EdgesqzError(f"cannot write to the folder {folder}: {error.strerror}") from error
+
+
+def _machine(board: Host | None, candidates: Sequence[_Candidate]) -> dict[str, Any]:
+    """What was measured on; of a board that never answered, its address."""
+    if board is None:
+        return machine()
+    found = next((candidate.machine for candidate in candidates if candidate.machine), {"cpu": "unknown"})
+    return found | {"host": board.address}
 
 
 def _cores() -> list[int]:
@@ -186,6 +201,7 @@ class _Candidate:
     artifact: Artifact | None = None
     runtime_version: str | None = None
     error: str | None = None  # in place of everything below
+    machine: dict[str, Any] | None = None  # that it ran on
     engine_facts: dict[str, Any] = field(default_factory=dict)  # of its process, by the names in a row
     first_us: float | None = None
     inferences_a_round: int = 0
@@ -231,7 +247,7 @@ class _Candidate:
 
     def meet(self, engine: Engine) -> None:
         """Take down what the engine tells of itself."""
-        self.runtime_version = engine.version
+        self.runtime_version, self.machine = engine.version, engine.machine
         self.engine_facts["arena_bytes"] = engine.arena_bytes
         if self.is_timed:
             self.engine_facts |= {"load_ms": engine.load_ms, "overhead_us": engine.overhead_us}

@@ -271,6 +271,14 @@ def bench(
             show_default="what is installed for each format",
         ),
     ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ssh://USER@BOARD[:PORT][?python=PATH]",
+            help="Run the engines on another machine, which has Python, NumPy and them.",
+            show_default="here",
+        ),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -346,6 +354,7 @@ def bench(
         rounds=rounds,
         pixel_range=pixel_range,
         runtimes=runtime or (),
+        host=host,
         baseline=baseline,
         quota=quota,
         max_latency=max_latency,

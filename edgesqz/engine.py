@@ -11,6 +11,7 @@ import numpy as np
 from edgesqz import environments, plugins
 from edgesqz.artifact import Artifact, PixelRange, Tensor
 from edgesqz.errors import EdgesqzError
+from edgesqz.host import Host
 
 # No question takes longer on a machine that is alive; a larger dataset is asked about in parts.
 ANSWER_TIMEOUT_S = 600
@@ -32,11 +33,13 @@ class Engine:
         threads: for the engine to use.
         pinned_to: the number of the processor's core to keep the process on; None for any.
         pixels: how a pixel becomes the real value that the model's input stands for.
+        host: where to start the process; None for here.
 
     Attributes:
         input: the model's input.
         output: the model's output.
         version: of the engine.
+        machine: what it runs on.
         load_ms: milliseconds that loading took, the import of the engine included.
         arena_bytes: of the memory of a fixed size that the engine works in; None if it has none.
         idle_rss_bytes: resident memory before that; None where the system does not tell.
@@ -54,19 +57,17 @@ class Engine:
         threads: int = 1,
         pinned_to: int | None = None,
         pixels: PixelRange | None = None,
+        host: Host | None = None,
     ) -> None:
         import execnet
 
         choice = plugins.Choice.parse(runtime)
-        if not choice.lives_apart and plugins.engine_version(choice.runtime) is None:
-            way_out = plugins.install_command(choice.runtime)
-            raise EngineError(f"the engine {choice.runtime.ENGINE} is not installed; try {way_out}")
         if not model_bytes:
             raise EngineError("the file is empty")
         pixels = pixels or PixelRange()
         self._group = execnet.Group()
         try:
-            gateway = self._group.makegateway(_place(choice))
+            gateway = _started(self._group, choice, host)
             self._channel = gateway.remote_exec(plugins.worker_source())
             source = plugins.runtime_source(choice.name)
             facts = self._asked(
@@ -77,6 +78,7 @@ class Engine:
             raise
         self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
         self.version: str = facts["version"]
+        self.machine: dict[str, Any] = facts["machine"]
         self.load_ms: float = facts["load_ms"]
         self.arena_bytes: int | None = facts["arena_bytes"]
         self.idle_rss_bytes: int | None = facts["idle_rss_bytes"]
@@ -168,11 +170,19 @@ class Engine:
             raise EngineError("the engine's process ended while it worked on this model") from error
 
 
-def _place(choice: plugins.Choice) -> str:
-    """Where execnet starts the process: in this environment, or in one made for the engine."""
-    if not choice.lives_apart:
-        return "popen"
-    return f"popen//python={environments.python_with(choice.requirements, choice.runtime.PYTHON)}"
+def _started(group: Any, choice: plugins.Choice, host: Host | None) -> Any:
+    """Start the process: on another machine, in this environment, or in one made for the engine."""
+    if host and choice.version:
+        raise EngineError(f"{host.address} runs the version of {choice.name} that is installed there")
+    if host:
+        return group.makegateway(host.gateway)
+    if choice.lives_apart:
+        python = environments.python_with(choice.requirements, choice.runtime.PYTHON)
+        return group.makegateway(f"popen//python={python}")
+    if plugins.engine_version(choice.runtime) is None:
+        way_out = plugins.install_command(choice.runtime)
+        raise EngineError(f"the engine {choice.runtime.ENGINE} is not installed; try {way_out}")
+    return group.makegateway("popen")
 
 
 def _refuse_clipping(tensor: Tensor, pixels: PixelRange) -> None:
@@ -230,9 +240,10 @@ def open_engine(
     threads: int = 1,
     pinned_to: int | None = None,
     pixels: PixelRange | None = None,
+    host: Host | None = None,
 ) -> Engine:
     """Load an artifact into an engine, None for the one of its format; ``pixels`` is for one that has no manifest."""
     runtime = runtime or plugins.runtime_for(artifact.path.suffix)
     described = artifact.manifest.pixels if artifact.manifest else pixels
     content = artifact.path.read_bytes()
-    return Engine(content, runtime, threads=threads, pinned_to=pinned_to, pixels=described)
+    return Engine(content, runtime, threads=threads, pinned_to=pinned_to, pixels=described, host=host)

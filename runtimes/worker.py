@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import platform
 import sys
 import time
 import types
@@ -128,6 +129,23 @@ def status_bytes(name: str) -> int | None:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
+def machine() -> dict[str, Any]:
+    """What the figures are measured on."""
+    return {
+        "cpu": processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": platform.platform(),
+    }
+
+
+def processor() -> str:
+    """The processor as Linux calls it, or the board where it names only that."""
+    told = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = {line.partition("\t")[0].strip(): line.partition(":")[2].strip() for line in told}
+    return names.get("model name") or names.get("Model") or platform.processor() or platform.machine()
+
+
 def serve(channel: Any) -> None:
     """Answer questions until the channel closes; the first message says what to load."""
     source, engine, model_bytes, threads, pinned_to, pixel_scale, pixel_offset = channel.receive()
@@ -137,7 +155,7 @@ def serve(channel: Any) -> None:
     silence()
     exec(compile(source, "runtime", "exec"), runtime.__dict__)
     worker = Worker(runtime, model_bytes, threads, pixel_scale, pixel_offset)
-    channel.send(worker.facts() | {"version": metadata.version(engine)})
+    channel.send(worker.facts() | {"version": metadata.version(engine), "machine": machine()})
     for verb, argument in channel:
         channel.send(answer(worker, verb, argument))
 

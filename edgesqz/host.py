@@ -1,0 +1,90 @@
+"""Another machine to run engines on, such as the board a model is meant for, reached through ssh."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+from edgesqz.errors import EdgesqzError
+
+# Nobody is asked for a password or for an unknown host's key, and a board that is gone is noticed.
+CONNECT_TIMEOUT_S = 10
+ANSWER_TIMEOUT_S = 60
+ALIVE_INTERVAL_S = 5
+ALIVE_MISSES = 3
+
+# What may stand in a command line as it is.
+_ADDRESS = re.compile(r"([A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9_][\w.-]*")
+_PYTHON = re.compile(r"[\w./~+-]+")
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where to run engines.
+
+    Attributes:
+        address: ``board`` or ``user@board``; a name in ssh's configuration is one too.
+        port: None for ssh's own choice.
+        python: the command that starts a Python with NumPy and the engines there.
+    """
+
+    address: str
+    port: int | None = None
+    python: str = "python3"
+
+    @classmethod
+    def parse(cls, text: str) -> Host:
+        """Read ``ssh://user@board:22?python=/path/to/python``; user, port and python may be left out.
+
+        Raises:
+            EdgesqzError: the text has another form.
+        """
+        problem = f"expected a host such as ssh://user@board:22?python=/usr/bin/python3, got {text!r}"
+        try:
+            parts = urlsplit(text)
+            port, options = parts.port, parse_qs(parts.query, keep_blank_values=True)
+        except ValueError as error:
+            raise EdgesqzError(problem) from error
+        address = parts.netloc.removesuffix(f":{port}")
+        (python,) = options.pop("python", ["python3"])[:1]
+        if parts.scheme != "ssh" or parts.path not in ("", "/") or options:
+            raise EdgesqzError(problem)
+        if not (_ADDRESS.fullmatch(address) and _PYTHON.fullmatch(python)):
+            raise EdgesqzError(problem)
+        return cls(address, port, python)
+
+    def check(self) -> None:
+        """Connect once.
+
+        Raises:
+            EdgesqzError: ssh is missing, or does not get through, or there is no such Python or no NumPy there.
+        """
+        command = ["ssh", *self._options, self.address, f"{self.python} -c 'import numpy'"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT_S, check=False)
+        except FileNotFoundError as error:
+            raise EdgesqzError("--host needs ssh, which is not installed here") from error
+        except subprocess.TimeoutExpired as error:
+            raise EdgesqzError(f"{self.address} gave no answer in {ANSWER_TIMEOUT_S} s") from error
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or [f"ssh ended with {done.returncode}"])[-1]
+            raise EdgesqzError(f"cannot run {self.python} with NumPy on {self.address}: {reason}")
+
+    @property
+    def gateway(self) -> str:
+        """How execnet is told to start a process there."""
+        return f"ssh={' '.join([*self._options, self.address])}//python={self.python}"
+
+    @property
+    def _options(self) -> list[str]:
+        options = {
+            "BatchMode": "yes",
+            "ConnectTimeout": CONNECT_TIMEOUT_S,
+            "ServerAliveInterval": ALIVE_INTERVAL_S,
+            "ServerAliveCountMax": ALIVE_MISSES,
+            "LogLevel": "ERROR",
+        }
+        pairs = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
+        return [*pairs, *(["-p", str(self.port)] if self.port else [])]

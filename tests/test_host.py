@@ -1,0 +1,174 @@
+"""Engines on another machine: through a real OpenSSH server on this one, where it is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import edgesqz
+from edgesqz import EdgesqzError, benchmarking
+from edgesqz.engine import Engine
+from edgesqz.host import Host
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("ssh://board", Host("board")),
+        ("ssh://pi@10.0.0.7:2222", Host("pi@10.0.0.7", 2222)),
+        ("ssh://pi@board/?python=~/venv/bin/python", Host("pi@board", None, "~/venv/bin/python")),
+    ],
+)
+def test_a_host_is_read(text: str, host: Host) -> None:
+    assert Host.parse(text) == host
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "board",
+        "http://board",
+        "ssh://",
+        "ssh://board:port",
+        "ssh://board/path",
+        "ssh://-oProxyCommand=evil",
+        "ssh://board?python=python;evil",
+        "ssh://board?python=",
+        "ssh://board?shell=sh",
+        "ssh://a b",
+    ],
+)
+def test_what_is_no_host_is_told(text: str) -> None:
+    with pytest.raises(EdgesqzError, match=r"expected a host such as ssh://user@board:22\?python="):
+        Host.parse(text)
+
+
+@dataclass
+class Server:
+    """An ssh server for this user on this machine."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}?python={sys.executable}"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if sshd is None or shutil.which("ssh") is None:
+        pytest.skip("no OpenSSH server here: Debian has it as openssh-server")
+    keys, port = tmp_path / "keys", free_port()
+    keys.mkdir(mode=0o700)
+    for name in ("of_host", "of_user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", keys / name], check=True)
+    (keys / "known").write_text(f"[127.0.0.1]:{port} {(keys / 'of_host.pub').read_text()}")
+    config = [
+        f"Port {port}",
+        "ListenAddress 127.0.0.1",
+        f"HostKey {keys / 'of_host'}",
+        f"AuthorizedKeysFile {keys / 'of_user.pub'}",
+        f"PidFile {keys / 'pid'}",
+        "StrictModes no",
+        "UsePAM no",
+    ]
+    (keys / "sshd_config").write_text("\n".join(config) + "\n")
+    with contextlib.suppress(PermissionError):
+        Path("/run/sshd").mkdir(exist_ok=True)
+    # ssh has no variable for its files: a program of that name in front of it adds them.
+    real, wrapper = shutil.which("ssh"), tmp_path / "bin" / "ssh"
+    wrapper.parent.mkdir()
+    files = f"-F none -i {keys / 'of_user'} -o UserKnownHostsFile={keys / 'known'}"
+    wrapper.write_text(f'#!/bin/sh\nexec {real} {files} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+    with subprocess.Popen([sshd, "-D", "-e", "-f", keys / "sshd_config"], stderr=subprocess.DEVNULL) as process:
+        for _ in range(100):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.1)
+        else:
+            pytest.skip("the OpenSSH server does not start here")
+        yield Server(process, port)
+        process.terminate()
+
+
+def test_a_bench_on_a_board_is_like_one_here(server: Server, exported: Path) -> None:
+    names = ["squeezenet-nano.int8.tflite", "squeezenet-nano.fp32.onnx"]
+    here = edgesqz.bench(names, rounds=1, workspace=exported)
+    there = edgesqz.bench(names, rounds=1, workspace=exported, host=server.address)
+    assert [row.error for row in there.rows] == [None] * 3
+    for one, other in zip(here.rows, there.rows, strict=True):
+        assert (one.artifact, one.runtime_version, one.accuracy) == (
+            other.artifact,
+            other.runtime_version,
+            other.accuracy,
+        )
+        assert other.latency_us is not None and other.memory_bytes is not None
+    assert there.machine["host"] == f"{getpass.getuser()}@127.0.0.1"
+    assert there.machine["cpu"] == here.machine["cpu"]
+
+
+def test_an_unknown_hosts_key_is_refused(server: Server, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "keys" / "known").write_text("")
+    with pytest.raises(EdgesqzError, match="Host key verification failed"):
+        edgesqz.bench(workspace=exported, host=server.address)
+
+
+def test_a_stranger_is_refused(server: Server, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "keys" / "of_user.pub").write_text("")
+    with pytest.raises(EdgesqzError, match="Permission denied"):
+        edgesqz.bench(workspace=exported, host=server.address)
+
+
+def test_a_python_that_is_not_there_is_told(server: Server, exported: Path) -> None:
+    with pytest.raises(EdgesqzError, match=f"cannot run {sys.executable}-of-nobody with NumPy on"):
+        edgesqz.bench(workspace=exported, host=server.address + "-of-nobody")
+
+
+def test_a_board_that_is_not_there_is_told(server: Server, exported: Path) -> None:
+    with pytest.raises(EdgesqzError, match="Connection refused"):
+        edgesqz.bench(workspace=exported, host=f"ssh://127.0.0.1:{free_port()}")
+
+
+def test_a_version_cannot_be_chosen_for_a_board(server: Server, exported: Path) -> None:
+    names, runtimes = ["squeezenet-nano.fp32.onnx"], ["onnxruntime==1.23.2"]
+    report = edgesqz.bench(names, rounds=1, limit=6, runtimes=runtimes, workspace=exported, host=server.address)
+    assert "runs the version of onnxruntime that is installed there" in (report.rows[-1].error or "")
+
+
+def test_a_board_that_drops_off_costs_its_rows(server: Server, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psutil
+
+    examine = benchmarking._examine
+
+    def drop_off(candidate: benchmarking._Candidate, engine: Engine, exam: benchmarking._Exam) -> None:
+        for child in psutil.Process(server.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        examine(candidate, engine, exam)
+
+    monkeypatch.setattr(benchmarking, "_examine", drop_off)
+    started = time.monotonic()
+    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
+    assert [row.error for row in report.rows] == ["the engine's process ended while it worked on this model"] * 2
+    assert time.monotonic() - started < 100
