@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesqz import data, defaults, plugins
+from edgesqz import accuracy, data, defaults, plugins
 from edgesqz.artifact import (
     KERAS_SUFFIX,
     ZOO,
@@ -34,7 +34,6 @@ from edgesqz.flips import Flip, contact_sheet
 from edgesqz.host import Host
 from edgesqz.inventory import machine
 from edgesqz.report import Latency, Ratio, Report, Row
-from edgesqz.stats import mcnemar_p, share_interval
 from edgesqz.workspace import replace_file
 
 if TYPE_CHECKING:
@@ -439,7 +438,10 @@ def _row(
         memory_bytes=candidate.memory_bytes,
         **candidate.engine_facts,
     )
-    return _with_accuracy(row, candidate, original)
+    if candidate.probabilities is None or candidate.truth is None:
+        return row
+    expected = original.probabilities if original else None
+    return replace(row, **accuracy.graded(candidate.probabilities, candidate.truth, expected))
 
 
 def _judged(row: Row, budget: Budget) -> Row:
@@ -452,51 +454,3 @@ def _latency_ratio(candidate: _Candidate, other: _Candidate | None) -> Ratio | N
     if other is None or other.error or not other.rounds_ns:
         return None
     return Ratio.of(candidate.rounds_ns, other.path.name, other.rounds_ns)
-
-
-def _with_accuracy(row: Row, candidate: _Candidate, original: _Candidate | None) -> Row:
-    """The row of a candidate that took the exam, or of one that did not have to, with what came of it."""
-    if candidate.probabilities is None or candidate.truth is None:
-        return row
-    top1 = candidate.probabilities.argmax(axis=1)
-    right = top1 == candidate.truth
-    row = replace(
-        row,
-        accuracy=float(right.mean()),
-        accuracy_interval=share_interval(int(right.sum()), len(right)),
-        top5=_top5(candidate.probabilities, candidate.truth),
-        class_accuracies=_class_accuracies(right, candidate.truth, candidate.probabilities.shape[1]),
-        confusion=_confusion(top1, candidate.truth, candidate.probabilities.shape[1]),
-    )
-    if original is None or original.probabilities is None:
-        return row
-    expected = original.probabilities.argmax(axis=1)
-    was_right = expected == candidate.truth
-    gained, lost = int((right & ~was_right).sum()), int((was_right & ~right).sum())
-    return replace(
-        row,
-        agreement=float(np.mean(top1 == expected)),
-        accuracy_drop_pp=100 * (lost - gained) / len(right),
-        gained=gained,
-        lost=lost,
-        mcnemar_p=mcnemar_p(gained, lost),
-    )
-
-
-def _class_accuracies(right: np.ndarray, truth: np.ndarray, classes: int) -> tuple[float | None, ...]:
-    """The share of each class's pictures that are right; None for a class without pictures."""
-    return tuple(float(right[truth == k].mean()) if (truth == k).any() else None for k in range(classes))
-
-
-def _confusion(top1: np.ndarray, truth: np.ndarray, classes: int) -> tuple[tuple[int, ...], ...]:
-    """How many pictures of each class (row) got each answer (column)."""
-    counts = np.bincount(truth * classes + top1, minlength=classes**2).reshape(classes, classes)
-    return tuple(tuple(row) for row in counts.tolist())
-
-
-def _top5(probabilities: np.ndarray, truth: np.ndarray) -> float | None:
-    """Share of pictures whose class is among the five best; None where that would be nearly all classes."""
-    if probabilities.shape[1] <= 5:
-        return None
-    best = np.argpartition(probabilities, -5, axis=1)[:, -5:]
-    return float((best == truth[:, None]).any(axis=1).mean())

@@ -23,7 +23,6 @@ from edgesqz.errors import EdgesqzError
 from edgesqz.flips import Flip, contact_sheet
 from edgesqz.params import params
 from edgesqz.report import Ratio, Report, Row
-from edgesqz.stats import mcnemar_p, share_interval
 
 ROUNDS = 3
 
@@ -146,32 +145,6 @@ def test_a_version_that_there_is_none_of_costs_its_row_alone(exported: Path) -> 
     assert "cannot make an environment with onnxruntime==0.0.1" in (report.rows[2].error or "")
 
 
-def candidate(top1: list[int], truth: list[int], classes: int = 10) -> benchmarking._Candidate:
-    """A file that has taken the exam."""
-    taken = benchmarking._Candidate(Path("net.tflite"))
-    taken.probabilities, taken.truth = np.eye(classes, dtype=np.float32)[top1], np.array(truth)
-    return taken
-
-
-def test_what_was_gained_and_lost_is_counted() -> None:
-    truth = [0, 1, 2, 3, 4, 5, 6, 7]
-    original, ours = candidate([0, 1, 2, 3, 9, 9, 9, 9], truth), candidate([0, 9, 9, 9, 4, 8, 9, 9], truth)
-    row = benchmarking._with_accuracy(Row("net.tflite", "tflite", None, None, None, 1, 1, None, 1), ours, original)
-    assert (row.accuracy, row.gained, row.lost, row.accuracy_drop_pp) == (0.25, 1, 3, 25.0)
-    assert (row.agreement, row.mcnemar_p) == (0.375, mcnemar_p(1, 3))
-    assert row.accuracy_interval == share_interval(2, 8)
-
-
-def test_classes_are_counted_apart() -> None:
-    right, truth = np.array([True, False, True, True]), np.array([0, 0, 1, 1])
-    assert benchmarking._class_accuracies(right, truth, 3) == (0.5, 1.0, None)
-
-
-def test_answers_are_counted_by_class() -> None:
-    found = benchmarking._confusion(np.array([0, 1, 1, 1, 2]), np.array([0, 0, 1, 1, 1]), 3)
-    assert found == ((1, 1, 0), (0, 2, 1), (0, 0, 0))
-
-
 def test_flipped_pictures_are_drawn(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, list[Flip]] = {}
 
@@ -202,13 +175,6 @@ def test_a_folder_for_flips_that_cannot_be_is_told_first(workspace: Path, tmp_pa
     (tmp_path / "file").touch()
     with pytest.raises(EdgesqzError, match="cannot write to the folder"):
         edgesqz.bench(flips=tmp_path / "file" / "flips", workspace=workspace)
-
-
-@pytest.mark.parametrize(("classes", "expected"), [(5, None), (10, 0.75)])
-def test_the_five_best_answers_are_looked_at(classes: int, expected: float | None) -> None:
-    probabilities = np.tile(np.arange(classes, dtype=np.float32), (4, 1))  # the last five are the best
-    truth = np.array([classes - 1, classes - 5, classes - 3, 0])
-    assert benchmarking._top5(probabilities, truth) == expected
 
 
 def test_engines_do_not_share_a_process(report: Report) -> None:

@@ -1,0 +1,59 @@
+"""What answers are worth: against the truth, and beside the answers of an original."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgesqz.stats import mcnemar_p, share_interval
+
+
+def graded(probabilities: np.ndarray, truth: np.ndarray, original: np.ndarray | None) -> dict[str, Any]:
+    """Grade the answers to some pictures.
+
+    Args:
+        probabilities: float (N, classes); whatever ranks the classes will do.
+        truth: int64 (N,), the classes.
+        original: what the original answers to the same pictures, float (N, classes); None without one.
+
+    Returns:
+        Figures by their names in ``edgesqz.report.Row``.
+    """
+    top1 = probabilities.argmax(axis=1)
+    right = top1 == truth
+    counts = confusion(top1, truth, probabilities.shape[1])
+    figures = {
+        "accuracy": float(right.mean()),
+        "accuracy_interval": share_interval(int(right.sum()), len(right)),
+        "top5": top5(probabilities, truth),
+        "class_accuracies": tuple(row[k] / sum(row) if sum(row) else None for k, row in enumerate(counts)),
+        "confusion": counts,
+    }
+    return figures if original is None else figures | _compared(top1, original.argmax(axis=1), truth)
+
+
+def _compared(top1: np.ndarray, expected: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    right, was_right = top1 == truth, expected == truth
+    gained, lost = int((right & ~was_right).sum()), int((was_right & ~right).sum())
+    return {
+        "agreement": float(np.mean(top1 == expected)),
+        "accuracy_drop_pp": 100 * (lost - gained) / len(truth),
+        "gained": gained,
+        "lost": lost,
+        "mcnemar_p": mcnemar_p(gained, lost),
+    }
+
+
+def confusion(top1: np.ndarray, truth: np.ndarray, classes: int) -> tuple[tuple[int, ...], ...]:
+    """Count how many pictures of each class (row) got each answer (column)."""
+    counts = np.bincount(truth * classes + top1, minlength=classes**2).reshape(classes, classes)
+    return tuple(tuple(row) for row in counts.tolist())
+
+
+def top5(probabilities: np.ndarray, truth: np.ndarray) -> float | None:
+    """Share of pictures whose class is among the five best; None where that would be nearly all classes."""
+    if probabilities.shape[1] <= 5:
+        return None
+    best = np.argpartition(probabilities, -5, axis=1)[:, -5:]
+    return float((best == truth[:, None]).any(axis=1).mean())
