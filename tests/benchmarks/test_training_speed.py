@@ -67,8 +67,9 @@ def by_edgesqz(name: str, split: data.Split) -> Turn:
     return turn
 
 
-@pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])
-def test_a_step_is_faster_than_fits(name: str, split: data.Split) -> None:
+# The smaller a network's convolutions, the less there is to gain on them.
+@pytest.mark.parametrize(("name", "times_fit"), [("squeezenet", 3), ("squeezenet-nano", 2)])
+def test_a_step_is_faster_than_fits(name: str, times_fit: float, split: data.Split) -> None:
     backend.start_keras()
     turns = {
         "edgesqz": by_edgesqz(name, split),
@@ -85,5 +86,5 @@ def test_a_step_is_faster_than_fits(name: str, split: data.Split) -> None:
     speed = {who: BATCH * STEPS / statistics.median(taken) for who, taken in seconds.items()}
     for who, pictures in speed.items():
         print(f"{name}, {who}: {pictures:.0f} pictures/s, edgesqz is {speed['edgesqz'] / pictures:.2f} times as fast")
-    assert speed["edgesqz"] >= 3 * speed["fit"]
+    assert speed["edgesqz"] >= times_fit * speed["fit"]
     assert speed["edgesqz"] >= 1.6 * speed["fit, jit_compile=False"]
