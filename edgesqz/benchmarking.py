@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import gzip
-import math
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
@@ -15,19 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesqz import accuracy, data, defaults, plugins
+from edgesqz import accuracy, data, defaults, parity, plugins
 from edgesqz.artifact import (
-    KERAS_SUFFIX,
-    ZOO,
-    Artifact,
-    Manifest,
     PixelRange,
     find_model_file,
     model_files,
     package_versions,
-    sha256,
 )
 from edgesqz.budget import Budget
+from edgesqz.candidate import Candidate, original_of, with_originals
 from edgesqz.engine import Engine, open_engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.flips import Flip, contact_sheet
@@ -41,14 +36,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 SEED = 0  # of the choice that --limit makes
-
-# A candidate runs about this long before it is the next one's turn; long enough for its caches to be warm again.
-ROUND_MS = 20
-MOST_IN_A_ROUND = 1000
-
-# Before it counts, a candidate runs until the medians of two rounds are this close, but no longer than so many rounds.
-SETTLED = 0.02
-MOST_WARM_UP_ROUNDS = 20
+LAYER_PICTURES = 16  # each has thousands of values in a layer
 
 
 def bench(
@@ -68,6 +56,7 @@ def bench(
     max_memory: str | int | None = None,
     min_accuracy: float | None = None,
     max_accuracy_drop: float | None = None,
+    layers: bool = False,
     flips: Path | None = None,
     host: str | None = None,
     workspace: Path = defaults.WORKSPACE,
@@ -92,9 +81,10 @@ def bench(
         baseline: the model file whose latency the others' are compared with; None for each one's original.
         quota: bytes that a model file may have, as a number or as text such as ``2MB``.
         max_latency: the most that its median may be, such as ``2ms`` or ``500us``.
-        max_memory: the most that its engine's process may have resident, as ``quota``.
+        max_memory: the most that its engine may add to its idle process, as ``quota``.
         min_accuracy: the least top-1, 0..1.
         max_accuracy_drop: the most it may lose against its original, in percentage points.
+        layers: whether to compare the layers of each export with its original's.
         flips: a folder for a contact sheet of each export's flipped pictures, ``ARTIFACT.flips.png``.
         host: another machine to run the engines on, as ``ssh://user@board:22?python=/path``; it needs Python, NumPy and
             the engines, and gets the models and pictures through the connection.
@@ -112,10 +102,8 @@ def bench(
         raise EdgesqzError(f"--threads must be at most {cores}, the cores of this machine, got {threads}")
     if pin is not None and not board and pin not in (usable := _cores()):
         raise EdgesqzError(f"--pin must be one of the cores {', '.join(map(str, usable))}, got {pin}")
-    if flips:
-        _make_folder(flips)
-    if board:
-        board.check()
+    if board and layers:
+        raise EdgesqzError("--layers looks at files on this machine; leave out --host")
     pixels = PixelRange.parse(pixel_range) if pixel_range else None
     budget = Budget.parse(quota, max_latency, max_memory, min_accuracy, max_accuracy_drop)
     reference = [find_model_file(baseline, workspace)] if baseline else []
@@ -123,15 +111,19 @@ def bench(
     for path in reference:
         found.setdefault(path, False)
     choices = [plugins.Choice.parse(text) for text in dict.fromkeys(runtimes)]
-    candidates = _with_originals(
-        [_Candidate(path, named, choice) for path, named in found.items() for choice in _runtimes_of(path, choices)]
+    if flips:
+        _make_folder(flips)
+    if board:
+        board.check()
+    candidates = with_originals(
+        [Candidate(path, named, choice) for path, named in found.items() for choice in _runtimes_of(path, choices)]
     )
     compared_with = next((candidate for candidate in candidates if candidate.path in reference), None)
     name = dataset or _common_dataset(candidates)
     exam = _Exam(name, data_dir, limit) if name else None
     images = len(exam.split(_first_side(candidates))) if exam else 0  # data that cannot be had are told first
     opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels, host=board)
-    _measure(candidates, exam, opened, rounds, console)
+    _measure(candidates, exam, opened, rounds, layers, console)
     if flips and exam:
         _save_flips(candidates, exam, flips)
     return Report(
@@ -150,7 +142,7 @@ def _make_folder(folder: Path) -> None:
         raise EdgesqzError(f"cannot write to the folder {folder}: {error.strerror}") from error
 
 
-def _machine(board: Host | None, candidates: Sequence[_Candidate]) -> dict[str, Any]:
+def _machine(board: Host | None, candidates: Sequence[Candidate]) -> dict[str, Any]:
     """What was measured on; of a board that never answered, its address."""
     if board is None:
         return machine()
@@ -190,91 +182,6 @@ def _runtimes_of(path: Path, choices: Sequence[plugins.Choice]) -> Sequence[plug
     return [choice for choice in choices if path.suffix in choice.runtime.SUFFIXES] or [None]
 
 
-@dataclass
-class _Candidate:
-    """A model file on its way to a row of figures."""
-
-    path: Path
-    named: bool = False  # by the user
-    choice: plugins.Choice | None = None
-    artifact: Artifact | None = None
-    runtime_version: str | None = None
-    error: str | None = None  # in place of everything below
-    machine: dict[str, Any] | None = None  # that it ran on
-    engine_facts: dict[str, Any] = field(default_factory=dict)  # of its process, by the names in a row
-    first_us: float | None = None
-    inferences_a_round: int = 0
-    rounds_ns: list[list[int]] = field(default_factory=list)  # of single inferences
-    settled: bool | None = None  # whether its rounds took the same time before they counted
-    peak_rss_bytes: int | None = None
-    memory_bytes: int | None = None
-    side: int | None = None  # of the pictures it takes
-    probabilities: np.ndarray | None = None  # float32 (N, classes)
-    truth: np.ndarray | None = None  # int64 (N,), the classes of what it classified
-
-    def __post_init__(self) -> None:
-        """Look the file over; one that is damaged keeps its row."""
-        with self.blamed():
-            self.choice = self.choice or plugins.Choice(plugins.runtime_for(self.path.suffix))
-            if not self.choice.lives_apart:
-                self.runtime_version = plugins.engine_version(self.choice.runtime)
-            self.artifact = Artifact.open(self.path)
-
-    @property
-    def manifest(self) -> Manifest | None:
-        return self.artifact.manifest if self.artifact else None
-
-    @property
-    def untrained(self) -> bool:
-        return self.manifest is not None and self.manifest.untrained
-
-    @property
-    def is_original(self) -> bool:
-        return self.path.suffix == KERAS_SUFFIX
-
-    @contextlib.contextmanager
-    def blamed(self) -> Iterator[None]:
-        """Take an error as this candidate's own: its row fails, the run goes on."""
-        try:
-            yield
-        except EdgesqzError as error:
-            self.error = str(error)
-
-    @property
-    def is_timed(self) -> bool:
-        return self.choice is not None and self.choice.runtime.TIMED
-
-    def meet(self, engine: Engine) -> None:
-        """Take down what the engine tells of itself."""
-        self.runtime_version, self.machine = engine.version, engine.machine
-        self.engine_facts["arena_bytes"] = engine.arena_bytes
-        if self.is_timed:
-            self.engine_facts |= {"load_ms": engine.load_ms, "overhead_us": engine.overhead_us}
-
-    def warm_up(self, engine: Engine, picture: np.ndarray) -> None:
-        """Find out how many inferences make a round, and run until rounds take the same time."""
-        self.first_us = engine.first_us(picture)
-        once_ms = max(min(engine.time_ns(3)) / 1e6, 1e-3)
-        self.inferences_a_round = _clipped(ROUND_MS / once_ms)
-        before = math.inf
-        for _ in range(MOST_WARM_UP_ROUNDS):
-            median = float(np.median(engine.time_ns(self.inferences_a_round)))
-            self.settled = abs(median - before) <= SETTLED * median
-            if self.settled:
-                break
-            before = median
-
-    def weigh(self, engine: Engine) -> None:
-        """Ask for the memory that single inferences took, before whole batches."""
-        peak = engine.peak_rss_bytes()
-        self.peak_rss_bytes = peak
-        self.memory_bytes = None if peak is None or engine.idle_rss_bytes is None else peak - engine.idle_rss_bytes
-
-
-def _clipped(count: float) -> int:
-    return max(1, min(int(count), MOST_IN_A_ROUND))
-
-
 def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
     """The files that are meant; with no names, everything in the workspace."""
     if names:
@@ -285,28 +192,7 @@ def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
     return found
 
 
-def _with_originals(candidates: list[_Candidate]) -> list[_Candidate]:
-    """Put the original of each export, if it lies beside it or in the zoo, before the first of its exports."""
-    complete: list[_Candidate] = []
-    for candidate in candidates:
-        if candidate.manifest and _original_of(candidate, [*candidates, *complete]) is None:
-            places = (candidate.path.parent, ZOO)
-            at_hand = [_Candidate(path) for place in places for path in place.glob(f"*{KERAS_SUFFIX}")]
-            original = _original_of(candidate, at_hand)
-            complete += [original] if original else []
-        complete.append(candidate)
-    return complete
-
-
-def _original_of(candidate: _Candidate, among: Sequence[_Candidate]) -> _Candidate | None:
-    """The Keras model that a file was made from; an original is its own."""
-    if candidate.is_original:
-        return candidate
-    wanted = candidate.manifest.source_sha256 if candidate.manifest else None
-    return next((c for c in among if c.is_original and sha256(c.path.read_bytes()) == wanted), None)
-
-
-def _common_dataset(candidates: Sequence[_Candidate]) -> str | None:
+def _common_dataset(candidates: Sequence[Candidate]) -> str | None:
     """The dataset that the manifests name; None if no candidate has learned anything."""
     if all(candidate.untrained for candidate in candidates):
         return None
@@ -318,21 +204,22 @@ def _common_dataset(candidates: Sequence[_Candidate]) -> str | None:
     return named.pop() if named else defaults.DATASET
 
 
-def _first_side(candidates: Sequence[_Candidate]) -> int | None:
+def _first_side(candidates: Sequence[Candidate]) -> int | None:
     """The size of the pictures that the first trained candidate is known to take."""
     return next((c.manifest.input.shape[1] for c in candidates if c.manifest and not c.untrained), None)
 
 
 def _measure(
-    candidates: Sequence[_Candidate],
+    candidates: Sequence[Candidate],
     exam: _Exam | None,
     opened: Callable[..., Engine],
     rounds: int,
+    layers: bool,
     console: Console | None,
 ) -> None:
     """Fill the candidates with figures or errors."""
     with contextlib.ExitStack() as stack, _bar(console) as bar:
-        engines: list[tuple[_Candidate, Engine]] = []
+        engines: list[tuple[Candidate, Engine]] = []
         for candidate in bar.track(candidates, description="loading"):
             with candidate.blamed():
                 if candidate.artifact:
@@ -351,20 +238,28 @@ def _measure(
                     candidate.weigh(engine)
                 if exam and not candidate.untrained:
                     _examine(candidate, engine, exam)
+        for candidate, engine in bar.track(list(_sound(engines)) if layers else [], description="layers"):
+            with candidate.blamed():
+                _compare_layers(candidate, engine, engines, exam)
 
 
-def _timed_picture(candidate: _Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
-    """The picture, uint8 (1, H, W, 3), that is classified while the clock runs."""
+def _timed_picture(candidate: Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
+    """The picture, uint8 (1, side, side, channels), that is classified while the clock runs."""
+    return _pictures(1, candidate, engine, exam)
+
+
+def _pictures(count: int, candidate: Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
+    """The first test pictures, or drawn ones for who has learned nothing; uint8 (N, side, side, channels)."""
     side, channels = engine.form
-    split = data.draw(1, side, seed=SEED) if exam is None or candidate.untrained else exam.split(side)
-    return data.with_channels(split.pictures[:1], channels)
+    split = data.draw(count, side, seed=SEED) if exam is None or candidate.untrained else exam.split(side)
+    return data.with_channels(split.pictures[:count], channels)
 
 
-def _sound(engines: Sequence[tuple[_Candidate, Engine]]) -> Iterator[tuple[_Candidate, Engine]]:
+def _sound(engines: Sequence[tuple[Candidate, Engine]]) -> Iterator[tuple[Candidate, Engine]]:
     return ((candidate, engine) for candidate, engine in engines if candidate.error is None)
 
 
-def _examine(candidate: _Candidate, engine: Engine, exam: _Exam) -> None:
+def _examine(candidate: Candidate, engine: Engine, exam: _Exam) -> None:
     """Let a candidate classify the test pictures, if its classes are the dataset's."""
     side, channels = engine.form
     pictures, labels = exam.split(side), exam.labels
@@ -379,10 +274,23 @@ def _examine(candidate: _Candidate, engine: Engine, exam: _Exam) -> None:
     candidate.side, candidate.probabilities, candidate.truth = side, answers, pictures.labels
 
 
-def _save_flips(candidates: Sequence[_Candidate], exam: _Exam, folder: Path) -> None:
+def _compare_layers(
+    candidate: Candidate, engine: Engine, engines: Sequence[tuple[Candidate, Engine]], exam: _Exam | None
+) -> None:
+    """Look for where an export strays from its original, on an engine of this environment that shows its layers."""
+    original = original_of(candidate, [each for each, _ in _sound(engines)])
+    shows = candidate.choice and not candidate.choice.lives_apart and hasattr(candidate.choice.runtime, "probe")
+    if original is None or original is candidate or not shows:
+        return
+    theirs = next(engine for each, engine in engines if each is original)
+    pictures = _pictures(LAYER_PICTURES, candidate, engine, exam)
+    candidate.layer_snr_db = parity.layer_snr_db(theirs, engine, pictures)
+
+
+def _save_flips(candidates: Sequence[Candidate], exam: _Exam, folder: Path) -> None:
     """Draw what each export answers otherwise than its original."""
     for candidate in candidates:
-        original = _original_of(candidate, candidates)
+        original = original_of(candidate, candidates)
         if candidate.probabilities is None or original is None or original.probabilities is None:
             continue
         before, after = original.probabilities.argmax(axis=1), candidate.probabilities.argmax(axis=1)
@@ -405,9 +313,9 @@ def _bar(console: Console | None) -> Progress:
 
 
 def _row(
-    candidate: _Candidate,
-    candidates: Sequence[_Candidate],
-    baseline: _Candidate | None,
+    candidate: Candidate,
+    candidates: Sequence[Candidate],
+    baseline: Candidate | None,
     threads: int,
 ) -> Row:
     """The figures of a candidate, compared with its original's and with the baseline's."""
@@ -426,7 +334,7 @@ def _row(
     )
     if candidate.error:
         return replace(row, error=candidate.error)
-    original = _original_of(candidate, candidates)
+    original = original_of(candidate, candidates)
     if candidate.rounds_ns:
         ratio = _latency_ratio(candidate, baseline or original)
         row = replace(row, latency_us=Latency.of(candidate.rounds_ns), latency_ratio=ratio)
@@ -436,6 +344,7 @@ def _row(
         first_us=candidate.first_us,
         peak_rss_bytes=candidate.peak_rss_bytes,
         memory_bytes=candidate.memory_bytes,
+        layer_snr_db=candidate.layer_snr_db,
         **candidate.engine_facts,
     )
     if candidate.probabilities is None or candidate.truth is None:
@@ -450,7 +359,7 @@ def _judged(row: Row, budget: Budget) -> Row:
     return replace(row, fits_quota=fits, missed=budget.missed_by(row))
 
 
-def _latency_ratio(candidate: _Candidate, other: _Candidate | None) -> Ratio | None:
+def _latency_ratio(candidate: Candidate, other: Candidate | None) -> Ratio | None:
     if other is None or other.error or not other.rounds_ns:
         return None
     return Ratio.of(candidate.rounds_ns, other.path.name, other.rounds_ns)

@@ -302,6 +302,9 @@ def bench(
         typer.Option("--choose", help="Name the most accurate file within all limits, and why the others are not it."),
     ] = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="Show the accuracy of each class too.")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Show how far each layer of an export is from its original's.")
+    ] = False,
     flips: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Draw the pictures that exports answer otherwise than their originals."),
@@ -361,6 +364,7 @@ def bench(
         max_memory=max_memory,
         min_accuracy=min_accuracy,
         max_accuracy_drop=max_accuracy_drop,
+        layers=layers,
         flips=flips,
         workspace=workspace,
         console=_progress_console(),
@@ -369,6 +373,8 @@ def bench(
         _show(result)
     if not printed and per_class:
         _draw(result.class_table())
+    if not printed and layers:
+        _draw(result.layer_table())
     for path, text_of in texts:
         if path == STANDARD_OUTPUT:
             print(text_of(result), end="")

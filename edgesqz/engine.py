@@ -102,9 +102,21 @@ class Engine:
         parts = []
         for start in range(0, len(pictures), PICTURES_A_QUESTION):
             part = pictures[start : start + PICTURES_A_QUESTION]
-            shape, content = self._asked(("predict", _packed(part)))
-            parts.append(np.frombuffer(content, np.float32).reshape(shape))
+            parts.append(_unpacked(*self._asked(("predict", _packed(part)))))
         return np.concatenate(parts)
+
+    def tensors(self, picture: np.ndarray) -> dict[str, np.ndarray]:
+        """Run a picture, uint8 (1, side, side, channels), and see what lies between.
+
+        Returns:
+            Every tensor by the engine's name for it: real values, float32.
+
+        Raises:
+            EngineError: the engine shows none.
+        """
+        self._check(picture)
+        found = self._asked(("tensors", _packed(picture)))
+        return {name: _unpacked(*each) for name, each in found.items()}
 
     def first_us(self, picture: np.ndarray) -> float:
         """Set the picture that ``time_ns`` works on, uint8 (1, side, side, channels).
@@ -202,6 +214,11 @@ def _refuse_clipping(tensor: Tensor, pixels: PixelRange) -> None:
 def _packed(pictures: np.ndarray) -> tuple[tuple[int, ...], bytes]:
     """An array as a channel can carry it."""
     return pictures.shape, pictures.tobytes()
+
+
+def _unpacked(shape: tuple[int, ...], content: bytes) -> np.ndarray:
+    """float32 values as a channel carried them."""
+    return np.frombuffer(content, np.float32).reshape(shape)
 
 
 def _raised(remote_traceback: str) -> str:

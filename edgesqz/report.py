@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edgesqz import plotting
+from edgesqz import parity, plotting
 from edgesqz.budget import Budget, choose, pareto_front, reasons_against
 from edgesqz.errors import EdgesqzError
+from edgesqz.parity import LayerErrors
 from edgesqz.stats import Interval, median_interval
 from edgesqz.workspace import replace_file
 
@@ -117,6 +118,8 @@ class Row:
         first_us: the first inference.
         peak_rss_bytes: of the engine's process, up to the end of the timing; None where the system does not tell.
         arena_bytes: of the memory of a fixed size that the engine works in, as on an MCU; None if it has none.
+        layer_snr_db: how far each layer is from the original's: signal-to-noise ratio in dB, None where nothing
+            differs; None if layers were not compared.
         memory_bytes: that less what the process had resident before it loaded the engine; None as above.
     """
 
@@ -152,6 +155,7 @@ class Row:
     peak_rss_bytes: int | None = None
     memory_bytes: int | None = None
     arena_bytes: int | None = None
+    layer_snr_db: LayerErrors | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The row for JSON: with its figures, or with ``error`` in their place."""
@@ -303,6 +307,28 @@ class Report:
             table.add_row(Text(label), *cells)
         return table
 
+    def layer_table(self) -> Table:
+        """A row a layer: its signal-to-noise ratio in each export, and a mark where the error first grows."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        compared = [(row.artifact, row.layer_snr_db) for row in self.rows if row.layer_snr_db is not None]
+        table = Table(
+            title="signal to noise of each layer, dB",
+            caption=Text("against the original's; <: the error first grows tenfold; exact: nothing differs"),
+            title_justify="left",
+            caption_justify="left",
+            box=box.SIMPLE,
+            padding=(0, 1, 0, 0),
+        )
+        table.add_column("layer", overflow="fold")
+        for artifact, _ in compared:
+            table.add_column(Text(artifact), justify="right", overflow="fold")
+        for layer in parity.in_order([errors for _, errors in compared]):
+            table.add_row(Text(layer), *(_snr(layer, errors) for _, errors in compared))
+        return table
+
     def title(self) -> str:
         """What accuracy was measured on."""
         dataset = self.dataset
@@ -347,6 +373,13 @@ class Report:
 def _number(value: float | None, factor: float, digits: int) -> str:
     """A value in the unit of its column, or nothing where there is none."""
     return "" if value is None else f"{value * factor:.{digits}f}"
+
+
+def _snr(layer: str, errors: LayerErrors) -> str:
+    if layer not in errors:
+        return ""
+    ratio = errors[layer]
+    return ("exact" if ratio is None else f"{ratio:.1f}") + ("<" if layer == parity.grows_at(errors) else " ")
 
 
 @dataclass(frozen=True)

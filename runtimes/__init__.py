@@ -11,7 +11,9 @@ A runtime is a module with
 - ``load(model_bytes, threads)``: a session with ``inputs`` and ``outputs`` (dicts of ``shape``, ``dtype``, ``scale``,
   ``zero_point``), ``run(batch)`` from stored input values to stored output values, ``set_input(batch)`` and
   ``run_once()``, the inference that is timed; and ``arena_bytes`` if the engine works in memory of a fixed size,
+- ``probe(model_bytes)``, if the engine lets its layers be seen: a function from stored input values to the real values
+  of every tensor, float32, by names that hold the layers' names as a part between slashes,
 
 registered under the entry point group ``edgesqz.runtimes``. Its source is sent to the process that is measured, so it
-may import the standard library, NumPy and its engine, the engine only inside ``load``.
+may import the standard library, NumPy and its engine, the engine only inside functions.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,38 @@ TIMED = True
 def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model; raises ValueError if the bytes are no .keras file."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    import keras
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    return Session(_model(model_bytes))
+
+
+def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """See ``runtimes/__init__.py``; a tensor has the name of the layer that gives it."""
+    import keras
+
+    model = _model(model_bytes)
+    # A model within the model has an output in its own graph only.
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.Model)]
+    inner = keras.Model(model.inputs[0], [layer.output for layer in layers])
+
+    def tensors(batch: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = inner(batch, training=False)
+        return {layer.name: np.asarray(output) for layer, output in zip(layers, outputs, strict=True)}
+
+    return tensors
+
+
+def _model(model_bytes: bytes) -> Any:
+    import keras
+
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.keras"
         path.write_bytes(model_bytes)
         if not zipfile.is_zipfile(path):
             raise ValueError("the file is no .keras archive, or is cut short")
-        return Session(keras.models.load_model(path, compile=False))
+        return keras.models.load_model(path, compile=False)
 
 
 class Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,38 @@ class Session:
         self.run_once()
         output: np.ndarray = self.interpreter.get_tensor(self.output_index)
         return output
+
+
+def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """See ``runtimes/__init__.py``; works with the plain kernels, for XNNPACK's keep nothing of what lies between."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    except ImportError:
+        from tflite_runtime.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=model_bytes,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    (pixels,), details = interpreter.get_input_details(), interpreter.get_tensor_details()
+
+    def tensors(batch: np.ndarray) -> dict[str, np.ndarray]:
+        interpreter.set_tensor(pixels["index"], batch)
+        interpreter.invoke()
+        # One without a name is the kernels' own scratch; of layers that were merged, the last comes first.
+        activations = [d for d in details if d["name"] and d["shape"].size > 1 and d["shape"][0] == len(batch)]
+        return {d["name"].split(";")[0]: _real(interpreter.get_tensor(d["index"]), d) for d in activations}
+
+    return tensors
+
+
+def _real(stored: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
+    """Stored values as the real ones they stand for, float32."""
+    values: np.ndarray = stored.astype(np.float32)
+    scale, zero_point = detail["quantization"]
+    return (values - zero_point) * np.float32(scale) if scale else values
 
 
 def _tensor(detail: dict[str, Any]) -> dict[str, Any]:

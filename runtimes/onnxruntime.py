@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,29 @@ class Session:
         """Stored input values to stored output values."""
         output: np.ndarray = self.session.run(None, {self.session.get_inputs()[0].name: batch})[0]
         return output
+
+
+def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """See ``runtimes/__init__.py``; nothing is merged, so that every layer's output can be asked for. Needs onnx."""
+    import onnx
+    import onnxruntime
+
+    model = onnx.load_from_string(model_bytes)
+    told = {output.name for output in model.graph.output}
+    made = [name for node in model.graph.node for name in node.output if name not in told]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
+    onnxruntime.set_default_logger_severity(4)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    pixels, names = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
+
+    def tensors(batch: np.ndarray) -> dict[str, np.ndarray]:
+        found = zip(names, session.run(None, {pixels: batch}), strict=True)
+        # A quantized tensor's real values are there too, behind it and under a longer name.
+        return {name: values.astype(np.float32) for name, values in found if values.dtype.kind == "f"}
+
+    return tensors
 
 
 def _tensor(detail: Any) -> dict[str, Any]:

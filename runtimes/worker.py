@@ -5,6 +5,7 @@ Needs Python, NumPy and the engine, nothing else: its source is sent to wherever
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import platform
@@ -34,6 +35,7 @@ class Worker:
 
     def __init__(self, runtime: Any, model_bytes: bytes, threads: int, pixel_scale: float, pixel_offset: float) -> None:
         self.idle_rss_bytes = status_bytes("VmRSS")
+        self.runtime, self.model_bytes = runtime, model_bytes
         started = time.perf_counter_ns()
         self.session = runtime.load(model_bytes, threads)
         self.load_ms = (time.perf_counter_ns() - started) / 1e6
@@ -75,6 +77,16 @@ class Worker:
             part = pictures[start : start + size]
             parts.append(self._decoded(self.session.run(self._encoded(part)))[: len(part)])
         return np.concatenate(parts)
+
+    def tensors(self, picture: np.ndarray) -> dict[str, np.ndarray]:
+        """Run a picture (1, H, W, C); the real values of every tensor, float32."""
+        return self.probe(self._encoded(picture))
+
+    @functools.cached_property
+    def probe(self) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+        """The engine anew, with its layers to be seen."""
+        found: Callable[[np.ndarray], dict[str, np.ndarray]] = self.runtime.probe(self.model_bytes)
+        return found
 
     def _encoded(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 (N, H, W, C) as the values that the input stores; filled up to a fixed batch with the last picture."""
@@ -166,13 +178,19 @@ def answer(worker: Worker, verb: str, argument: Any) -> Any:
         case "first":
             return worker.first(unpacked(argument))
         case "predict":
-            probabilities = worker.predict(unpacked(argument))
-            return probabilities.shape, probabilities.tobytes()
+            return packed(worker.predict(unpacked(argument)))
+        case "tensors":
+            return {name: packed(values) for name, values in worker.tensors(unpacked(argument)).items()}
         case "time":
             return worker.time(argument)
         case "peak_rss_bytes":
             return status_bytes("VmHWM")
     raise ValueError(f"unknown question {verb!r}")
+
+
+def packed(values: np.ndarray) -> tuple[tuple[int, ...], bytes]:
+    """An array's shape and bytes, as the channel can carry them."""
+    return values.shape, values.tobytes()
 
 
 def unpacked(pictures: tuple[tuple[int, ...], bytes]) -> np.ndarray:

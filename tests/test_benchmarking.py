@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 import edgesqz
 from edgesqz import benchmarking, data, environments, plugins
 from edgesqz.artifact import PixelRange
+from edgesqz.candidate import Candidate, with_originals
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.flips import Flip, contact_sheet
@@ -154,7 +155,7 @@ def test_flipped_pictures_are_drawn(workspace: Path, tmp_path: Path, monkeypatch
 
     examine = benchmarking._examine
 
-    def stumble(candidate: benchmarking._Candidate, engine: Engine, exam: benchmarking._Exam) -> None:
+    def stumble(candidate: Candidate, engine: Engine, exam: benchmarking._Exam) -> None:
         examine(candidate, engine, exam)
         assert candidate.probabilities is not None and candidate.truth is not None
         if candidate.path.suffix == ".tflite":
@@ -394,13 +395,13 @@ def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
 def test_engines_are_kept_on_a_core(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     core = max(os.sched_getaffinity(0))
     kept: list[set[int]] = []
-    weigh = benchmarking._Candidate.weigh
+    weigh = Candidate.weigh
 
-    def look(candidate: benchmarking._Candidate, engine: Engine) -> None:
+    def look(candidate: Candidate, engine: Engine) -> None:
         kept.append(os.sched_getaffinity(engine_pid(engine)))
         weigh(candidate, engine)
 
-    monkeypatch.setattr(benchmarking._Candidate, "weigh", look)
+    monkeypatch.setattr(Candidate, "weigh", look)
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, pin=core, workspace=exported)
     assert not any(row.error for row in report.rows)
     assert kept == [{core}, {core}]
@@ -425,7 +426,7 @@ def test_warming_up_ends_when_rounds_take_the_same_time_or_at_its_bound() -> Non
             return [next(self.medians)] * count
 
     for medians, rounds, settled in (((400, 200, 198, 1), 3, True), (range(100, 10_000, 100), 20, False)):
-        engine, warmed = Clock(*medians), benchmarking._Candidate(Path("net.tflite"))
+        engine, warmed = Clock(*medians), Candidate(Path("net.tflite"))
         warmed.warm_up(engine, np.zeros(0))  # type: ignore[arg-type]
         assert (engine.rounds, warmed.settled) == (rounds, settled)
 
@@ -459,7 +460,7 @@ def test_calibrating_on_other_pictures_does_not_change_what_it_was_trained_on(
 
 def test_the_original_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> None:
     (artifact,) = edgesqz.export("squeezenet", "onnx", workspace=tmp_path)
-    candidates = benchmarking._with_originals([benchmarking._Candidate(artifact.path)])
+    candidates = with_originals([Candidate(artifact.path)])
     assert [candidate.path.name for candidate in candidates] == ["squeezenet.keras", "squeezenet.fp32.onnx"]
 
 

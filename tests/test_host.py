@@ -18,6 +18,7 @@ import pytest
 
 import edgesqz
 from edgesqz import EdgesqzError, benchmarking
+from edgesqz.candidate import Candidate
 from edgesqz.engine import Engine
 from edgesqz.host import Host
 
@@ -161,7 +162,7 @@ def test_a_board_that_drops_off_costs_its_rows(server: Server, exported: Path, m
 
     examine = benchmarking._examine
 
-    def drop_off(candidate: benchmarking._Candidate, engine: Engine, exam: benchmarking._Exam) -> None:
+    def drop_off(candidate: Candidate, engine: Engine, exam: benchmarking._Exam) -> None:
         for child in psutil.Process(server.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()

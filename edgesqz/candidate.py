@@ -1,0 +1,133 @@
+"""A model file on its way to a row of figures."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgesqz import plugins
+from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, sha256
+from edgesqz.engine import Engine
+from edgesqz.errors import EdgesqzError
+from edgesqz.parity import LayerErrors
+
+# A candidate runs about this long before it is the next one's turn; long enough for its caches to be warm again.
+ROUND_MS = 20
+MOST_IN_A_ROUND = 1000
+
+# Before it counts, a candidate runs until the medians of two rounds are this close, but no longer than so many rounds.
+SETTLED = 0.02
+MOST_WARM_UP_ROUNDS = 20
+
+
+@dataclass
+class Candidate:
+    """A model file on its way to a row of figures."""
+
+    path: Path
+    named: bool = False  # by the user
+    choice: plugins.Choice | None = None
+    artifact: Artifact | None = None
+    runtime_version: str | None = None
+    error: str | None = None  # in place of everything below
+    machine: dict[str, Any] | None = None  # that it ran on
+    engine_facts: dict[str, Any] = field(default_factory=dict)  # of its process, by the names in a row
+    first_us: float | None = None
+    inferences_a_round: int = 0
+    rounds_ns: list[list[int]] = field(default_factory=list)  # of single inferences
+    settled: bool | None = None  # whether its rounds took the same time before they counted
+    peak_rss_bytes: int | None = None
+    memory_bytes: int | None = None
+    layer_snr_db: LayerErrors | None = None
+    side: int | None = None  # of the pictures it takes
+    probabilities: np.ndarray | None = None  # float32 (N, classes)
+    truth: np.ndarray | None = None  # int64 (N,), the classes of what it classified
+
+    def __post_init__(self) -> None:
+        """Look the file over; one that is damaged keeps its row."""
+        with self.blamed():
+            self.choice = self.choice or plugins.Choice(plugins.runtime_for(self.path.suffix))
+            if not self.choice.lives_apart:
+                self.runtime_version = plugins.engine_version(self.choice.runtime)
+            self.artifact = Artifact.open(self.path)
+
+    @property
+    def manifest(self) -> Manifest | None:
+        return self.artifact.manifest if self.artifact else None
+
+    @property
+    def untrained(self) -> bool:
+        return self.manifest is not None and self.manifest.untrained
+
+    @property
+    def is_original(self) -> bool:
+        return self.path.suffix == KERAS_SUFFIX
+
+    @contextlib.contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Take an error as this candidate's own: its row fails, the run goes on."""
+        try:
+            yield
+        except EdgesqzError as error:
+            self.error = str(error)
+
+    @property
+    def is_timed(self) -> bool:
+        return self.choice is not None and self.choice.runtime.TIMED
+
+    def meet(self, engine: Engine) -> None:
+        """Take down what the engine tells of itself."""
+        self.runtime_version, self.machine = engine.version, engine.machine
+        self.engine_facts["arena_bytes"] = engine.arena_bytes
+        if self.is_timed:
+            self.engine_facts |= {"load_ms": engine.load_ms, "overhead_us": engine.overhead_us}
+
+    def warm_up(self, engine: Engine, picture: np.ndarray) -> None:
+        """Find out how many inferences make a round, and run until rounds take the same time."""
+        self.first_us = engine.first_us(picture)
+        once_ms = max(min(engine.time_ns(3)) / 1e6, 1e-3)
+        self.inferences_a_round = _clipped(ROUND_MS / once_ms)
+        before = math.inf
+        for _ in range(MOST_WARM_UP_ROUNDS):
+            median = float(np.median(engine.time_ns(self.inferences_a_round)))
+            self.settled = abs(median - before) <= SETTLED * median
+            if self.settled:
+                break
+            before = median
+
+    def weigh(self, engine: Engine) -> None:
+        """Ask for the memory that single inferences took, before whole batches."""
+        peak = engine.peak_rss_bytes()
+        self.peak_rss_bytes = peak
+        self.memory_bytes = None if peak is None or engine.idle_rss_bytes is None else peak - engine.idle_rss_bytes
+
+
+def _clipped(count: float) -> int:
+    return max(1, min(int(count), MOST_IN_A_ROUND))
+
+
+def with_originals(candidates: list[Candidate]) -> list[Candidate]:
+    """Put the original of each export, if it lies beside it or in the zoo, before the first of its exports."""
+    complete: list[Candidate] = []
+    for candidate in candidates:
+        if candidate.manifest and original_of(candidate, [*candidates, *complete]) is None:
+            places = (candidate.path.parent, ZOO)
+            at_hand = [Candidate(path) for place in places for path in place.glob(f"*{KERAS_SUFFIX}")]
+            original = original_of(candidate, at_hand)
+            complete += [original] if original else []
+        complete.append(candidate)
+    return complete
+
+
+def original_of(candidate: Candidate, among: Sequence[Candidate]) -> Candidate | None:
+    """The Keras model that a file was made from; an original is its own."""
+    if candidate.is_original:
+        return candidate
+    wanted = candidate.manifest.source_sha256 if candidate.manifest else None
+    return next((c for c in among if c.is_original and sha256(c.path.read_bytes()) == wanted), None)
