@@ -10,9 +10,10 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from rich.markup import escape
 
 from edgesqz import accuracy, data, defaults, parity, plugins
 from edgesqz.artifact import (
@@ -34,6 +35,8 @@ from edgesqz.workspace import replace_file
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+
+E = TypeVar("E")
 
 SEED = 0  # of the choice that --limit makes
 LAYER_PICTURES = 16  # each has thousands of values in a layer
@@ -220,27 +223,39 @@ def _measure(
     """Fill the candidates with figures or errors."""
     with contextlib.ExitStack() as stack, _bar(console) as bar:
         engines: list[tuple[Candidate, Engine]] = []
-        for candidate in bar.track(candidates, description="loading"):
+        for candidate, _ in _turns(bar, "loading", [(each, None) for each in candidates]):
             with candidate.blamed():
-                if candidate.artifact:
-                    engine = stack.enter_context(opened(candidate.artifact, runtime=str(candidate.choice)))
-                    candidate.meet(engine)
-                    if candidate.is_timed:
-                        candidate.warm_up(engine, _timed_picture(candidate, engine, exam))
-                    engines.append((candidate, engine))
-        for _ in bar.track(range(rounds), description="timing"):
-            for candidate, engine in ((c, e) for c, e in _sound(engines) if c.is_timed):
-                with candidate.blamed():
-                    candidate.rounds_ns.append(engine.time_ns(candidate.inferences_a_round))
-        for candidate, engine in bar.track(list(_sound(engines)), description="accuracy"):
+                assert candidate.artifact  # what could not be opened has an error, and no turn
+                engine = stack.enter_context(opened(candidate.artifact, runtime=str(candidate.choice)))
+                candidate.meet(engine)
+                if candidate.is_timed:
+                    candidate.warm_up(engine, _timed_picture(candidate, engine, exam))
+                engines.append((candidate, engine))
+        for candidate, engine in _turns(bar, "timing", [pair for pair in engines if pair[0].is_timed] * rounds):
+            with candidate.blamed():
+                candidate.rounds_ns.append(engine.time_ns(candidate.inferences_a_round))
+        for candidate, engine in _turns(bar, "accuracy", engines):
             with candidate.blamed():
                 if candidate.is_timed:
                     candidate.weigh(engine)
                 if exam and not candidate.untrained:
                     _examine(candidate, engine, exam)
-        for candidate, engine in bar.track(list(_sound(engines)) if layers else [], description="layers"):
+        for candidate, engine in _turns(bar, "layers", engines if layers else []):
             with candidate.blamed():
                 _compare_layers(candidate, engine, engines, exam)
+
+
+def _turns(bar: Progress, doing: str, turns: Sequence[tuple[Candidate, E]]) -> Iterator[tuple[Candidate, E]]:
+    """Give each its turn that has not failed, while the bar says which engine is at work."""
+    if not turns:
+        return
+    task = bar.add_task(doing, total=len(turns))
+    for candidate, engine in turns:
+        if candidate.error is None:
+            bar.update(task, description=escape(f"{doing} {candidate.path.name} on {candidate.choice}"))
+            yield candidate, engine
+        bar.advance(task)
+    bar.update(task, description=doing)
 
 
 def _timed_picture(candidate: Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
@@ -253,10 +268,6 @@ def _pictures(count: int, candidate: Candidate, engine: Engine, exam: _Exam | No
     side, channels = engine.form
     split = data.draw(count, side, seed=SEED) if exam is None or candidate.untrained else exam.split(side)
     return data.with_channels(split.pictures[:count], channels)
-
-
-def _sound(engines: Sequence[tuple[Candidate, Engine]]) -> Iterator[tuple[Candidate, Engine]]:
-    return ((candidate, engine) for candidate, engine in engines if candidate.error is None)
 
 
 def _examine(candidate: Candidate, engine: Engine, exam: _Exam) -> None:
@@ -278,7 +289,7 @@ def _compare_layers(
     candidate: Candidate, engine: Engine, engines: Sequence[tuple[Candidate, Engine]], exam: _Exam | None
 ) -> None:
     """Look for where an export strays from its original, on an engine of this environment that shows its layers."""
-    original = original_of(candidate, [each for each, _ in _sound(engines)])
+    original = original_of(candidate, [each for each, _ in engines if each.error is None])
     shows = candidate.choice and not candidate.choice.lives_apart and hasattr(candidate.choice.runtime, "probe")
     if original is None or original is candidate or not shows:
         return

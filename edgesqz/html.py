@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesqz import plotting
+from edgesqz import parity, plotting
 from edgesqz.budget import pareto_front
+from edgesqz.parity import LayerErrors
 from edgesqz.report import Latency, Report, Row
 
 WIDTH, HEIGHT = 640, 340  # of a chart, in its own units
@@ -64,6 +65,24 @@ class Strip:
     median: float
 
 
+@dataclass(frozen=True)
+class Point:
+    """A layer of a file; ``tip`` as of a dot."""
+
+    x: float
+    y: float
+    tip: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A file's signal-to-noise ratio from layer to layer; its name stands at ``name_y``, behind the last."""
+
+    name: str
+    name_y: float
+    points: list[Point]
+
+
 def page(report: Report) -> str:
     """Write a report as HTML; whatever comes from a file name or a label is escaped."""
     import jinja2
@@ -73,6 +92,7 @@ def page(report: Report) -> str:
     measured = [row for row in report.rows if row.accuracy is not None and row.latency_us]
     timed = [(row, row.latency_us) for row in report.rows if row.latency_us]
     strips, ticks = _strips(timed)
+    curves, decibel_ticks = _curves(report.rows)
     return template.render(
         report=report,
         heads=report.heads(),
@@ -80,6 +100,8 @@ def page(report: Report) -> str:
         scatters=_scatters(report, measured) if measured else [],
         strips=strips,
         strip_ticks=ticks,
+        curves=curves,
+        decibel_ticks=decibel_ticks,
         confused=[row for row in measured if row.confusion],
         box={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
         strip_height=STRIP,
@@ -132,6 +154,37 @@ def _strips(timed: Sequence[tuple[Row, Latency]]) -> tuple[list[Strip], list[Tic
         y = TOP + (place + 0.5) * STRIP
         strips.append(Strip(row.artifact, _tip(row), y, (spread[1], spread[19]), (spread[5], spread[15]), spread[10]))
     return strips, _ticks(x, edges)
+
+
+def _curves(rows: Sequence[Row]) -> tuple[list[Curve], list[Tick]]:
+    compared = [(row.artifact, row.layer_snr_db) for row in rows if row.layer_snr_db]
+    layers = parity.in_order([errors for _, errors in compared])
+    ratios = [ratio for _, errors in compared for ratio in errors.values() if ratio is not None]
+    if not ratios:
+        return [], []
+    low, high = min(0, math.floor(min(ratios) / 20) * 20), math.ceil(max(ratios) / 20 + 1e-9) * 20
+    step = (WIDTH - RIGHT - LEFT) / max(1, len(layers) - 1)
+
+    def y(decibels: float) -> float:
+        return TOP + (high - decibels) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+    lines = [
+        (artifact, [_point(layer, ratio, LEFT + step * layers.index(layer), y) for layer, ratio in _inexact(errors)])
+        for artifact, errors in compared
+    ]
+    lines = [(artifact, points) for artifact, points in lines if points]
+    ends = [(points[-1].x, points[-1].y) for _, points in lines]
+    names = plotting.names_beside(ends, NAME_WIDTH, NAME_HEIGHT)
+    curves = [Curve(artifact, name_y, points) for (artifact, points), name_y in zip(lines, names, strict=True)]
+    return curves, [Tick(y(mark), f"{mark} dB") for mark in range(low, high + 1, 20)]
+
+
+def _inexact(errors: LayerErrors) -> list[tuple[str, float]]:
+    return [(layer, ratio) for layer, ratio in errors.items() if ratio is not None]
+
+
+def _point(layer: str, ratio: float, x: float, y: Scale) -> Point:
+    return Point(x, y(ratio), f"{layer}: {ratio:.1f} dB")
 
 
 def _p50(row: Row) -> float:

@@ -233,6 +233,14 @@ def test_a_failed_row_is_told_and_the_others_stand(workspace: Path) -> None:
     assert "failed" in result.stdout and "squeezenet-nano.int8.tflite" in result.stdout
 
 
+def test_layers_and_classes_have_tables_of_their_own(exported: Path) -> None:
+    tables = ("--layers", "--per-class", "--choose")
+    result = run("bench", "squeezenet-nano.int8.onnx", "--rounds", "1", *tables, "--workspace", exported)
+    assert result.exit_code == 0, result.output
+    for title in ("top-1 of each class, %", "signal to noise of each layer, dB", "chosen: squeezenet-nano."):
+        assert title in result.stdout
+
+
 @pytest.mark.parametrize("arguments", [("train", "--epochs", "many"), ("bench", "--speed"), ("launch",), ("predict",)])
 def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2

@@ -47,10 +47,11 @@ def report(*rows: Row) -> Report:
     )
 
 
+LAYERS = {"normalize": None, "stem": 37.25, "<logits>": -3.0}
 FULL = report(
     row("squeezenet.keras", 1_900_000, 0.9244, 2700, "keras"),
     row("squeezenet.int8.onnx", 520_000, 0.9235, 453, "onnxruntime"),
-    row("squeezenet.int8.tflite", 470_000, 0.9231, 376),
+    dataclasses.replace(row("squeezenet.int8.tflite", 470_000, 0.9231, 376), layer_snr_db=LAYERS),
     row(HOSTILE, 87_000, 0.8871, 69),
     row("untrained.tflite", 20_000, None, 40),
     dataclasses.replace(row("broken.onnx", 10, None, 1), error="no <model>", latency_us=None),
@@ -60,7 +61,7 @@ FULL = report(
 class Reader(HTMLParser):
     """What a browser would be asked to load and run, and whether every element is closed."""
 
-    EMPTY = ("meta", "link", "line", "circle", "br")
+    EMPTY = ("meta", "link", "line", "circle", "polyline", "br")
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,10 +105,18 @@ def test_names_and_labels_are_escaped() -> None:
 
 def test_every_measured_file_is_in_both_charts_and_its_tip_has_its_figures() -> None:
     text = page(FULL)
-    assert text.count("<circle") == 2 * 4
+    assert text.count("<circle") == 2 * 4 + 2
     assert text.count("<title>squeezenet.int8.tflite on litert: 470.0 kB, 376.0 µs, top-1 92.31%</title>") == 3
     assert text.count('class="limit"') == 2
     assert len(re.findall('class="median"', text)) == 5
+
+
+def test_layers_are_a_curve_a_file() -> None:
+    text = page(FULL)
+    assert text.count("<polyline") == 1
+    assert "<title>stem: 37.2 dB</title>" in text
+    assert "<title>&lt;logits&gt;: -3.0 dB</title>" in text
+    assert "Where errors come in" not in page(report(FULL.rows[0]))
 
 
 def test_no_name_stands_on_another() -> None:

@@ -47,6 +47,7 @@ MEASURED = Row(
     overhead_us=0.05,
     peak_rss_bytes=1_173_400_000,
     memory_bytes=1_123_400_000,
+    layer_snr_db={"normalize": None, "stem": 37.25, "logits": 24.0},
 )
 FAILED = Row(
     artifact="squeezenet-nano.fp16.onnx",
@@ -80,6 +81,7 @@ FIGURES = {
     "arena_bytes",
     "settled",
     "overhead_us",
+    "layer_snr_db",
 }
 
 
@@ -342,6 +344,19 @@ def test_the_markdown_is_the_table() -> None:
     assert first.startswith(r"| • | a\|b.tflite | litert | 73.5 | 87.65±.64 |")
     assert second.endswith("| failed |")
     assert "A processor, 1 thread;" in caption[0]
+
+
+def test_each_layer_has_its_row_and_a_mark_where_the_error_grows() -> None:
+    other = dataclasses.replace(MEASURED, artifact="other.onnx", layer_snr_db={"stem": 38.0, "fire": 36.0})
+    table = report(MEASURED, other, FAILED).layer_table()
+    assert [str(column.header) for column in table.columns] == ["layer", MEASURED.artifact, "other.onnx"]
+    rows = [[str(cell) for cell in cells] for cells in zip(*(column.cells for column in table.columns), strict=True)]
+    assert rows == [
+        ["normalize", "exact ", ""],
+        ["stem", "37.2 ", "38.0 "],
+        ["fire", "", "36.0 "],
+        ["logits", "24.0<", ""],
+    ]
 
 
 def test_each_class_has_its_row() -> None:

@@ -20,6 +20,7 @@ from edgesqz.artifact import ZOO
 
 ROUNDS, A_ROUND = 40, 50
 WARM_UP = 300
+LEAST_US = 50
 
 
 @pytest.fixture(scope="module")
@@ -57,5 +58,6 @@ def test_the_bench_tells_what_a_native_program_finds(name: str, program: list[st
         rounds = [(engine.time_ns(A_ROUND), timed(process, A_ROUND)) for _ in range(ROUNDS)]
     ours, theirs = (statistics.median(statistics.median(pair[who]) / 1000 for pair in rounds) for who in (0, 1))
     print(f"{name}: {ours:.1f} µs in the bench, {theirs:.1f} µs in C, {ours / theirs - 1:+.1%}")
-    assert theirs > 50
+    if theirs <= LEAST_US:
+        pytest.skip(f"{name} takes {theirs:.1f} µs here; the promise is for models over {LEAST_US} µs")
     assert ours == pytest.approx(theirs, rel=0.05)

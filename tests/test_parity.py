@@ -1,0 +1,168 @@
+"""The view of layers: signal to noise, and where an export strays."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import edgesqz
+from edgesqz import data, parity
+from edgesqz.artifact import Artifact, PixelRange
+from edgesqz.engine import Engine, open_engine
+from edgesqz.errors import EdgesqzError
+
+PICTURE = np.zeros((1, 4, 4, 3), np.uint8)
+PIXELS = PixelRange(scale=1 / 64, offset=-2.0)
+LAYER = "fire21_squeeze"  # that is damaged here
+
+
+class Layers:
+    """An engine that has tensors and nothing else."""
+
+    def __init__(self, **tensors: np.ndarray) -> None:
+        self.found = {name.replace("__", "/"): values for name, values in tensors.items()}
+
+    def tensors(self, picture: np.ndarray) -> dict[str, np.ndarray]:
+        return self.found
+
+
+def compared(original: Layers, export: Layers, pictures: np.ndarray = PICTURE) -> parity.LayerErrors:
+    return parity.layer_snr_db(original, export, pictures)  # type: ignore[arg-type]
+
+
+def test_the_ratio_is_of_powers_in_decibels() -> None:
+    original, export = Layers(conv=np.array([[3.0, 4.0]])), Layers(net__conv_1__Relu=np.array([[3.0, 4.5]]))
+    assert compared(original, export) == {"conv": pytest.approx(10 * math.log10(25 / 0.25))}
+    many = np.repeat(PICTURE, 3, axis=0)
+    assert compared(original, export, many) == {"conv": pytest.approx(20)}
+
+
+def test_layers_without_a_difference_are_exact_and_layers_without_a_signal_are_left_out() -> None:
+    tensors = {"same": np.ones((1, 2)), "dead": np.zeros((1, 2))}
+    assert compared(Layers(**tensors), Layers(**tensors)) == {"same": None}
+
+
+def test_values_that_are_no_numbers_leave_nothing_of_the_signal() -> None:
+    errors = compared(Layers(conv=np.ones((1, 2))), Layers(conv=np.array([[1, np.nan]])))
+    assert errors == {"conv": parity.FLOOR_DB}
+
+
+def test_a_layer_is_found_in_either_layout() -> None:
+    values = np.random.default_rng(0).random((1, 4, 4, 4))
+    assert compared(Layers(conv=values), Layers(net__conv=values.transpose(0, 3, 1, 2))) == {"conv": None}
+    assert compared(Layers(conv=values), Layers(net__conv=values)) == {"conv": None}
+
+
+def test_a_layer_is_found_by_its_whole_name_its_shape_and_its_last_step() -> None:
+    first, second = np.full((1, 2), 1.0), np.full((1, 2), 2.0)
+    original = Layers(conv=first, conv_1=second)
+    assert compared(original, Layers(net__conv_1__Relu=first, net__conv_1_1__Relu=second)) == {
+        "conv": None,
+        "conv_1": None,
+    }
+    steps = Layers(net__conv__convolution=first + 1, net__conv__add=first, net__conv__kernel=np.ones((3, 3)))
+    assert compared(Layers(conv=first), steps) == {"conv": None}
+    assert compared(Layers(conv=first), Layers(net__preconv=first, net__convolution=first)) == {}
+
+
+@pytest.mark.parametrize(
+    ("ratios", "layer"),
+    [
+        ([40, 38, 35, 33, 30, 28], None),  # as quantization to 8 bits goes
+        ([None, 130, 125, 122], None),
+        ([130, 125, 37, 36, 20], "c"),
+        ([40, 45, 35, 24.9], "d"),  # 10 below the least so far
+        ([5, 5, 5], "a"),
+        ([None, 15, 15], "b"),
+        ([None, 37, 36], None),
+        ([], None),
+    ],
+)
+def test_the_error_grows_where_it_is_ten_times_what_it_was(ratios: list[float | None], layer: str | None) -> None:
+    assert parity.grows_at(dict(zip("abcdef", ratios, strict=False))) == layer
+
+
+def test_layers_are_listed_in_the_order_they_run() -> None:
+    one, other = dict.fromkeys(["a", "b", "e"], 1.0), dict.fromkeys(["b", "c", "d", "e", "f"], 1.0)
+    assert parity.in_order([one, other]) == ["a", "b", "c", "d", "e", "f"]
+
+
+@pytest.fixture(scope="module")
+def report(exported: Path) -> edgesqz.Report:
+    return edgesqz.bench(rounds=1, limit=6, layers=True, workspace=exported)
+
+
+def test_each_export_is_compared_with_its_original(report: edgesqz.Report) -> None:
+    errors = {row.artifact: row.layer_snr_db for row in report.rows}
+    assert errors.pop("squeezenet-nano.keras") is None
+    for artifact, found in errors.items():
+        assert found is not None
+        assert {"stem_relu", "fire11_squeeze_relu", "fire23_add_relu", "classifier", "logits"} <= set(found)
+        ratios = [math.inf if ratio is None else ratio for ratio in found.values()]
+        assert min(ratios) > (90 if "fp32" in artifact else 10)
+        if "fp32" in artifact:
+            assert parity.grows_at(found) is None
+
+
+def test_the_table_has_a_row_a_layer_and_a_column_an_export(report: edgesqz.Report) -> None:
+    table = report.layer_table()
+    assert [str(column.header) for column in table.columns] == ["layer", *(row.artifact for row in report.rows[1:])]
+    layers = list(table.columns[0].cells)
+    assert [str(layer) for layer in layers][:3] == ["normalize", "stem_relu", "pool1"]
+    assert list(table.columns[1].cells)[0] == "exact "
+
+
+def test_without_being_asked_no_layer_is_looked_at(exported: Path) -> None:
+    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=3, workspace=exported)
+    assert [row.layer_snr_db for row in report.rows] == [None, None]
+
+
+def test_layers_of_another_machine_are_refused(exported: Path) -> None:
+    with pytest.raises(EdgesqzError, match="leave out --host"):
+        edgesqz.bench(layers=True, host="ssh://board", workspace=exported)
+
+
+def damaged_onnx(content: bytes) -> bytes:
+    """Multiply a kernel by three."""
+    model = onnx.load_from_string(content)
+    (kernel,) = (each for each in model.graph.initializer if f"{LAYER}_1/conv" in each.name and len(each.dims) == 4)
+    kernel.CopyFrom(numpy_helper.from_array(3 * numpy_helper.to_array(kernel), kernel.name))
+    return bytes(model.SerializeToString())
+
+
+def damaged_tflite(content: bytes) -> bytes:
+    """Turn a kernel's signs around."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    (graph,) = model.subgraphs
+    (operator,) = (each for each in graph.operators if f"{LAYER}_relu".encode() in graph.tensors[each.outputs[0]].name)
+    buffer = model.buffers[graph.tensors[operator.inputs[1]].buffer]
+    kind = np.int8 if graph.tensors[operator.inputs[1]].type == schema.TensorType.INT8 else np.float32
+    buffer.data = (-np.asarray(buffer.data, np.uint8).view(kind)).view(np.uint8)
+    builder = flatbuffers.Builder(2 * len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize(
+    ("file_name", "runtime"),
+    [("fp32.onnx", "onnxruntime"), ("fp32.tflite", "litert"), ("int8.tflite", "litert")],
+)
+def test_a_damaged_layer_is_found(file_name: str, runtime: str, exported: Path, pictures: Path) -> None:
+    content = (exported / f"squeezenet-nano.{file_name}").read_bytes()
+    damaged = damaged_onnx(content) if runtime == "onnxruntime" else damaged_tflite(content)
+    pixels = PIXELS if "int8" in file_name else None
+    examples = data.load(str(pictures), None).test().pictures[:4]
+    with (
+        open_engine(Artifact.open(exported / "squeezenet-nano.keras")) as original,
+        Engine(damaged, runtime, pixels=pixels) as export,
+    ):
+        assert parity.grows_at(parity.layer_snr_db(original, export, examples)) == f"{LAYER}_relu"
