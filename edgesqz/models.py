@@ -56,7 +56,17 @@ class Architecture:
     channels: int = 3
 
 
-def fire(graph: Graph, x: Node, name: str, squeeze: int, expand: int, *, norm: bool, bypass: bool = False) -> Node:
+def fire(
+    graph: Graph,
+    x: Node,
+    name: str,
+    squeeze: int,
+    expand: int,
+    *,
+    norm: bool,
+    bypass: bool = False,
+    pool: str | None = None,
+) -> Node:
     """Add a fire module: 1x1 convolutions squeeze the channels, 1x1 and 3x3 convolutions expand them side by side.
 
     Source: Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size",
@@ -70,6 +80,8 @@ def fire(graph: Graph, x: Node, name: str, squeeze: int, expand: int, *, norm: b
         expand: channels of each of the two expanding branches; the module gives twice as many.
         norm: batch norm after every convolution, in place of a bias.
         bypass: add the input to the output before the last ReLU.
+        pool: name of a max pooling of the branches, in place of one behind the module: it gives the same values, and
+            leaves a quarter to put together. Not for one with a bypass.
     """
     squeezed = graph.add(Convolution(name=f"{name}_squeeze", channels=squeeze, kernel=1, norm=norm), x)
     # Without a bypass each branch has its own ReLU, which converters fuse into the convolution.
@@ -80,6 +92,11 @@ def fire(graph: Graph, x: Node, name: str, squeeze: int, expand: int, *, norm: b
         )
         for kernel in (1, 3)
     ]
+    if pool:
+        branches = [
+            graph.add(MaxPool(name=f"{pool}_expand{kernel}", size=2, stride=2), branch)
+            for kernel, branch in zip((1, 3), branches, strict=True)
+        ]
     expanded = graph.add(Concatenate(name=f"{name}_concat"), *branches)
     return graph.add(AddRelu(name=f"{name}_add"), x, expanded) if bypass else expanded
 
@@ -95,11 +112,14 @@ def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int],
 
     def body(graph: Graph, x: Node, classes: int) -> Node:
         x = graph.add(Convolution(name="stem", channels=stem, kernel=3, norm=True), x)
+        pooled = not pool_stem
         for number, fires in enumerate(stages, start=1):
-            if number > 1 or pool_stem:
+            if not pooled:
                 x = graph.add(MaxPool(name=f"pool{number}", size=2, stride=2), x)
+            pooled = len(fires) == 1 and number < len(stages)  # within its one fire module, which has no bypass
+            pool = f"pool{number + 1}" if pooled else None
             for place, (squeeze, expand) in enumerate(fires, start=1):
-                x = fire(graph, x, f"fire{number}{place}", squeeze, expand, norm=True, bypass=place > 1)
+                x = fire(graph, x, f"fire{number}{place}", squeeze, expand, norm=True, bypass=place > 1, pool=pool)
         x = graph.add(Convolution(name="classifier", channels=classes, kernel=1, relu=False), x)
         return graph.add(Average(name=LOGITS), x)
 
@@ -183,7 +203,10 @@ PREPROCESSING = ("scale", "course")
 
 ARCHITECTURES = {
     "squeezenet": Architecture(
-        small_squeezenet(48, False, ((16, 48),), ((32, 96),) * 3, ((40, 160),) * 4), 32, 10, "for 32x32 pictures"
+        small_squeezenet(32, False, ((16, 48),), ((32, 96), (32, 96), (24, 96)), ((40, 160),) * 4),
+        32,
+        10,
+        "for 32x32 pictures",
     ),
     "squeezenet-nano": Architecture(
         small_squeezenet(16, True, ((16, 48),) * 2, ((16, 80),) * 3), 32, 10, "the smallest that is still useful"
