@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edgesqz import EdgesqzError, SqueezeNetModel, backend
-from edgesqz.graph import LOGITS, NORMALIZE
+from edgesqz.graph import LOGITS, NORMALIZE, Graph, MaxPool, Pixels
+from edgesqz.models import fire
 
 each_architecture = pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])
 
@@ -28,7 +29,7 @@ def answers(model: Any, pictures: np.ndarray) -> np.ndarray:
     return np.asarray(model(pictures, training=False))
 
 
-@pytest.mark.parametrize(("name", "count"), [("squeezenet", 431_642), ("squeezenet-nano", 67_322)])
+@pytest.mark.parametrize(("name", "count"), [("squeezenet", 421_642), ("squeezenet-nano", 67_322)])
 def test_a_network_for_ten_classes_has_as_many_parameters_as_promised(name: str, count: int) -> None:
     assert SqueezeNetModel(original_dim=32, resize_dim=32, output_size=10, name=name).build().count_params() == count
 
@@ -36,7 +37,24 @@ def test_a_network_for_ten_classes_has_as_many_parameters_as_promised(name: str,
 def test_the_network_without_a_name_is_the_full_squeezenet() -> None:
     model = SqueezeNetModel(original_dim=32, resize_dim=32, output_size=10).build()
     assert model.name == "squeezenet"
-    assert model.count_params() == 431_642
+    assert model.count_params() == 421_642
+
+
+def test_pooling_the_branches_is_pooling_the_module() -> None:
+    from keras import layers
+
+    def network(early: bool) -> Any:
+        graph = Graph("fire")
+        x = graph.add(Pixels(name="pixels", side=8, channels=3))
+        x = fire(graph, x, "fire", 4, 6, norm=True, pool="pool" if early else None)
+        if not early:
+            graph.add(MaxPool(name="pool", size=2, stride=2), x)
+        return graph.to_keras(layers.BatchNormalization)
+
+    early, late = network(True), network(False)
+    early.set_weights(late.get_weights())
+    assert early.output_shape == (None, 4, 4, 12)
+    np.testing.assert_array_equal(answers(early, noise(2, 8)), answers(late, noise(2, 8)))
 
 
 @each_architecture
