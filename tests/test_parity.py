@@ -146,7 +146,7 @@ def damaged_tflite(content: bytes) -> bytes:
     (operator,) = (each for each in graph.operators if f"{LAYER}_relu".encode() in graph.tensors[each.outputs[0]].name)
     buffer = model.buffers[graph.tensors[operator.inputs[1]].buffer]
     kind = np.int8 if graph.tensors[operator.inputs[1]].type == schema.TensorType.INT8 else np.float32
-    buffer.data = (-np.asarray(buffer.data, np.uint8).view(kind)).view(np.uint8)
+    buffer.data = np.negative(np.asarray(buffer.data, np.uint8).view(kind)).view(np.uint8)
     builder = flatbuffers.Builder(2 * len(content))
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
