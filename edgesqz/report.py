@@ -336,7 +336,7 @@ class Report:
 
     def legend(self) -> str:
         """The machine and the engines in a line, and in another what the figures mean."""
-        engines = {f"{row.runtime} {row.runtime_version}" for row in self.rows if row.runtime}
+        engines = {f"{row.runtime} {row.runtime_version}" for row in self.rows if row.runtime_version}
         threads = self.rows[0].threads
         parts = ["±: 95 % intervals", "*: more than chance"]
         if compared := {row.latency_ratio.to for row in self.rows if row.latency_ratio}:

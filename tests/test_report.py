@@ -296,6 +296,11 @@ def test_the_table_tells_what_was_measured_and_on_what(threads: int, told: str) 
     assert " ".join(lines).split(told)[1].split()[:4] == ["litert", "2.1.0,", "onnxruntime", "1.22.0"]
 
 
+def test_an_engine_that_never_answered_has_no_version_to_tell() -> None:
+    silent = dataclasses.replace(FAILED, runtime="tflite-micro", runtime_version=None)
+    assert "tflite-micro" not in report(MEASURED, silent).legend()
+
+
 def test_a_file_name_is_shown_as_it_is() -> None:
     marked = dataclasses.replace(MEASURED, artifact="net[bold].tflite")
     assert line_of(marked, shown(report(marked)))[0] == "net[bold].tflite"
