@@ -30,7 +30,7 @@ from edgesqz.flips import Flip, contact_sheet
 from edgesqz.host import Host
 from edgesqz.inventory import machine
 from edgesqz.report import Latency, Ratio, Report, Row
-from edgesqz.workspace import replace_file
+from edgesqz.workspace import write_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -312,7 +312,7 @@ def _save_flips(candidates: Sequence[Candidate], exam: _Exam, folder: Path) -> N
         ]
         if flipped:
             name = candidate.path.name
-            replace_file(folder / f"{name}.flips.png", contact_sheet(name, flipped))
+            write_file(folder / f"{name}.flips.png", contact_sheet(name, flipped))
 
 
 def _bar(console: Console | None) -> Progress:

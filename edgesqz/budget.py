@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.errors import EdgesqzError
-from edgesqz.workspace import format_size, parse_quota
+from edgesqz.sizes import format_size, parse_quota
 
 if TYPE_CHECKING:
     from edgesqz.report import Row

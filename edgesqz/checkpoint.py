@@ -1,14 +1,18 @@
-"""Training runs at rest, in .npz files without pickles: ``MODEL.last.npz`` and ``MODEL.best.npz``."""
+"""Training runs at rest, in .npz files without pickles: ``MODEL.last.npz`` and ``MODEL.best.npz``.
+
+Under a quota, how much of a run is kept is decided before it begins; see ``Keeping``.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import enum
 import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,20 +36,34 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)  # an entry an epoch
 
 
+class Keeping(enum.Enum):
+    """How much of a run its checkpoints keep; the value is how a person is told."""
+
+    EXACTLY = "the best and the last epoch with the optimizer's state: --resume goes on to the same result"
+    WEIGHTS = "the best and the last epoch without the optimizer's state: --resume goes on, to a similar result"
+    NOTHING = "no checkpoints: what is interrupted is lost"
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that going on exactly needs."""
+    """Everything that going on exactly needs; without the optimizer's state, what going on needs."""
 
     recipe: Recipe
     progress: Progress
     weights: Sequence[np.ndarray]
     optimizer: Sequence[np.ndarray]
 
-    def write(self, workspace: Workspace) -> None:
-        """Replace the model's last checkpoint."""
+    def files(self) -> dict[str, bytes]:
+        """The model's last checkpoint, as ``Workspace.write`` takes it."""
         facts = {"recipe": dataclasses.asdict(self.recipe), "progress": dataclasses.asdict(self.progress)}
         arrays = _numbered("weight", self.weights) | _numbered("optimizer", self.optimizer)
-        workspace.write({_last(self.recipe.model): _npz(arrays | {"facts": np.array(json.dumps(facts))})})
+        # As bytes, for NumPy stores text with four bytes a letter.
+        arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+        return {_last(self.recipe.model): _npz(arrays)}
+
+    def write(self, workspace: Workspace) -> None:
+        """Replace the model's last checkpoint."""
+        workspace.write(self.files())
 
     @classmethod
     def read(cls, workspace: Workspace, model: str) -> Checkpoint:
@@ -58,7 +76,7 @@ class Checkpoint:
         if not path.is_file():
             raise EdgesqzError(f"no checkpoint {path} to resume from; leave --resume out to start anew")
         with damage_named(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            facts = json.loads(str(arrays["facts"]))
+            facts = json.loads(arrays["facts"].tobytes())
             recipe, progress = Recipe(**facts["recipe"]), Progress(**facts["progress"])
             return cls(recipe, progress, _in_order("weight", arrays), _in_order("optimizer", arrays))
 
@@ -68,9 +86,9 @@ def is_at_rest(workspace: Workspace, model: str) -> bool:
     return (workspace.folder / _last(model)).is_file()
 
 
-def write_best(workspace: Workspace, model: str, weights: Sequence[np.ndarray]) -> None:
-    """Replace the weights of the model's best epoch."""
-    workspace.write({_best(model): _npz(_numbered("weight", weights))})
+def best_files(model: str, weights: Sequence[np.ndarray]) -> dict[str, bytes]:
+    """The weights of the model's best epoch, as ``Workspace.write`` takes them."""
+    return {_best(model): _npz(_numbered("weight", weights))}
 
 
 def read_best(workspace: Workspace, model: str) -> list[np.ndarray]:
@@ -80,9 +98,23 @@ def read_best(workspace: Workspace, model: str) -> list[np.ndarray]:
         return _in_order("weight", arrays)
 
 
-def remove(workspace: Workspace, model: str) -> None:
-    """Drop what the finished model no longer needs."""
-    workspace.remove(_last(model), _best(model))
+def names(model: str) -> tuple[str, str]:
+    """The files that a finished model no longer needs."""
+    return _last(model), _best(model)
+
+
+def peak_bytes(present: Mapping[str, int], writes: Sequence[Mapping[str, int]]) -> int:
+    """The most bytes that files have together while some are written, in an order, each beside what it replaces.
+
+    Args:
+        present: the sizes of those that are there, by name, in bytes.
+        writes: the sizes of those that are written at one time, for each time.
+    """
+    now, peak = dict(present), sum(present.values())
+    for written in writes:
+        peak = max(peak, sum(now.values()) + sum(written.values()))
+        now |= written
+    return peak
 
 
 @contextlib.contextmanager

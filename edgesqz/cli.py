@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from edgesqz import defaults
 from edgesqz.errors import EdgesqzError
 from edgesqz.recipe import Recipe
-from edgesqz.workspace import format_size
+from edgesqz.sizes import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from edgesqz import plotting
 from edgesqz.graph import Convolution, Dropout, Graph, MaxPool, Node, Normalize, Shape
 from edgesqz.models import SqueezeNetModel, architecture
-from edgesqz.workspace import format_size, parse_quota
+from edgesqz.sizes import format_size, parse_quota
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -19,7 +19,7 @@ from edgesqz.budget import Budget, choose, pareto_front, reasons_against
 from edgesqz.errors import EdgesqzError
 from edgesqz.parity import LayerErrors
 from edgesqz.stats import Interval, median_interval
-from edgesqz.workspace import replace_file
+from edgesqz.workspace import write_file
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -471,4 +471,4 @@ def save(text: str, path: Path) -> None:
     Raises:
         EdgesqzError: the disk refuses.
     """
-    replace_file(path, text.encode())
+    write_file(path, text.encode())

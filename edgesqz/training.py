@@ -18,12 +18,14 @@ import numpy as np
 
 from edgesqz import artifact, backend, checkpoint, data, defaults, models, originals
 from edgesqz.artifact import Artifact, Manifest, PixelRange, Tensor
-from edgesqz.checkpoint import Checkpoint, Progress
+from edgesqz.checkpoint import Checkpoint, Keeping, Progress
 from edgesqz.errors import EdgesqzError
 from edgesqz.inventory import machine
 from edgesqz.originals import Original
 from edgesqz.recipe import Recipe, fastest_precision
-from edgesqz.workspace import Workspace, parse_quota
+from edgesqz.scratch import scratch
+from edgesqz.sizes import format_size
+from edgesqz.workspace import Workspace
 
 if TYPE_CHECKING:
     import keras
@@ -51,6 +53,7 @@ def train(
     resume: bool = False,
     workspace: Path = defaults.WORKSPACE,
     quota: str | int | None = None,
+    scratch_dir: Path | None = None,
     console: Console | None = None,
 ) -> Artifact:
     """Train a network and put it into the workspace as ``MODEL.keras``.
@@ -76,14 +79,16 @@ def train(
         seed: of the weights, the order and the augmentation.
         resume: go on from the workspace's checkpoint of this model.
         workspace: the folder to write to.
-        quota: the most bytes the workspace may hold, as a number or as text such as ``2MB``.
+        quota: the most bytes the workspace may hold; see ``Workspace``. What the run needs is set aside before its
+            first step: checkpoints as complete as there is room for, and the finished model in any case.
+        scratch_dir: for Keras's temporary files; None for the system's folder.
         console: where to show progress; None shows nothing.
 
     Raises:
-        EdgesqzError: bad input, no data, a loss that is no number, or no room.
+        EdgesqzError: bad input, no data, a loss that is no number, or no room for the finished model.
         KeyboardInterrupt: after Ctrl-C, when a checkpoint has been written.
     """
-    home = Workspace(workspace, parse_quota(quota))
+    home = Workspace(workspace, quota)
     mentor = originals.find(teacher, home) if teacher else None
     asked: dict[str, Any] = {
         name: value
@@ -118,7 +123,9 @@ def train(
     run = _Run(recipe, data.load(recipe.dataset, data_dir, side=side), mentor, home, console)
     if at_rest:
         run.go_on_from(at_rest)
-    return run.train()
+    for_keras = 0 if home.quota_bytes is None else run.model_bytes
+    with run.room_set_aside(), scratch(scratch_dir, home, for_keras, console):
+        return run.train()
 
 
 def _same_recipe(recipe: Recipe, asked: dict[str, Any]) -> Recipe:
@@ -155,6 +162,8 @@ class _Run:
         self.steps_per_epoch = len(self.fitted) // self.batch_size
         self.steps = recipe.epochs * self.steps_per_epoch
         self.progress = Progress()
+        self.best: list[np.ndarray] | None = None  # the weights of the best epoch so far
+        self.keeping = Keeping.EXACTLY
         self._builder().graph()  # what cannot be built is told before TensorFlow is started
 
         backend.start_keras()
@@ -196,8 +205,55 @@ class _Run:
         self.progress = at_rest.progress
         with checkpoint.damage_named(f"of {self.recipe.model}"):
             self.network.set_weights(at_rest.weights)
-            for variable, value in zip(self.optimizer.variables, at_rest.optimizer, strict=True):
-                variable.assign(value)
+            if self.progress.history:
+                self.best = checkpoint.read_best(self.workspace, self.recipe.model)
+            if at_rest.optimizer:
+                for variable, value in zip(self.optimizer.variables, at_rest.optimizer, strict=True):
+                    variable.assign(value)
+            else:
+                self.console.print("the checkpoint was kept without the optimizer's state, which begins anew")
+
+    @functools.cached_property
+    def model_bytes(self) -> int:
+        """The size of the finished model's file."""
+        return len(keras_bytes(self._builder().build()))
+
+    @contextlib.contextmanager
+    def room_set_aside(self) -> Iterator[None]:
+        """Take the most complete checkpoints that the quota has room for, and keep that room for this run.
+
+        Raises:
+            EdgesqzError: there is none for the finished model alone.
+        """
+        file_name, model = self._file_name, self.recipe.model
+        names = (*checkpoint.names(model), file_name, file_name + artifact.MANIFEST_SUFFIX)
+        room = self.workspace.room_for(names)
+        if room is None:
+            yield
+            return
+        present = {name: size for name, size in self.workspace.sizes().items() if name in names}
+        needs = {keeping: checkpoint.peak_bytes(present, self._planned_writes(keeping)) for keeping in Keeping}
+        self.keeping = next((keeping for keeping, need in needs.items() if need <= room), Keeping.NOTHING)
+        need = needs[self.keeping]
+        if need > room:
+            raise self.workspace.refusal(f"the finished {file_name}", format_size(need - sum(present.values())))
+        with self.workspace.claim(names, need):
+            told = f"{format_size(need)} of the workspace set aside; kept: {self.keeping.value}"
+            self.console.print(told, soft_wrap=True, highlight=False)
+            yield
+
+    def _planned_writes(self, keeping: Keeping) -> list[dict[str, int]]:
+        """The sizes of the files that the rest of a run writes, one after the other, at their longest."""
+        weights = self.network.get_weights()
+        entry = dict.fromkeys(("loss", "training_accuracy", "held_back_accuracy"), 1.2345678901234567e-05)
+        longest = Progress(self.steps, 1e7, 1e7, len(self.fitted), 1.2345678901234567e-05, [entry] * self.recipe.epochs)
+        manifest = artifact.stored_form(b"", self._manifest(b"", longest), self._file_name)
+        model = {**_sizes(manifest), self._file_name: self.model_bytes}
+        if keeping is Keeping.NOTHING:
+            return [model]
+        best = _sizes(checkpoint.best_files(self.recipe.model, weights))
+        last = _sizes(Checkpoint(self.recipe, longest, weights, self._optimizer_state(keeping)).files())
+        return [best, last, best, last, model]
 
     def train(self) -> Artifact:
         """Run to the end, or until Ctrl-C; then write the best epoch's network."""
@@ -210,8 +266,10 @@ class _Run:
                     break
         if self.progress.step < self.steps:
             self._write_checkpoint()
-            done, total = self.progress.step, self.steps
-            raise KeyboardInterrupt(f"stopped after step {done} of {total}; the same command with --resume goes on")
+            kept = "the same command with --resume goes on"
+            if self.keeping is Keeping.NOTHING:
+                kept = "nothing was kept, for the quota had no room for checkpoints"
+            raise KeyboardInterrupt(f"stopped after step {self.progress.step} of {self.steps}; {kept}")
         return self._write_model()
 
     def _step(self, bar: Bar, task: TaskID) -> None:
@@ -277,52 +335,65 @@ class _Run:
             shown += f"held-back {accuracy:.2%}, "
         progress.history.append(entry)
         if accuracy is None or accuracy > (progress.best_accuracy or -1):
-            progress.best_accuracy = accuracy
-            checkpoint.write_best(self.workspace, self.recipe.model, weights)
+            progress.best_accuracy, self.best = accuracy, weights
+            if self.keeping is not Keeping.NOTHING:
+                self.workspace.write(checkpoint.best_files(self.recipe.model, weights))
         try:
             self._write_checkpoint()
         except EdgesqzError:
             if not checkpoint.is_at_rest(self.workspace, self.recipe.model):  # of no use without the other
-                checkpoint.remove(self.workspace, self.recipe.model)
+                self.workspace.remove(*checkpoint.names(self.recipe.model))
             raise
         speed = progress.step * self.batch_size / progress.seconds
         bar.console.print(f"{shown}{speed:.0f} pictures/s", highlight=False, soft_wrap=True)
 
     def _write_checkpoint(self) -> None:
-        optimizer = [variable.numpy() for variable in self.optimizer.variables]
-        Checkpoint(self.recipe, self.progress, self._weights(), optimizer).write(self.workspace)
+        if self.keeping is not Keeping.NOTHING:
+            state = self._optimizer_state(self.keeping)
+            Checkpoint(self.recipe, self.progress, self._weights(), state).write(self.workspace)
+
+    def _optimizer_state(self, keeping: Keeping) -> list[np.ndarray]:
+        return [variable.numpy() for variable in self.optimizer.variables] if keeping is Keeping.EXACTLY else []
 
     def _write_model(self) -> Artifact:
-        """Move the best epoch's weights into stock layers, write them, and drop the checkpoints."""
+        """Move the best epoch's weights into stock layers, and write them in place of the checkpoints."""
         stock = self._builder().build()
         with checkpoint.damage_named(f"of {self.recipe.model}"):
-            stock.set_weights(checkpoint.read_best(self.workspace, self.recipe.model))
+            stock.set_weights(self.best)
         content = keras_bytes(stock)
-        file_name = self.recipe.model + artifact.KERAS_SUFFIX
-        manifest = Manifest(
+        manifest = self._manifest(content, self.progress)
+        self.workspace.write(
+            artifact.stored_form(content, manifest, self._file_name), removing=checkpoint.names(self.recipe.model)
+        )
+        return Artifact(self.workspace.folder / self._file_name, manifest)
+
+    @property
+    def _file_name(self) -> str:
+        return self.recipe.model + artifact.KERAS_SUFFIX
+
+    def _manifest(self, content: bytes, progress: Progress) -> Manifest:
+        side, channels = self.fitted.side, models.architecture(self.recipe.model).channels
+        return Manifest(
             name=self.recipe.model,
             variant="fp32",
             format="keras",
             size_bytes=len(content),
             sha256=artifact.sha256(content),
-            input=Tensor(shape=stock.input_shape, dtype="float32"),
+            input=Tensor(shape=(None, side, side, channels), dtype="float32"),
             output=Tensor(shape=(None, len(self.source.labels)), dtype="float32"),
             pixels=PixelRange(),
             labels=self.source.labels,
             dataset=self.recipe.dataset,
             training={
                 "recipe": dataclasses.asdict(self.recipe),
-                "held_back_accuracy": self.progress.best_accuracy,
+                "held_back_accuracy": progress.best_accuracy,
                 "held_back_pictures": len(self.held_back or ()),
                 "machine": machine(),
-                "minutes": round(self.progress.seconds / 60, 1),
-                "history": self.progress.history,
+                "minutes": round(progress.seconds / 60, 1),
+                "history": progress.history,
             },
             versions=artifact.package_versions("keras", "tensorflow", "numpy"),
         )
-        self.workspace.write(artifact.stored_form(content, manifest, file_name))
-        checkpoint.remove(self.workspace, self.recipe.model)
-        return Artifact(self.workspace.folder / file_name, manifest)
 
     @contextlib.contextmanager
     def _bar(self) -> Iterator[tuple[Bar, TaskID]]:
@@ -340,6 +411,10 @@ class _Run:
         hidden = not self.console.is_terminal
         with Bar(*columns, console=self.console, transient=True, speed_estimate_period=60, disable=hidden) as bar:
             yield bar, bar.add_task("starting", total=self.steps, completed=self.progress.step, figures="")
+
+
+def _sizes(files: dict[str, bytes]) -> dict[str, int]:
+    return {name: len(content) for name, content in files.items()}
 
 
 def _smoothed(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:

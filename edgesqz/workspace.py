@@ -1,53 +1,58 @@
 """The directory that models live in, under a quota of bytes.
 
-The quota is a promise about the sum of all files in the directory: models, manifests, checkpoints and temporary
-files. A write is charged in full before its first byte, so the sum is never above the quota, not even while a file
-is being replaced and its old and new content are both on disk.
+The quota is a promise about the sum of the sizes of all files in the directory: models, manifests, checkpoints,
+temporary files and what edgesqz keeps of its own in ``.edgesqz``. A write is charged in full before its first byte, so
+the sum is never above the quota, not even while a file is replaced and its old and new content are both on disk.
+
+A change of several files is whole, whenever the process is killed: the new files are written beside the old under
+temporary names, then one rename of a folder decides (``.edgesqz/pending`` becomes ``.edgesqz/committed``), then the
+new take their places. Whoever comes next to a workspace that was left in the middle drops the temporary files if that
+rename had not happened, and finishes the change if it had. The record has no bytes that would have to be charged: what
+is to be removed are names of empty files in it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
-from edgesqz import defaults
+from edgesqz import defaults, disk
 from edgesqz.errors import EdgesqzError
+from edgesqz.sizes import format_size, parse_size
 
-_LOCK_NAME = ".lock"
-_TEMPORARY_SUFFIX = ".partial"
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+QUOTA_VARIABLE = "EDGESQZ_QUOTA"
+OWN = ".edgesqz"  # the folder in a workspace of what edgesqz keeps for itself, by which a workspace is known
+TEMPORARY_SUFFIX = ".edgesqz-partial"
 
 
-def parse_size(text: str) -> int:
-    """Read a size such as ``500kB``, ``2MB``, ``1MiB`` or ``123456`` as bytes; kB is 1000 bytes, KiB is 1024.
+@dataclass(frozen=True)
+class Claim:
+    """Room that running work has set aside: its files may together take so many bytes.
 
-    Raises:
-        EdgesqzError: the text is no size, or not above zero.
+    Attributes:
+        names: of the files, or of folders of files, relative to the workspace.
+        size_bytes: that all of them may have at one time, their temporary files included.
     """
-    from pydantic import ByteSize, TypeAdapter, ValidationError
 
-    problem = f"expected a size above zero such as 500kB, 2MB, 1MiB or a number of bytes, got {text!r}"
-    try:
-        size = int(TypeAdapter(ByteSize).validate_python(text.strip()))
-    except (ValidationError, OverflowError) as error:
-        raise EdgesqzError(problem) from error
-    if size <= 0:
-        raise EdgesqzError(problem)
-    return size
+    names: tuple[str, ...]
+    size_bytes: int
 
-
-def parse_quota(quota: str | int | None) -> int | None:
-    """A quota as bytes, from a number, from text as in ``parse_size``, or None for no limit."""
-    return None if quota is None else parse_size(str(quota))
-
-
-def format_size(size_bytes: int) -> str:
-    """Write bytes the way quotas are given: ``73.5 kB``, with 1 kB = 1000 bytes."""
-    from rich.filesize import decimal
-
-    return decimal(size_bytes)
+    def covers(self, name: str) -> bool:
+        """Whether a file is one of them."""
+        whole = name.removesuffix(TEMPORARY_SUFFIX)
+        return any(whole == each or whole.startswith(f"{each}/") for each in self.names)
 
 
 class Workspace:
@@ -55,132 +60,300 @@ class Workspace:
 
     Args:
         folder: made with the first write, if it is not there.
-        quota_bytes: the most bytes that all files together may take; None for no limit.
+        quota: the most bytes that all files together may take, as a number or as text such as ``2MB``; None for what
+            the environment variable EDGESQZ_QUOTA says or, without it, what the workspace keeps itself.
 
     Raises:
-        EdgesqzError: the folder cannot be made or written to.
+        EdgesqzError: the folder cannot be made or written to, or the quota is no size.
     """
 
-    def __init__(self, folder: Path = defaults.WORKSPACE, quota_bytes: int | None = None) -> None:
+    def __init__(self, folder: Path = defaults.WORKSPACE, quota: str | int | None = None) -> None:
         self.folder = folder
-        self.quota_bytes = quota_bytes
-        with _disk_errors_named(f"the workspace {folder} cannot be used"):
-            _check_usable(folder)
+        with disk.errors_named(f"the workspace {folder} cannot be used", folder):
+            disk.check_usable(folder)
+        self.quota_bytes = _quota_in_force(quota, folder)
+        recover(folder)
 
-    def files(self) -> list[Path]:
-        """All files in the workspace, the largest first."""
-        return sorted((p for p in self.folder.rglob("*") if p.is_file()), key=_size, reverse=True)
+    def sizes(self) -> dict[str, int]:
+        """The sizes of all files in the workspace, by their names relative to it, in bytes."""
+        return disk.file_sizes(self.folder)
 
     def used_bytes(self) -> int:
         """The sum of the sizes of all files in the workspace."""
-        return sum(map(_size, self.files()))
+        return sum(self.sizes().values())
 
-    def write(self, contents: Mapping[str, bytes]) -> None:
-        """Write files, by name, all or none; a file that is there already is replaced.
+    def write(self, contents: Mapping[str, bytes], removing: Sequence[str] = ()) -> None:
+        """Write files and remove others, by name, all or none; a file that is there already is replaced.
 
         Raises:
             EdgesqzError: the quota has no room for them beside what is there, or the disk refuses.
         """
         with self._locked():
-            self._remove_leftovers()
-            self._charge(contents)
-            with _disk_errors_named(f"cannot write {', '.join(contents)} to {self.folder}"):
-                self._replace(contents)
+            self._charge({name: len(content) for name, content in contents.items()})
+            with disk.errors_named(f"cannot write {', '.join(contents)} to {self.folder}", self.folder):
+                self._change(contents, removing)
 
     def remove(self, *names: str) -> None:
-        """Remove files by name; those that are not there are passed over."""
+        """Remove files by name, all or none; those that are not there are passed over."""
+        with self._locked(), disk.errors_named(f"cannot remove {', '.join(names)}", self.folder):
+            self._change({}, names)
+
+    def check_room(self, asked: Mapping[str, int]) -> None:
+        """Refuse files of certain sizes, in bytes, if the quota has no room for them now.
+
+        Raises:
+            EdgesqzError: it has none; the message names what is used and the largest files that could go.
+        """
+        if self.folder.is_dir():
+            with self._locked():
+                self._charge(asked)
+        else:
+            self._charge(asked)
+
+    def room_for(self, names: Sequence[str]) -> int | None:
+        """Bytes that files of these names may have together, beside everything else; None without a quota."""
+        if self.quota_bytes is None:
+            return None
+        own = Claim(tuple(names), 0)
+        others = {name: size for name, size in self.sizes().items() if not own.covers(name)}
+        return self.quota_bytes - self._committed(others)
+
+    @contextlib.contextmanager
+    def claim(self, names: Sequence[str], size_bytes: int) -> Iterator[None]:
+        """Set room aside for work that will write files of these names, so that nobody else takes it meanwhile.
+
+        Args:
+            names: of files, or of folders of files, relative to the workspace.
+            size_bytes: the most that they will have together at one time.
+
+        Raises:
+            EdgesqzError: the quota has no room for that.
+        """
+        if self.quota_bytes is None:
+            yield
+            return
+        claim, path = Claim(tuple(names), size_bytes), self._own / "claims" / uuid.uuid4().hex
+        content = json.dumps(vars(claim)).encode()
+        alive = _lock(path.with_suffix(".lock"))
         with self._locked():
-            for name in names:
-                (self.folder / name).unlink(missing_ok=True)
+            self._charge({f"{OWN}/claims/{path.name}.json": len(content)}, claim)
+            with disk.errors_named(f"cannot write to {self.folder}", self.folder):
+                path.parent.mkdir(exist_ok=True)
+                alive.acquire()
+                disk.write_through(path.with_suffix(".json"), content)
+        try:
+            yield
+        finally:
+            with self._locked():
+                path.with_suffix(".json").unlink()
+                alive.release()
+                path.with_suffix(".lock").unlink(missing_ok=True)
+
+    def is_claimed(self, name: str) -> bool:
+        """Whether a file belongs to work that is going on in some process."""
+        return any(claim.covers(name) for claim in self._claims())
+
+    def keep_quota(self, size: str | int) -> None:
+        """Let the workspace itself hold every command to a quota from now on, if no other is given.
+
+        Raises:
+            EdgesqzError: it is no size, or less than what is there already.
+        """
+        size_bytes = parse_size(str(size))
+        held = Workspace(self.folder, size_bytes)
+        held.write({f"{OWN}/quota": f"{size_bytes}\n".encode()})
+        self.quota_bytes = size_bytes
+
+    def drop_quota(self) -> None:
+        """Let the workspace keep no quota any more."""
+        self.remove(f"{OWN}/quota")
+
+    @property
+    def _own(self) -> Path:
+        return self.folder / OWN
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        from filelock import FileLock
-
-        with _disk_errors_named(f"the workspace {self.folder} cannot be used"):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / _LOCK_NAME):
+        with disk.errors_named(f"the workspace {self.folder} cannot be used", self.folder):
+            self._own.mkdir(parents=True, exist_ok=True)
+            held = _lock(self._own / "lock").acquire()
+        with held:
+            _recover_locked(self.folder)
             yield
 
-    def _charge(self, contents: Mapping[str, bytes]) -> None:
-        """Refuse what does not fit, before it is written."""
+    def _claims(self) -> list[Claim]:
+        return [Claim(**json.loads(path.read_text())) for path in (self._own / "claims").glob("*.json")]
+
+    def _committed(self, sizes: Mapping[str, int], *more: Claim) -> int:
+        """Bytes of files, and those that claims have set aside beyond the files they cover."""
+        total = sum(sizes.values())
+        for claim in (*self._claims(), *more):
+            total += max(0, claim.size_bytes - sum(size for name, size in sizes.items() if claim.covers(name)))
+        return total
+
+    def _charge(self, asked: Mapping[str, int], *claims: Claim) -> None:
+        """Refuse what does not fit, before it is written; what is replaced stays on disk until the new is there."""
         if self.quota_bytes is None:
             return
-        asked, used = sum(map(len, contents.values())), self.used_bytes()
-        if used + asked > self.quota_bytes:
-            largest = ", ".join(f"{p.name} ({format_size(_size(p))})" for p in self.files()[:3] if _size(p))
-            raise EdgesqzError(
-                f"{', '.join(contents)}: {format_size(asked)} more would not fit the quota of "
-                f"{format_size(self.quota_bytes)}, of which {format_size(used)} are used"
-                + (f"; the largest files that could go: {largest}" if largest else "")
-                + "; remove some or raise --quota"
-            )
+        sizes = self.sizes()
+        used = self._committed(sizes)
+        needed = self._committed(sizes | {name + TEMPORARY_SUFFIX: size for name, size in asked.items()}, *claims)
+        if needed > self.quota_bytes:
+            names = [name for claim in claims for name in claim.names] or list(asked)
+            raise self.refusal(", ".join(names), format_size(needed - used), used)
 
-    def _replace(self, contents: Mapping[str, bytes]) -> None:
-        """Write beside the targets, then rename: a kill leaves the old file or the new one, never half of one."""
-        partial = {name: self.folder / f"{name}{_TEMPORARY_SUFFIX}" for name in contents}
-        for name in contents:
-            if (self.folder / name).is_dir():  # found out now, not when half of the files are renamed
+    def refusal(self, what: str, asked: str, used: int | None = None) -> EdgesqzError:
+        """What a person is told when something does not fit.
+
+        Args:
+            what: does not.
+            asked: its size, in words.
+            used: bytes that are taken; None to look.
+        """
+        assert self.quota_bytes is not None  # without one everything fits
+        used = self._committed(self.sizes()) if used is None else used
+        return EdgesqzError(
+            f"{what}: {asked} more would not fit the quota of {format_size(self.quota_bytes)}, "
+            f"of which {format_size(used)} are used{self._way_out()}"
+        )
+
+    def _way_out(self) -> str:
+        could_go = {
+            name: size
+            for name, size in self.sizes().items()
+            if size and not name.startswith(f"{OWN}/") and not self.is_claimed(name)
+        }
+        largest = sorted(could_go, key=could_go.__getitem__, reverse=True)[:3]
+        if not largest:
+            return "; raise --quota"
+        there = "" if self.folder == defaults.WORKSPACE else f" --workspace {self.folder}"
+        told = ", ".join(f"{name} ({format_size(could_go[name])})" for name in largest)
+        return (
+            f"; the largest files that could go: {told}; remove them with "
+            f"edgesqz workspace rm {' '.join(largest)}{there}, or raise --quota"
+        )
+
+    def _change(self, contents: Mapping[str, bytes], removing: Sequence[str]) -> None:
+        """Make a change whole or not at all; see the top of this file."""
+        places = {self.folder / name: content for name, content in contents.items()}
+        for place in (*places, *(self.folder / name for name in removing)):
+            if place.is_dir():  # found out now, not when half of the files are renamed
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         try:
-            for name, content in contents.items():
-                _write_through(partial[name], content)
-            for name, path in partial.items():
-                path.replace(self.folder / name)
+            for place, content in places.items():
+                disk.write_through(_temporary(place), content)
+            for folder in {place.parent for place in places}:
+                disk.sync_folder(folder)
+            if len(places) == 1 and not removing:  # one rename is whole by itself
+                (place,) = places
+                _temporary(place).replace(place)
+                disk.sync_folder(place.parent)
+                return
+            pending = self._own / "pending"
+            pending.mkdir()
+            for name in removing:
+                (pending / quote(name, safe="")).touch()
+            disk.sync_folder(pending)
+            pending.replace(self._own / "committed")
+            disk.sync_folder(self._own)
         finally:
-            for path in partial.values():
-                path.unlink(missing_ok=True)
-
-    def _remove_leftovers(self) -> None:
-        """Drop the temporary files of a process that was killed; under the lock nobody else is writing any."""
-        for path in self.folder.glob(f"*{_TEMPORARY_SUFFIX}"):
-            path.unlink()
+            _recover_locked(self.folder)
 
 
-def _check_usable(folder: Path) -> None:
-    """Raise OSError if a folder could not be made or written to, without making it."""
-    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file, 0 if another process has just removed it."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file outside a workspace, whole or not at all.
+def recover(folder: Path) -> None:
+    """Finish or drop what a killed process left in a workspace, so that what is there is whole.
 
     Raises:
         EdgesqzError: the disk refuses.
     """
-    partial = path.with_name(path.name + _TEMPORARY_SUFFIX)
-    with _disk_errors_named(f"cannot write {path}"):
-        try:
-            _write_through(partial, content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    own = folder / OWN
+    if not own.is_dir() or not (any(own.glob("claims/*")) or any(own.glob("*ed")) or _temporaries(folder)):
+        return
+    with disk.errors_named(f"the workspace {folder} cannot be used", folder), _lock(own / "lock"):
+        _recover_locked(folder)
 
 
-def _write_through(path: Path, content: bytes) -> None:
-    """Write and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def _recover_locked(folder: Path) -> None:
+    own = folder / OWN
+    committed = own / "committed"
+    if committed.is_dir():
+        for path in _temporaries(folder):
+            path.replace(path.with_name(path.name.removesuffix(TEMPORARY_SUFFIX)))
+            disk.sync_folder(path.parent)
+        for mark in committed.iterdir():
+            (folder / unquote(mark.name)).unlink(missing_ok=True)
+        disk.sync_folder(folder)
+        shutil.rmtree(committed)
+    for path in _temporaries(folder):
+        path.unlink()
+    shutil.rmtree(own / "pending", ignore_errors=True)
+    for path in own.glob("claims/*.lock"):
+        _drop_if_dead(folder, path)
 
 
-@contextlib.contextmanager
-def _disk_errors_named(problem: str) -> Iterator[None]:
-    """Turn an error of the file system into a line that says what it got in the way of."""
+def _drop_if_dead(folder: Path, lock_file: Path) -> None:
+    """Remove the claim of a process that is gone, and the folders that were for its temporary files."""
+    from filelock import Timeout
+
     try:
-        yield
-    except OSError as error:
-        raise EdgesqzError(f"{problem}: {error.strerror or error}") from error
+        with _lock(lock_file).acquire(timeout=0):
+            path = lock_file.with_suffix(".json")
+            if path.is_file():
+                for name in json.loads(path.read_text())["names"]:
+                    if (folder / name).is_dir():
+                        shutil.rmtree(folder / name)
+                path.unlink()
+            lock_file.unlink()
+    except Timeout:
+        return  # alive
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; one within a workspace is charged to the quota that is in force there.
+
+    Raises:
+        EdgesqzError: the quota has no room for it, or the disk refuses.
+    """
+    place = path.parent.resolve() / path.name
+    for folder in place.parents:
+        if (folder / OWN).is_dir():
+            Workspace(folder).write({place.relative_to(folder).as_posix(): content})
+            return
+    with disk.errors_named(f"cannot write {path}", path.parent):
+        try:
+            disk.write_through(_temporary(path), content)
+            _temporary(path).replace(path)
+            disk.sync_folder(path.parent)
+        finally:
+            _temporary(path).unlink(missing_ok=True)
+
+
+def _quota_in_force(quota: str | int | None, folder: Path) -> int | None:
+    """What is asked for, else what the environment says, else what the workspace keeps; in bytes."""
+    if quota is not None:
+        return parse_size(str(quota))
+    kept = folder / OWN / "quota"
+    for source, text in (
+        (QUOTA_VARIABLE, os.environ.get(QUOTA_VARIABLE)),
+        (str(kept), kept.read_text() if kept.is_file() else None),
+    ):
+        if text:
+            try:
+                return parse_size(text)
+            except EdgesqzError as error:
+                raise EdgesqzError(f"{source}: {error}") from error
+    return None
+
+
+def _lock(path: Path) -> FileLock:
+    from filelock import FileLock
+
+    return FileLock(path)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(path.name + TEMPORARY_SUFFIX)
+
+
+def _temporaries(folder: Path) -> list[Path]:
+    return [folder / name for name in disk.file_sizes(folder) if name.endswith(TEMPORARY_SUFFIX)]

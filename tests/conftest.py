@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,6 +31,7 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path.with_name(f"{tmp_path.name}-keras")))
     monkeypatch.delenv("EDGESQZ_DATA_DIR", raising=False)
     monkeypatch.delenv("EDGESQZ_WORKSPACE", raising=False)
+    monkeypatch.delenv("EDGESQZ_QUOTA", raising=False)
     monkeypatch.chdir(tmp_path)
 
 
@@ -71,6 +75,26 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace(exported: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of ``exported`` for one test to do with as it likes."""
     yield Path(shutil.copytree(exported, tmp_path / "workspace"))
+
+
+def total(folder: Path) -> int:
+    """The bytes of all files in a folder, as anybody would sum them."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def peaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes in ``tmp_path`` whenever a file has been written and not renamed yet: no moment has more of them."""
+    seen, fsync = list[int](), os.fsync
+
+    def sampling(descriptor: int) -> None:
+        fsync(descriptor)
+        time.sleep(0.02)  # long enough for others to come in between, if nothing keeps them out
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            seen.append(total(tmp_path))
+
+    monkeypatch.setattr(os, "fsync", sampling)
+    return seen
 
 
 @pytest.fixture

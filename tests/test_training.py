@@ -31,6 +31,7 @@ from edgesqz import EdgesqzError, backend, checkpoint, data, training
 from edgesqz.artifact import Artifact
 from edgesqz.checkpoint import Checkpoint, Progress
 from edgesqz.recipe import Recipe, fastest_precision
+from edgesqz.sizes import parse_size
 from edgesqz.workspace import Workspace
 
 MODEL = "squeezenet-nano"
@@ -161,7 +162,7 @@ def assert_same_arrays(found: Any, expected: Any) -> None:
 def test_a_finished_run_leaves_the_model_and_its_manifest_alone(finished: Finished) -> None:
     folder = finished.artifact.path.parent
     assert finished.artifact.path == folder / f"{MODEL}.keras"
-    assert {path.name for path in folder.iterdir()} == {f"{MODEL}.keras", f"{MODEL}.keras.json", ".lock"}
+    assert {path.name for path in folder.iterdir()} == {f"{MODEL}.keras", f"{MODEL}.keras.json", ".edgesqz"}
     assert Artifact.open(finished.artifact.path) == finished.artifact
 
 
@@ -558,43 +559,57 @@ def test_a_rate_far_too_high_is_told_and_nothing_kept(
     assert {path.name for path in tmp_path.iterdir()} == set()
 
 
-@pytest.mark.parametrize(
-    ("quota", "refused", "steps_kept"),
-    [
-        ("200kB", "best.npz", None),  # no room for the weights of the first epoch
-        ("600kB", "last.npz", None),  # none for its checkpoint beside them
-        ("950kB", "last.npz", STEPS_PER_EPOCH),  # none for the second epoch's beside those
-    ],
-)
-def test_a_quota_too_small_ends_the_run_within_the_quota(
-    quota: str,
-    refused: str,
-    steps_kept: int | None,
-    train_only: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    stand_in: StandIn,
-) -> None:
-    stand_in(lambda *asked: (1.0, 20))
-    peaks = [0]
-    monkeypatch.setattr(os, "fsync", lambda descriptor: peaks.append(Workspace(tmp_path).used_bytes()))
-    with pytest.raises(EdgesqzError, match=rf"{refused}: .* would not fit the quota of {quota[:3]}\.0 kB"):
-        train(train_only, tmp_path, quota=quota)
-    assert max(peaks) <= int(quota[:3]) * 1000
-    assert (tmp_path / CHECKPOINT).is_file() == (steps_kept is not None)
-    if steps_kept is not None:
-        assert Checkpoint.read(Workspace(tmp_path), MODEL).progress.step == steps_kept
+KEPT = {
+    "1500kB": checkpoint.Keeping.EXACTLY,
+    "1100kB": checkpoint.Keeping.WEIGHTS,
+    "520kB": checkpoint.Keeping.NOTHING,
+}
 
 
-def test_a_quota_that_is_enough_holds_at_every_moment(
-    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
+@pytest.mark.parametrize("quota", KEPT)
+def test_checkpoints_keep_as_much_as_the_quota_has_room_for(
+    quota: str, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, peaks: list[int]
 ) -> None:
     stand_in(lambda *asked: (1.0, 20))
-    peaks: list[int] = []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: peaks.append(Workspace(tmp_path).used_bytes()))
-    artifact = train(train_only, tmp_path, quota="1500kB")
-    assert 845_000 < max(peaks) <= 1_500_000
-    assert artifact.path.is_file()
+    written = recorded_checkpoints(monkeypatch)
+    shown = io.StringIO()
+    artifact = train(train_only, tmp_path, quota=quota, console=Console(file=shown, width=300))
+    assert KEPT[quota].value in shown.getvalue()
+    assert {bool(each.optimizer) for each in written} == {
+        checkpoint.Keeping.EXACTLY: {True},
+        checkpoint.Keeping.WEIGHTS: {False},
+        checkpoint.Keeping.NOTHING: set(),
+    }[KEPT[quota]]
+    assert artifact == Artifact.open(artifact.path)
+    assert 300_000 < max(peaks) <= parse_size(quota)
+    assert {path.name for path in tmp_path.glob("*.*")} == {".edgesqz", f"{MODEL}.keras", f"{MODEL}.keras.json"}
+
+
+def test_what_is_set_aside_is_what_a_run_needs(
+    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, peaks: list[int]
+) -> None:
+    stand_in(lambda *asked: (1.0, 20))
+    claimed: list[int] = []
+    claim = Workspace.claim
+    monkeypatch.setattr(Workspace, "claim", lambda self, names, size: claimed.append(size) or claim(self, names, size))
+    train(train_only, tmp_path, quota="2MB")
+    assert claimed[0] * 0.98 < max(peaks) <= claimed[0] + 1000  # the claim itself has some bytes
+
+
+def test_no_room_for_the_finished_model_is_told_before_the_first_step(
+    train_only: Path, tmp_path: Path, stand_in: StandIn
+) -> None:
+    stand_in(lambda *asked: pytest.fail("a step was taken"))
+    with pytest.raises(EdgesqzError, match=rf"the finished {MODEL}\.keras: .* would not fit the quota of 200\.0 kB"):
+        train(train_only, tmp_path, quota="200kB")
+    assert not list(tmp_path.glob("*.*z"))
+
+
+def test_without_the_optimizers_state_a_run_goes_on(at_rest: Path) -> None:
+    workspace = Workspace(at_rest)
+    left = Checkpoint.read(workspace, MODEL)
+    dataclasses.replace(left, optimizer=[]).write(workspace)
+    assert resume(at_rest).path.is_file()
 
 
 @pytest.mark.parametrize(

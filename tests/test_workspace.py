@@ -6,35 +6,21 @@ import errno
 import os
 import re
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edgesqz import EdgesqzError
-from edgesqz.workspace import Workspace, format_size, parse_quota, parse_size, replace_file
+from edgesqz.sizes import format_size, parse_quota, parse_size
+from edgesqz.workspace import OWN, TEMPORARY_SUFFIX, Workspace, write_file
 
 REAL_FSYNC = os.fsync
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """What a workspace holds, by name, without its lock."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
-
-
-@pytest.fixture
-def peaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The bytes in ``tmp_path`` whenever a file has been written and not renamed yet: no moment has more of them."""
-    seen: list[int] = []
-
-    def sampling(descriptor: int) -> None:
-        REAL_FSYNC(descriptor)
-        time.sleep(0.02)  # long enough for others to come in between, if nothing keeps them out
-        seen.append(Workspace(tmp_path).used_bytes())
-
-    monkeypatch.setattr(os, "fsync", sampling)
-    return seen
+    """What a workspace holds, by name, without what it keeps for itself."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != OWN}
 
 
 def failing_at(call: int, error: BaseException) -> Callable[[int], None]:
@@ -212,7 +198,7 @@ def test_a_folder_in_the_place_of_one_file_keeps_the_others_as_they_were(tmp_pat
 
 def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, 100)
-    (tmp_path / "net.last.npz.partial").write_bytes(bytes(90))
+    (tmp_path / f"net.last.npz{TEMPORARY_SUFFIX}").write_bytes(bytes(90))
     workspace.write({"a": bytes(50)})
     assert contents(tmp_path) == {"a": bytes(50)}
 
@@ -242,21 +228,21 @@ def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EdgesqzError, match=rf"cannot write {tmp_path}/file/report\.json: Not a directory"):
-        replace_file(tmp_path / "file" / "report.json", b"{}")
+        write_file(tmp_path / "file" / "report.json", b"{}")
 
 
 # Files outside a workspace
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
-    replace_file(tmp_path / "report.json", b"a longer text")
-    replace_file(tmp_path / "report.json", b"{}")
+    write_file(tmp_path / "report.json", b"a longer text")
+    write_file(tmp_path / "report.json", b"{}")
     assert contents(tmp_path) == {"report.json": b"{}"}
 
 
 def test_a_file_that_cannot_be_replaced_keeps_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    replace_file(tmp_path / "report.json", b"old")
+    write_file(tmp_path / "report.json", b"old")
     monkeypatch.setattr(os, "fsync", failing_at(1, OSError(errno.EIO, "Input/output error")))
     with pytest.raises(EdgesqzError, match=r"cannot write .*report\.json: Input/output error"):
-        replace_file(tmp_path / "report.json", b"new")
+        write_file(tmp_path / "report.json", b"new")
     assert contents(tmp_path) == {"report.json": b"old"}

@@ -1,0 +1,135 @@
+"""Where converters and Keras put their own temporary files, and how much of it they used."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from edgesqz import disk
+from edgesqz.errors import EdgesqzError
+from edgesqz.sizes import format_size
+from edgesqz.workspace import Workspace
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SAMPLE_INTERVAL_S = 0.005
+
+# What a conversion is given where the workspace's quota counts it. Measured on TensorFlow 2.21: the SavedModel that
+# TFLite's converter reads holds every weight twice, in float32, and about 10 kB a layer; ONNX Runtime's quantizer
+# writes less.
+BYTES_A_PARAMETER = 12
+BYTES_BESIDE = 2_000_000
+
+
+@contextlib.contextmanager
+def scratch(
+    folder: Path | None, workspace: Workspace, size_bytes: int, console: Console | None = None
+) -> Iterator[None]:
+    """Send the temporary files of this process, and of those it starts, to a folder of their own, and remove it.
+
+    The most that was in it at one time is told on the console.
+
+    Args:
+        folder: to make it in; None for the system's own. One within the workspace is charged to its quota.
+        workspace: whose quota that is.
+        size_bytes: the most that the temporary files are expected to take.
+        console: where to tell what was used.
+
+    Raises:
+        EdgesqzError: no such folder, no room for ``size_bytes`` in the workspace, or more of them than that.
+    """
+    folder = folder or Path(tempfile.gettempdir())
+    if not folder.is_dir():
+        raise EdgesqzError(f"no folder {folder} for temporary files; make it, or name another --scratch")
+    with contextlib.ExitStack() as stack:
+        name = f"edgesqz-scratch-{os.getpid()}"
+        counted = folder.resolve().is_relative_to(workspace.folder.resolve()) and workspace.quota_bytes is not None
+        if counted:
+            inside = (folder.resolve() / name).relative_to(workspace.folder.resolve()).as_posix()
+            stack.enter_context(workspace.claim([inside], size_bytes))
+        with disk.errors_named(f"cannot write temporary files to {folder}", folder):
+            (folder / name).mkdir()
+        stack.callback(shutil.rmtree, folder / name)
+        stack.enter_context(_redirected(folder / name))
+        used = stack.enter_context(_watched(folder / name))
+        yield
+        used.sample()
+        if console:
+            console.print(f"temporary files: {format_size(used.peak_bytes)} at most, in {folder}", soft_wrap=True)
+        if counted and used.peak_bytes > size_bytes:
+            raise EdgesqzError(
+                f"temporary files took {format_size(used.peak_bytes)} of the workspace, more than the "
+                f"{format_size(size_bytes)} set aside for them; name a --scratch outside of it"
+            )
+
+
+def for_conversion(parameters: int) -> int:
+    """Bytes that the temporary files of converting a network take at most."""
+    return BYTES_A_PARAMETER * parameters + BYTES_BESIDE
+
+
+@contextlib.contextmanager
+def _redirected(folder: Path) -> Iterator[None]:
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    variable = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        del os.environ["TMPDIR"]
+        if variable is not None:
+            os.environ["TMPDIR"] = variable
+
+
+class _Usage:
+    """The most bytes that a folder was seen to hold: looked at every few milliseconds, and before Python removes."""
+
+    watched: ClassVar[set[_Usage]] = set()
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.peak_bytes = folder, 0
+
+    def sample(self) -> None:
+        self.peak_bytes = max(self.peak_bytes, sum(disk.file_sizes(self.folder).values()))
+
+
+@contextlib.contextmanager
+def _watched(folder: Path) -> Iterator[_Usage]:
+    usage, stopped = _Usage(folder), threading.Event()
+    _notice_removals()
+
+    def watch() -> None:
+        while not stopped.wait(SAMPLE_INTERVAL_S):
+            usage.sample()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    _Usage.watched.add(usage)
+    try:
+        yield usage
+    finally:
+        _Usage.watched.remove(usage)
+        stopped.set()
+        watcher.join()
+
+
+@functools.cache
+def _notice_removals() -> None:
+    """Have every folder that is watched looked at before a file is removed; Python cannot take that back."""
+
+    def look(event: str, _: object) -> None:
+        if event in ("os.remove", "shutil.rmtree"):
+            for usage in _Usage.watched:
+                usage.sample()
+
+    sys.addaudithook(look)
