@@ -4,7 +4,7 @@ A converter is a module with
 
 - ``FORMAT``: its name on the command line,
 - ``SUFFIX``: of the files,
-- ``VARIANTS``: the kinds it makes, by name, each an ``edgesqz.plugins.Variant``,
+- ``VARIANTS``: the kinds it makes, by name, each an ``edgesqz.plugins.Variant``, the most valuable first,
 - ``PACKAGES``: the distributions whose versions a manifest should tell,
 - ``convert(model, variant, calibration)``: the bytes; it writes no file of its own,
 

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 FORMAT = "onnx"
 SUFFIX = ".onnx"
 VARIANTS = {
-    "fp32": Variant(exact=True),
-    "fp16": Variant(),  # computes in float16; input and output stay float32
-    "dynamic": Variant(),  # weights as uint8, activations quantized as they come
-    "int8": Variant(needs_calibration=True),  # quantize and dequantize pairs; input and output float32
+    # quantize and dequantize pairs; input and output float32
+    "int8": Variant(bytes_a_parameter=1, needs_calibration=True),
+    "fp16": Variant(bytes_a_parameter=2),  # computes in float16; input and output stay float32
+    "dynamic": Variant(bytes_a_parameter=1),  # weights as uint8, activations quantized as they come
+    "fp32": Variant(bytes_a_parameter=4, exact=True),
 }
 PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "tensorflow", "keras")
 

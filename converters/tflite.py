@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 FORMAT = "tflite"
 SUFFIX = ".tflite"
 VARIANTS = {
-    "fp32": Variant(exact=True),
-    "fp16": Variant(),  # weights as float16, half the size; most CPUs compute in float32 all the same
-    "dynamic": Variant(),  # weights as int8, activations float
-    "int8": Variant(needs_calibration=True, takes_bytes=True),
-    "int16x8": Variant(needs_calibration=True),  # weights int8, activations int16, input and output float
+    "int8": Variant(bytes_a_parameter=1, needs_calibration=True, takes_bytes=True),
+    "fp16": Variant(bytes_a_parameter=2),  # weights as float16; most CPUs compute in float32 all the same
+    "dynamic": Variant(bytes_a_parameter=1),  # weights as int8, activations float
+    "fp32": Variant(bytes_a_parameter=4, exact=True),
+    # weights int8, activations int16, input and output float
+    "int16x8": Variant(bytes_a_parameter=1, needs_calibration=True),
 }
 PACKAGES = ("tensorflow", "keras")
 

@@ -23,6 +23,8 @@ from edgesqz.errors import DAMAGE, EdgesqzError
 from edgesqz.recipe import Recipe
 from edgesqz.workspace import Workspace
 
+_LAST, _BEST = ".last.npz", ".best.npz"
+
 
 @dataclass
 class Progress:
@@ -98,6 +100,13 @@ def read_best(workspace: Workspace, model: str) -> list[np.ndarray]:
         return _in_order("weight", arrays)
 
 
+def check(path: Path) -> None:
+    """Read a checkpoint's every byte; EdgesqzError if it is damaged."""
+    with damage_named(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        for name in arrays.files:
+            arrays[name]
+
+
 def names(model: str) -> tuple[str, str]:
     """The files that a finished model no longer needs."""
     return _last(model), _best(model)
@@ -126,12 +135,20 @@ def damage_named(path: Path | str) -> Iterator[None]:
         raise EdgesqzError(f"the checkpoint {path} is damaged; remove it and train anew ({error})") from error
 
 
+def model_of(file_name: str) -> str | None:
+    """The model that a file is a checkpoint of; None if it is none."""
+    for suffix in (_LAST, _BEST):
+        if file_name.endswith(suffix):
+            return file_name.removesuffix(suffix)
+    return None
+
+
 def _last(model: str) -> str:
-    return f"{model}.last.npz"
+    return model + _LAST
 
 
 def _best(model: str) -> str:
-    return f"{model}.best.npz"
+    return model + _BEST
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from edgesqz import defaults
 from edgesqz.errors import EdgesqzError
 from edgesqz.recipe import Recipe
-from edgesqz.sizes import format_size
+from edgesqz.sizes import format_size, parse_quota
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -73,8 +73,22 @@ Workspace = Annotated[
     Path, typer.Option(envvar="EDGESQZ_WORKSPACE", help="The folder that models are written to and looked up in.")
 ]
 Quota = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="Most bytes the workspace may hold: 500kB, 2MB, 1MiB or a number.")
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Most bytes the workspace may hold: 500kB, 2MB, 1MiB or a number.",
+        show_default="EDGESQZ_QUOTA, else what `edgesqz workspace quota` keeps",
+    ),
 ]
+Scratch = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="For temporary files of Keras and the converters; counted if it lies in the workspace.",
+        show_default="the system's",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -144,6 +158,7 @@ def train(
     ] = False,
     workspace: Workspace = defaults.WORKSPACE,
     quota: Quota = None,
+    scratch: Scratch = None,
 ) -> None:
     """Train a network and write it as NAME.keras.
 
@@ -171,6 +186,7 @@ def train(
         resume=resume,
         workspace=workspace,
         quota=quota,
+        scratch_dir=scratch,
         console=_progress_console(),
     )
     assert artifact.manifest and artifact.manifest.training  # training writes both
@@ -188,7 +204,9 @@ def export(
             help="A .keras file, or a name in the workspace or the zoo; left out, the newest in the workspace.",
         ),
     ] = None,
-    format: Annotated[list[str], typer.Option(help="tflite or onnx; may be given several times.")] = ["tflite"],  # noqa: B006
+    format: Annotated[
+        list[str] | None, typer.Option(help="tflite or onnx; may be given several times.", show_default="tflite")
+    ] = None,
     quantize: Annotated[bool, typer.Option("--quantize", help="The same as --variant int8.")] = False,
     untrained: Annotated[
         bool, typer.Option("--untrained", help="MODEL is an architecture; give it random weights, to measure its cost.")
@@ -199,6 +217,9 @@ def export(
             help="fp32, fp16, dynamic, int8, or for tflite int16x8; may be given several times.", show_default="fp32"
         ),
     ] = None,
+    all_variants: Annotated[
+        bool, typer.Option("--all", help="Every variant that the quota has room for, the most valuable first.")
+    ] = False,
     calibration: Annotated[
         int, typer.Option(help="How many training pictures choose the ranges of a quantized file.")
     ] = defaults.CALIBRATION_PICTURES,
@@ -208,27 +229,35 @@ def export(
     data_dir: DataDir = None,
     workspace: Workspace = defaults.WORKSPACE,
     quota: Quota = None,
+    scratch: Scratch = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be written, how large, and whether it fits.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what --dry-run shows as JSON.")] = False,
 ) -> None:
     """Convert a Keras model to other formats; each file is run beside the original before it is kept.
 
     Example: `edgesqz export squeezenet --format tflite --format onnx --quantize`
     """
-    from edgesqz.exporting import export
+    from edgesqz import exporting
 
-    artifacts = export(
-        model,
-        format,
-        quantize=quantize,
-        untrained=untrained,
-        variant=variant or (),
-        calibration=calibration,
-        dataset=dataset,
-        data_dir=data_dir,
-        workspace=workspace,
-        quota=quota,
-        console=_progress_console(),
-    )
-    for artifact in artifacts:
+    options: dict[str, Any] = {
+        "quantize": quantize,
+        "untrained": untrained,
+        "variant": variant or (),
+        "all_variants": all_variants,
+        "calibration": calibration,
+        "dataset": dataset,
+        "data_dir": data_dir,
+        "workspace": workspace,
+        "quota": quota,
+        "scratch_dir": scratch,
+        "console": _progress_console(),
+    }
+    if dry_run:
+        _show(exporting.plan_export(model, format or (), **options), json)
+        return
+    for artifact in exporting.export(model, format or (), **options):
         assert artifact.manifest and artifact.manifest.proof  # export writes both
         proof = artifact.manifest.proof
         agrees = f"agrees with the original on {proof.agreement:.1%} of {proof.pictures.count} "
@@ -401,7 +430,7 @@ def predict(
     ],
     pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Picture files of any kind and size.")],
     workspace: Workspace = defaults.WORKSPACE,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Show the five best labels of pictures, with their probabilities.
 
@@ -428,7 +457,7 @@ def params(
     compare: Annotated[bool, typer.Option("--compare", help="Show networks side by side, not layer by layer.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw their sizes as bars; .png or .svg.")] = None,
     quota: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes to hold the .tflite against.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Show where every parameter, multiply-accumulate and byte of a network comes from.
 
@@ -449,7 +478,7 @@ def params(
 
 
 @app.command()
-def models(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def models(json: Json = False) -> None:
     """List the networks with what they cost, and the accuracy of those that ship trained.
 
     Example: `edgesqz models`
@@ -460,7 +489,7 @@ def models(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
 
 
 @app.command()
-def info(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def info(json: Json = False) -> None:
     """Show versions, converters, runtimes, models and datasets, and where their data lie.
 
     Example: `edgesqz info`
@@ -486,6 +515,108 @@ def demo(
     _show(result)
     print(f"The model files and their manifests lie in {workspace}; try next:")
     print(f"edgesqz predict squeezenet-nano.int8.tflite PICTURE --workspace {workspace}")
+
+
+workspace_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", help="Keep a workspace in order and within its quota."
+)
+app.add_typer(workspace_app, name="workspace")
+
+
+@workspace_app.command("list")
+def workspace_list(workspace: Workspace = defaults.WORKSPACE, quota: Quota = None, json: Json = False) -> None:
+    """Show what a workspace holds: sizes, shares of the quota, and what each came from.
+
+    Example: `edgesqz workspace list`
+    """
+    from edgesqz import housekeeping
+    from edgesqz import workspace as places
+
+    _show(housekeeping.look(places.Workspace(workspace, quota)), json)
+
+
+@workspace_app.command("rm")
+def workspace_rm(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Files, as edgesqz workspace list shows them.")],
+    workspace: Workspace = defaults.WORKSPACE,
+) -> None:
+    """Remove models, with their manifests, or other files.
+
+    Example: `edgesqz workspace rm squeezenet.fp32.tflite`
+    """
+    from edgesqz import housekeeping
+    from edgesqz import workspace as places
+
+    home = places.Workspace(workspace)
+    items = housekeeping.find(home, names)
+    housekeeping.drop(home, items)
+    print(f"removed {', '.join(item.name for item in items)}: {format_size(sum(item.size_bytes for item in items))}")
+
+
+@workspace_app.command("clean")
+def workspace_clean(
+    to: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What the workspace may take.", show_default="its quota")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    workspace: Workspace = defaults.WORKSPACE,
+) -> None:
+    """Drop what can be made again, after showing it: checkpoints first, then exports, then trained networks.
+
+    Example: `edgesqz workspace clean --to 1MB`
+    """
+    from edgesqz import housekeeping
+    from edgesqz import workspace as places
+
+    home = places.Workspace(workspace)
+    target = parse_quota(to) or home.quota_bytes
+    if target is None:
+        raise EdgesqzError("the workspace has no quota; say with --to how much it may take, such as --to 1MB")
+    plan = housekeeping.plan_cleaning(home, target)
+    if not plan.items:
+        print(f"nothing to drop: {format_size(plan.before_bytes)} are used, {format_size(target)} allowed")
+        return
+    _draw(plan.table())
+    if yes or typer.confirm(f"Drop {len(plan.items)}?", abort=True):
+        housekeeping.drop(home, plan.items)
+
+
+@workspace_app.command("verify")
+def workspace_verify(workspace: Workspace = defaults.WORKSPACE, json: Json = False) -> None:
+    """Recompute checksums; name damaged files, and manifests without a model. The exit code is 1 if there are any.
+
+    Example: `edgesqz workspace verify`
+    """
+    from edgesqz import housekeeping
+    from edgesqz import workspace as places
+
+    verdict = housekeeping.verify(places.Workspace(workspace))
+    print(verdict.to_json() if json else f"{verdict.told()}\n", end="")
+    if verdict.problems:
+        raise typer.Exit(EXIT_BAD_INPUT)
+
+
+@workspace_app.command("quota")
+def workspace_quota(
+    size: Annotated[
+        str | None, typer.Argument(metavar="SIZE|none", help="To keep from now on; left out, show what is in force.")
+    ] = None,
+    workspace: Workspace = defaults.WORKSPACE,
+) -> None:
+    """Keep a quota in the workspace; --quota and EDGESQZ_QUOTA go before it.
+
+    Example: `edgesqz workspace quota 2MB`
+    """
+    from edgesqz import workspace as places
+
+    home = places.Workspace(workspace)
+    if size == "none":
+        home.drop_quota()
+    elif size:
+        home.keep_quota(size)
+    home = places.Workspace(workspace)
+    limit = "no quota" if home.quota_bytes is None else f"a quota of {format_size(home.quota_bytes)}"
+    print(f"{workspace}: {limit}, {format_size(home.used_bytes())} used")
 
 
 class _Result(Protocol):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,49 +18,61 @@ from edgesqz.artifact import ZOO, Artifact, Manifest, Pictures, PixelRange, Proo
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, first_line
 from edgesqz.originals import Original
-from edgesqz.workspace import Workspace, parse_quota
+from edgesqz.scratch import for_conversion, scratch
+from edgesqz.sizes import format_size
+from edgesqz.workspace import Workspace
 
 if TYPE_CHECKING:
     import keras
     from rich.console import Console
+    from rich.table import Table
 
 PROOF_PICTURES = 500
 PROOF_PICTURES_IF_UNTRAINED = 50  # whose answers only have to be numbers
 SEED = 0
+FORMAT = "tflite"  # if nothing is said
 
 # Beyond these an export is wrong, not merely less precise.
 MAX_ERROR_IF_EXACT = 1e-3
 MIN_AGREEMENT = 0.95
 
+# Of the size that the number of parameters tells: a converter may save some, by folding batch norm into convolutions.
+SURELY = 0.9
+
 
 def export(
     model: str | Path | None = None,
-    format: str | Sequence[str] = "tflite",
+    format: str | Sequence[str] = (),
     *,
     quantize: bool = False,
     untrained: bool = False,
     variant: str | Sequence[str] = (),
+    all_variants: bool = False,
     calibration: int = defaults.CALIBRATION_PICTURES,
     dataset: str | None = None,
     data_dir: Path | None = None,
     workspace: Path = defaults.WORKSPACE,
     quota: str | int | None = None,
+    scratch_dir: Path | None = None,
     console: Console | None = None,
 ) -> list[Artifact]:
     """Convert a Keras model, prove each file, and put it into the workspace as ``NAME.VARIANT.SUFFIX``.
 
     Args:
         model: a .keras file, or the name of a model in the workspace or the zoo; None for the newest in the workspace.
-        format: one or more of ``edgesqz.plugins.converters()``.
+        format: one or more of ``edgesqz.plugins.converters()``; tflite if nothing is said.
         quantize: the same as ``variant="int8"``.
         untrained: take ``model`` as the name of an architecture, with seeded random weights; only the size, latency
             and memory of such files mean anything.
         variant: one or more of the formats' variants; fp32 if nothing is said.
+        all_variants: make what the quota has room for of all variants, of all formats if none is given, the most
+            valuable first; the console says which are left out and why.
         calibration: how many training pictures choose the ranges of a quantized file.
         dataset: what the model was trained on; None to take the manifest's word for it.
         data_dir: where the dataset lies, if not in the cache.
         workspace: the folder to write to, and to look the model up in.
-        quota: the most bytes the workspace may hold, as a number or as text such as ``2MB``.
+        quota: the most bytes the workspace may hold; see ``Workspace``.
+        scratch_dir: for the converters' temporary files; None for the system's folder.
         console: where to show progress; None shows nothing.
 
     Returns:
@@ -67,17 +82,125 @@ def export(
         EdgesqzError: bad input, no data to calibrate on, a file that does not do what the original does, or no room.
             What was written before stays; nothing of the file that failed does.
     """
-    formats = _several(format)
-    variants = _several([*_several(variant), *(["int8"] if quantize else [])]) or ["fp32"]
-    jobs = [_Job.checked(name, kind) for name in formats for kind in variants]
-    if calibration < 1:
-        raise EdgesqzError(f"--calibration must be above 0, got {calibration}")
-    if untrained and model is None:
-        raise EdgesqzError("--untrained takes an architecture by its name, such as alexnet")
-    home = Workspace(workspace, parse_quota(quota))
-    original = originals.untrained(str(model)) if untrained else originals.find(model, home)
-    exporter = _Exporter(original, dataset, data_dir, calibration, home, console)
-    return [exporter.export(job) for job in jobs]
+    jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
+    home = Workspace(workspace, quota)
+    exporter = _Exporter(model, untrained, dataset, data_dir, calibration, home, console)
+    if not all_variants:
+        exporter.refuse_if_too_large(jobs)
+    with scratch(scratch_dir, home, for_conversion(exporter.parameters), console):
+        return exporter.export_some(jobs) if all_variants else [exporter.export(job) for job in jobs]
+
+
+def plan_export(
+    model: str | Path | None = None,
+    format: str | Sequence[str] = (),
+    *,
+    quantize: bool = False,
+    untrained: bool = False,
+    variant: str | Sequence[str] = (),
+    all_variants: bool = False,
+    calibration: int = defaults.CALIBRATION_PICTURES,
+    dataset: str | None = None,
+    data_dir: Path | None = None,
+    workspace: Path = defaults.WORKSPACE,
+    quota: str | int | None = None,
+    scratch_dir: Path | None = None,
+    console: Console | None = None,
+) -> ExportPlan:
+    """Say what ``export`` would write, how large, and whether it fits; the arguments are its own.
+
+    What could fit is converted and proved to tell its size exactly; what cannot is told by its number of parameters.
+    """
+    jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
+    home = Workspace(workspace, quota)
+    exporter = _Exporter(model, untrained, dataset, data_dir, calibration, home, console)
+    room, planned = exporter.room, list[PlannedFile]()
+    for job in jobs:
+        if room is not None and SURELY * exporter.expected_bytes(job) > room:
+            planned.append(PlannedFile(exporter.file_name(job), exporter.expected_bytes(job), None, False))
+            continue
+        try:
+            with scratch(scratch_dir, home, for_conversion(exporter.parameters)):
+                exact = sum(map(len, exporter.make(job).values()))
+        except EdgesqzError as error:
+            if not all_variants:
+                raise
+            planned.append(PlannedFile(exporter.file_name(job), exporter.expected_bytes(job), None, False, str(error)))
+            continue
+        fits = None if room is None else exact <= room
+        if room is not None and fits:
+            room -= exact
+        planned.append(PlannedFile(exporter.file_name(job), exporter.expected_bytes(job), exact, fits))
+    return ExportPlan(tuple(planned), home.quota_bytes, home.used_bytes())
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """A file that an export would write.
+
+    Attributes:
+        expected_bytes: of the model, by its number of parameters.
+        exact_bytes: of the model and its manifest; None if it cannot fit and was not made.
+        fits: whether it does, after those before it; None without a quota.
+        error: why it cannot be made, where another reason than its size stands against it.
+    """
+
+    file_name: str
+    expected_bytes: int
+    exact_bytes: int | None
+    fits: bool | None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """What an export would write, and the quota it would be charged to."""
+
+    files: tuple[PlannedFile, ...]
+    quota_bytes: int | None
+    used_bytes: int
+
+    def to_json(self) -> str:
+        """The plan as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    def table(self) -> Table:
+        """A row a file."""
+        from rich import box
+        from rich.table import Table
+
+        caption = f"{format_size(self.used_bytes)} are used; nothing was written"
+        if self.quota_bytes is not None:
+            caption = f"quota {format_size(self.quota_bytes)}, of which {caption}"
+        table = Table(box=box.SIMPLE, caption=caption, caption_justify="left", padding=(0, 1, 0, 0))
+        table.add_column("file", overflow="fold")
+        table.add_column("by its parameters", justify="right", no_wrap=True)
+        table.add_column("exact, with manifest", justify="right", no_wrap=True)
+        table.add_column("fits", overflow="fold")
+        for file in self.files:
+            exact = "" if file.exact_bytes is None else format_size(file.exact_bytes)
+            fits = file.error or ("" if file.fits is None else "yes" if file.fits else "no")
+            table.add_row(file.file_name, f"about {format_size(file.expected_bytes)}", exact, fits)
+        return table
+
+
+def _jobs(
+    formats: str | Sequence[str], variants: str | Sequence[str], *, quantize: bool, all_variants: bool
+) -> list[_Job]:
+    """The files that are asked for; of all variants the most valuable first.
+
+    Raises:
+        EdgesqzError: an unknown format or variant, or a variant beside all of them.
+    """
+    wanted = _several([*_several(variants), *(["int8"] if quantize else [])])
+    if not all_variants:
+        return [_Job.checked(name, kind) for name in _several(formats) or [FORMAT] for kind in wanted or ["fp32"]]
+    if wanted:
+        raise EdgesqzError(f"--all makes every variant; leave out {', '.join(wanted)}")
+    names = _several(formats) or _several([FORMAT, *plugins.converters()])
+    ranked = {name: list(plugins.converter(name).VARIANTS) for name in names}
+    places = itertools.product(range(max(map(len, ranked.values()))), names)
+    return [_Job.checked(name, ranked[name][place]) for place, name in places if place < len(ranked[name])]
 
 
 @dataclass(frozen=True)
@@ -105,7 +228,8 @@ class _Exporter:
 
     def __init__(
         self,
-        original: Original,
+        model: str | Path | None,
+        untrained: bool,
         dataset: str | None,
         data_dir: Path | None,
         calibration: int,
@@ -114,14 +238,76 @@ class _Exporter:
     ) -> None:
         from rich.console import Console
 
-        self.original, self.workspace = original, workspace
+        if calibration < 1:
+            raise EdgesqzError(f"--calibration must be above 0, got {calibration}")
+        if untrained and model is None:
+            raise EdgesqzError("--untrained takes an architecture by its name, such as alexnet")
+        self.model, self.untrained, self.workspace = model, untrained, workspace
         self.console = console or Console(quiet=True)
-        self.dataset = dataset or (original.manifest.dataset if original.manifest else None)
         self.data_dir, self.calibration_count = data_dir, calibration
+        self.named_dataset = dataset
+
+    @functools.cached_property
+    def original(self) -> Original:
+        if self.untrained:
+            return originals.untrained(str(self.model))
+        return originals.find(self.model, self.workspace)
+
+    @functools.cached_property
+    def parameters(self) -> int:
+        """Of the network; of an untrained one, before any is made."""
+        return originals.untrained_parameters(str(self.model)) if self.untrained else self.original.parameters
+
+    @property
+    def dataset(self) -> str | None:
+        return self.named_dataset or (self.original.manifest.dataset if self.original.manifest else None)
+
+    @property
+    def room(self) -> int | None:
+        """Bytes that the quota has left; None without one."""
+        return self.workspace.room_for(())
+
+    def file_name(self, job: _Job) -> str:
+        name = self.model if self.untrained else self.original.name
+        return f"{name}.{job.variant}{job.converter.SUFFIX}"
+
+    def expected_bytes(self, job: _Job) -> int:
+        return job.kind.bytes_a_parameter * self.parameters
+
+    def refuse_if_too_large(self, jobs: Sequence[_Job]) -> None:
+        """Refuse what cannot fit, by its number of parameters alone.
+
+        Raises:
+            EdgesqzError: the quota has no room for all of it.
+        """
+        expected = sum(map(self.expected_bytes, jobs))
+        if self.room is not None and SURELY * expected > self.room:
+            asked = f"about {format_size(expected)}, by {self.parameters:,} parameters,"
+            raise self.workspace.refusal(", ".join(map(self.file_name, jobs)), asked)
+
+    def export_some(self, jobs: Sequence[_Job]) -> list[Artifact]:
+        """Export what can be exported, and say what cannot and why."""
+        made, left_out = list[Artifact](), list[str]()
+        for job in jobs:
+            try:
+                self.refuse_if_too_large([job])
+                made.append(self.export(job))
+            except EdgesqzError as error:
+                left_out.append(str(error))
+                self.console.print(f"left out: {error}", soft_wrap=True, highlight=False, markup=False)
+        if not made:
+            raise EdgesqzError(f"none of {len(left_out)} variants could be exported; the first: {left_out[0]}")
+        return made
 
     def export(self, job: _Job) -> Artifact:
         """Convert, prove, write."""
-        file_name = f"{self.original.name}.{job.variant}{job.converter.SUFFIX}"
+        stored = self.make(job)
+        self.workspace.write(stored)
+        return Artifact.open(self.workspace.folder / self.file_name(job))
+
+    def make(self, job: _Job) -> dict[str, bytes]:
+        """Convert and prove; the new file and its manifest, by name."""
+        file_name = self.file_name(job)
         if shipped := self._shipped(job, file_name):
             return shipped
         with self.console.status(f"{file_name}: converting"):
@@ -134,10 +320,9 @@ class _Exporter:
                     manifest = self._manifest(job, content, pixels, calibration, proof, engine)
             except EngineError as error:
                 raise EdgesqzError(f"{file_name} was not kept: its runtime cannot run it: {error}") from error
-        self.workspace.write(artifact.stored_form(content, manifest, file_name))
-        return Artifact(self.workspace.folder / file_name, manifest)
+        return artifact.stored_form(content, manifest, file_name)
 
-    def _shipped(self, job: _Job, file_name: str) -> Artifact | None:
+    def _shipped(self, job: _Job, file_name: str) -> dict[str, bytes] | None:
         """The file of the zoo, if what would calibrate a new one is not at hand; that one was made in the same way."""
         if not job.kind.needs_calibration or not (ZOO / file_name).is_file():
             return None
@@ -156,8 +341,7 @@ class _Exporter:
             f"calibrated on {self.calibration_count} of its training pictures",
             soft_wrap=True,
         )
-        self.workspace.write(artifact.stored_form(ready.path.read_bytes(), made, file_name))
-        return Artifact(self.workspace.folder / file_name, made)
+        return artifact.stored_form(ready.path.read_bytes(), made, file_name)
 
     def _convert(self, job: _Job) -> tuple[bytes, PixelRange, Pictures | None]:
         model, pixels, calibration, seen = self.original.model, PixelRange(), None, None

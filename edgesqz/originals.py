@@ -11,6 +11,7 @@ from edgesqz import artifact, backend
 from edgesqz.artifact import ZOO, Artifact, Manifest
 from edgesqz.errors import EdgesqzError, first_line
 from edgesqz.models import SqueezeNetModel, architecture
+from edgesqz.params import params
 from edgesqz.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class Original:
     untrained: bool = False
 
     @property
+    def parameters(self) -> int:
+        """How many numbers the network has learned or keeps, as Keras counts them."""
+        return int(self.model.count_params())
+
+    @property
     def form(self) -> tuple[int, int]:
         """Side in pixels, and channels, of the square pictures it takes."""
         return int(self.model.input_shape[1]), int(self.model.input_shape[3])
@@ -61,6 +67,15 @@ def find(model: str | Path | None, workspace: Workspace) -> Original:
     return Original(
         found.path.stem, source, _load(found.path), found.manifest, artifact.sha256(found.path.read_bytes())
     )
+
+
+def untrained_parameters(model: str) -> int:
+    """How many parameters ``untrained`` would make, without making any.
+
+    Raises:
+        EdgesqzError: an unknown name.
+    """
+    return params(model).parameters
 
 
 def untrained(model: str, classes: int | None = None, input_size: int | None = None) -> Original:

@@ -28,12 +28,14 @@ class Variant:
     """What a converter needs to know and give for one kind of file.
 
     Attributes:
+        bytes_a_parameter: that it stores, about.
         exact: whether it computes what the original does, up to float32's rounding.
         needs_calibration: whether pictures choose its quantization ranges.
         takes_bytes: whether its input is int8 and *is* the normalization, by its scale and zero point; the converter
             then gets the network without its normalization.
     """
 
+    bytes_a_parameter: int
     exact: bool = False
     needs_calibration: bool = False
     takes_bytes: bool = False

@@ -1,0 +1,268 @@
+"""Keeping a workspace in order: what is in it and where it came from, what could go, what is damaged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgesqz import checkpoint
+from edgesqz.artifact import KERAS_SUFFIX, MANIFEST_SUFFIX, ZOO, Artifact, Manifest, model_files, sha256
+from edgesqz.errors import EdgesqzError
+from edgesqz.sizes import format_size
+from edgesqz.workspace import OWN, Workspace
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# The kinds of things in a workspace that can be made again, in the order they are dropped to make room.
+CHECKPOINT, EXPORT, ORIGINAL = DROPPED_IN_ORDER = ("checkpoint", "export", "original")
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something in a workspace.
+
+    Attributes:
+        name: of its file.
+        kind: checkpoint, export, original (a trained network) or other.
+        size_bytes: of its files.
+        origin: what it came from, in words; empty if nothing is known.
+        files: it consists of: a model and its manifest, or a single file.
+        in_use: whether work that is going on will write it.
+    """
+
+    name: str
+    kind: str
+    size_bytes: int
+    origin: str
+    files: tuple[str, ...]
+    in_use: bool
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is in a workspace, the largest first."""
+
+    folder: Path
+    quota_bytes: int | None
+    used_bytes: int
+    items: tuple[Item, ...]
+
+    def to_json(self) -> str:
+        """The contents as JSON text."""
+        return json.dumps(dataclasses.asdict(self) | {"folder": str(self.folder)}, indent=2) + "\n"
+
+    def table(self) -> Table:
+        """A row an item, with its share of the quota or, without one, of what is used."""
+        whole = self.quota_bytes or self.used_bytes
+        told = f"{format_size(self.used_bytes)} in {self.folder}"
+        if self.quota_bytes:
+            told += f", {self.used_bytes / self.quota_bytes:.1%} of the quota of {format_size(self.quota_bytes)}"
+        table = _table(f"{told}; a model is counted with its manifest")
+        table.add_column("share", justify="right", no_wrap=True)
+        table.add_column("from", overflow="fold")
+        for item in self.items:
+            origin = f"{item.origin}, in use" if item.in_use else item.origin
+            table.add_row(item.name, item.kind, format_size(item.size_bytes), f"{item.size_bytes / whole:.1%}", origin)
+        return table
+
+
+def look(workspace: Workspace) -> Contents:
+    """List what is in a workspace."""
+    sizes = workspace.sizes()
+    items = (_item(name, sizes, workspace) for name in sizes if not _belongs_to_another(name, sizes))
+    return Contents(
+        workspace.folder,
+        workspace.quota_bytes,
+        sum(sizes.values()),
+        tuple(sorted(items, key=lambda item: -item.size_bytes)),
+    )
+
+
+def _belongs_to_another(name: str, sizes: dict[str, int]) -> bool:
+    """Whether a file is a model's manifest, or edgesqz's own."""
+    return name.startswith(f"{OWN}/") or (
+        name.endswith(MANIFEST_SUFFIX) and name.removesuffix(MANIFEST_SUFFIX) in sizes
+    )
+
+
+def _item(name: str, sizes: dict[str, int], workspace: Workspace) -> Item:
+    files = tuple(each for each in (name, name + MANIFEST_SUFFIX) if each in sizes)
+    kind, origin = _described(workspace.folder / name)
+    return Item(name, kind, sum(sizes[each] for each in files), origin, files, workspace.is_claimed(name))
+
+
+def _described(path: Path) -> tuple[str, str]:
+    """The kind of a file, and what it came from."""
+    if model := checkpoint.model_of(path.name):
+        return CHECKPOINT, f"an unfinished training of {model}"
+    if not _manifest_of(path).is_file():
+        return OTHER, ""
+    try:
+        manifest = Artifact.open(path).manifest
+    except EdgesqzError:
+        return OTHER, "damaged; see edgesqz workspace verify"
+    assert manifest  # it is there
+    if path.suffix == KERAS_SUFFIX:
+        return ORIGINAL, f"trained on {manifest.dataset}"
+    return EXPORT, _source(manifest, path.parent)
+
+
+def _manifest_of(path: Path) -> Path:
+    return path.with_name(path.name + MANIFEST_SUFFIX)
+
+
+def _source(manifest: Manifest, folder: Path) -> str:
+    if manifest.untrained:
+        return f"{manifest.name} with random weights"
+    for place, told in ((folder, ""), (ZOO, " of the zoo")):
+        for path in place.glob(f"*{KERAS_SUFFIX}"):
+            if sha256(path.read_bytes()) == manifest.source_sha256:
+                return f"{path.name}{told}"
+    return f"a {manifest.name} that is not here"
+
+
+@dataclass(frozen=True)
+class CleaningPlan:
+    """What is to be dropped so that a workspace takes no more than so many bytes.
+
+    Attributes:
+        target_bytes: that it may take.
+        before_bytes: that it takes.
+        after_bytes: that it will take; above the target if too little can be dropped.
+        items: to drop, in this order.
+    """
+
+    target_bytes: int
+    before_bytes: int
+    after_bytes: int
+    items: tuple[Item, ...]
+
+    def table(self) -> Table:
+        """A row for each item to drop."""
+        told = f"{format_size(self.before_bytes)} become {format_size(self.after_bytes)}"
+        if self.after_bytes > self.target_bytes:
+            told += f", not {format_size(self.target_bytes)}: the rest cannot be made again, or is in use"
+        table = _table(told)
+        table.add_column("from", overflow="fold")
+        for item in self.items:
+            table.add_row(item.name, item.kind, format_size(item.size_bytes), item.origin)
+        return table
+
+
+def plan_cleaning(workspace: Workspace, target_bytes: int) -> CleaningPlan:
+    """Choose what to drop: checkpoints, then exports, then trained networks; of each kind the largest first.
+
+    What is in use, and what cannot be made again by edgesqz, is left alone.
+    """
+    contents = look(workspace)
+    after, dropped = contents.used_bytes, list[Item]()
+    for kind in DROPPED_IN_ORDER:
+        for item in contents.items:
+            if item.kind == kind and not item.in_use and after > target_bytes:
+                dropped.append(item)
+                after -= item.size_bytes
+    return CleaningPlan(target_bytes, contents.used_bytes, after, tuple(dropped))
+
+
+def drop(workspace: Workspace, items: Sequence[Item]) -> None:
+    """Remove items, all or none."""
+    workspace.remove(*(name for item in items for name in item.files))
+
+
+def find(workspace: Workspace, names: Sequence[str]) -> list[Item]:
+    """The items of these names.
+
+    Raises:
+        EdgesqzError: there is no such item, or work that is going on will write it.
+    """
+    items = {item.name: item for item in look(workspace).items}
+    for name in names:
+        if name not in items:
+            raise EdgesqzError(f"no {name!r} in {workspace.folder}; it holds {', '.join(items) or 'nothing'}")
+        if items[name].in_use:
+            raise EdgesqzError(f"{name} is in use by work that is going on")
+    return [items[name] for name in names]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that is not what it should be."""
+
+    name: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a look at every byte of a workspace has found.
+
+    Attributes:
+        checked: files whose content was held against a checksum.
+        problems: damaged and orphaned files.
+    """
+
+    checked: int
+    problems: tuple[Problem, ...]
+
+    def to_json(self) -> str:
+        """The verdict as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    def told(self) -> str:
+        """The verdict, a line a problem."""
+        lines = [f"{problem.name}: {problem.what}" for problem in self.problems]
+        return "\n".join([*lines, f"{self.checked} files checked, {len(lines) or 'no'} problems"])
+
+
+def verify(workspace: Workspace) -> Verdict:
+    """Recompute the checksums of models and checkpoints, and look for manifests without a model."""
+    problems, checked = list[Problem](), 0
+    models = {path.name for path in model_files(workspace.folder) if _manifest_of(path).is_file()}
+    for name in sorted(workspace.sizes()):
+        path = workspace.folder / name
+        if name in models or checkpoint.model_of(name):
+            checked += 1
+            if what := _damage(path):
+                problems.append(Problem(name, what))
+        elif _is_orphaned_manifest(path):
+            problems.append(Problem(name, "a manifest without its model; edgesqz workspace rm removes it"))
+    return Verdict(checked, tuple(problems))
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        if checkpoint.model_of(path.name):
+            checkpoint.check(path)
+        else:
+            Artifact.open(path)
+    except EdgesqzError as error:
+        return str(error)
+    return None
+
+
+def _is_orphaned_manifest(path: Path) -> bool:
+    model = path.with_name(path.name.removesuffix(MANIFEST_SUFFIX))
+    if path.suffix != MANIFEST_SUFFIX or model.is_file():
+        return False
+    try:
+        Manifest.model_validate_json(path.read_bytes())
+    except ValueError:
+        return False  # some other JSON
+    return True
+
+
+def _table(caption: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, caption=caption, caption_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("name", overflow="fold")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    return table
