@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgesqz import plugins
 from edgesqz.errors import EdgesqzError
+from edgesqz.workspace import recover
 
 MANIFEST_SUFFIX = ".json"
 KERAS_SUFFIX = ".keras"
@@ -179,6 +180,7 @@ class Artifact:
 
 def model_files(folder: Path) -> list[Path]:
     """The model files in a folder, an original before what was made from it."""
+    recover(folder)
     suffixes = {suffix for runtime in plugins.runtimes().values() for suffix in runtime.SUFFIXES}
     return sorted(
         (path for path in folder.glob("*") if path.suffix in suffixes),
@@ -192,6 +194,7 @@ def find_model_file(name: str | Path, folder: Path) -> Path:
     Raises:
         EdgesqzError: there is none; the message lists what the folder holds.
     """
+    recover(folder)
     for path in (Path(name), folder / name, ZOO / name):
         if path.is_file():
             return path

@@ -48,6 +48,7 @@ def bench(
     dataset: str | None = None,
     data_dir: Path | None = None,
     limit: int | None = None,
+    half: int | None = None,
     threads: int = 1,
     pin: int | None = None,
     rounds: int = defaults.BENCH_ROUNDS,
@@ -75,6 +76,7 @@ def bench(
         dataset: whose test split to use; None for the one the manifests name.
         data_dir: where the dataset lies, if not in the cache.
         limit: use this many test pictures only, the classes evenly.
+        half: 0 or 1 to use this half of the test pictures only: what one chooses, the other can judge.
         threads: for each engine to use.
         pin: the number of the processor's core to keep every engine on; None for any.
         rounds: how often each candidate's turn comes.
@@ -123,7 +125,7 @@ def bench(
     )
     compared_with = next((candidate for candidate in candidates if candidate.path in reference), None)
     name = dataset or _common_dataset(candidates)
-    exam = _Exam(name, data_dir, limit) if name else None
+    exam = _Exam(name, data_dir, limit, half) if name else None
     images = len(exam.split(_first_side(candidates))) if exam else 0  # data that cannot be had are told first
     opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels, host=board)
     _measure(candidates, exam, opened, rounds, layers, console)
@@ -167,6 +169,7 @@ class _Exam:
     name: str
     data_dir: Path | None
     limit: int | None
+    half: int | None
     labels: tuple[str, ...] = ()  # of the classes
     splits: dict[int | None, data.Split] = field(default_factory=dict)  # by the side asked for
 
@@ -176,6 +179,8 @@ class _Exam:
         if side not in self.splits:
             source = data.load(self.name, self.data_dir, side=side)
             pictures, self.labels = source.test(), source.labels
+            if self.half is not None:
+                pictures = data.hold_back(pictures, share=0.5, seed=SEED)[self.half]
             self.splits[side] = pictures if self.limit is None else data.sample(pictures, self.limit, seed=SEED)
         return self.splits[side]
 

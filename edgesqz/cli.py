@@ -88,6 +88,8 @@ Scratch = Annotated[
         show_default="the system's",
     ),
 ]
+MaxLatency = Annotated[str | None, typer.Option(metavar="TIME", help="Most that a file's median may be: 2ms, 500us.")]
+MinAccuracy = Annotated[float | None, typer.Option(metavar="SHARE", help="Least top-1: 0.9.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -315,13 +317,11 @@ def bench(
         ),
     ] = None,
     quota: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes that a file may have: 500kB, 2MB.")] = None,
-    max_latency: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Most that a file's median may be: 2ms, 500us.")
-    ] = None,
+    max_latency: MaxLatency = None,
     max_memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Most that a file's engine may add to its idle process: 64MB.")
     ] = None,
-    min_accuracy: Annotated[float | None, typer.Option(metavar="SHARE", help="Least top-1: 0.9.")] = None,
+    min_accuracy: MinAccuracy = None,
     max_accuracy_drop: Annotated[
         float | None,
         typer.Option(metavar="POINTS", help="Most that a file may lose against its original, in percentage points."),
@@ -420,6 +420,42 @@ def bench(
     for miss in result.misses():
         _say(f"over budget: {miss}")
     if result.misses() or (choose and not result.chosen()):
+        raise typer.Exit(EXIT_MISSED_BUDGET)
+
+
+@app.command()
+def fit(
+    quota: Quota = None,
+    format: Annotated[
+        list[str] | None, typer.Option(help="tflite or onnx; may be given several times.", show_default="tflite")
+    ] = None,
+    max_latency: MaxLatency = None,
+    min_accuracy: MinAccuracy = None,
+    data_dir: DataDir = None,
+    workspace: Workspace = defaults.WORKSPACE,
+    scratch: Scratch = None,
+    json: Json = False,
+) -> None:
+    """Export the most accurate file that fits, out of every variant of the models in the workspace and the zoo.
+
+    One half of the test pictures chooses, the other tells the accuracy. The exit code is 3 if nothing fits.
+
+    Example: `edgesqz fit --quota 300kB --max-latency 2ms`
+    """
+    from edgesqz import fitting
+
+    result = fitting.fit(
+        quota,
+        format=format or "tflite",
+        max_latency=max_latency,
+        min_accuracy=min_accuracy,
+        data_dir=data_dir,
+        workspace=workspace,
+        scratch_dir=scratch,
+        console=_progress_console(),
+    )
+    _show(result, json)
+    if not result.kept:
         raise typer.Exit(EXIT_MISSED_BUDGET)
 
 

@@ -86,9 +86,8 @@ def look(workspace: Workspace) -> Contents:
 
 def _belongs_to_another(name: str, sizes: dict[str, int]) -> bool:
     """Whether a file is a model's manifest, or edgesqz's own."""
-    return name.startswith(f"{OWN}/") or (
-        name.endswith(MANIFEST_SUFFIX) and name.removesuffix(MANIFEST_SUFFIX) in sizes
-    )
+    is_manifest = name.endswith(MANIFEST_SUFFIX) and name.removesuffix(MANIFEST_SUFFIX) in sizes
+    return is_manifest or name.startswith(f"{OWN}/")
 
 
 def _item(name: str, sizes: dict[str, int], workspace: Workspace) -> Item:

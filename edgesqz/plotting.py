@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesqz.errors import EdgesqzError, first_line
+from edgesqz.workspace import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,9 +54,11 @@ def save(drawn: Figure, path: Path) -> None:
     """Write a figure to a file, .png or .svg.
 
     Raises:
-        EdgesqzError: the suffix is none that matplotlib knows, or the disk refuses.
+        EdgesqzError: the suffix is none that matplotlib knows, the quota has no room, or the disk refuses.
     """
+    content = io.BytesIO()
     try:
-        drawn.savefig(path)
-    except (OSError, ValueError) as error:
+        drawn.savefig(content, format=path.suffix.removeprefix("."))
+    except ValueError as error:
         raise EdgesqzError(f"cannot write {path}: {first_line(error)}") from error
+    write_file(path, content.getvalue())

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -589,9 +589,13 @@ def test_what_is_set_aside_is_what_a_run_needs(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, peaks: list[int]
 ) -> None:
     stand_in(lambda *asked: (1.0, 20))
-    claimed: list[int] = []
-    claim = Workspace.claim
-    monkeypatch.setattr(Workspace, "claim", lambda self, names, size: claimed.append(size) or claim(self, names, size))
+    claimed, claim = list[int](), Workspace.claim
+
+    def noted(home: Workspace, names: Sequence[str], size_bytes: int) -> contextlib.AbstractContextManager[None]:
+        claimed.append(size_bytes)
+        return claim(home, names, size_bytes)
+
+    monkeypatch.setattr(Workspace, "claim", noted)
     train(train_only, tmp_path, quota="2MB")
     assert claimed[0] * 0.98 < max(peaks) <= claimed[0] + 1000  # the claim itself has some bytes
 
