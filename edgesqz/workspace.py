@@ -134,20 +134,18 @@ class Workspace:
             return
         claim, path = Claim(tuple(names), size_bytes), self._own / "claims" / uuid.uuid4().hex
         content = json.dumps(vars(claim)).encode()
-        alive = _lock(path.with_suffix(".lock"))
-        with self._locked():
-            self._charge({f"{OWN}/claims/{path.name}.json": len(content)}, claim)
-            with disk.errors_named(f"cannot write to {self.folder}", self.folder):
+        with contextlib.ExitStack() as held:
+            with self._locked(), disk.errors_named(f"cannot write to {self.folder}", self.folder):
+                self._charge({f"{OWN}/claims/{path.name}.json": len(content)}, claim)
                 path.parent.mkdir(exist_ok=True)
-                alive.acquire()
+                held.callback(self._release, path, _lock(path.with_suffix(".lock")).acquire())
                 disk.write_through(path.with_suffix(".json"), content)
-        try:
             yield
-        finally:
-            with self._locked():
-                path.with_suffix(".json").unlink()
-                alive.release()
-                path.with_suffix(".lock").unlink(missing_ok=True)
+
+    def _release(self, path: Path, alive: contextlib.AbstractContextManager[object]) -> None:
+        with self._locked(), alive:
+            for suffix in (".json", ".lock"):
+                path.with_suffix(suffix).unlink(missing_ok=True)
 
     def is_claimed(self, name: str) -> bool:
         """Whether a file belongs to work that is going on in some process."""

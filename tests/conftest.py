@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import edgesqz
+from edgesqz import disk
 from edgesqz.data import cifar
 
 CLASSES = ("blue", "green", "red")
@@ -77,11 +78,6 @@ def workspace(exported: Path, tmp_path: Path) -> Iterator[Path]:
     yield Path(shutil.copytree(exported, tmp_path / "workspace"))
 
 
-def total(folder: Path) -> int:
-    """The bytes of all files in a folder, as anybody would sum them."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
 @pytest.fixture
 def peaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The bytes in ``tmp_path`` whenever a file has been written and not renamed yet: no moment has more of them."""
@@ -91,7 +87,7 @@ def peaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         fsync(descriptor)
         time.sleep(0.02)  # long enough for others to come in between, if nothing keeps them out
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            seen.append(total(tmp_path))
+            seen.append(sum(disk.file_sizes(tmp_path).values()))
 
     monkeypatch.setattr(os, "fsync", sampling)
     return seen

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from edgesqz import EdgesqzError
+from edgesqz import EdgesqzError, disk
 from edgesqz.sizes import format_size, parse_quota, parse_size
 from edgesqz.workspace import OWN, TEMPORARY_SUFFIX, Workspace, write_file
 
@@ -210,6 +215,166 @@ def test_files_are_removed_by_name_and_absent_ones_passed_over(tmp_path: Path) -
     assert contents(tmp_path) == {"b": b"b"}
 
 
+def test_files_are_removed_with_the_same_change_that_writes_others(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, 100)
+    workspace.write({"net.last.npz": bytes(40), "net.best.npz": bytes(20)})
+    workspace.write({"net.keras": bytes(39), "net.keras.json": b"{"}, removing=["net.last.npz", "net.best.npz"])
+    assert {name: len(content) for name, content in contents(tmp_path).items()} == {
+        "net.keras": 39,
+        "net.keras.json": 1,
+    }
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the process cleans up behind it."""
+
+
+def killed_at(call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End the process, as it were, at the ``call``-th touch of the file system."""
+    calls = 0
+
+    def counted(touch: Callable[..., object]) -> Callable[..., object]:
+        def touched(*arguments: object, **options: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls >= call:
+                raise Killed
+            return touch(*arguments, **options)
+
+        return touched
+
+    for where, name in ((os, "fsync"), (Path, "replace"), (Path, "unlink"), (Path, "touch"), (shutil, "rmtree")):
+        monkeypatch.setattr(where, name, counted(getattr(where, name)))
+
+
+def test_a_kill_anywhere_leaves_the_old_state_or_the_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = {"a": b"old a", "a.json": b"old", "gone": b"gone"}
+    new = {"a": b"new a", "a.json": b"new", "b": b"b"}
+    seen = []
+    for call in range(1, 100):
+        folder = tmp_path / str(call)
+        Workspace(folder).write(old)
+        with monkeypatch.context() as patch:
+            killed_at(call, patch)
+            try:
+                Workspace(folder, 100).write(new, removing=["gone"])
+            except Killed:
+                ended = False
+            else:
+                ended = True
+        assert sum(disk.file_sizes(folder).values()) <= 100
+        Workspace(folder)  # whoever comes next
+        seen.append(contents(folder))
+        assert seen[-1] in (old, new)
+        assert [path.name for path in (folder / OWN).iterdir()] == ["lock"]
+        if ended:
+            break
+    assert seen[0] == old and seen[-1] == new
+    assert len(seen) > 10
+
+
+def test_a_kill_while_files_are_removed_leaves_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set()
+    for call in range(1, 12):
+        folder = tmp_path / str(call)
+        Workspace(folder).write({"a": b"a", "a.json": b"{}"})
+        with monkeypatch.context() as patch, contextlib.suppress(Killed):
+            killed_at(call, patch)
+            Workspace(folder, 3).remove("a", "a.json")  # a full workspace: removing takes no room
+        Workspace(folder)
+        seen.add(frozenset(contents(folder)))
+    assert seen == {frozenset(), frozenset({"a", "a.json"})}
+
+
+def test_names_below_the_workspace_and_odd_ones_are_names_like_others(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    workspace = Workspace(tmp_path)
+    workspace.write({"reports/a.json": b"a", "100 % ü.json": b"b"})
+    assert workspace.sizes() == {"reports/a.json": 1, "100 % ü.json": 1, f"{OWN}/lock": 0}
+    workspace.remove("reports/a.json", "100 % ü.json")
+    assert workspace.used_bytes() == 0
+
+
+# Claims
+
+
+def test_room_that_is_claimed_is_nobody_elses(tmp_path: Path) -> None:
+    running, other = Workspace(tmp_path, 1000), Workspace(tmp_path, 1000)
+    with running.claim(["net.last.npz", "net.keras"], 700):
+        assert 0 < (other.room_for(()) or 0) < 300
+        with pytest.raises(EdgesqzError, match="would not fit the quota of 1.0 kB, of which 7.. bytes are used"):
+            other.write({"a": bytes(300)})
+        running.write({"net.last.npz": bytes(350)})
+        running.write({"net.last.npz": bytes(350)})  # beside the one that it replaces
+        with pytest.raises(EdgesqzError, match="would not fit"):
+            running.write({"net.keras": bytes(600)})
+        assert other.is_claimed("net.keras")
+        assert other.is_claimed(f"net.last.npz{TEMPORARY_SUFFIX}")
+        assert not other.is_claimed("net.keras.json")
+    assert other.room_for(()) == 650
+    other.write({"a": bytes(650)})
+
+
+def test_more_than_is_left_cannot_be_claimed(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, 1000)
+    workspace.write({"a": bytes(500)})
+    with pytest.raises(EdgesqzError, match="net.keras: .* more would not fit"), workspace.claim(["net.keras"], 501):
+        pytest.fail("there was no room")
+    assert workspace.sizes() == {"a": 500, f"{OWN}/lock": 0}
+
+
+def test_without_a_quota_nothing_is_claimed(tmp_path: Path) -> None:
+    with Workspace(tmp_path).claim(["a"], 10**12):
+        assert not tmp_path.joinpath(OWN).exists()
+
+
+def test_the_claim_of_a_killed_process_is_dropped_with_its_folder(tmp_path: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from edgesqz.workspace import Workspace
+with Workspace(Path({str(tmp_path)!r}), 1000).claim(["scratch", "net.keras"], 700):
+    Path("scratch").mkdir()
+    Path("scratch/left").write_bytes(bytes(100))
+    Path("net.keras").write_bytes(b"kept")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert Workspace(tmp_path, 1000).room_for(()) == 996
+    assert contents(tmp_path) == {"net.keras": b"kept"}
+
+
+# Which quota is in force
+
+
+def test_the_flag_goes_before_the_variable_and_that_before_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Workspace(tmp_path).quota_bytes is None
+    Workspace(tmp_path).keep_quota("3kB")
+    assert Workspace(tmp_path).quota_bytes == 3000
+    monkeypatch.setenv("EDGESQZ_QUOTA", "2kB")
+    assert Workspace(tmp_path).quota_bytes == 2000
+    assert Workspace(tmp_path, "1kB").quota_bytes == 1000
+    monkeypatch.delenv("EDGESQZ_QUOTA")
+    Workspace(tmp_path).drop_quota()
+    assert Workspace(tmp_path).quota_bytes is None
+
+
+def test_a_quota_below_what_is_there_is_not_kept(tmp_path: Path) -> None:
+    Workspace(tmp_path).write({"a": bytes(2000)})
+    with pytest.raises(EdgesqzError, match="would not fit the quota of 1.0 kB, of which 2.0 kB are used"):
+        Workspace(tmp_path).keep_quota("1kB")
+    assert Workspace(tmp_path).quota_bytes is None
+
+
+def test_a_variable_that_is_no_size_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGESQZ_QUOTA", "plenty")
+    with pytest.raises(EdgesqzError, match="EDGESQZ_QUOTA: expected a size .*, got 'plenty'"):
+        Workspace(tmp_path)
+
+
 # Places that cannot be written to
 
 
@@ -231,7 +396,17 @@ def test_a_file_below_a_file_is_refused(tmp_path: Path) -> None:
         write_file(tmp_path / "file" / "report.json", b"{}")
 
 
-# Files outside a workspace
+# Files that are no artifacts
+
+
+def test_a_report_in_a_workspace_is_charged_to_its_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Workspace(tmp_path).write({"a": bytes(500)})
+    monkeypatch.setenv("EDGESQZ_QUOTA", "1kB")
+    (tmp_path / "reports").mkdir()
+    write_file(tmp_path / "reports" / "report.json", bytes(400))
+    with pytest.raises(EdgesqzError, match="reports/page.html: 101 bytes more would not fit the quota of 1.0 kB"):
+        write_file(Path("reports/page.html"), bytes(101))
+    assert sum(disk.file_sizes(tmp_path).values()) == 900
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

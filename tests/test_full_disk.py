@@ -1,0 +1,196 @@
+"""Disks that are full, limited or broken: what is there stays whole, and the message names the disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edgesqz
+from edgesqz import EdgesqzError, disk, housekeeping
+from edgesqz.artifact import ZOO
+from edgesqz.report import save
+from edgesqz.workspace import OWN, Workspace
+
+EXPORT = "squeezenet-nano.int8.tflite"
+Failure = Callable[[pytest.MonkeyPatch, int], None]
+
+
+def full_after(patch: pytest.MonkeyPatch, room: int) -> None:
+    """A disk that takes so many bytes more, and of the file that is too much only the beginning."""
+    real = disk.write_through
+
+    def write_through(path: Path, content: bytes) -> None:
+        nonlocal room
+        real(path, content[:room])
+        room -= len(content)
+        if room < 0:
+            room = 0
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    patch.setattr(disk, "write_through", write_through)
+
+
+def limited_to(patch: pytest.MonkeyPatch, size: int) -> None:
+    """Files of at most so many bytes, by the kernel's own limit."""
+    real = disk.write_through
+
+    def write_through(path: Path, content: bytes) -> None:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            real(path, content)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    patch.setattr(disk, "write_through", write_through)
+
+
+def broken_after(patch: pytest.MonkeyPatch, calls: int) -> None:
+    """A disk that reports an error when asked for the last time whether it has what was written."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        nonlocal calls
+        calls -= 1
+        if calls < 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    patch.setattr(os, "fsync", fsync)
+
+
+TOLD: dict[Failure, str] = {
+    full_after: "No space left on device",
+    limited_to: "File too large",
+    broken_after: "Input/output error",
+}
+
+
+BEST, LAST = "squeezenet-nano.best.npz", "squeezenet-nano.last.npz"
+KEPT: dict[Failure, list[set[str]]] = {
+    full_after: [set(), {BEST, LAST}],
+    limited_to: [set(), {BEST, LAST}],
+    broken_after: [set(), {BEST}, {BEST, LAST}],  # it cannot remove what is of no use either
+}
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != OWN}
+
+
+def fail(
+    failure: Failure, at: int, work: Callable[[], object], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, bytes] | None:
+    """Do work on a failing disk; the state it leaves, None if the disk did not get to fail."""
+    try:
+        with monkeypatch.context() as patch:
+            failure(patch, at)
+            work()
+    except EdgesqzError as error:
+        assert TOLD[failure] in str(error) and re.search(r"the disk mounted at /.* has .* free", str(error))
+    else:
+        return None
+    assert not housekeeping.verify(Workspace(folder)).problems
+    assert disk.file_sizes(folder / OWN) == {"lock": 0}
+    return state(folder)
+
+
+def points(size: int, count: int) -> list[int]:
+    return [0, 1, *range(size // count, size, size // count), size - 1]
+
+
+@pytest.mark.parametrize("failure", [full_after, limited_to, broken_after])
+def test_an_export_is_whole_or_has_not_been(failure: Failure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = sum((ZOO / name).stat().st_size for name in (EXPORT, f"{EXPORT}.json"))
+    at = range(3) if failure is broken_after else points((ZOO / EXPORT).stat().st_size, 8)
+    old = {EXPORT: b"old", f"{EXPORT}.json": b"old"}
+
+    def export() -> object:
+        return edgesqz.export("squeezenet-nano", quantize=True, workspace=tmp_path, quota=size + 1000)
+
+    for each in at:
+        Workspace(tmp_path).remove(*old)
+        left = fail(failure, each, export, tmp_path, monkeypatch)
+        assert left == {}
+    assert fail(failure, size, export, tmp_path, monkeypatch) is None
+    assert Workspace(tmp_path).used_bytes() == size
+
+
+@pytest.mark.parametrize("failure", [full_after, limited_to, broken_after])
+def test_training_is_at_its_last_checkpoint_or_finished(
+    failure: Failure, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import edgesqz.step
+
+    real = edgesqz.step.training_step
+    monkeypatch.setattr(edgesqz.step, "training_step", lambda *asked: (real(*asked)[0], lambda *step: (1.0, 0)))
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 64, "quota": "2MB", "workspace": tmp_path}
+
+    def train() -> object:
+        return edgesqz.train("squeezenet-nano", str(pictures), **options)
+
+    full = (0, 100_000, 400_000, 1_000_000, 1_900_000, 2_500_000)
+    limit = (0, 100, 200_000, 400_000, 500_000)
+    at: dict[Failure, Sequence[int]] = {full_after: full, limited_to: limit, broken_after: range(0, 12, 2)}
+    for each in at[failure]:
+        shutil.rmtree(tmp_path / OWN, ignore_errors=True)
+        for path in tmp_path.glob("squeezenet*"):
+            path.unlink()
+        left = fail(failure, each, train, tmp_path, monkeypatch)
+        assert left is None or set(left) in KEPT[failure]
+        assert Workspace(tmp_path).used_bytes() <= 2_000_000
+
+
+@pytest.mark.parametrize("place", ["workspace", "elsewhere"])
+@pytest.mark.parametrize("failure", [full_after, limited_to, broken_after])
+def test_a_report_is_the_old_one_or_the_new(
+    failure: Failure, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Workspace(tmp_path / "workspace").write({"report.json": b"old"})
+    (tmp_path / "elsewhere").mkdir()
+    path = tmp_path / place / "report.json"
+    path.write_bytes(b"old")
+    for each in range(1) if failure is broken_after else range(0, 1000, 50):
+        with monkeypatch.context() as patch:
+            failure(patch, each)
+            with pytest.raises(EdgesqzError, match=f"cannot write .*: {TOLD[failure]} .the disk mounted at /"):
+                save("x" * 1000, path)
+        assert [each.name for each in path.parent.iterdir() if each.name != OWN] == ["report.json"]
+        assert path.read_bytes() == b"old"
+    save("x" * 1000, path)
+    assert path.read_text() == "x" * 1000
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 120 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can be mounted by root only, where mounting is allowed")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full(small_disk: Path) -> None:
+    home = small_disk / "workspace"
+    edgesqz.export("squeezenet-nano", quantize=True, workspace=home)
+    before = state(home)
+    with pytest.raises(EdgesqzError, match=rf"No space left on device .the disk mounted at {small_disk} has .* free"):
+        edgesqz.export("squeezenet-nano", quantize=True, workspace=home)
+    assert state(home) == before
+    assert not housekeeping.verify(Workspace(home)).problems
+    (small_disk / "report.json").write_text("{}")
+    with pytest.raises(EdgesqzError, match="cannot write .*report.json: No space left on device"):
+        save("x" * 100_000, small_disk / "report.json")
+    assert (small_disk / "report.json").read_text() == "{}"

@@ -1,0 +1,175 @@
+"""A workspace in order: what is in it, what could go, and what is damaged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from edgesqz import EdgesqzError, housekeeping
+from edgesqz.artifact import Artifact
+from edgesqz.cli import app
+from edgesqz.workspace import Workspace
+
+EXPORTS = [f"squeezenet-nano.{kind}" for kind in ("fp32.onnx", "fp32.tflite", "int8.onnx", "int8.tflite")]
+
+
+def run(*arguments: str | Path, typed: str = "") -> Result:
+    return CliRunner().invoke(app, ["workspace", *map(str, arguments)], input=typed)
+
+
+@pytest.fixture
+def full(workspace: Path) -> Path:
+    """A workspace with an original, four exports, a checkpoint and somebody's notes."""
+    (workspace / "squeezenet.last.npz").write_bytes(bytes(1000))
+    (workspace / "notes.txt").write_bytes(bytes(70))
+    return workspace
+
+
+def names(items: tuple[housekeeping.Item, ...]) -> list[str]:
+    return [item.name for item in items]
+
+
+def test_everything_is_listed_once_with_where_it_came_from(full: Path, pictures: Path) -> None:
+    contents = housekeeping.look(Workspace(full, "2MB"))
+    origins = {item.name: (item.kind, item.origin) for item in contents.items}
+    assert origins == {
+        "squeezenet-nano.keras": ("original", f"trained on {pictures}"),
+        **dict.fromkeys(EXPORTS, ("export", "squeezenet-nano.keras")),
+        "squeezenet.last.npz": ("checkpoint", "an unfinished training of squeezenet"),
+        "notes.txt": ("other", ""),
+    }
+    assert sum(item.size_bytes for item in contents.items) == contents.used_bytes
+    assert [item.size_bytes for item in contents.items] == sorted(
+        (item.size_bytes for item in contents.items), reverse=True
+    )
+
+
+def test_exports_of_the_zoo_of_random_weights_and_of_nobody_are_told_apart(full: Path) -> None:
+    (full / "squeezenet-nano.keras").unlink()
+    (full / "squeezenet-nano.int8.tflite").write_bytes(b"damaged")
+    path = full / "squeezenet-nano.fp32.onnx.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"untrained": True, "source_sha256": None}))
+    origins = {item.name: item.origin for item in housekeeping.look(Workspace(full)).items}
+    assert origins["squeezenet-nano.fp32.onnx"] == "squeezenet-nano with random weights"
+    assert origins["squeezenet-nano.fp32.tflite"] == "a squeezenet-nano that is not here"
+    assert origins["squeezenet-nano.int8.tflite"] == "damaged; see edgesqz workspace verify"
+
+
+def test_the_list_as_a_person_sees_it(full: Path) -> None:
+    used = Workspace(full).used_bytes()
+    shown = run("list", "--workspace", full, "--quota", str(2 * used)).output
+    (line,) = [line for line in shown.splitlines() if "squeezenet-nano.keras " in line and "original" in line]
+    size = sum((full / name).stat().st_size for name in ("squeezenet-nano.keras", "squeezenet-nano.keras.json"))
+    assert f"{size / 1000:.1f} kB" in line
+    assert f"{size / 2 / used:.1%}" in line
+    assert "50.0% of the quota" in " ".join(shown.split())
+
+
+def test_the_list_as_a_program_sees_it(full: Path) -> None:
+    found = json.loads(run("list", "--workspace", full, "--json").output)
+    assert {item["name"] for item in found["items"]} == {path.name for path in full.iterdir()} - {
+        path.name for path in full.glob("*.json")
+    } - {".edgesqz"}
+
+
+def test_a_model_is_removed_with_its_manifest(full: Path) -> None:
+    result = run("rm", "squeezenet-nano.fp32.onnx", "notes.txt", "--workspace", full)
+    assert result.exit_code == 0
+    assert "removed squeezenet-nano.fp32.onnx, notes.txt: " in result.output
+    assert not list(full.glob("*fp32.onnx*"))
+    assert not (full / "notes.txt").exists()
+
+
+def test_what_is_not_there_removes_nothing(full: Path) -> None:
+    result = run("rm", "notes.txt", "nothing", "--workspace", full)
+    assert result.exit_code == 1
+    assert "no 'nothing' in" in result.output and "squeezenet-nano.keras" in result.output
+    assert (full / "notes.txt").exists()
+
+
+def test_what_running_work_will_write_is_not_removed(full: Path) -> None:
+    running = Workspace(full, "10MB")
+    with running.claim(["squeezenet.last.npz"], 2000):
+        with pytest.raises(EdgesqzError, match="squeezenet.last.npz is in use"):
+            housekeeping.find(Workspace(full), ["squeezenet.last.npz"])
+        assert "squeezenet.last.npz" not in names(housekeeping.plan_cleaning(Workspace(full), 1).items)
+
+
+def test_checkpoints_go_before_exports_before_originals(full: Path) -> None:
+    workspace = Workspace(full)
+    used = workspace.used_bytes()
+    sizes = {item.name: item.size_bytes for item in housekeeping.look(workspace).items}
+    exports = sorted(EXPORTS, key=sizes.__getitem__, reverse=True)
+    order = ["squeezenet.last.npz", *exports, "squeezenet-nano.keras"]
+    for target, dropped in ((used, 0), (used - 1, 1), (used - 1001, 2), (1, len(order))):
+        plan = housekeeping.plan_cleaning(workspace, target)
+        assert names(plan.items) == order[:dropped]
+        assert plan.after_bytes == used - sum(sizes[name] for name in order[:dropped])
+
+
+def test_cleaning_shows_the_plan_and_asks(full: Path) -> None:
+    refused = run("clean", "--to", "1", "--workspace", full, typed="n\n")
+    assert refused.exit_code == 1
+    assert all(name in refused.output for name in EXPORTS)
+    assert (full / EXPORTS[0]).exists()
+    agreed = run("clean", "--to", "1", "--workspace", full, typed="y\n")
+    assert agreed.exit_code == 0
+    assert {path.name for path in full.iterdir()} == {"notes.txt", ".edgesqz"}
+    assert "cannot be made again" in agreed.output
+
+
+def test_cleaning_goes_down_to_the_quota_if_nothing_is_said(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = run("clean", "--workspace", full)
+    assert (without.exit_code, "say with --to" in without.output) == (1, True)
+    monkeypatch.setenv("EDGESQZ_QUOTA", str(Workspace(full).used_bytes() - 500))
+    assert run("clean", "--yes", "--workspace", full).exit_code == 0
+    assert not (full / "squeezenet.last.npz").exists() and (full / EXPORTS[0]).exists()
+    assert "nothing to drop" in run("clean", "--yes", "--workspace", full).output
+
+
+def test_what_is_whole_is_verified(workspace: Path) -> None:
+    result = run("verify", "--workspace", workspace)
+    assert (result.exit_code, result.output) == (0, "5 files checked, no problems\n")
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_one_bit_of_damage_is_found(place: int, workspace: Path) -> None:
+    path = workspace / "squeezenet-nano.int8.tflite"
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    result = run("verify", "--workspace", workspace, "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.output)
+    assert found["checked"] == 5
+    assert [problem["name"] for problem in found["problems"]] == [path.name]
+
+
+def test_damaged_checkpoints_and_lone_manifests_are_named(full: Path) -> None:
+    (full / "squeezenet-nano.int8.onnx").unlink()
+    (full / "report.json").write_text("{}")
+    shown = run("verify", "--workspace", full).output
+    assert "squeezenet.last.npz: the checkpoint" in shown and "is damaged" in shown
+    assert "squeezenet-nano.int8.onnx.json: a manifest without its model" in shown
+    assert "report.json" not in shown
+    assert "5 files checked, 2 problems" in shown
+
+
+def test_a_lone_manifest_can_be_removed(full: Path) -> None:
+    (full / "squeezenet-nano.int8.onnx").unlink()
+    assert run("rm", "squeezenet-nano.int8.onnx.json", "--workspace", full).exit_code == 0
+    (full / "squeezenet.last.npz").unlink()
+    assert run("verify", "--workspace", full).exit_code == 0
+
+
+def test_a_quota_is_kept_shown_and_dropped(full: Path) -> None:
+    assert "no quota" in run("quota", "--workspace", full).output
+    assert "a quota of 3.0 MB" in run("quota", "3MB", "--workspace", full).output
+    assert "a quota of 3.0 MB" in run("quota", "--workspace", full).output
+    assert Artifact.open(full / EXPORTS[0]).manifest
+    refused = run("quota", "10kB", "--workspace", full)
+    assert refused.exit_code == 1 and "edgesqz workspace rm" in refused.output
+    assert "no quota" in run("quota", "none", "--workspace", full).output

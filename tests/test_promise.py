@@ -1,0 +1,177 @@
+"""The workspace's promise as a whole: any work, by any number of processes, killed at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from edgesqz import EdgesqzError, disk
+from edgesqz.artifact import ZOO
+from edgesqz.workspace import OWN, Workspace
+
+QUOTA = 1000
+NAMES = st.sampled_from(["a", "a.json", "b", "b.json", "c"])
+FILES = st.dictionaries(NAMES, st.binary(max_size=400), min_size=1, max_size=3)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+class Touches:
+    """Of the disk, that are left to this thread until it is killed; None for no end."""
+
+    left: ClassVar[int | None] = None
+    thread: ClassVar[int] = 0
+
+    @classmethod
+    def count(cls, event: str, _: object) -> None:
+        """Kill at the next one if none is left; an audit hook of Python."""
+        touch = event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
+        if touch and cls.left is not None and threading.get_ident() == cls.thread:
+            cls.left -= 1
+            if cls.left < 0:
+                raise Killed
+
+
+sys.addaudithook(Touches.count)
+
+
+@contextlib.contextmanager
+def killed_after(touches: int) -> Iterator[None]:
+    Touches.left, Touches.thread = touches, threading.get_ident()
+    try:
+        yield
+    finally:
+        Touches.left = None
+
+
+class Promise(RuleBasedStateMachine):
+    """A workspace beside a dictionary that says what must be in it."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.place = tempfile.TemporaryDirectory()
+        self.folder = Path(self.place.name)
+        self.model: dict[str, bytes] = {}
+        self.workspace = Workspace(self.folder, QUOTA)
+
+    def teardown(self) -> None:
+        self.place.cleanup()
+
+    def used(self) -> int:
+        return sum(map(len, self.model.values()))
+
+    @rule(files=FILES, removing=st.lists(NAMES, max_size=2, unique=True))
+    def write(self, files: dict[str, bytes], removing: list[str]) -> None:
+        removing = [name for name in removing if name not in files]
+        fits = self.used() + sum(map(len, files.values())) <= QUOTA
+        try:
+            self.workspace.write(files, removing)
+        except EdgesqzError:
+            assert not fits
+            return
+        assert fits
+        self.model = {name: content for name, content in self.model.items() if name not in removing} | files
+
+    @rule(names=st.lists(NAMES, min_size=1, max_size=3, unique=True))
+    def remove(self, names: list[str]) -> None:
+        self.workspace.remove(*names)
+        self.model = {name: content for name, content in self.model.items() if name not in names}
+
+    @rule(files=FILES, removing=st.lists(NAMES, max_size=2, unique=True), touches=st.integers(0, 20))
+    def be_killed(self, files: dict[str, bytes], removing: list[str], touches: int) -> None:
+        """Write, but end at some touch of the disk; then somebody opens the workspace anew."""
+        removing = [name for name in removing if name not in files]
+        new = {name: content for name, content in self.model.items() if name not in removing} | files
+
+        with killed_after(touches), contextlib.suppress(Killed, EdgesqzError):
+            self.workspace.write(files, removing)
+        self.reopen()
+        assert self.found() in (self.model, new)
+        self.model = self.found()
+
+    @rule()
+    def reopen(self) -> None:
+        self.workspace = Workspace(self.folder, QUOTA)
+
+    @rule(size=st.integers(1, QUOTA))
+    def claim(self, size: int) -> None:
+        """Room that is claimed for one file is not there for another."""
+        try:
+            with self.workspace.claim(["a"], size):
+                room = self.workspace.room_for(())
+                assert room is not None and room <= QUOTA - max(self.used(), size)
+        except EdgesqzError:
+            assert self.used() + size > QUOTA - 200  # the claim itself has some bytes
+
+    def found(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.folder.iterdir() if path.name != OWN}
+
+    @invariant()
+    def holds(self) -> None:
+        assert self.found() == self.model
+        assert sum(disk.file_sizes(self.folder).values()) == self.used() <= QUOTA
+
+
+Promise.TestCase.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)
+TestPromise = Promise.TestCase
+
+
+# With real processes
+
+WRITERS = """
+import os, random, signal, sys, time
+from pathlib import Path
+from edgesqz import disk, housekeeping
+from edgesqz.artifact import ZOO
+from edgesqz.workspace import Workspace
+
+folder, kills, quota = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+model = "squeezenet-nano.int8"
+versions = [{name: (ZOO / name).read_bytes() for name in (f"{model}.{suffix}", f"{model}.{suffix}.json")}
+            for suffix in ("tflite", "onnx")]
+
+def write_for_ever(seed):
+    chance = random.Random(seed)
+    while True:
+        home, files = Workspace(folder, quota), chance.choice(versions)
+        if chance.random() < 0.3:
+            home.remove(*files)
+        else:
+            home.write(files, chance.choice([(), ("checkpoint",)]))
+            home.write({"checkpoint": bytes(1000)})
+
+torn = 0
+for kill in range(kills):
+    if not (child := os.fork()):
+        write_for_ever(kill)
+    time.sleep(random.Random(kill).uniform(0.005, 0.04))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    torn += any(name.endswith("-partial") or "/committed" in name for name in disk.file_sizes(folder))
+    home = Workspace(folder, quota)
+    assert not housekeeping.verify(home).problems, housekeeping.verify(home)
+    sizes = home.sizes()
+    assert sum(sizes.values()) <= quota
+    assert all((name + ".json" in sizes) == (name in sizes) for files in versions for name in files if name[-1] != "n")
+print(torn)
+"""
+
+
+def test_two_hundred_kills_leave_nothing_torn(tmp_path: Path) -> None:
+    room = 2 * sum((ZOO / f"squeezenet-nano.int8.{suffix}").stat().st_size + 2000 for suffix in ("tflite", "onnx"))
+    command = [sys.executable, "-c", WRITERS, str(tmp_path / "workspace"), "200", str(room)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 20  # so many of the kills came in the middle of a change

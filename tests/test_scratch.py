@@ -1,0 +1,87 @@
+"""Temporary files go where they are told to, are counted, and are charged where the quota counts them."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import edgesqz
+from edgesqz import EdgesqzError
+from edgesqz.scratch import for_conversion, scratch
+from edgesqz.workspace import Workspace
+
+
+def test_temporary_files_of_this_process_and_its_children_go_there(tmp_path: Path) -> None:
+    before = tempfile.gettempdir()
+    with scratch(tmp_path, Workspace(tmp_path / "workspace"), 0):
+        with tempfile.NamedTemporaryFile() as here:
+            assert tmp_path in Path(here.name).parents
+        program = "import tempfile; print(tempfile.mkdtemp())"
+        there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        assert tmp_path in Path(there.strip()).parents
+    assert tempfile.gettempdir() == before
+    assert "TMPDIR" not in os.environ
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_most_there_was_at_one_time_is_told(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, width=300)
+    with scratch(tmp_path, Workspace(tmp_path / "workspace"), 0, console):
+        for size in (3_000_000, 200_000):
+            with tempfile.TemporaryDirectory() as folder:  # removed at once: a look every 5 ms would miss it
+                Path(folder, "a").write_bytes(bytes(size))
+    assert shown.getvalue() == f"temporary files: 3.0 MB at most, in {tmp_path}\n"
+
+
+def test_what_lies_in_the_workspace_is_charged_before_it_is_there(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, 1000)
+    with scratch(tmp_path, workspace, 600):
+        Path(tempfile.gettempdir(), "a").write_bytes(bytes(100))
+        with pytest.raises(EdgesqzError, match="would not fit the quota"):
+            Workspace(tmp_path, 1000).write({"a": bytes(400)})
+    with pytest.raises(EdgesqzError, match="would not fit the quota"), scratch(tmp_path, workspace, 1001):
+        pytest.fail("there was no room")
+    assert workspace.used_bytes() == 0
+
+
+def test_more_than_was_set_aside_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(EdgesqzError, match="temporary files took 101 bytes of the workspace, more than the 100 bytes"),
+        scratch(tmp_path, Workspace(tmp_path, 1000), 100),
+    ):
+        Path(tempfile.gettempdir(), "a").write_bytes(bytes(101))
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(EdgesqzError, match="no folder .*nowhere for temporary files; make it, or name"),
+        scratch(tmp_path / "nowhere", Workspace(tmp_path), 0),
+    ):
+        pytest.fail("there was no folder")
+
+
+@pytest.mark.parametrize(("format", "variant"), [("tflite", "fp32"), ("onnx", "int8")])
+def test_converters_stay_within_what_is_set_aside_for_them(format: str, variant: str, tmp_path: Path) -> None:
+    tmp_path.joinpath("scratch").mkdir()
+    shown = io.StringIO()
+    edgesqz.export(
+        "squeezenet-nano",
+        format,
+        variant=variant,
+        untrained=True,
+        calibration=2,
+        workspace=tmp_path,
+        quota=for_conversion(67_322) + 500_000,
+        scratch_dir=tmp_path / "scratch",
+        console=Console(file=shown, width=300),
+    )
+    assert "temporary files: " in shown.getvalue()
+    assert "temporary files: 0 bytes" not in shown.getvalue()
