@@ -148,9 +148,9 @@ def fit(
     room = home.room_for(())
     if room is None or home.quota_bytes is None:
         raise EdgesqzError("fit needs a quota; name it with --quota, such as --quota 300kB")
-    models = _models_at_hand(home.folder, data_dir)
     limits: dict[str, Any] = {"max_latency": max_latency, "min_accuracy": min_accuracy}
     Budget.parse(**limits)  # what is no limit is told now
+    models = _models_at_hand(home.folder, data_dir)
     with scratch(scratch_dir, home, _scratch_bytes(models), console), tempfile.TemporaryDirectory() as made:
         options: dict[str, Any] = {"calibration": calibration, "data_dir": data_dir, "workspace": Path(made)}
         files = [_made(path, dataset, job, room, options, console) for path, dataset in models for job in kinds]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +17,16 @@ import onnx
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from rich.console import Console
+from typer.testing import CliRunner
 
 import edgesqz
 from edgesqz import backend, data, plugins
 from edgesqz.artifact import ZOO, Artifact
+from edgesqz.cli import app
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
+from edgesqz.exporting import plan_export
+from edgesqz.workspace import Workspace
 
 OTHER_VARIANTS = [
     ("tflite", "fp16"),
@@ -30,7 +38,7 @@ OTHER_VARIANTS = [
 
 
 def model_files(workspace: Path) -> set[str]:
-    return {path.name for path in workspace.iterdir() if path.name != ".lock"}
+    return {path.name for path in workspace.iterdir() if path.name != ".edgesqz"}
 
 
 def test_exports_are_named_and_described(exported: Path, pictures: Path) -> None:
@@ -199,7 +207,7 @@ def test_a_file_that_its_runtime_refuses_is_not_kept(
     [
         ({"model": "squeezenet-mano"}, "unknown model 'squeezenet-mano'.*squeezenet-nano"),
         ({"format": "coreml"}, "unknown format 'coreml'; the known formats are onnx, tflite"),
-        ({"variant": "int4"}, "unknown variant 'int4' for tflite; the known are fp32"),
+        ({"variant": "int4"}, "unknown variant 'int4' for tflite; the known are int8"),
         ({"format": "onnx", "variant": "int16x8"}, "unknown variant 'int16x8' for onnx"),
         ({"calibration": 0}, "--calibration must be above 0, got 0"),
         ({"quota": "some"}, "expected a size"),
@@ -274,3 +282,107 @@ def test_progress_names_the_file(trained: Path, tmp_path: Path) -> None:
     console = Console(file=shown, force_terminal=True, width=100)
     edgesqz.export(trained / "squeezenet-nano.keras", "onnx", workspace=tmp_path, console=console)
     assert "squeezenet-nano.fp32.onnx" in shown.getvalue()
+
+
+# Quotas
+
+
+def drop_exports(workspace: Path) -> None:
+    for kind in ("tflite", "onnx"):
+        for path in workspace.glob(f"*.{kind}*"):
+            path.unlink()
+
+
+def test_all_variants_that_fit_are_made_the_most_valuable_first(workspace: Path) -> None:
+    drop_exports(workspace)
+    used = Workspace(workspace).used_bytes()
+    shown = io.StringIO()
+    artifacts = edgesqz.export(
+        "squeezenet-nano",
+        all_variants=True,
+        calibration=20,
+        quota=used + 600_000,
+        workspace=workspace,
+        console=Console(file=shown, width=1000),
+    )
+    made = [artifact.path.name.removeprefix("squeezenet-nano.") for artifact in artifacts]
+    assert made == ["int8.tflite", "int8.onnx", "fp16.tflite", "fp16.onnx", "dynamic.tflite"]
+    left_out = [line.split(": ")[1] for line in shown.getvalue().splitlines() if line.startswith("left out: ")]
+    assert left_out == [
+        f"squeezenet-nano.{kind}" for kind in ("dynamic.onnx", "fp32.tflite", "fp32.onnx", "int16x8.tflite")
+    ]
+    assert Workspace(workspace).used_bytes() <= used + 600_000
+
+
+def test_of_all_variants_those_that_cannot_be_made_are_left_out(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    artifacts = edgesqz.export(
+        "squeezenet-nano",
+        "tflite",
+        all_variants=True,
+        calibration=20,  # not what the zoo's own int8 export was made with
+        workspace=tmp_path,
+        console=Console(file=shown, width=1000),
+    )
+    assert [artifact.manifest.variant for artifact in artifacts if artifact.manifest] == ["fp16", "dynamic", "fp32"]
+    assert shown.getvalue().count("left out: ") == 2
+    assert "cannot download" in shown.getvalue()
+
+
+def test_if_nothing_fits_the_first_reason_is_told(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="none of 5 variants could be exported; the first: squeezenet-nano.int8.tf"):
+        edgesqz.export(trained / "squeezenet-nano.keras", "tflite", all_variants=True, quota="50kB", workspace=tmp_path)
+    assert Workspace(tmp_path).used_bytes() == 0
+
+
+def test_what_cannot_fit_is_refused_before_weights_are_made(tmp_path: Path) -> None:
+    command = ["export", "alexnet", "--untrained", "--format", "tflite", "--quota", "100MB"]
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", "from edgesqz.cli import main; main()", *command],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+        )
+        seconds.append(time.perf_counter() - started)
+        assert done.returncode == 1
+        assert "alexnet.fp32.tflite: about 249.5 MB, by 62,378,344 parameters, more" in done.stderr
+        assert "the quota of 100.0 MB" in done.stderr
+    assert min(seconds) < 1
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_a_plan_tells_the_sizes_that_the_export_then_has(workspace: Path) -> None:
+    drop_exports(workspace)
+    before = {path.name for path in workspace.iterdir()}
+    used = Workspace(workspace).used_bytes()
+    options: dict[str, Any] = {"variant": ["fp32", "fp16", "int8"], "calibration": 20, "workspace": workspace}
+    plan = plan_export("squeezenet-nano", quota=used + 370_000, **options)
+    assert {path.name for path in workspace.iterdir()} == before
+    fp32, fp16, int8 = plan.files
+    assert (fp32.fits, fp16.fits, int8.fits) == (True, False, True)
+    assert fp16.exact_bytes is None  # its parameters alone are too many
+    for file in (fp32, int8):
+        edgesqz.export("squeezenet-nano", **options | {"variant": file.file_name.split(".")[1]})
+        written = sum(path.stat().st_size for path in workspace.glob(f"{file.file_name}*"))
+        assert file.exact_bytes == pytest.approx(written, abs=40)  # a proof's figures have more or fewer digits
+    assert fp32.expected_bytes == pytest.approx(fp32.exact_bytes, rel=0.05)
+
+
+def test_a_plan_is_shown_as_a_table_and_as_json(tmp_path: Path) -> None:
+    options = ["export", "alexnet", "--untrained", "--variant", "fp16", "--dry-run", "--quota", "100MB"]
+    shown = CliRunner().invoke(app, [*options, "--workspace", str(tmp_path)])
+    assert shown.exit_code == 0
+    (line,) = [line for line in shown.stdout.splitlines() if "alexnet.fp16.tflite" in line]
+    assert line.split() == ["alexnet.fp16.tflite", "about", "124.8", "MB", "no"]
+    assert "quota 100.0 MB, of which 0 bytes are used; nothing was written" in shown.stdout
+    found = json.loads(CliRunner().invoke(app, [*options, "--json", "--workspace", str(tmp_path)]).stdout)
+    assert found["files"][0]["expected_bytes"] == 2 * 62_378_344
+
+
+def test_all_variants_and_one_of_them_is_a_contradiction(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="--all makes every variant; leave out int8"):
+        edgesqz.export("squeezenet-nano", all_variants=True, quantize=True, workspace=tmp_path)

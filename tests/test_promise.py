@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -175,3 +176,46 @@ def test_two_hundred_kills_leave_nothing_torn(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 20  # so many of the kills came in the middle of a change
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from edgesqz.errors import EdgesqzError
+from edgesqz.workspace import Workspace
+
+home = Workspace(Path(sys.argv[1]), int(sys.argv[2]))
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    home.write({f"{sys.argv[3]}.tflite": bytes(200_000), f"{sys.argv[3]}.tflite.json": bytes(1000)})
+except EdgesqzError:
+    sys.exit(1)
+"""
+
+
+def test_of_eight_processes_at_once_three_find_room(tmp_path: Path) -> None:
+    quota, seen = 3 * 201_000 + 100_000, [0]
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), str(quota), f"net{number}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(8)
+    ]
+    for writer in writers:
+        assert writer.stdout and writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    while any(writer.poll() is None for writer in writers):
+        seen.append(sum(disk.file_sizes(tmp_path).values()))
+        time.sleep(0.0005)
+    for writer in writers:
+        writer.communicate()
+    assert sorted(writer.returncode for writer in writers) == [0] * 3 + [1] * 5
+    assert 0 < max(seen) <= quota
+    assert len(list(tmp_path.glob("*.tflite"))) == len(list(tmp_path.glob("*.json"))) == 3
