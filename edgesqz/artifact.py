@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgesqz import plugins
 from edgesqz.errors import EdgesqzError
+from edgesqz.workspace import MANIFEST_SUFFIX as MANIFEST_SUFFIX
 from edgesqz.workspace import recover
 
-MANIFEST_SUFFIX = ".json"
 KERAS_SUFFIX = ".keras"
 ZOO = Path(__file__).parent / "zoo"  # trained networks that ship with the package
 

@@ -282,8 +282,8 @@ class _Exporter:
         """
         expected = sum(map(self.expected_bytes, jobs))
         if self.room is not None and SURELY * expected > self.room:
-            asked = f"about {format_size(expected)}, by {self.parameters:,} parameters,"
-            raise self.workspace.refusal(", ".join(map(self.file_name, jobs)), asked)
+            told = f"about {format_size(expected)}, by {self.parameters:,} parameters,"
+            raise self.workspace.refusal(", ".join(map(self.file_name, jobs)), expected, told)
 
     def export_some(self, jobs: Sequence[_Job]) -> list[Artifact]:
         """Export what can be exported, and say what cannot and why."""

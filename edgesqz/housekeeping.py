@@ -13,7 +13,7 @@ from edgesqz import checkpoint
 from edgesqz.artifact import KERAS_SUFFIX, MANIFEST_SUFFIX, ZOO, Artifact, Manifest, model_files, sha256
 from edgesqz.errors import EdgesqzError
 from edgesqz.sizes import format_size
-from edgesqz.workspace import OWN, Workspace
+from edgesqz.workspace import Workspace, stands_alone
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -75,19 +75,13 @@ class Contents:
 def look(workspace: Workspace) -> Contents:
     """List what is in a workspace."""
     sizes = workspace.sizes()
-    items = (_item(name, sizes, workspace) for name in sizes if not _belongs_to_another(name, sizes))
+    items = (_item(name, sizes, workspace) for name in sizes if stands_alone(name, sizes))
     return Contents(
         workspace.folder,
         workspace.quota_bytes,
         sum(sizes.values()),
         tuple(sorted(items, key=lambda item: -item.size_bytes)),
     )
-
-
-def _belongs_to_another(name: str, sizes: dict[str, int]) -> bool:
-    """Whether a file is a model's manifest, or edgesqz's own."""
-    is_manifest = name.endswith(MANIFEST_SUFFIX) and name.removesuffix(MANIFEST_SUFFIX) in sizes
-    return is_manifest or name.startswith(f"{OWN}/")
 
 
 def _item(name: str, sizes: dict[str, int], workspace: Workspace) -> Item:

@@ -236,7 +236,7 @@ class _Run:
         self.keeping = next((keeping for keeping, need in needs.items() if need <= room), Keeping.NOTHING)
         need = needs[self.keeping]
         if need > room:
-            raise self.workspace.refusal(f"the finished {file_name}", format_size(need - sum(present.values())))
+            raise self.workspace.refusal(f"the finished {file_name}", need - sum(present.values()))
         with self.workspace.claim(names, need):
             told = f"{format_size(need)} of the workspace set aside; kept: {self.keeping.value}"
             self.console.print(told, soft_wrap=True, highlight=False)

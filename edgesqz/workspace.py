@@ -17,9 +17,10 @@ import contextlib
 import errno
 import json
 import os
+import shlex
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 QUOTA_VARIABLE = "EDGESQZ_QUOTA"
 OWN = ".edgesqz"  # the folder in a workspace of what edgesqz keeps for itself, by which a workspace is known
 TEMPORARY_SUFFIX = ".edgesqz-partial"
+MANIFEST_SUFFIX = ".json"  # behind the name of a model file
+MOST_NAMED = 3  # files that could go
 
 
 @dataclass(frozen=True)
@@ -198,38 +201,39 @@ class Workspace:
         needed = self._committed(sizes | {name + TEMPORARY_SUFFIX: size for name, size in asked.items()}, *claims)
         if needed > self.quota_bytes:
             names = [name for claim in claims for name in claim.names] or list(asked)
-            raise self.refusal(", ".join(names), format_size(needed - used), used)
+            raise self.refusal(", ".join(names), needed - used)
 
-    def refusal(self, what: str, asked: str, used: int | None = None) -> EdgesqzError:
+    def refusal(self, what: str, asked_bytes: int, told: str = "") -> EdgesqzError:
         """What a person is told when something does not fit.
 
         Args:
             what: does not.
-            asked: its size, in words.
-            used: bytes that are taken; None to look.
+            asked_bytes: that it needs, beside what is there.
+            told: that size in words, if it is not exact.
         """
         assert self.quota_bytes is not None  # without one everything fits
-        used = self._committed(self.sizes()) if used is None else used
+        used = self._committed(self.sizes())
+        missing = used + asked_bytes - self.quota_bytes
+        advice = "raise --quota" if asked_bytes > self.quota_bytes else self._advice(missing)
         return EdgesqzError(
-            f"{what}: {asked} more would not fit the quota of {format_size(self.quota_bytes)}, "
-            f"of which {format_size(used)} are used{self._way_out()}"
+            f"{what}: {told or format_size(asked_bytes)} more would not fit the quota of "
+            f"{format_size(self.quota_bytes)}, of which {format_size(used)} are used; {advice}"
         )
 
-    def _way_out(self) -> str:
-        could_go = {
-            name: size
-            for name, size in self.sizes().items()
-            if size and not name.startswith(f"{OWN}/") and not self.is_claimed(name)
-        }
-        largest = sorted(could_go, key=could_go.__getitem__, reverse=True)[:3]
-        if not largest:
-            return "; raise --quota"
-        there = "" if self.folder == defaults.WORKSPACE else f" --workspace {self.folder}"
-        told = ", ".join(f"{name} ({format_size(could_go[name])})" for name in largest)
-        return (
-            f"; the largest files that could go: {told}; remove them with "
-            f"edgesqz workspace rm {' '.join(largest)}{there}, or raise --quota"
-        )
+    def _advice(self, missing_bytes: int) -> str:
+        """The largest files that could go, as many as would make the room, and the command that removes them."""
+        sizes, going = self.sizes(), list[str]()
+        could_go = (name for name in sizes if stands_alone(name, sizes) and not self.is_claimed(name))
+        for name in sorted(could_go, key=sizes.__getitem__, reverse=True)[:MOST_NAMED]:
+            if missing_bytes > 0:
+                going.append(name)
+                missing_bytes -= sizes[name]
+        if not going:
+            return "raise --quota"
+        there = "" if self.folder == defaults.WORKSPACE else f" --workspace {shlex.quote(str(self.folder))}"
+        told = ", ".join(f"{name} ({format_size(sizes[name])})" for name in going)
+        command = f"edgesqz workspace rm {shlex.join(going)}{there}"
+        return f"the largest files that could go: {told}; remove them with {command}, or raise --quota"
 
     def _change(self, contents: Mapping[str, bytes], removing: Sequence[str]) -> None:
         """Make a change whole or not at all; see the top of this file."""
@@ -256,6 +260,12 @@ class Workspace:
             disk.sync_folder(self._own)
         finally:
             _recover_locked(self.folder)
+
+
+def stands_alone(name: str, among: Container[str]) -> bool:
+    """Whether a file is neither the manifest of another one, with which it comes and goes, nor edgesqz's own."""
+    is_manifest = name.endswith(MANIFEST_SUFFIX) and name.removesuffix(MANIFEST_SUFFIX) in among
+    return not is_manifest and not name.startswith(f"{OWN}/")
 
 
 def recover(folder: Path) -> None:

@@ -94,14 +94,14 @@ def test_a_write_that_fits_exactly_passes(tmp_path: Path) -> None:
 
 def test_a_write_of_one_byte_more_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, 100_000)
-    workspace.write({"small": bytes(10_000), "large": bytes(50_000)})
+    workspace.write({"small": bytes(10_000), "large": bytes(49_900), "large.json": bytes(100)})
     before = contents(tmp_path)
     with pytest.raises(EdgesqzError) as refusal:
-        workspace.write({"b": bytes(30_000), "c": bytes(10_001)})
+        workspace.write({"b": bytes(80_000), "c": bytes(10_001)})
     told = str(refusal.value)
-    assert re.match(r"b, c: 40\.0 kB more would not fit the quota of 100\.0 kB, of which 60\.0 kB are used", told)
-    assert told.index("large (50.0 kB)") < told.index("small (10.0 kB)")
-    assert "--quota" in told
+    assert re.match(r"b, c: 90\.0 kB more would not fit the quota of 100\.0 kB, of which 60\.0 kB are used; ", told)
+    assert "the largest files that could go: large (49.9 kB), small (10.0 kB); remove them with edgesqz" in told
+    assert f"edgesqz workspace rm large small --workspace {tmp_path}, or raise --quota" in told
     assert contents(tmp_path) == before
 
 
