@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner, Result
 
 from edgesqz.cli import app
 from edgesqz.demo import EPOCHS
 from edgesqz.recipe import Recipe
 
-COMMANDS = ("train", "export", "bench", "predict", "params", "models", "info", "demo")
+COMMANDS = ("train", "export", "bench", "fit", "predict", "params", "models", "info", "demo")
+OF_A_WORKSPACE = tuple(f"workspace {name}" for name in ("list", "rm", "clean", "verify", "quota"))
 NOISE = ("tensorflow", "cuda", "oneDNN", "XNNPACK", "Traceback", "WARNING", "INFO", "deprecated")
 EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
 
@@ -32,18 +35,25 @@ def run_alone(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def files_below(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *OF_A_WORKSPACE])
 def test_help_has_an_example(command: str) -> None:
-    result = run(command, "--help")
+    result = run(*command.split(), "--help")
     assert result.exit_code == 0
     assert f"Example: edgesqz {command}" in result.output
 
 
 def test_the_list_of_commands_is_complete() -> None:
-    assert {command.callback.__name__ for command in app.registered_commands if command.callback} == set(COMMANDS)
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    found = {
+        f"{name} {below}".strip()
+        for name, command in group.commands.items()
+        for below in getattr(command, "commands", [""])
+    }
+    assert found == {*COMMANDS, *OF_A_WORKSPACE}
 
 
 def test_the_readme_tells_of_every_command() -> None:
