@@ -539,7 +539,14 @@ def info(json: Json = False) -> None:
 def demo(
     data_dir: DataDir = None,
     workspace: Workspace = defaults.DEMO_WORKSPACE,
-    quota: Quota = defaults.DEMO_QUOTA,
+    quota: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Most bytes the workspace may hold, and each file may have.",
+            show_default=f"EDGESQZ_QUOTA, else what the workspace keeps, else {defaults.DEMO_QUOTA}",
+        ),
+    ] = None,
 ) -> None:
     """Train for a minute, export four ways, and bench them all: on CIFAR-10 if it is at hand, else on drawn pictures.
 

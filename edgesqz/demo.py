@@ -10,6 +10,7 @@ from edgesqz.benchmarking import bench
 from edgesqz.exporting import export
 from edgesqz.report import Report
 from edgesqz.training import train
+from edgesqz.workspace import Workspace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,7 @@ def run(
     *,
     data_dir: Path | None = None,
     workspace: Path = defaults.DEMO_WORKSPACE,
-    quota: str | int | None = defaults.DEMO_QUOTA,
+    quota: str | int | None = None,
     console: Console | None = None,
 ) -> Report:
     """Train the smallest network, export it four ways, and bench all of them; downloads nothing.
@@ -30,12 +31,13 @@ def run(
     Args:
         data_dir: where CIFAR-10 lies, if not in the cache; where neither has it, synthetic pictures are drawn.
         workspace: the folder to write to.
-        quota: the most bytes the workspace may hold, and each file may have.
+        quota: the most bytes the workspace may hold, see ``Workspace``, and each file may have; without any, 2 MB.
         console: where to show progress; None shows nothing.
 
     Raises:
         EdgesqzError: no CIFAR-10 in ``data_dir``, or no room.
     """
+    quota = Workspace(workspace, quota).quota_bytes or defaults.DEMO_QUOTA
     dataset = "cifar10" if data.locate("cifar10", data_dir) else "synthetic"
     if console:
         console.print(f"{MODEL} on {dataset}, {EPOCHS[dataset]} epochs", highlight=False)

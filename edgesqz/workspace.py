@@ -101,18 +101,6 @@ class Workspace:
         with self._locked(), disk.errors_named(f"cannot remove {', '.join(names)}", self.folder):
             self._change({}, names)
 
-    def check_room(self, asked: Mapping[str, int]) -> None:
-        """Refuse files of certain sizes, in bytes, if the quota has no room for them now.
-
-        Raises:
-            EdgesqzError: it has none; the message names what is used and the largest files that could go.
-        """
-        if self.folder.is_dir():
-            with self._locked():
-                self._charge(asked)
-        else:
-            self._charge(asked)
-
     def room_for(self, names: Sequence[str]) -> int | None:
         """Bytes that files of these names may have together, beside everything else; None without a quota."""
         if self.quota_bytes is None:
