@@ -23,6 +23,10 @@ def load(model_bytes: bytes, threads: int) -> Session:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import tensorflow as tf
 
+    with tempfile.TemporaryDirectory() as home:  # Keras writes its settings there, and would leave them behind
+        os.environ["KERAS_HOME"] = home
+        import keras  # noqa: F401
+
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     return Session(_model(model_bytes))

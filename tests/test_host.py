@@ -146,6 +146,32 @@ def test_a_python_that_is_not_there_is_told(server: Server, exported: Path) -> N
         edgesqz.bench(workspace=exported, host=server.address + "-of-nobody")
 
 
+def test_a_shell_that_prints_of_itself_is_told(server: Server, exported: Path, tmp_path: Path) -> None:
+    chatty = tmp_path / "chatty"
+    chatty.write_text(f'#!/bin/sh\necho Welcome\nexec {sys.executable} "$@"\n')
+    chatty.chmod(0o755)
+    with pytest.raises(EdgesqzError, match="expected a silent shell on .*, it prints 'Welcome'"):
+        edgesqz.bench(workspace=exported, host=f"{server.address.partition('?')[0]}?python={chatty}")
+
+
+# execnet leaves the pipes of a process that never answered to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_board_that_is_gone_before_an_engine_starts_costs_its_rows(
+    server: Server, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = Host.check
+
+    def check_and_end(host: Host) -> None:
+        check(host)
+        server.process.terminate()
+        server.process.wait()
+
+    monkeypatch.setattr(Host, "check", check_and_end)
+    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
+    told = f"no process for it could be started on {getpass.getuser()}@127.0.0.1"
+    assert [row.error for row in report.rows] == [told] * 2
+
+
 def test_a_board_that_is_not_there_is_told(server: Server, exported: Path) -> None:
     with pytest.raises(EdgesqzError, match="Connection refused"):
         edgesqz.bench(workspace=exported, host=f"ssh://127.0.0.1:{free_port()}")
