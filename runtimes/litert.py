@@ -1,4 +1,7 @@
-"""LiteRT, the runtime of .tflite files, with XNNPACK's kernels where it has them."""
+"""LiteRT, the runtime of .tflite files, with XNNPACK's kernels where it has them.
+
+From Python, XNNPACK keeps its packed weights in memory: the interpreter cannot be told of a file to cache them in.
+"""
 
 from __future__ import annotations
 
