@@ -29,6 +29,7 @@ from edgesqz.params import params
 from edgesqz.report import Ratio, Report, Row
 
 ROUNDS = 3
+SIDE = 32
 
 
 def by_name(report: Report) -> dict[str, Row]:
@@ -183,6 +184,21 @@ def test_flipped_pictures_are_drawn(workspace: Path, tmp_path: Path, monkeypatch
     assert {flip.truth for flip in flips} <= {"blue", "green", "red"}
 
 
+def test_each_engine_of_a_file_has_a_sheet_of_its_own(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, choice = workspace / "squeezenet-nano.fp32.onnx", plugins.Choice.parse
+    original, *exports = with_originals([Candidate(path, choice=choice(each)) for each in ("litert", "onnxruntime")])
+    exam = benchmarking._Exam("synthetic", None, 2)
+    exam.split(SIDE)
+    for candidate, answer in ((original, 0), *((export, 1) for export in exports)):
+        candidate.side, candidate.probabilities = SIDE, np.eye(3)[[answer, answer]]
+    benchmarking._save_flips([original, *exports], exam, tmp_path)
+    assert {sheet.name for sheet in tmp_path.glob("*.png")} == {
+        f"squeezenet-nano.fp32.onnx.{name}.flips.png" for name in ("litert", "onnxruntime")
+    }
+
+
 def test_a_folder_for_flips_that_cannot_be_is_told_first(workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EdgesqzError, match="cannot write to the folder"):
@@ -208,7 +224,7 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
     assert (found["schema"], found["quota_bytes"]) == (1, 150_000)
     assert set(found["rows"][0]) == {field.name for field in dataclasses.fields(Row)} - {"error"}
     assert set(found["rows"][0]["latency_us"]) == {"p50", "p90", "p99", "n", "every_5th", "p50_interval"}
-    assert set(found["rows"][0]["latency_ratio"]) == {"to", "median", "interval"}
+    assert set(found["rows"][0]["latency_ratio"]) == {"to", "median", "interval", "is_noise"}
 
 
 def test_accuracy_is_counted_by_hand(exported: Path, pictures: Path) -> None:
@@ -219,6 +235,20 @@ def test_accuracy_is_counted_by_hand(exported: Path, pictures: Path) -> None:
         right = model.predict(chosen.pictures).argmax(axis=1) == chosen.labels
     assert report.dataset and report.dataset["images"] == 12
     assert by_name(report)["squeezenet-nano.int8.tflite"].accuracy == right.mean()
+
+
+def test_where_its_pictures_are_out_of_reach_a_zoo_file_is_measured_all_the_same(tmp_path: Path) -> None:
+    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path)
+    assert report.dataset is None and report.title().startswith("no accuracy: cannot download ")
+    for row in report.rows:
+        assert (row.error, row.accuracy) == (None, None)
+        assert row.latency_us is not None and row.memory_bytes is not None
+
+
+@pytest.mark.parametrize("asked", [{"dataset": "cifar10"}, {"data_dir": Path()}])
+def test_pictures_that_were_asked_for_must_be_there(asked: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="cannot download|no cifar10 in"):
+        edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path, **asked)
 
 
 def test_an_exports_original_comes_along(exported: Path) -> None:
