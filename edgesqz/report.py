@@ -31,6 +31,7 @@ SCHEMA = 1
 MOST_SPREAD = 0.2  # of a ratio's interval; with more, the table says noise
 WHOLE_WIDTH = 240  # of a terminal with room for all columns
 VERDICT_WIDTH = len("accuracy,")  # a line for each limit that is missed leaves room for the names
+LAYER_WIDTH = 30  # most that the names of layers take from those of files
 NAME_WIDTH, NAME_HEIGHT = 190, 15  # of a file's name in the picture, in its pixels
 CHANCE = 0.05  # a difference with a p below is told from chance
 
@@ -354,7 +355,8 @@ class Report:
             box=box.SIMPLE,
             padding=(0, 1, 0, 0),
         )
-        table.add_column("layer", overflow="fold")
+        longest = max((len(layer) for _, errors in compared for layer in errors), default=0)
+        table.add_column("layer", overflow="fold", min_width=min(longest, LAYER_WIDTH))
         for artifact, _ in compared:
             table.add_column(Text(artifact), justify="right", overflow="fold")
         for layer in parity.in_order([errors for _, errors in compared]):

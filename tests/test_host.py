@@ -64,7 +64,18 @@ class Server:
 
     @property
     def address(self) -> str:
-        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}?python={sys.executable}"
+        return self.with_python(sys.executable)
+
+    def with_python(self, python: Path | str) -> str:
+        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}?python={python}"
+
+
+def python_after(commands: str, folder: Path) -> Path:
+    """A command that starts Python when a shell has done something else first."""
+    script = folder / "python"
+    script.write_text(f'#!/bin/sh\n{commands}\nexec {sys.executable} "$@"\n')
+    script.chmod(0o755)
+    return script
 
 
 def free_port() -> int:
@@ -147,11 +158,20 @@ def test_a_python_that_is_not_there_is_told(server: Server, exported: Path) -> N
 
 
 def test_a_shell_that_prints_of_itself_is_told(server: Server, exported: Path, tmp_path: Path) -> None:
-    chatty = tmp_path / "chatty"
-    chatty.write_text(f'#!/bin/sh\necho Welcome\nexec {sys.executable} "$@"\n')
-    chatty.chmod(0o755)
+    chatty = python_after("echo Welcome", tmp_path)
     with pytest.raises(EdgesqzError, match="expected a silent shell on .*, it prints 'Welcome'"):
-        edgesqz.bench(workspace=exported, host=f"{server.address.partition('?')[0]}?python={chatty}")
+        edgesqz.bench(workspace=exported, host=server.with_python(chatty))
+
+
+def test_nothing_stays_behind_on_a_board(server: Server, exported: Path, tmp_path: Path) -> None:
+    home, scratch = tmp_path / "home", tmp_path / "scratch"
+    home.mkdir()
+    scratch.mkdir()
+    python = python_after(f"export HOME={home} TMPDIR={scratch}; unset KERAS_HOME", tmp_path)
+    names = ["squeezenet-nano.keras", "squeezenet-nano.int8.tflite", "squeezenet-nano.fp32.onnx"]
+    report = edgesqz.bench(names, rounds=1, limit=6, workspace=exported, host=server.with_python(python))
+    assert not report.failures()
+    assert [*home.rglob("*"), *scratch.rglob("*")] == []
 
 
 # execnet leaves the pipes of a process that never answered to the garbage collector.
