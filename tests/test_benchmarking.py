@@ -430,6 +430,16 @@ def test_warming_up_ends_when_rounds_take_the_same_time_or_at_its_bound() -> Non
         assert (engine.rounds, warmed.settled) == (rounds, settled)
 
 
+def test_engines_leave_no_files_behind(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "TMPDIR"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(name, str(tmp_path / name))
+    for name in ("KERAS_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert not edgesqz.bench(rounds=1, limit=6, workspace=exported).failures()
+    assert [*(tmp_path / "HOME").rglob("*"), *(tmp_path / "TMPDIR").rglob("*")] == []
+
+
 def test_more_threads_than_cores_are_refused(exported: Path) -> None:
     with pytest.raises(EdgesqzError, match="--threads must be at most"):
         edgesqz.bench(threads=100_000, workspace=exported)
