@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -175,7 +175,7 @@ class Engine:
 
     def _asked(self, question: tuple[Any, ...]) -> Any:
         try:
-            with self._killed_after(ANSWER_TIMEOUT_S):
+            with _given_up(self._kill):
                 self._channel.send(question)
             return self._channel.receive(timeout=ANSWER_TIMEOUT_S)
         except self._channel.RemoteError as error:
@@ -185,16 +185,6 @@ class Engine:
         except (EOFError, OSError) as error:
             raise EngineError("the engine's process ended while it worked on this model") from error
 
-    @contextlib.contextmanager
-    def _killed_after(self, seconds: float) -> Iterator[None]:
-        """Bound a block that sends: what a process reads no longer fills the pipe, and sending has no end."""
-        watch = threading.Timer(seconds, self._kill)
-        watch.start()
-        try:
-            yield
-        finally:
-            watch.cancel()
-
     def _kill(self) -> None:
         for gateway in self._group:
             gateway._io.kill()  # its exit() would send, too
@@ -202,13 +192,35 @@ class Engine:
 
 def _started(group: Any, choice: plugins.Choice, host: Host | None) -> Any:
     """Start the worker in a process of its own; the channel to it."""
+    import psutil
     from execnet import HostNotFound
 
-    place = _place(choice, host)
+    place, others = _place(choice, host), psutil.Process().children()
     try:
-        return group.makegateway(place).remote_exec(plugins.worker_source())
+        with _given_up(lambda: _kill_children_except(others)):
+            return group.makegateway(place).remote_exec(plugins.worker_source())
     except (HostNotFound, EOFError, OSError) as error:
         raise EngineError(f"no process for it could be started{f' on {host.address}' if host else ''}") from error
+
+
+@contextlib.contextmanager
+def _given_up(kill: Callable[[], None]) -> Iterator[None]:
+    """Bound a block in which a process that neither reads nor ends would be waited for without end."""
+    watch = threading.Timer(ANSWER_TIMEOUT_S, kill)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+def _kill_children_except(others: Sequence[Any]) -> None:
+    """End the process that is being started: execnet gives no handle on it before it answers."""
+    import psutil
+
+    for child in psutil.Process().children():
+        if child not in others:
+            child.kill()
 
 
 def _place(choice: plugins.Choice, host: Host | None) -> str:

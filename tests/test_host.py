@@ -13,11 +13,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import edgesqz
-from edgesqz import EdgesqzError, benchmarking
+from edgesqz import EdgesqzError, benchmarking, engine
 from edgesqz.candidate import Candidate
 from edgesqz.engine import Engine
 from edgesqz.host import Host
@@ -161,6 +162,17 @@ def test_a_shell_that_prints_of_itself_is_told(server: Server, exported: Path, t
     chatty = python_after("echo Welcome", tmp_path)
     with pytest.raises(EdgesqzError, match="expected a silent shell on .*, it prints 'Welcome'"):
         edgesqz.bench(workspace=exported, host=server.with_python(chatty))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
+def test_a_board_that_hangs_before_an_engine_starts_costs_its_rows(
+    server: Server, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "ANSWER_TIMEOUT_S", 3)
+    hangs_later = python_after(f"[ -e {tmp_path}/checked ] && sleep 30; touch {tmp_path}/checked", tmp_path)
+    options: dict[str, Any] = {"rounds": 1, "limit": 6, "host": server.with_python(hangs_later), "workspace": exported}
+    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], **options)
+    assert ["no process for it could be started" in (row.error or "") for row in report.rows] == [True, True]
 
 
 def test_nothing_stays_behind_on_a_board(server: Server, exported: Path, tmp_path: Path) -> None:
