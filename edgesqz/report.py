@@ -310,9 +310,9 @@ class Report:
         table.add_column(no_wrap=True)
         for column in shown:
             wraps = column.head in ("artifact", "runtime")
-            # A version is put below its runtime's name, to leave room for the file's.
-            width_of = None if in_full or column.head != "runtime" else max(len(row.runtime or "") for row in self.rows)
-            table.add_column(column.head, justify=column.justify, overflow="fold", no_wrap=not wraps, width=width_of)
+            # A version stands below its runtime's name, to leave room for the file's.
+            fixed = _longest_word(rows) if column.head == "runtime" and not in_full else None
+            table.add_column(column.head, justify=column.justify, overflow="fold", no_wrap=not wraps, width=fixed)
         limited = self.budget != Budget()
         if limited:
             table.add_column("budget", max_width=None if in_full else VERDICT_WIDTH)
@@ -431,6 +431,11 @@ class _Column:
     cell: Callable[[Row], str | Text]
     least_width: int = 0
     justify: Literal["left", "right"] = "right"
+
+
+def _longest_word(rows: Sequence[Row]) -> int:
+    """Of what the runtimes are called, in letters."""
+    return max(len(word) for row in rows for word in ("runtime", *(row.runtime or "").split()))
 
 
 def _name(row: Row) -> Text:

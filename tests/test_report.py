@@ -303,12 +303,16 @@ def test_rows_of_one_file_are_told_apart_by_engine_and_version() -> None:
     assert found.misses() == [f"{name} on litert 2.0.9: size 73.5 kB, at most 1.0 kB"]
     assert found.failures()[0] == f"{name} on tflite-runtime: died"
     assert [line[2] for line in found.lines()] == ["litert 2.1.0", "litert 2.0.9", "tflite-runtime", "onnxruntime"]
-    without = report(MEASURED, older)
-    assert without.choice() == [
-        f"chosen: {name} on litert 2.1.0",
-        f"  not {name} on litert 2.0.9: accuracy 80.00%, {name} on litert 2.1.0 has 87.65%",
+    without = report(dataclasses.replace(MEASURED, runtime="keras"), dataclasses.replace(older, runtime="keras"))
+    assert [line.split()[0] for line in shown(without) if line.split()[:1] in (["2.1.0"], ["2.0.9"])] == [
+        "2.1.0",
+        "2.0.9",
     ]
-    assert json.loads(without.to_json())["pareto_front"] == [f"{name} on litert 2.1.0"]
+    assert without.choice() == [
+        f"chosen: {name} on keras 2.1.0",
+        f"  not {name} on keras 2.0.9: accuracy 80.00%, {name} on keras 2.1.0 has 87.65%",
+    ]
+    assert json.loads(without.to_json())["pareto_front"] == [f"{name} on keras 2.1.0"]
 
 
 def test_a_verdict_of_many_limits_leaves_the_name_whole() -> None:
