@@ -375,6 +375,7 @@ def test_a_model_of_other_classes_fails(exported: Path, tmp_path: Path, pictures
         ({"threads": 0}, "--threads must be above 0"),
         ({"rounds": 0}, "--rounds must be above 0"),
         ({"runtimes": ["tensorrt"]}, "unknown runtime 'tensorrt'; the known are keras, litert, onnxruntime, "),
+        ({"runtimes": ["litert=="]}, "expected a runtime as NAME or NAME==VERSION, got 'litert=='"),
         ({"pin": 100_000}, "--pin must be one of the cores .*, got 100000"),
         ({"quota": "-1MB"}, "expected a size"),
         ({"pixel_range": "wide"}, r"expected a pixel range LOW\.\.HIGH"),
