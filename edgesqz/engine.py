@@ -76,17 +76,17 @@ class Engine:
             facts = self._asked(
                 (source, choice.runtime.ENGINE, model_bytes, threads, pinned_to, pixels.scale, pixels.offset)
             )
+            self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
+            _refuse_clipping(self.input, pixels)
         except BaseException:
             self.close()
             raise
-        self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
         self.version: str = facts["version"]
         self.machine: dict[str, Any] = facts["machine"]
         self.load_ms: float = facts["load_ms"]
         self.arena_bytes: int | None = facts["arena_bytes"]
         self.idle_rss_bytes: int | None = facts["idle_rss_bytes"]
         self.overhead_us: float = facts["overhead_ns"] / 1000
-        _refuse_clipping(self.input, pixels)
 
     def predict(self, pictures: np.ndarray) -> np.ndarray:
         """Classify pictures.
@@ -181,6 +181,7 @@ class Engine:
         except self._channel.RemoteError as error:
             raise EngineError(_raised(str(error))) from error
         except self._channel.TimeoutError as error:
+            self.close()  # it may be busy, and disturb those that are measured after it
             raise EngineError(f"the engine gave no answer in {ANSWER_TIMEOUT_S} s") from error
         except (EOFError, OSError) as error:
             raise EngineError("the engine's process ended while it worked on this model") from error

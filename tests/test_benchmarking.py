@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 from onnx import TensorProto, helper
 from rich.console import Console
@@ -454,6 +455,7 @@ def test_an_integer_input_that_cannot_hold_the_pixels_fails_with_the_way_out(
     assert row.error == (
         "its input holds values from -2 to 1.984, but pixels would become 0 to 255; try --pixel-range -2..1.984"
     )
+    assert psutil.Process().children() == []
     (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(pictures), rounds=1, pixel_range="-2..1.984").rows
     assert row.accuracy is not None and row.accuracy > 0.9
 
