@@ -8,6 +8,7 @@ import gzip
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -248,10 +249,13 @@ def _measure(
     """Fill the candidates with figures or errors."""
     with contextlib.ExitStack() as stack, _bar(console) as bar:
         engines: list[tuple[Candidate, Engine]] = []
+        started: list[Engine] = []
+        stack.callback(_close, started)
         for candidate, _ in _turns(bar, "loading", [(each, None) for each in candidates]):
             with candidate.blamed():
                 assert candidate.artifact  # what could not be opened has an error, and no turn
-                engine = stack.enter_context(opened(candidate.artifact, runtime=str(candidate.choice)))
+                engine = opened(candidate.artifact, runtime=str(candidate.choice))
+                started.append(engine)
                 candidate.meet(engine)
                 if candidate.is_timed:
                     candidate.warm_up(engine, _timed_picture(candidate, engine, exam))
@@ -268,6 +272,13 @@ def _measure(
         for candidate, engine in _turns(bar, "layers", engines if layers else []):
             with candidate.blamed():
                 _compare_layers(candidate, engine, engines, exam)
+
+
+def _close(engines: Sequence[Engine]) -> None:
+    """End all engines at once, for some take a second."""
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(Engine.close, engines):
+            pass
 
 
 def _turns(bar: Progress, doing: str, turns: Sequence[tuple[Candidate, E]]) -> Iterator[tuple[Candidate, E]]:

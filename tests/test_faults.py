@@ -126,12 +126,12 @@ def test_engines_that_misbehave_cost_their_rows_alone(
 
 
 def test_a_process_that_reads_no_longer_is_given_up(odd_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "ANSWER_TIMEOUT_S", 1)
     more_than_a_pipe_holds = np.zeros((1000, 32, 32, 3), np.uint8)
     before = workers()
     with engine.Engine(b"fine", "odd") as stopped:
         (worker,) = (each for each in workers() if each not in before)
         worker.suspend()
+        monkeypatch.setattr(engine, "ANSWER_TIMEOUT_S", 1)
         with pytest.raises(EdgesqzError, match="process ended while"):
             stopped.predict(more_than_a_pipe_holds)
     assert not worker.is_running()
