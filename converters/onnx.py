@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ QUANTIZED_OPERATORS = ["Conv", "Relu", "MaxPool", "Concat", "Add", "GlobalAverag
 
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
     """Convert a Keras model; see ``edgesqz.plugins.Converter``. The file takes any number of NHWC pictures."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is first imported
     import tensorflow as tf
     import tf2onnx
 

@@ -8,6 +8,7 @@ import gzip
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -73,7 +74,8 @@ def bench(
 
     Args:
         artifacts: model files, or names of files in the workspace; none for everything in the workspace.
-        dataset: whose test split to use; None for the one the manifests name.
+        dataset: whose test split to use; None for the one the manifests name, or for no accuracy if that one is neither
+            at hand nor can be downloaded.
         data_dir: where the dataset lies, if not in the cache.
         limit: use this many test pictures only, the classes evenly.
         half: 0 or 1 to use this half of the test pictures only: what one chooses, the other can judge.
@@ -90,7 +92,8 @@ def bench(
         min_accuracy: the least top-1, 0..1.
         max_accuracy_drop: the most it may lose against its original, in percentage points.
         layers: whether to compare the layers of each export with its original's.
-        flips: a folder for a contact sheet of each export's flipped pictures, ``ARTIFACT.flips.png``.
+        flips: a folder for a contact sheet of each export's flipped pictures, ``ARTIFACT.flips.png``, or
+            ``ARTIFACT.RUNTIME.flips.png`` for a file on several runtimes.
         host: another machine to run the engines on, as ``ssh://user@board:22?python=/path``; it needs Python, NumPy and
             the engines, and gets the models and pictures through the connection.
         workspace: where to look for the artifacts.
@@ -124,9 +127,7 @@ def bench(
         [Candidate(path, named, choice) for path, named in found.items() for choice in _runtimes_of(path, choices)]
     )
     compared_with = next((candidate for candidate in candidates if candidate.path in reference), None)
-    name = dataset or _common_dataset(candidates)
-    exam = _Exam(name, data_dir, limit, half) if name else None
-    images = len(exam.split(_first_side(candidates))) if exam else 0  # data that cannot be had are told first
+    exam, no_accuracy = _prepared(candidates, dataset, data_dir, limit, half)  # data that cannot be had are told first
     opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels, host=board)
     _measure(candidates, exam, opened, rounds, layers, console)
     if flips and exam:
@@ -134,9 +135,10 @@ def bench(
     return Report(
         machine=_machine(board, candidates),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
-        dataset={"name": name, "split": "test", "images": images, "labels": exam.labels} if exam else None,
+        dataset=exam.described(_first_side(candidates)) if exam else None,
         budget=budget,
         rows=tuple(_judged(_row(c, candidates, compared_with, threads), budget) for c in candidates),
+        no_accuracy=no_accuracy,
     )
 
 
@@ -184,6 +186,27 @@ class _Exam:
             self.splits[side] = pictures if self.limit is None else data.sample(pictures, self.limit, seed=SEED)
         return self.splits[side]
 
+    def described(self, side: int | None) -> dict[str, Any]:
+        return {"name": self.name, "split": "test", "images": len(self.split(side)), "labels": self.labels}
+
+
+def _prepared(
+    candidates: Sequence[Candidate], dataset: str | None, data_dir: Path | None, limit: int | None, half: int | None
+) -> tuple[_Exam | None, str | None]:
+    """The exam with its pictures read, or none and why: a dataset that only a manifest names may be out of reach."""
+    name = dataset or _common_dataset(candidates)
+    if name is None:
+        return None, "the files are untrained"
+    meant = dataset or data_dir or data.locate(name)
+    exam = _Exam(name, data_dir, limit, half)
+    try:
+        exam.split(_first_side(candidates))
+    except EdgesqzError as error:
+        if meant:
+            raise
+        return None, str(error)
+    return exam, None
+
 
 def _runtimes_of(path: Path, choices: Sequence[plugins.Choice]) -> Sequence[plugins.Choice | None]:
     """The runtimes to measure a file on; None for the one of its format."""
@@ -196,7 +219,10 @@ def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
         return list(dict.fromkeys(find_model_file(name, workspace) for name in names))
     found = model_files(workspace)
     if not found:
-        raise EdgesqzError(f"no model file in {workspace}; run edgesqz train and edgesqz export, or name files")
+        raise EdgesqzError(
+            f"no model file in {workspace}; run edgesqz train and edgesqz export, or edgesqz export squeezenet, "
+            "which ships trained; or name files"
+        )
     return found
 
 
@@ -228,10 +254,13 @@ def _measure(
     """Fill the candidates with figures or errors."""
     with contextlib.ExitStack() as stack, _bar(console) as bar:
         engines: list[tuple[Candidate, Engine]] = []
+        started: list[Engine] = []
+        stack.callback(_close, started)
         for candidate, _ in _turns(bar, "loading", [(each, None) for each in candidates]):
             with candidate.blamed():
                 assert candidate.artifact  # what could not be opened has an error, and no turn
-                engine = stack.enter_context(opened(candidate.artifact, runtime=str(candidate.choice)))
+                engine = opened(candidate.artifact, runtime=str(candidate.choice))
+                started.append(engine)
                 candidate.meet(engine)
                 if candidate.is_timed:
                     candidate.warm_up(engine, _timed_picture(candidate, engine, exam))
@@ -248,6 +277,13 @@ def _measure(
         for candidate, engine in _turns(bar, "layers", engines if layers else []):
             with candidate.blamed():
                 _compare_layers(candidate, engine, engines, exam)
+
+
+def _close(engines: Sequence[Engine]) -> None:
+    """End all engines at once, for some take a second."""
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(Engine.close, engines):
+            pass
 
 
 def _turns(bar: Progress, doing: str, turns: Sequence[tuple[Candidate, E]]) -> Iterator[tuple[Candidate, E]]:
@@ -316,7 +352,8 @@ def _save_flips(candidates: Sequence[Candidate], exam: _Exam, folder: Path) -> N
             for k in np.flatnonzero(before != after)
         ]
         if flipped:
-            name = candidate.path.name
+            alone = sum(other.path == candidate.path for other in candidates) == 1
+            name = candidate.path.name if alone else f"{candidate.path.name}.{candidate.choice}"
             write_file(folder / f"{name}.flips.png", contact_sheet(name, flipped))
 
 

@@ -26,7 +26,8 @@ class Budget:
     Attributes:
         size_bytes: the most it may take on disk.
         latency_us: the most its median may be.
-        memory_bytes: the most its engine may have had resident, over its process's idle.
+        memory_bytes: the most its engine may have had resident, over its process's idle; or the most its arena may
+            be, where it works in one.
         accuracy: the least top-1, 0..1.
         accuracy_drop_pp: the most it may lose against its original, in percentage points.
     """
@@ -81,10 +82,11 @@ class Budget:
         if row.error:
             return ("failed",)
         p50 = row.latency_us.p50 if row.latency_us else None
+        memory = row.memory_bytes if row.arena_bytes is None else row.arena_bytes
         most: tuple[_Limit, ...] = (
             ("size", row.size_bytes, self.size_bytes, format_size),
             ("latency", p50, self.latency_us, _microseconds),
-            ("memory", row.memory_bytes, self.memory_bytes, format_size),
+            ("memory", memory, self.memory_bytes, format_size),
             ("drop", row.accuracy_drop_pp, self.accuracy_drop_pp, _points),
         )
         reasons = [
@@ -126,17 +128,23 @@ def choose(rows: Sequence[Row]) -> Row | None:
 
 def reasons_against(rows: Sequence[Row], chosen: Row | None) -> list[str]:
     """Why each of the other rows was not chosen, a line a row."""
-    return [f"{row.artifact}: {_reason(row, chosen)}" for row in rows if row is not chosen]
+    return [f"{label(row, rows)}: {_reason(row, chosen, rows)}" for row in rows if row != chosen]
 
 
-def _reason(row: Row, chosen: Row | None) -> str:
+def _reason(row: Row, chosen: Row | None, rows: Sequence[Row]) -> str:
     if row.missed:
         return "; ".join(row.missed)
     if row.accuracy is None or chosen is None or chosen.accuracy is None:
         return "no accuracy"
     if row.accuracy < chosen.accuracy:
-        return f"accuracy {row.accuracy:.2%}, {chosen.artifact} has {chosen.accuracy:.2%}"
-    return f"as accurate, but larger or slower than {chosen.artifact}"
+        return f"accuracy {row.accuracy:.2%}, {label(chosen, rows)} has {chosen.accuracy:.2%}"
+    return f"as accurate, but larger or slower than {label(chosen, rows)}"
+
+
+def label(row: Row, rows: Sequence[Row]) -> str:
+    """The name of a row's file, with the runtime where several rows are of that file."""
+    alone = sum(other.artifact == row.artifact for other in rows) == 1
+    return row.artifact if alone else f"{row.artifact} on {row.runtime}"
 
 
 def _rank(row: Row) -> tuple[float, float, float]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +19,7 @@ from edgesqz.host import Host
 # No question takes longer on a machine that is alive; a larger dataset is asked about in parts.
 ANSWER_TIMEOUT_S = 600
 PICTURES_A_QUESTION = 1000
+CLOSE_TIMEOUT_S = 1  # for an engine to end by itself
 
 
 class EngineError(EdgesqzError):
@@ -67,23 +71,22 @@ class Engine:
         pixels = pixels or PixelRange()
         self._group = execnet.Group()
         try:
-            gateway = _started(self._group, choice, host)
-            self._channel = gateway.remote_exec(plugins.worker_source())
+            self._channel = _started(self._group, choice, host)
             source = plugins.runtime_source(choice.name)
             facts = self._asked(
                 (source, choice.runtime.ENGINE, model_bytes, threads, pinned_to, pixels.scale, pixels.offset)
             )
+            self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
+            _refuse_clipping(self.input, pixels)
         except BaseException:
             self.close()
             raise
-        self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
         self.version: str = facts["version"]
         self.machine: dict[str, Any] = facts["machine"]
         self.load_ms: float = facts["load_ms"]
         self.arena_bytes: int | None = facts["arena_bytes"]
         self.idle_rss_bytes: int | None = facts["idle_rss_bytes"]
         self.overhead_us: float = facts["overhead_ns"] / 1000
-        _refuse_clipping(self.input, pixels)
 
     def predict(self, pictures: np.ndarray) -> np.ndarray:
         """Classify pictures.
@@ -152,7 +155,7 @@ class Engine:
 
     def close(self) -> None:
         """End the engine's process."""
-        self._group.terminate(timeout=2)
+        self._group.terminate(timeout=CLOSE_TIMEOUT_S)
 
     def __enter__(self) -> Self:
         """Give the engine to the ``with`` block that closes it."""
@@ -172,29 +175,67 @@ class Engine:
 
     def _asked(self, question: tuple[Any, ...]) -> Any:
         try:
-            self._channel.send(question)
+            with _given_up(self._kill):
+                self._channel.send(question)
             return self._channel.receive(timeout=ANSWER_TIMEOUT_S)
         except self._channel.RemoteError as error:
             raise EngineError(_raised(str(error))) from error
         except self._channel.TimeoutError as error:
+            self.close()  # it may be busy, and disturb those that are measured after it
             raise EngineError(f"the engine gave no answer in {ANSWER_TIMEOUT_S} s") from error
         except (EOFError, OSError) as error:
             raise EngineError("the engine's process ended while it worked on this model") from error
 
+    def _kill(self) -> None:
+        for gateway in self._group:
+            gateway._io.kill()  # its exit() would send, too
+
 
 def _started(group: Any, choice: plugins.Choice, host: Host | None) -> Any:
-    """Start the process: on another machine, in this environment, or in one made for the engine."""
+    """Start the worker in a process of its own; the channel to it."""
+    import psutil
+    from execnet import HostNotFound
+
+    place, others = _place(choice, host), psutil.Process().children()
+    try:
+        with _given_up(lambda: _kill_children_except(others)):
+            return group.makegateway(place).remote_exec(plugins.worker_source())
+    except (HostNotFound, EOFError, OSError) as error:
+        raise EngineError(f"no process for it could be started{f' on {host.address}' if host else ''}") from error
+
+
+@contextlib.contextmanager
+def _given_up(kill: Callable[[], None]) -> Iterator[None]:
+    """Bound a block in which a process that neither reads nor ends would be waited for without end."""
+    watch = threading.Timer(ANSWER_TIMEOUT_S, kill)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+def _kill_children_except(others: Sequence[Any]) -> None:
+    """End the process that is being started: execnet gives no handle on it before it answers."""
+    import psutil
+
+    for child in psutil.Process().children():
+        if child not in others:
+            child.kill()
+
+
+def _place(choice: plugins.Choice, host: Host | None) -> str:
+    """Where the process is to run, as execnet takes it: another machine, this environment, or one for the engine."""
     if host and choice.version:
         raise EngineError(f"{host.address} runs the version of {choice.name} that is installed there")
     if host:
-        return group.makegateway(host.gateway)
+        return host.gateway
     if choice.lives_apart:
-        python = environments.python_with(choice.requirements, choice.runtime.PYTHON)
-        return group.makegateway(f"popen//python={python}")
+        return f"popen//python={environments.python_with(choice.requirements, choice.runtime.PYTHON)}"
     if plugins.engine_version(choice.runtime) is None:
         way_out = plugins.install_command(choice.runtime)
         raise EngineError(f"the engine {choice.runtime.ENGINE} is not installed; try {way_out}")
-    return group.makegateway("popen")
+    return "popen"
 
 
 def _refuse_clipping(tensor: Tensor, pixels: PixelRange) -> None:

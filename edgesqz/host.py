@@ -59,7 +59,8 @@ class Host:
         """Connect once.
 
         Raises:
-            EdgesqzError: ssh is missing, or does not get through, or there is no such Python or no NumPy there.
+            EdgesqzError: ssh is missing, or does not get through, or there is no such Python or no NumPy there, or its
+                shell prints something of its own, which would be taken for an engine's answer.
         """
         command = ["ssh", *self._options, self.address, f"{self.python} -c 'import numpy'"]
         try:
@@ -71,6 +72,12 @@ class Host:
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"ssh ended with {done.returncode}"])[-1]
             raise EdgesqzError(f"cannot run {self.python} with NumPy on {self.address}: {reason}")
+        if done.stdout:
+            greeting = done.stdout.split("\n")[0]
+            raise EdgesqzError(
+                f"expected a silent shell on {self.address}, it prints {greeting!r}; "
+                "let its start-up files print in interactive shells only"
+            )
 
     @property
     def gateway(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgesqz import parity, plotting
-from edgesqz.budget import pareto_front
+from edgesqz.budget import label, pareto_front
 from edgesqz.parity import LayerErrors
 from edgesqz.report import Latency, Report, Row
 
@@ -89,10 +89,11 @@ def page(report: Report) -> str:
 
     source = Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8")
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
-    measured = [row for row in report.rows if row.accuracy is not None and row.latency_us]
-    timed = [(row, row.latency_us) for row in report.rows if row.latency_us]
+    rows = report.told_apart
+    measured = [row for row in rows if row.accuracy is not None and row.latency_us]
+    timed = [(row, row.latency_us) for row in rows if row.latency_us]
     strips, ticks = _strips(timed)
-    curves, decibel_ticks = _curves(report.rows)
+    curves, decibel_ticks = _curves(rows)
     return template.render(
         report=report,
         heads=report.heads(),
@@ -129,7 +130,7 @@ def _scatter(title: str, x_label: str, rows: Sequence[Row], cost: Figure, limit:
     front = pareto_front(rows)
     places = [(x(at), y(accuracy)) for at, accuracy in zip(costs, accuracies, strict=True)]
     dots = [
-        Dot(*place, name_y, row.artifact, _tip(row), row in front)
+        Dot(*place, name_y, label(row, rows), _tip(row), row in front)
         for row, place, name_y in zip(rows, places, plotting.names_beside(places, NAME_WIDTH, NAME_HEIGHT), strict=True)
     ]
     steps = range(low, high + 1, max(1, (high - low) // 6))
@@ -149,15 +150,18 @@ def _strips(timed: Sequence[tuple[Row, Latency]]) -> tuple[list[Strip], list[Tic
     edges = [edge for _, latency in timed for edge in (latency.every_5th[0], latency.every_5th[-1])]
     x = _logarithmic(edges, LEFT, WIDTH - RIGHT)
     strips = []
+    rows = [row for row, _ in timed]
     for place, (row, latency) in enumerate(timed):
         spread = [x(value) for value in latency.every_5th]
         y = TOP + (place + 0.5) * STRIP
-        strips.append(Strip(row.artifact, _tip(row), y, (spread[1], spread[19]), (spread[5], spread[15]), spread[10]))
+        strips.append(
+            Strip(label(row, rows), _tip(row), y, (spread[1], spread[19]), (spread[5], spread[15]), spread[10])
+        )
     return strips, _ticks(x, edges)
 
 
 def _curves(rows: Sequence[Row]) -> tuple[list[Curve], list[Tick]]:
-    compared = [(row.artifact, row.layer_snr_db) for row in rows if row.layer_snr_db]
+    compared = [(label(row, rows), row.layer_snr_db) for row in rows if row.layer_snr_db]
     layers = parity.in_order([errors for _, errors in compared])
     ratios = [ratio for _, errors in compared for ratio in errors.values() if ratio is not None]
     if not ratios:

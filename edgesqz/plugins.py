@@ -80,11 +80,13 @@ class Choice:
         """Read ``NAME`` or ``NAME==VERSION``, such as ``onnxruntime==1.23.2``.
 
         Raises:
-            EdgesqzError: there is no such runtime; the message lists the known ones.
+            EdgesqzError: there is no such runtime, and the message lists the known ones; or no version behind ``==``.
         """
-        name, _, version = text.partition("==")
+        name, pinned, version = text.partition("==")
         if name not in runtimes():
             raise EdgesqzError(f"unknown runtime {name!r}; the known are {', '.join(runtimes())}")
+        if pinned and not version:
+            raise EdgesqzError(f"expected a runtime as NAME or NAME==VERSION, got {text!r}")
         return cls(name, version or None)
 
     def __str__(self) -> str:

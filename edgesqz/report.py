@@ -7,15 +7,16 @@ import dataclasses
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from edgesqz import parity, plotting
-from edgesqz.budget import Budget, choose, pareto_front, reasons_against
+from edgesqz.budget import Budget, choose, label, pareto_front, reasons_against
 from edgesqz.errors import EdgesqzError
 from edgesqz.parity import LayerErrors
 from edgesqz.stats import Interval, median_interval
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 MOST_SPREAD = 0.2  # of a ratio's interval; with more, the table says noise
+WHOLE_WIDTH = 240  # of a terminal with room for all columns
+VERDICT_WIDTH = len("accuracy,")  # a line for each limit that is missed leaves room for the names
+LAYER_WIDTH = 30  # most that the names of layers take from those of files
 NAME_WIDTH, NAME_HEIGHT = 190, 15  # of a file's name in the picture, in its pixels
 CHANCE = 0.05  # a difference with a p below is told from chance
 
@@ -83,9 +87,16 @@ class Ratio:
         return cls(to, float(np.median(ratios)), median_interval(ratios))
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is of a file to itself."""
+        return self.median == 1 and self.interval in (None, (1, 1))
+
+    @property
     def is_noise(self) -> bool:
         """Whether the interval is so wide that the ratio tells nothing: more than a fifth of the ratio."""
-        return self.interval is None or self.interval[1] - self.interval[0] > MOST_SPREAD * self.median
+        if self.interval is None:
+            return not self.is_own
+        return self.interval[1] - self.interval[0] > MOST_SPREAD * self.median
 
 
 @dataclass(frozen=True)
@@ -160,6 +171,8 @@ class Row:
     def to_dict(self) -> dict[str, Any]:
         """The row for JSON: with its figures, or with ``error`` in their place."""
         row = dataclasses.asdict(self)
+        if self.latency_ratio:
+            row["latency_ratio"]["is_noise"] = self.latency_ratio.is_noise
         names = list(row)
         for name in names[names.index("error") + 1 :] if self.error else ("error",):
             del row[name]
@@ -176,6 +189,7 @@ class Report:
         dataset: its name, the split, how many images of it, and the labels; None if no accuracy was measured.
         budget: what each file was held against.
         rows: a row for each file, originals before what was made from them.
+        no_accuracy: why none was measured; None if it was.
     """
 
     machine: dict[str, Any]
@@ -183,17 +197,31 @@ class Report:
     dataset: dict[str, Any] | None
     budget: Budget
     rows: tuple[Row, ...]
+    no_accuracy: str | None = None
+
+    @property
+    def told_apart(self) -> tuple[Row, ...]:
+        """The rows, with the version in the runtime's name where a file was run by several versions of it."""
+        times = Counter((row.artifact, row.runtime) for row in self.rows)
+        return tuple(
+            replace(row, runtime=f"{row.runtime} {row.runtime_version or ''}".strip())
+            if times[row.artifact, row.runtime] > 1
+            else row
+            for row in self.rows
+        )
 
     def to_json(self) -> str:
         """The report as JSON text."""
+        front = [label(row, self.told_apart) for row in pareto_front(self.told_apart)]
         report = {
             "schema": SCHEMA,
             "machine": self.machine,
             "versions": self.versions,
             "dataset": self.dataset,
+            "no_accuracy": self.no_accuracy,
             "quota_bytes": self.budget.size_bytes,
             "budget": dataclasses.asdict(self.budget),
-            "pareto_front": [row.artifact for row in pareto_front(self.rows)],
+            "pareto_front": front,
             "rows": [row.to_dict() for row in self.rows],
         }
         return json.dumps(report, indent=2) + "\n"
@@ -210,16 +238,16 @@ class Report:
 
     def heads(self) -> list[str]:
         """What stands above the columns of the whole table."""
-        return [str(column.header).replace("\n", " ") or "•" for column in self.table(width=1000).columns]
+        return [str(column.header).replace("\n", " ") or "•" for column in self.table(WHOLE_WIDTH).columns]
 
     def lines(self) -> list[list[str]]:
         """The cells of the whole table, row by row."""
-        columns = self.table(width=1000).columns
+        columns = self.table(WHOLE_WIDTH).columns
         return [list(line) for line in zip(*(map(str, column.cells) for column in columns), strict=True)]
 
     def to_markdown(self) -> str:
         """The table with all its columns, as Markdown."""
-        bars = ["--:" if column.justify == "right" else "---" for column in self.table(width=1000).columns]
+        bars = ["--:" if column.justify == "right" else "---" for column in self.table(WHOLE_WIDTH).columns]
         cells = [[cell.replace("|", "\\|") for cell in line] for line in self.lines()]
         table = [f"| {' | '.join(line)} |" for line in [self.heads(), bars, *cells]]
         return "\n".join([self.title(), "", *table, "", self.legend(), ""])
@@ -238,8 +266,8 @@ class Report:
                 refuses.
         """
         points = [
-            (str(row.runtime), Path(row.artifact).name, row.size_bytes / 1000, 100 * row.accuracy)
-            for row in self.rows
+            (str(row.runtime), row.artifact, row.size_bytes / 1000, 100 * row.accuracy)
+            for row in self.told_apart
             if row.accuracy is not None and row.size_bytes
         ]
         if not points:
@@ -276,17 +304,21 @@ class Report:
             box=box.SIMPLE,
             padding=0,
         )
+        rows, in_full = self.told_apart, width >= WHOLE_WIDTH
         wide_enough = [column for column in _COLUMNS if width >= column.least_width]
-        shown = [column for column in wide_enough if any(str(column.cell(row)) for row in self.rows)]
+        shown = [column for column in wide_enough if any(str(column.cell(row)) for row in rows)]
         table.add_column(no_wrap=True)
         for column in shown:
-            table.add_column(column.head, justify=column.justify, overflow="fold", no_wrap=column.head != "artifact")
+            wraps = column.head in ("artifact", "runtime")
+            # A version stands below its runtime's name, to leave room for the file's.
+            fixed = _longest_word(rows) if column.head == "runtime" and not in_full else None
+            table.add_column(column.head, justify=column.justify, overflow="fold", no_wrap=not wraps, width=fixed)
         limited = self.budget != Budget()
         if limited:
-            table.add_column("budget")
-        front = pareto_front(self.rows)
-        for row in self.rows:
-            verdict = [", ".join(reason.split()[0] for reason in row.missed or ()) or "ok"] if limited else []
+            table.add_column("budget", max_width=None if in_full else VERDICT_WIDTH)
+        front = pareto_front(rows)
+        for row in rows:
+            verdict = [_verdict(row, in_full=in_full)] if limited else []
             table.add_row("•" if row in front else "", *(column.cell(row) for column in shown), *verdict)
         return table
 
@@ -296,15 +328,15 @@ class Report:
         from rich.table import Table
         from rich.text import Text
 
-        measured = [row for row in self.rows if row.class_accuracies]
+        measured = [row for row in self.told_apart if row.class_accuracies]
         labels = self.dataset["labels"] if self.dataset else ()
         table = Table(title="top-1 of each class, %", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
         table.add_column("class")
         for row in measured:
-            table.add_column(Text(row.artifact), justify="right", overflow="fold")
-        for number, label in enumerate(labels):
+            table.add_column(Text(label(row, measured)), justify="right", overflow="fold")
+        for number, name in enumerate(labels):
             cells = [_number((row.class_accuracies or ())[number], 100, 1) for row in measured]
-            table.add_row(Text(label), *cells)
+            table.add_row(Text(name), *cells)
         return table
 
     def layer_table(self) -> Table:
@@ -313,7 +345,8 @@ class Report:
         from rich.table import Table
         from rich.text import Text
 
-        compared = [(row.artifact, row.layer_snr_db) for row in self.rows if row.layer_snr_db is not None]
+        rows = [row for row in self.told_apart if row.layer_snr_db is not None]
+        compared = [(label(row, rows), row.layer_snr_db or {}) for row in rows]
         table = Table(
             title="signal to noise of each layer, dB",
             caption=Text("against the original's; <: the error first grows tenfold; exact: nothing differs"),
@@ -322,7 +355,8 @@ class Report:
             box=box.SIMPLE,
             padding=(0, 1, 0, 0),
         )
-        table.add_column("layer", overflow="fold")
+        longest = max((len(layer) for _, errors in compared for layer in errors), default=0)
+        table.add_column("layer", overflow="fold", min_width=min(longest, LAYER_WIDTH))
         for artifact, _ in compared:
             table.add_column(Text(artifact), justify="right", overflow="fold")
         for layer in parity.in_order([errors for _, errors in compared]):
@@ -330,9 +364,10 @@ class Report:
         return table
 
     def title(self) -> str:
-        """What accuracy was measured on."""
-        dataset = self.dataset
-        return f"{dataset['images']:,} test pictures of {dataset['name']}" if dataset else "no accuracy"
+        """What accuracy was measured on, or why it was not."""
+        if self.dataset is None:
+            return f"no accuracy: {self.no_accuracy}"
+        return f"{self.dataset['images']:,} test pictures of {self.dataset['name']}"
 
     def legend(self) -> str:
         """The machine and the engines in a line, and in another what the figures mean."""
@@ -343,7 +378,8 @@ class Report:
             parts.append(f"ratio: of time to {' or '.join(sorted(compared))}")
         if limits := self.budget.told():
             parts.append(f"budget: {limits}")
-        parts.append("•: no other file beats it")
+        if pareto_front(self.rows):
+            parts.append("•: no other file beats it")
         measured_on = f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}"
         return f"{measured_on}\n{'; '.join(parts)}"
 
@@ -353,21 +389,22 @@ class Report:
 
     def chosen(self) -> Row | None:
         """The most accurate file within the budget."""
-        return choose(self.rows)
+        return choose(self.told_apart)
 
     def choice(self) -> list[str]:
         """The file that is within the budget with the best accuracy, then why the others are not it, a line each."""
         chosen = self.chosen()
-        first = f"chosen: {chosen.artifact}" if chosen else "chosen: none, for no file is within the budget"
-        return [first, *(f"  not {line}" for line in reasons_against(self.rows, chosen))]
+        name = label(chosen, self.told_apart) if chosen else "none, for no file is within the budget"
+        return [f"chosen: {name}", *(f"  not {line}" for line in reasons_against(self.told_apart, chosen))]
 
     def failures(self) -> list[str]:
         """A line for each row that failed: which, and why."""
-        return [f"{row.artifact}: {row.error}" for row in self.rows if row.error]
+        return [f"{label(row, self.rows)}: {row.error}" for row in self.told_apart if row.error]
 
     def misses(self) -> list[str]:
         """A line for each file that was asked for by name and is not within the budget: which, and why."""
-        return [f"{row.artifact}: {'; '.join(row.missed)}" for row in self.rows if row.named and row.missed]
+        rows = self.told_apart
+        return [f"{label(row, rows)}: {'; '.join(row.missed)}" for row in rows if row.named and row.missed]
 
 
 def _number(value: float | None, factor: float, digits: int) -> str:
@@ -394,6 +431,11 @@ class _Column:
     cell: Callable[[Row], str | Text]
     least_width: int = 0
     justify: Literal["left", "right"] = "right"
+
+
+def _longest_word(rows: Sequence[Row]) -> int:
+    """Of what the runtimes are called, in letters."""
+    return max(len(word) for row in rows for word in ("runtime", *(row.runtime or "").split()))
 
 
 def _name(row: Row) -> Text:
@@ -423,24 +465,43 @@ def _microseconds(time_us: float) -> str:
     return f"{time_us:.{0 if time_us >= 1000 else 1}f}"
 
 
+def _verdict(row: Row, *, in_full: bool) -> str:
+    """Which limits a row misses: by name, or with both figures."""
+    missed = row.missed or ()
+    return ("; ".join(missed) if in_full else ", ".join(reason.split()[0] for reason in missed)) or "ok"
+
+
 def _ratio(row: Row) -> str:
     ratio = row.latency_ratio
-    if ratio is None or ratio.interval == (1, 1):
+    if ratio is None or ratio.is_own:
         return "1" if ratio else ""
     return "noise" if ratio.is_noise else f"{ratio.median:.2f}{_spread(ratio.interval, 1, 2)}"
+
+
+def _latency(told: Callable[[Latency], str]) -> Callable[[Row], str]:
+    return lambda row: told(row.latency_us) if row.latency_us else ""
 
 
 _COLUMNS = (
     _Column("artifact", _name, justify="left"),
     _Column("runtime", lambda row: row.runtime or "", 100, justify="left"),
     _Column("size\nkB", lambda row: _number(row.size_bytes, 1e-3, 1)),
+    _Column("gzip\nkB", lambda row: _number(row.gzipped_bytes, 1e-3, 1), WHOLE_WIDTH),
     _Column("top-1\n%", lambda row: _top1(row) + _spread(row.accuracy_interval, 100, 2)),
+    _Column("top-5\n%", lambda row: _number(row.top5, 100, 2), WHOLE_WIDTH),
     _Column("drop\npp", _drop, 76),
     _Column("p", lambda row: _number(row.mcnemar_p, 1, 3), 120),
+    _Column("gained", lambda row: _number(row.gained, 1, 0), WHOLE_WIDTH),
+    _Column("lost", lambda row: _number(row.lost, 1, 0), WHOLE_WIDTH),
     _Column("agree\n%", lambda row: _number(row.agreement, 100, 2), 76),
-    _Column("p50\nµs", lambda row: _microseconds(row.latency_us.p50) if row.latency_us else ""),
-    _Column("p99\nµs", lambda row: _microseconds(row.latency_us.p99) if row.latency_us else "", 110),
+    _Column("p50\nµs", _latency(lambda latency: _microseconds(latency.p50))),
+    _Column("p50 ±\nµs", _latency(lambda latency: _spread(latency.p50_interval, 1, 1)), WHOLE_WIDTH),
+    _Column("p90\nµs", _latency(lambda latency: _microseconds(latency.p90)), WHOLE_WIDTH),
+    _Column("p99\nµs", _latency(lambda latency: _microseconds(latency.p99)), 110),
     _Column("ratio", _ratio, 90),
+    _Column("clock\nµs", lambda row: _number(row.overhead_us, 1, 2), WHOLE_WIDTH),
+    _Column("load\nms", lambda row: _number(row.load_ms, 1, 0), WHOLE_WIDTH),
+    _Column("first\nµs", lambda row: "" if row.first_us is None else _microseconds(row.first_us), WHOLE_WIDTH),
     _Column("arena\nkB", lambda row: _number(row.arena_bytes, 1e-3, 1), 90),
     _Column("mem\nMB", lambda row: _number(row.memory_bytes, 1e-6, 0), 80),
 )

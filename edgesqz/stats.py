@@ -11,7 +11,7 @@ Interval = tuple[float, float]  # least and greatest
 
 
 def share_interval(count: int, of: int) -> Interval:
-    """Where the true share lies when ``count`` of ``of`` were found: Wilson's score interval, 0..1."""
+    """Where the true share lies when ``count`` of ``of`` were found, 0..1: the score interval of Wilson, 1927."""
     from scipy.stats import binomtest
 
     interval = binomtest(count, of).proportion_ci(CONFIDENCE, method="wilson")
@@ -19,7 +19,11 @@ def share_interval(count: int, of: int) -> Interval:
 
 
 def median_interval(values: Sequence[float]) -> Interval | None:
-    """Where the true median lies, whatever the distribution, by order statistics; None for fewer than six values."""
+    """Where the true median lies, whatever the distribution; None for fewer than six values.
+
+    By order statistics: the interval that inverts the sign test. Source: Conover, "Practical Nonparametric Statistics",
+    third edition, 1999, section 3.2.
+    """
     from scipy.stats import quantile_test
 
     interval = quantile_test(values, p=0.5).confidence_interval(CONFIDENCE)

@@ -21,7 +21,10 @@ TIMED = True
 def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model; raises ValueError if the bytes are no .keras file."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    import tensorflow as tf
+    with tempfile.TemporaryDirectory() as home:  # what Keras and Matplotlib write at their import would stay behind
+        os.environ["KERAS_HOME"] = os.environ["MPLCONFIGDIR"] = home
+        import keras  # noqa: F401
+        import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)

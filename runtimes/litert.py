@@ -1,7 +1,11 @@
-"""LiteRT, the runtime of .tflite files, with XNNPACK's kernels where it has them."""
+"""LiteRT, the runtime of .tflite files, with XNNPACK's kernels where it has them.
+
+From Python, XNNPACK keeps its packed weights in memory: the interpreter cannot be told of a file to cache them in.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,14 +20,15 @@ TIMED = True
 
 def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model; raises ValueError if the bytes are none, RuntimeError for an op the engine lacks."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:  # in tflite-runtime's environment, where the same interpreter has its former name
-        from tflite_runtime.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=model_bytes, num_threads=threads)
+    interpreter = _engine().Interpreter(model_content=model_bytes, num_threads=threads)
     interpreter.allocate_tensors()
     return Session(interpreter)
+
+
+def _engine() -> Any:
+    """LiteRT, or the same by its former name where that one is asked for: a machine may have both."""
+    package = "tflite_runtime" if ENGINE == "tflite-runtime" else "ai_edge_litert"
+    return importlib.import_module(f"{package}.interpreter")
 
 
 class Session:
@@ -51,14 +56,10 @@ class Session:
 
 def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     """See ``runtimes/__init__.py``; works with the plain kernels, for XNNPACK's keep nothing of what lies between."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-    except ImportError:
-        from tflite_runtime.interpreter import Interpreter, OpResolverType
-
-    interpreter = Interpreter(
+    engine = _engine()
+    interpreter = engine.Interpreter(
         model_content=model_bytes,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_op_resolver_type=engine.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         experimental_preserve_all_tensors=True,
     )
     interpreter.allocate_tensors()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": 
 
 def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model; raises onnxruntime's InvalidProtobuf or Fail if the bytes are none."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it would write files, keep threads, and call its maker
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)

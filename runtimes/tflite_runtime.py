@@ -1,4 +1,4 @@
-"""tflite-runtime, LiteRT under its former name; still on many devices.
+"""tflite-runtime, LiteRT under its former name; still on many devices. What differs is the name of its package.
 
 It needs NumPy below 2 and ends at Python 3.11, so it lives in an environment of its own.
 """

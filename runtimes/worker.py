@@ -166,6 +166,7 @@ def serve(channel: Any) -> None:
     runtime = types.ModuleType("runtime")
     silence()
     exec(compile(source, "runtime", "exec"), runtime.__dict__)
+    runtime.__dict__["ENGINE"] = engine  # a source may be shared
     worker = Worker(runtime, model_bytes, threads, pixel_scale, pixel_offset)
     channel.send(worker.facts() | {"version": metadata.version(engine), "machine": machine()})
     for verb, argument in channel:

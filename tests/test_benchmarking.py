@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 from onnx import TensorProto, helper
 from rich.console import Console
@@ -29,6 +30,7 @@ from edgesqz.params import params
 from edgesqz.report import Ratio, Report, Row
 
 ROUNDS = 3
+SIDE = 32
 
 
 def by_name(report: Report) -> dict[str, Row]:
@@ -183,6 +185,21 @@ def test_flipped_pictures_are_drawn(workspace: Path, tmp_path: Path, monkeypatch
     assert {flip.truth for flip in flips} <= {"blue", "green", "red"}
 
 
+def test_each_engine_of_a_file_has_a_sheet_of_its_own(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, choice = workspace / "squeezenet-nano.fp32.onnx", plugins.Choice.parse
+    original, *exports = with_originals([Candidate(path, choice=choice(each)) for each in ("litert", "onnxruntime")])
+    exam = benchmarking._Exam("synthetic", None, 2)
+    exam.split(SIDE)
+    for candidate, answer in ((original, 0), *((export, 1) for export in exports)):
+        candidate.side, candidate.probabilities = SIDE, np.eye(3)[[answer, answer]]
+    benchmarking._save_flips([original, *exports], exam, tmp_path)
+    assert {sheet.name for sheet in tmp_path.glob("*.png")} == {
+        f"squeezenet-nano.fp32.onnx.{name}.flips.png" for name in ("litert", "onnxruntime")
+    }
+
+
 def test_a_folder_for_flips_that_cannot_be_is_told_first(workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EdgesqzError, match="cannot write to the folder"):
@@ -208,7 +225,7 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
     assert (found["schema"], found["quota_bytes"]) == (1, 150_000)
     assert set(found["rows"][0]) == {field.name for field in dataclasses.fields(Row)} - {"error"}
     assert set(found["rows"][0]["latency_us"]) == {"p50", "p90", "p99", "n", "every_5th", "p50_interval"}
-    assert set(found["rows"][0]["latency_ratio"]) == {"to", "median", "interval"}
+    assert set(found["rows"][0]["latency_ratio"]) == {"to", "median", "interval", "is_noise"}
 
 
 def test_accuracy_is_counted_by_hand(exported: Path, pictures: Path) -> None:
@@ -219,6 +236,20 @@ def test_accuracy_is_counted_by_hand(exported: Path, pictures: Path) -> None:
         right = model.predict(chosen.pictures).argmax(axis=1) == chosen.labels
     assert report.dataset and report.dataset["images"] == 12
     assert by_name(report)["squeezenet-nano.int8.tflite"].accuracy == right.mean()
+
+
+def test_where_its_pictures_are_out_of_reach_a_zoo_file_is_measured_all_the_same(tmp_path: Path) -> None:
+    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path)
+    assert report.dataset is None and report.title().startswith("no accuracy: cannot download ")
+    for row in report.rows:
+        assert (row.error, row.accuracy) == (None, None)
+        assert row.latency_us is not None and row.memory_bytes is not None
+
+
+@pytest.mark.parametrize("asked", [{"dataset": "cifar10"}, {"data_dir": Path()}])
+def test_pictures_that_were_asked_for_must_be_there(asked: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="cannot download|no cifar10 in"):
+        edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path, **asked)
 
 
 def test_an_exports_original_comes_along(exported: Path) -> None:
@@ -345,6 +376,7 @@ def test_a_model_of_other_classes_fails(exported: Path, tmp_path: Path, pictures
         ({"threads": 0}, "--threads must be above 0"),
         ({"rounds": 0}, "--rounds must be above 0"),
         ({"runtimes": ["tensorrt"]}, "unknown runtime 'tensorrt'; the known are keras, litert, onnxruntime, "),
+        ({"runtimes": ["litert=="]}, "expected a runtime as NAME or NAME==VERSION, got 'litert=='"),
         ({"pin": 100_000}, "--pin must be one of the cores .*, got 100000"),
         ({"quota": "-1MB"}, "expected a size"),
         ({"pixel_range": "wide"}, r"expected a pixel range LOW\.\.HIGH"),
@@ -400,6 +432,16 @@ def test_warming_up_ends_when_rounds_take_the_same_time_or_at_its_bound() -> Non
         assert (engine.rounds, warmed.settled) == (rounds, settled)
 
 
+def test_engines_leave_no_files_behind(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "TMPDIR"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(name, str(tmp_path / name))
+    for name in ("KERAS_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert not edgesqz.bench(rounds=1, limit=6, workspace=exported).failures()
+    assert [*(tmp_path / "HOME").rglob("*"), *(tmp_path / "TMPDIR").rglob("*")] == []
+
+
 def test_more_threads_than_cores_are_refused(exported: Path) -> None:
     with pytest.raises(EdgesqzError, match="--threads must be at most"):
         edgesqz.bench(threads=100_000, workspace=exported)
@@ -413,6 +455,7 @@ def test_an_integer_input_that_cannot_hold_the_pixels_fails_with_the_way_out(
     assert row.error == (
         "its input holds values from -2 to 1.984, but pixels would become 0 to 255; try --pixel-range -2..1.984"
     )
+    assert psutil.Process().children() == []
     (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(pictures), rounds=1, pixel_range="-2..1.984").rows
     assert row.accuracy is not None and row.accuracy > 0.9
 

@@ -81,6 +81,12 @@ def test_each_limit_that_is_missed_is_told_with_both_figures() -> None:
     )
 
 
+def test_the_memory_of_an_engine_that_works_in_an_arena_is_the_arena() -> None:
+    budget = Budget.parse(max_memory="100kB")
+    assert budget.missed_by(row("a", memory_bytes=None, arena_bytes=100_000)) == ()
+    assert budget.missed_by(row("a", memory_bytes=None, arena_bytes=100_001)) == ("memory 100.0 kB, at most 100.0 kB",)
+
+
 def test_what_is_unknown_meets_no_limit() -> None:
     unknown = row("a", accuracy=None, latency_us=None, memory_bytes=None)
     missed = Budget.parse(**LIMITS).missed_by(unknown)

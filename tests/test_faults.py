@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -122,6 +123,18 @@ def test_engines_that_misbehave_cost_their_rows_alone(
         assert rows[habit].accuracy == 1
     assert capfd.readouterr() == ("", "")
     assert [worker for worker in workers() if worker not in before] == []
+
+
+def test_a_process_that_reads_no_longer_is_given_up(odd_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more_than_a_pipe_holds = np.zeros((1000, 32, 32, 3), np.uint8)
+    before = workers()
+    with engine.Engine(b"fine", "odd") as stopped:
+        (worker,) = (each for each in workers() if each not in before)
+        worker.suspend()
+        monkeypatch.setattr(engine, "ANSWER_TIMEOUT_S", 1)
+        with pytest.raises(EdgesqzError, match="process ended while"):
+            stopped.predict(more_than_a_pipe_holds)
+    assert not worker.is_running()
 
 
 def test_a_missing_engine_costs_its_row_alone(

@@ -13,11 +13,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import edgesqz
-from edgesqz import EdgesqzError, benchmarking
+from edgesqz import EdgesqzError, benchmarking, engine
 from edgesqz.candidate import Candidate
 from edgesqz.engine import Engine
 from edgesqz.host import Host
@@ -64,7 +65,18 @@ class Server:
 
     @property
     def address(self) -> str:
-        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}?python={sys.executable}"
+        return self.with_python(sys.executable)
+
+    def with_python(self, python: Path | str) -> str:
+        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}?python={python}"
+
+
+def python_after(commands: str, folder: Path) -> Path:
+    """A command that starts Python when a shell has done something else first."""
+    script = folder / "python"
+    script.write_text(f'#!/bin/sh\n{commands}\nexec {sys.executable} "$@"\n')
+    script.chmod(0o755)
+    return script
 
 
 def free_port() -> int:
@@ -144,6 +156,52 @@ def test_a_stranger_is_refused(server: Server, exported: Path, tmp_path: Path) -
 def test_a_python_that_is_not_there_is_told(server: Server, exported: Path) -> None:
     with pytest.raises(EdgesqzError, match=f"cannot run {sys.executable}-of-nobody with NumPy on"):
         edgesqz.bench(workspace=exported, host=server.address + "-of-nobody")
+
+
+def test_a_shell_that_prints_of_itself_is_told(server: Server, exported: Path, tmp_path: Path) -> None:
+    chatty = python_after("echo Welcome", tmp_path)
+    with pytest.raises(EdgesqzError, match="expected a silent shell on .*, it prints 'Welcome'"):
+        edgesqz.bench(workspace=exported, host=server.with_python(chatty))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
+def test_a_board_that_hangs_before_an_engine_starts_costs_its_rows(
+    server: Server, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "ANSWER_TIMEOUT_S", 3)
+    hangs_later = python_after(f"[ -e {tmp_path}/checked ] && sleep 30; touch {tmp_path}/checked", tmp_path)
+    options: dict[str, Any] = {"rounds": 1, "limit": 6, "host": server.with_python(hangs_later), "workspace": exported}
+    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], **options)
+    assert ["no process for it could be started" in (row.error or "") for row in report.rows] == [True, True]
+
+
+def test_nothing_stays_behind_on_a_board(server: Server, exported: Path, tmp_path: Path) -> None:
+    home, scratch = tmp_path / "home", tmp_path / "scratch"
+    home.mkdir()
+    scratch.mkdir()
+    python = python_after(f"export HOME={home} TMPDIR={scratch}; unset KERAS_HOME", tmp_path)
+    names = ["squeezenet-nano.keras", "squeezenet-nano.int8.tflite", "squeezenet-nano.fp32.onnx"]
+    report = edgesqz.bench(names, rounds=1, limit=6, workspace=exported, host=server.with_python(python))
+    assert not report.failures()
+    assert [*home.rglob("*"), *scratch.rglob("*")] == []
+
+
+# execnet leaves the pipes of a process that never answered to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_board_that_is_gone_before_an_engine_starts_costs_its_rows(
+    server: Server, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = Host.check
+
+    def check_and_end(host: Host) -> None:
+        check(host)
+        server.process.terminate()
+        server.process.wait()
+
+    monkeypatch.setattr(Host, "check", check_and_end)
+    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
+    told = f"no process for it could be started on {getpass.getuser()}@127.0.0.1"
+    assert [row.error for row in report.rows] == [told] * 2
 
 
 def test_a_board_that_is_not_there_is_told(server: Server, exported: Path) -> None:

@@ -142,7 +142,8 @@ def test_few_or_equal_files_make_a_page_too(rows: tuple[Row, ...]) -> None:
 
 
 def test_without_a_dataset_the_page_says_so() -> None:
-    assert "No accuracy was measured" in page(dataclasses.replace(report(FULL.rows[4]), dataset=None))
+    without = dataclasses.replace(report(FULL.rows[4]), dataset=None, no_accuracy="no <network>")
+    assert "<h1>no accuracy: no &lt;network&gt;</h1>" in page(without)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1100, False), (1100, True), (420, False)])

@@ -218,3 +218,10 @@ def test_what_is_sent_is_the_module_that_loads() -> None:
     source = plugins.runtime_source("tflite-runtime")
     assert source == plugins.runtime_source("litert")
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]
+
+
+def test_where_both_are_installed_the_one_that_is_asked_for_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    litert = sys.modules[plugins.runtimes()["litert"].load.__module__]
+    monkeypatch.setattr(litert, "ENGINE", plugins.runtimes()["tflite-runtime"].ENGINE)
+    with pytest.raises(ModuleNotFoundError, match="tflite_runtime"):
+        litert.load(b"", 1)  # though LiteRT is here

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from edgesqz import EdgesqzError
 from edgesqz.budget import Budget
-from edgesqz.report import Latency, Ratio, Report, Row, check_writable, save
-from edgesqz.stats import median_interval
+from edgesqz.report import WHOLE_WIDTH, Latency, Ratio, Report, Row, check_writable, save
+from edgesqz.stats import Interval, median_interval
 
 SPREAD = tuple(12000.0 + 500 * k for k in range(21))
 MEASURED = Row(
@@ -159,6 +159,17 @@ def test_a_measured_row_has_figures_and_no_error() -> None:
     assert (row["artifact"], row["accuracy"], row["agreement"]) == ("squeezenet-nano.int8.tflite", 0.8765, 0.991)
 
 
+@pytest.mark.parametrize(("interval", "is_noise"), [((0.116, 0.14), False), ((0.05, 0.2), True), (None, True)])
+def test_a_row_tells_a_program_that_its_ratio_is_noise(interval: Interval | None, is_noise: bool) -> None:
+    row = dataclasses.replace(MEASURED, latency_ratio=Ratio("squeezenet-nano.keras", 0.126, interval))
+    assert row.to_dict()["latency_ratio"] == {
+        "to": "squeezenet-nano.keras",
+        "median": 0.126,
+        "interval": interval,
+        "is_noise": is_noise,
+    }
+
+
 def test_a_failed_row_has_an_error_and_no_figures() -> None:
     row = FAILED.to_dict()
     assert not FIGURES & set(row)
@@ -179,7 +190,7 @@ def test_the_json_has_the_promised_keys(quota_bytes: int | None) -> None:
     found = report(MEASURED, FAILED, quota_bytes=quota_bytes)
     text = found.to_json()
     as_data = json.loads(text)
-    keys = ["schema", "machine", "versions", "dataset", "quota_bytes", "budget", "pareto_front", "rows"]
+    keys = ["schema", "machine", "versions", "dataset", "no_accuracy", "quota_bytes", "budget", "pareto_front", "rows"]
     assert list(as_data) == keys
     assert as_data["pareto_front"] == ["squeezenet-nano.int8.tflite"]
     assert as_data["schema"] == 1
@@ -254,11 +265,62 @@ def test_only_with_a_quota_the_table_tells_what_fits() -> None:
     assert line_of(FAILED, within)[-2:] == ["failed", "failed"]
 
 
+def test_a_page_has_room_for_every_figure_and_for_the_reasons_of_a_verdict() -> None:
+    found = report(MEASURED, quota_bytes=1000)
+    (cells,) = found.lines()
+    shown = dict(zip(found.heads(), cells, strict=True))
+    figures = {
+        "gzip kB": "60.0",
+        "top-5 %": "99.11",
+        "gained": "60",
+        "lost": "35",
+        "p50 ± µs": "±.5",
+        "p90 µs": "12400",
+        "p99 µs": "22346",
+        "clock µs": "0.05",
+        "load ms": "12",
+        "first µs": "345.6",
+        "budget": "size 73.5 kB, at most 1.0 kB",
+    }
+    assert {head: shown[head] for head in figures} == figures
+    terminal = io.StringIO()
+    Console(file=terminal, width=WHOLE_WIDTH, color_system=None).print(found)
+    assert "…" not in terminal.getvalue()
+
+
 def test_a_file_that_no_runtime_knows_has_its_row() -> None:
     unknown = dataclasses.replace(FAILED, artifact="net.gguf", runtime=None, runtime_version=None)
     lines = shown(report(unknown))
     assert line_of(unknown, lines) == ["net.gguf", "101.0", "failed"]
     assert not any("None" in line for line in lines)
+
+
+def test_rows_of_one_file_are_told_apart_by_engine_and_version() -> None:
+    older = dataclasses.replace(MEASURED, runtime_version="2.0.9", accuracy=0.8, named=True)
+    other = dataclasses.replace(MEASURED, runtime="tflite-runtime", accuracy=0.7, error="died")
+    found = report(MEASURED, older, other, FAILED, quota_bytes=1000)
+    name = MEASURED.artifact
+    assert found.misses() == [f"{name} on litert 2.0.9: size 73.5 kB, at most 1.0 kB"]
+    assert found.failures()[0] == f"{name} on tflite-runtime: died"
+    assert [line[2] for line in found.lines()] == ["litert 2.1.0", "litert 2.0.9", "tflite-runtime", "onnxruntime"]
+    without = report(dataclasses.replace(MEASURED, runtime="keras"), dataclasses.replace(older, runtime="keras"))
+    assert [line.split()[0] for line in shown(without) if line.split()[:1] in (["2.1.0"], ["2.0.9"])] == [
+        "2.1.0",
+        "2.0.9",
+    ]
+    assert without.choice() == [
+        f"chosen: {name} on keras 2.1.0",
+        f"  not {name} on keras 2.0.9: accuracy 80.00%, {name} on keras 2.1.0 has 87.65%",
+    ]
+    assert json.loads(without.to_json())["pareto_front"] == [f"{name} on keras 2.1.0"]
+
+
+def test_a_verdict_of_many_limits_leaves_the_name_whole() -> None:
+    limits = Budget(size_bytes=1, latency_us=1, memory_bytes=1, accuracy=1, accuracy_drop_pp=0)
+    named = dataclasses.replace(MEASURED, missed=limits.missed_by(MEASURED))
+    lines = shown(dataclasses.replace(report(named), budget=limits, rows=(named,)))
+    assert max(map(len, lines)) <= 100
+    assert line_of(named, lines)[-1] == "size,"
 
 
 def test_unknown_figures_are_empty_cells() -> None:
@@ -278,6 +340,7 @@ def test_a_difference_that_may_be_chance_has_no_mark() -> None:
     ("ratio", "told"),
     [
         (Ratio("squeezenet-nano.int8.tflite", 1.0, (1.0, 1.0)), "1"),
+        (Ratio("squeezenet-nano.int8.tflite", 1.0, None), "1"),  # of too few rounds
         (Ratio("net.keras", 0.5, (0.3, 0.7)), "noise"),
         (Ratio("net.keras", 0.5, None), "noise"),
     ],
@@ -344,9 +407,9 @@ def test_the_markdown_is_the_table() -> None:
     odd = dataclasses.replace(MEASURED, artifact="a|b.tflite")
     title, _, heads, bars, first, second, _, *caption = report(odd, FAILED, quota_bytes=1000).to_markdown().splitlines()
     assert title == "10,000 test pictures of cifar10"
-    assert heads.startswith("| • | artifact | runtime | size kB | top-1 % |")
+    assert heads.startswith("| • | artifact | runtime | size kB | gzip kB | top-1 % |")
     assert heads.count("|") == bars.count("|") == second.count("|") == first.replace("\\|", "").count("|")
-    assert first.startswith(r"| • | a\|b.tflite | litert | 73.5 | 87.65±.64 |")
+    assert first.startswith(r"| • | a\|b.tflite | litert | 73.5 | 60.0 | 87.65±.64 |")
     assert second.endswith("| failed |")
     assert "A processor, 1 thread;" in caption[0]
 
