@@ -171,7 +171,7 @@ class _Exam:
     name: str
     data_dir: Path | None
     limit: int | None
-    half: int | None
+    half: int | None = None
     labels: tuple[str, ...] = ()  # of the classes
     splits: dict[int | None, data.Split] = field(default_factory=dict)  # by the side asked for
 
