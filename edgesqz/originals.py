@@ -101,7 +101,12 @@ def _find(model: str | Path | None, folder: Path) -> Artifact:
     )
 
 
-def _load(path: Path) -> keras.Model:
+def load_keras(path: Path) -> keras.Model:
+    """Load a .keras file as Keras does.
+
+    Raises:
+        EdgesqzError: it is damaged, or needs a class that is not Keras's own.
+    """
     if not zipfile.is_zipfile(path):
         raise EdgesqzError(f"{path} is no Keras model that can be loaded: it is no .keras archive, or is cut short")
     backend.start_keras()
@@ -109,11 +114,17 @@ def _load(path: Path) -> keras.Model:
 
     try:
         with backend.hush():
-            model = keras.models.load_model(path, compile=False)
+            return keras.models.load_model(path, compile=False)
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise EdgesqzError(f"{path} is no Keras model that can be loaded: {first_line(error)}") from error
+
+
+def _load(path: Path) -> keras.Model:
+    model = load_keras(path)
     shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (1, 3) or shapes[0][1] != shapes[0][2]:
         raise EdgesqzError(f"{path}: expected a model for square pictures, RGB or grey; its inputs are {shapes}")
+    import keras
+
     # The same network as a functional model, if it was a Sequential one: every converter takes that.
     return keras.Model(model.inputs, model.outputs, name=model.name)

@@ -16,7 +16,7 @@ from edgesqz.cli import app
 from edgesqz.demo import EPOCHS
 from edgesqz.recipe import Recipe
 
-COMMANDS = ("train", "export", "bench", "predict", "params", "models", "info", "demo")
+COMMANDS = ("train", "export", "bench", "predict", "embed", "inspect", "params", "models", "info", "demo")
 NOISE = ("tensorflow", "cuda", "oneDNN", "XNNPACK", "Traceback", "WARNING", "INFO", "deprecated")
 EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
 
