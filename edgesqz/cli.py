@@ -447,9 +447,11 @@ def embed(
     )
     contract = made.contract
     print(f"{made.folder}: {', '.join(made.files)}")
-    print(f"{len(contract.golden.pictures)} golden pictures, as {contract.engine} answers them")
-    if contract.arena_bytes:
-        print(f"an arena of {contract.arena_bytes:,} bytes")
+    for answers in contract.answers.values():
+        arena = f", in an arena of {answers.arena_bytes:,} bytes" if answers.arena_bytes else ""
+        print(f"{len(contract.pictures)} golden pictures answered by {answers.engine}{arena}")
+    for runtime, reason in contract.not_asked.items():
+        print(f"none answered by {runtime}: {reason}")
     labels = len(contract.described) - len(contract.content)
     print(f"the .tflite in it carries its labels and pixels, {labels:,} bytes more")
     print(f"next: read CONTRACT.md; then, in {made.folder}: {made.proof}")

@@ -75,9 +75,9 @@ def embed(
     manifest = manifest_of(found)
     folder = out or Path(f"{found.path.stem}-{target}")
     _refuse_to_overwrite(folder, force)
-    measured = Measured.read(report, found) if report else Measured.of(found)
+    measured = Measured.read(report, found) if report else Measured.of(manifest)
     with (console or Console(quiet=True)).status(f"{found.path.name}: answering the golden pictures"):
-        contract = Contract.of(found, manifest, kind.runtime, measured)
+        contract = Contract.of(found, manifest, measured, kind.runtimes, kind.optional)
     files = sources(kind, contract, folder.absolute().name)
     _put(folder, files)
     return Embedding(folder, tuple(files), contract, kind.proof)

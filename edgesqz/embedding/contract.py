@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from edgesqz.errors import EdgesqzError
 
 SUFFIX = ".tflite"
 REFERENCE = "litert"  # the engine that the bench runs .tflite files in
-PICTURES, SEED = 8, 7
+GOLDEN_PICTURES, SEED = 8, 7
 PIXELS = np.arange(256)
 ARENA_ALIGNMENT = 16  # bytes; tflite-micro aligns what it puts into its arena to this
 DTYPES = ("int8", "float32")  # of an input or output that the programs know
@@ -42,9 +43,9 @@ class Measured:
     p50_us: float | None = None
 
     @classmethod
-    def of(cls, found: Artifact) -> Measured:
-        """What the manifest tells; only files of the zoo have an accuracy in it."""
-        test = found.manifest.test if found.manifest else None
+    def of(cls, manifest: Manifest) -> Measured:
+        """What a manifest tells; only those of the zoo have an accuracy."""
+        test = manifest.test
         if test is None:
             return cls()
         seen = test.pictures
@@ -59,38 +60,54 @@ class Measured:
         """
         try:
             told = json.loads(report.read_text(encoding="utf-8"))
-            row = next(
-                row for row in told["rows"] if row["artifact"] == found.path.name and row["runtime"] == REFERENCE
-            )
-            same = row["size_bytes"] == found.size_bytes and row["latency_us"]
-            pictures = "{images:,} {split} pictures of {name}".format(**told["dataset"])
-            machine, engine = told["machine"]["cpu"], f"{row['runtime']} {row['runtime_version']}"
+            rows = [r for r in told["rows"] if (r["artifact"], r["runtime"]) == (found.path.name, REFERENCE)]
+            figures = [
+                cls(
+                    row["accuracy"],
+                    "{images:,} {split} pictures of {name}".format(**told["dataset"]),
+                    told["machine"]["cpu"],
+                    f"{row['runtime']} {row['runtime_version']}",
+                    row["latency_us"]["p50"],
+                )
+                for row in rows
+                if row["size_bytes"] == found.size_bytes and row["latency_us"]
+            ]
         except OSError as error:
             raise EdgesqzError(f"cannot read {report}: {error.strerror}") from error
-        except StopIteration as error:
-            raise EdgesqzError(f"{report} has no row of {found.path.name} on {REFERENCE}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EdgesqzError(f"{report} is no report of edgesqz bench --json") from error
-        if not same:
-            raise EdgesqzError(f"{report} has no figures of these {found.size_bytes:,} bytes of {found.path.name}")
-        return cls(row["accuracy"], pictures, machine, engine, row["latency_us"]["p50"])
+        if not figures:
+            raise EdgesqzError(
+                f"{report} has no figures of {found.path.name}, {found.size_bytes:,} bytes, on {REFERENCE}"
+            )
+        return figures[0]
 
 
 @dataclass(frozen=True)
-class Golden:
-    """Pictures drawn by code, and what the engine answered to them.
+class Answers:
+    """What an engine answered to the golden pictures.
 
     Attributes:
-        pictures: uint8 (N, side, side, channels).
-        outputs: (N, classes), the values that the output stores.
-        same_best: of how many the engine of the bench has the same best label.
-        largest_difference: of any probability to that engine's.
+        engine: its name and version.
+        machine: the processor it ran on.
+        arena_bytes: that it needs, rounded up to its alignment; None if it has no memory of a fixed size.
+        probabilities: float32 (N, classes).
+        outputs: (N, classes), the same as the file stores them.
     """
 
-    pictures: NDArray[np.uint8]
+    engine: str
+    machine: str
+    arena_bytes: int | None
+    probabilities: NDArray[np.float32]
     outputs: NDArray[Any]
-    same_best: int
-    largest_difference: float
+
+    def same_best(self, other: Answers) -> int:
+        """On how many pictures both have the same best label."""
+        return int(np.sum(self.probabilities.argmax(1) == other.probabilities.argmax(1)))
+
+    def largest_difference(self, other: Answers) -> float:
+        """Of any probability."""
+        return float(np.abs(self.probabilities - other.probabilities).max())
 
 
 @dataclass(frozen=True)
@@ -104,12 +121,11 @@ class Contract:
         labels: in the order of the output.
         side: height and width of its pictures, in pixels.
         channels: 3 for RGB, 1 for grey.
-        input_values: what the input stores for each pixel 0..255.
+        input_values: what the input stores for each pixel 0..255; int8 or float32 (256,).
         operators: how often each occurs.
-        engine: what answered the golden pictures, with its version.
-        machine: the processor that did.
-        arena_bytes: that the engine needs; None if it has no memory of a fixed size.
-        golden: pictures and answers.
+        pictures: the golden ones, drawn by code; uint8 (N, side, side, channels).
+        answers: to these, by the name of the runtime.
+        not_asked: runtimes that the target may run on but that gave no answers, with the reason.
         measured: accuracy and latency, as far as they are known.
     """
 
@@ -122,46 +138,54 @@ class Contract:
     channels: int
     input_values: NDArray[Any]
     operators: dict[str, int]
-    engine: str
-    machine: str
-    arena_bytes: int | None
-    golden: Golden
+    pictures: NDArray[np.uint8]
+    answers: dict[str, Answers]
+    not_asked: dict[str, str]
     measured: Measured
 
     @classmethod
-    def of(cls, found: Artifact, manifest: Manifest, runtime: str, measured: Measured) -> Contract:
-        """Run the golden pictures in an engine and take down what it and the manifest say.
+    def of(
+        cls, found: Artifact, manifest: Manifest, measured: Measured, runtimes: Sequence[str], optional: Sequence[str]
+    ) -> Contract:
+        """Run the golden pictures in engines and take down what they and the manifest say.
+
+        Args:
+            found: the file.
+            manifest: what describes it.
+            measured: what is known of it.
+            runtimes: that have to answer.
+            optional: runtimes that may be missing here.
 
         Raises:
-            EdgesqzError: the two contradict each other, or the engine cannot run the file; the message then says
-                which variant it can run.
+            EdgesqzError: file and manifest contradict each other, or an engine cannot run the file; the message then
+                says which variant it can run.
         """
-        content = found.path.read_bytes()
-        with _engine(found, manifest, runtime) as engine:
-            if (engine.input, engine.output) != (manifest.input, manifest.output):
-                raise EdgesqzError(
-                    f"{found.path}: its manifest describes an input of {manifest.input} and an output of "
-                    f"{manifest.output}, the file has {engine.input} and {engine.output}; export it anew"
-                )
-            side, channels = engine.form
-            golden = _golden(found, engine, runtime)
-            labels, arena = found.class_names(golden.outputs.shape[1]), engine.arena_bytes
-            return cls(
-                file=found.path.name,
-                content=content,
-                described=metadata.with_metadata(content, manifest, labels),
-                manifest=manifest,
-                labels=labels,
-                side=side,
-                channels=channels,
-                input_values=stored_pixels(manifest),
-                operators=inspecting.operators(content),
-                engine=f"{runtime} {engine.version}",
-                machine=engine.machine["cpu"],
-                arena_bytes=None if arena is None else -(-arena // ARENA_ALIGNMENT) * ARENA_ALIGNMENT,
-                golden=golden,
-                measured=measured,
-            )
+        content, (_, side, _, channels) = found.path.read_bytes(), manifest.input.shape
+        drawn = data.draw(GOLDEN_PICTURES, side or 0, seed=SEED).pictures[:GOLDEN_PICTURES]
+        pictures = data.with_channels(drawn, channels or 0)
+        answers = {runtime: _answers(found, manifest, runtime, pictures) for runtime in runtimes}
+        not_asked = {}
+        for runtime in optional:
+            try:
+                answers[runtime] = _answers(found, manifest, runtime, pictures)
+            except EdgesqzError as error:
+                not_asked[runtime] = str(error)
+        labels = found.class_names(answers[runtimes[0]].outputs.shape[1])
+        return cls(
+            file=found.path.name,
+            content=content,
+            described=metadata.with_metadata(content, manifest, labels),
+            manifest=manifest,
+            labels=labels,
+            side=pictures.shape[1],
+            channels=pictures.shape[3],
+            input_values=stored_pixels(manifest),
+            operators=inspecting.operators(content),
+            pictures=pictures,
+            answers=answers,
+            not_asked=not_asked,
+            measured=measured,
+        )
 
     @property
     def quantized(self) -> bool:
@@ -191,8 +215,7 @@ def stored_pixels(manifest: Manifest) -> NDArray[Any]:
     if tensor.scale is None or tensor.zero_point is None:
         return values
     stored = np.round(values / np.float32(tensor.scale)) + tensor.zero_point
-    bytes_: NDArray[np.int8] = np.clip(stored, -128, 127).astype(np.int8)
-    return bytes_
+    return np.asarray(np.clip(stored, -128, 127), np.int8)
 
 
 def manifest_of(found: Artifact) -> Manifest:
@@ -206,17 +229,37 @@ def manifest_of(found: Artifact) -> Manifest:
         raise EdgesqzError(
             f"expected a {SUFFIX} file, got {found.path}; edgesqz export {name} --format tflite --quantize makes one"
         )
-    if found.manifest is None:
+    manifest = found.manifest
+    if manifest is None:
         raise EdgesqzError(
             f"{found.path} has no manifest beside it that tells its labels and what a pixel becomes; "
             "embed a file that edgesqz export wrote"
         )
-    for tensor in (found.manifest.input, found.manifest.output):
-        if tensor.dtype not in DTYPES or (tensor.dtype == "int8") != (found.manifest.input.dtype == "int8"):
+    dtypes, shape = {manifest.input.dtype, manifest.output.dtype}, manifest.input.shape
+    if len(dtypes) > 1 or not dtypes <= set(DTYPES):
+        raise EdgesqzError(
+            f"{found.path}: expected an input and output both int8 or both float32, got {manifest.input}"
+        )
+    if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] not in (1, 3):
+        raise EdgesqzError(f"{found.path}: expected an input of square pictures, channels last, got {shape}")
+    return manifest
+
+
+def _answers(found: Artifact, manifest: Manifest, runtime: str, pictures: NDArray[np.uint8]) -> Answers:
+    with _engine(found, manifest, runtime) as engine:
+        if (engine.input, engine.output) != (manifest.input, manifest.output):
             raise EdgesqzError(
-                f"{found.path}: expected an input and output both of {' or '.join(DTYPES)}, got {tensor}"
+                f"{found.path}: its manifest describes ({manifest.input}) and ({manifest.output}), "
+                f"the file has ({engine.input}) and ({engine.output}); export it anew"
             )
-    return found.manifest
+        arena, probabilities = engine.arena_bytes, engine.predict(pictures)
+        return Answers(
+            f"{runtime} {engine.version}",
+            engine.machine["cpu"],
+            None if arena is None else -(-arena // ARENA_ALIGNMENT) * ARENA_ALIGNMENT,
+            probabilities,
+            _stored(probabilities, manifest.output),
+        )
 
 
 def _engine(found: Artifact, manifest: Manifest, runtime: str) -> Engine:
@@ -247,23 +290,8 @@ def _runs(path: Path, runtime: str) -> bool:
     return True
 
 
-def _golden(found: Artifact, engine: Engine, runtime: str) -> Golden:
-    side, channels = engine.form
-    pictures = data.with_channels(data.draw(PICTURES, side, seed=SEED).pictures[:PICTURES], channels)
-    answers = expected = engine.predict(pictures)
-    if runtime != REFERENCE:
-        with open_engine(found, runtime=REFERENCE) as reference:
-            expected = reference.predict(pictures)
-    return Golden(
-        pictures,
-        _stored(answers, engine.output),
-        int(np.sum(answers.argmax(1) == expected.argmax(1))),
-        float(np.abs(answers - expected).max()),
-    )
-
-
-def _stored(answers: NDArray[np.float32], tensor: Tensor) -> NDArray[Any]:
+def _stored(probabilities: NDArray[np.float32], tensor: Tensor) -> NDArray[Any]:
     """Real outputs as the file stores them; a scale divides out exactly, for they are multiples of it."""
     if tensor.scale is None or tensor.zero_point is None:
-        return answers
-    return (np.round(answers / np.float32(tensor.scale)) + tensor.zero_point).astype(tensor.dtype)
+        return probabilities
+    return np.asarray(np.round(probabilities / np.float32(tensor.scale)) + tensor.zero_point, tensor.dtype)

@@ -25,31 +25,35 @@ class Target:
     """A kind of device app.
 
     Attributes:
-        runtime: the engine that it runs, and that answers its golden pictures.
+        runtimes: that answer the golden pictures: the bench's, then the target's own where that is another.
+        optional: runtimes that it may run on as well.
         files: the templates of its folder, each without its ``.jinja``.
         proof: the command that, in the folder, runs its self-test.
     """
 
-    runtime: str
+    runtimes: tuple[str, ...]
     files: tuple[str, ...]
     proof: str
+    optional: tuple[str, ...] = ()
 
 
 ARRAYS = ("model.h", "model.c", "golden.h", "golden.c")
 
 TARGETS = {
     "c": Target(
-        "litert",
+        ("litert",),
         (*ARRAYS, "c/picture.h", "c/picture.c", "c/edgesqz_app.c", "c/Makefile"),
         "make test LITERT_LIBRARY=/path/to/libLiteRt.so",
     ),
     "micro": Target(
-        "tflite-micro",
+        ("litert", "tflite-micro"),
         (*ARRAYS, "micro/classifier.h", "micro/classifier.cpp", "micro/edgesqz_app.cpp", f"micro/{SKETCH}")
         + ("micro/Makefile",),
         "make test TFLM=/path/to/tflite-micro",
     ),
-    "python": Target("litert", ("python/edgesqz_app.py",), "python edgesqz_app.py --self-test"),
+    "python": Target(
+        ("litert",), ("python/edgesqz_app.py",), "python edgesqz_app.py --self-test", optional=("tflite-runtime",)
+    ),
 }
 
 
@@ -84,7 +88,8 @@ def sources(target: Target, contract: Contract, folder_name: str) -> dict[str, b
     facts: dict[str, Any] = {
         "contract": contract,
         "manifest": contract.manifest,
-        "golden": contract.golden,
+        "bench": contract.answers[target.runtimes[0]],
+        "golden": contract.answers[target.runtimes[-1]],
         "target": next(name for name, known in TARGETS.items() if known is target),
         "proof": target.proof,
         "alignment": ARENA_ALIGNMENT,
