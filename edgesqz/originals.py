@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesqz import artifact, backend
 from edgesqz.artifact import ZOO, Artifact, Manifest
-from edgesqz.errors import EdgesqzError, first_line
+from edgesqz.errors import DAMAGE, EdgesqzError, first_line
 from edgesqz.models import SqueezeNetModel, architecture
 from edgesqz.workspace import Workspace
 
@@ -107,16 +108,21 @@ def load_keras(path: Path) -> keras.Model:
     Raises:
         EdgesqzError: it is damaged, or needs a class that is not Keras's own.
     """
+    problem = f"{path} is no Keras model that can be loaded"
     if not zipfile.is_zipfile(path):
-        raise EdgesqzError(f"{path} is no Keras model that can be loaded: it is no .keras archive, or is cut short")
+        raise EdgesqzError(f"{problem}: it is no .keras archive, or is cut short")
     backend.start_keras()
     import keras
 
     try:
+        with zipfile.ZipFile(path) as archive:
+            torn = archive.testzip()  # what is damaged does not reach HDF5, which trusts what it reads
+        if torn:
+            raise EdgesqzError(f"{problem}: {torn} in it is damaged")
         with backend.hush():
             return keras.models.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise EdgesqzError(f"{path} is no Keras model that can be loaded: {first_line(error)}") from error
+    except (*DAMAGE, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise EdgesqzError(f"{problem}: {first_line(error)}") from error
 
 
 def _load(path: Path) -> keras.Model:
