@@ -231,8 +231,9 @@ def _name(enumeration: type, number: int) -> str:
     return next((name for name, value in vars(enumeration).items() if value == number), f"number {number}")
 
 
-def _text(content: bytes | None) -> str:
-    return (content or b"").decode("utf-8", errors="replace")
+def _text(content: bytes | str | None) -> str:
+    """What should be UTF-8; protobuf gives bytes where it is not."""
+    return content if isinstance(content, str) else (content or b"").decode("utf-8", errors="replace")
 
 
 def _read_tflite(path: Path, content: bytes) -> Inspection:
@@ -260,7 +261,9 @@ def _read_onnx(path: Path, content: bytes) -> Inspection:
     pairs = {node.input[0]: node for node in nodes if node.op_type == "DequantizeLinear"}
     values = {tensor.name: tensor for tensor in held}
     stored = [_stored_in_onnx(tensor, pairs.get(tensor.name), values) for tensor in held]
-    scales = {name for node in nodes if node.op_type.endswith("uantizeLinear") for name in node.input[1:]}
+    scales = {
+        name for node in nodes if node.op_type in ("QuantizeLinear", "DequantizeLinear") for name in node.input[1:]
+    }
     numbers = [t for t in stored if t.name not in scales and (t.quantization or "float" in t.dtype)]
     given = [value for value in model.graph.input if value.name not in values]
     return _inspection(
@@ -268,16 +271,21 @@ def _read_onnx(path: Path, content: bytes) -> Inspection:
         content,
         tuple(map(_value, given)),
         tuple(map(_value, model.graph.output)),
-        _counted(f"{node.domain}.{node.op_type}".removeprefix("ai.onnx").lstrip(".") for node in nodes),
+        _counted(map(_onnx_operator, nodes)),
         _count(numbers),
         stored,
         {
-            "producer": f"{model.producer_name} {model.producer_version}".strip(),
+            "producer": f"{_text(model.producer_name)} {_text(model.producer_version)}".strip(),
             "ir_version": model.ir_version,
-            "opsets": {opset.domain or "ai.onnx": opset.version for opset in model.opset_import},
-            **{entry.key: entry.value for entry in model.metadata_props},
+            "opsets": {_text(opset.domain) or "ai.onnx": opset.version for opset in model.opset_import},
+            **{_text(entry.key): _text(entry.value) for entry in model.metadata_props},
         },
     )
+
+
+def _onnx_operator(node: onnx.NodeProto) -> str:
+    """Its name, with its domain before it if that is not ONNX's own."""
+    return f"{_text(node.domain)}.{_text(node.op_type)}".removeprefix("ai.onnx").lstrip(".")
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
@@ -307,7 +315,7 @@ def _stored_in_onnx(
 ) -> Tensor:
     size = len(tensor.raw_data) or tensor.ByteSize()
     quantization = _dequantization(dequantize, values) if dequantize else None
-    return Tensor(tensor.name, tuple(tensor.dims), _onnx_dtype(tensor.data_type), quantization, size)
+    return Tensor(_text(tensor.name), tuple(tensor.dims), _onnx_dtype(tensor.data_type), quantization, size)
 
 
 def _dequantization(node: onnx.NodeProto, values: dict[str, onnx.TensorProto]) -> Quantization | None:
@@ -325,7 +333,7 @@ def _dequantization(node: onnx.NodeProto, values: dict[str, onnx.TensorProto]) -
 def _value(value: onnx.ValueInfoProto) -> Tensor:
     form = value.type.tensor_type
     sizes = tuple(size.dim_value if size.HasField("dim_value") else None for size in form.shape.dim)
-    return Tensor(value.name, sizes, _onnx_dtype(form.elem_type))
+    return Tensor(_text(value.name), sizes, _onnx_dtype(form.elem_type))
 
 
 def _onnx_dtype(number: int) -> str:

@@ -128,7 +128,7 @@ def store(path: Path, content: bytes, pixels: PixelRange) -> Path:
     """Write a model as an artifact."""
     name, variant, suffix = path.name.split(".")
     with Engine(content, "litert", pixels=pixels) as engine:
-        tensors = {"input": engine.input, "output": engine.output}
+        tensors: dict[str, Any] = {"input": engine.input, "output": engine.output}
     facts: dict[str, Any] = {"size_bytes": len(content), "sha256": sha256(content), "labels": LABELS, "versions": {}}
     return write(path, content, Manifest(name=name, variant=variant, format=suffix, pixels=pixels, **tensors, **facts))
 
@@ -446,12 +446,15 @@ def test_the_contract_for_micro_tells_the_arena_and_what_was_not_tried(for_micro
     text = " ".join((for_micro.folder / "CONTRACT.md").read_text().split())
     assert f"{for_micro.contract.answers['tflite-micro'].arena_bytes:,} bytes, aligned to 16" in text
     micro, bench = (for_micro.contract.answers[name] for name in ("tflite-micro", "litert"))
-    assert f"answers as litert 2.3.0, which the bench runs, on {micro.same_best(bench)} of the 8" in text
+    assert (
+        f"has the same best label as litert 2.3.0, which the bench runs, on {micro.same_best(bench)} of the 8," in text
+    )
     assert "compiled against a stand-in of its interface only" in text
 
 
 def test_what_is_not_known_is_said_so_and_a_report_tells_it(tmp_path: Path) -> None:
-    model = changed(tmp_path / MODEL, (ZOO / MODEL).read_bytes(), test=None)
+    labels = data.load("synthetic").labels
+    model = changed(tmp_path / MODEL, (ZOO / MODEL).read_bytes(), test=None, labels=labels, source_sha256=None)
     text = (embed(model, "c", out=tmp_path / "before").folder / "CONTRACT.md").read_text()
     assert "| accuracy | not known here; `edgesqz bench --json FILE` measures it" in text
     report = edgesqz.bench([model], dataset="synthetic", limit=20, rounds=1)
@@ -520,7 +523,7 @@ def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
     app = tmp_path / "app"
-    embed(MODEL, "python", out=app)
+    embed(MODEL, "c", out=app)
     (app / "old.txt").touch()
     with pytest.raises(EdgesqzError, match="app exists; --force replaces it"):
         embed(MODEL, "c", out=app)
@@ -534,7 +537,8 @@ def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made
 
 def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = tmp_path / "app"
-    before = embed(MODEL, "python", out=app).files
+    before = embed(MODEL, "c", out=app).files
+    (app / "mine.c").touch()
 
     def full(path: Path, content: bytes) -> None:
         if path.name == "golden.c":
@@ -544,10 +548,10 @@ def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("edgesqz.embedding.replace_file", full)
     with pytest.raises(EdgesqzError, match="No space left"):
         embed(MODEL, "c", out=app, force=True)
-    assert {path.name for path in app.iterdir()} == set(before)
+    assert {path.name for path in app.iterdir()} == {"mine.c", *before}
     assert [path.name for path in tmp_path.iterdir()] == ["app"]
     with pytest.raises(EdgesqzError, match="cannot write .*missing/app: No such file or directory"):
-        embed(MODEL, "python", out=tmp_path / "missing" / "app")
+        embed(MODEL, "c", out=tmp_path / "missing" / "app")
 
 
 @pytest.mark.parametrize(
@@ -582,7 +586,7 @@ def test_a_report_that_does_not_fit_is_refused(content: str | None, words: str, 
     if content is not None:
         Path("report.json").write_text(content)
     with pytest.raises(EdgesqzError, match=words):
-        embed(MODEL, "python", report=Path("report.json"))
+        embed(MODEL, "c", report=Path("report.json"))
 
 
 def test_the_command_tells_what_it_made_and_what_is_next(tmp_path: Path) -> None:

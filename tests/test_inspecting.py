@@ -113,7 +113,7 @@ def test_an_onnx_file_of_another_maker(tmp_path: Path) -> None:
     assert "[red]weights float32 2x3" in shown(found)
 
 
-def value(name: str, dtype: int = TensorProto.FLOAT, shape: tuple[object, ...] = (2, "n")) -> onnx.ValueInfoProto:
+def value(name: str, dtype: int = TensorProto.FLOAT, shape: tuple[int | str, ...] = (2, "n")) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, dtype, shape)
 
 
@@ -196,7 +196,8 @@ def test_damaged_files_are_told_or_read(
         path = tmp_path / f"torn{original.suffix}"
         path.write_bytes(damaged(original.read_bytes(), seed))
         try:
-            shown(inspect(path))
+            found = inspect(path)
+            assert shown(found) and found.to_json()
         except EdgesqzError as error:
             told += 1
             assert "\n" not in str(error)
