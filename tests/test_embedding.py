@@ -550,6 +550,18 @@ def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: 
         embed(MODEL, "c", out=app, force=True)
     assert {path.name for path in app.iterdir()} == {"mine.c", *before}
     assert [path.name for path in tmp_path.iterdir()] == ["app"]
+    monkeypatch.undo()
+
+    def rename(path: Path, to: Path, really: Any = Path.rename) -> Path:
+        if path.name == "made":
+            raise OSError(5, "Input/output error")
+        return Path(really(path, to))
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(EdgesqzError, match="cannot write .*app: Input/output error"):
+        embed(MODEL, "c", out=app, force=True)
+    assert {path.name for path in app.iterdir()} == {"mine.c", *before}
+    assert [path.name for path in tmp_path.iterdir()] == ["app"]
     with pytest.raises(EdgesqzError, match="cannot write .*missing/app: No such file or directory"):
         embed(MODEL, "c", out=tmp_path / "missing" / "app")
 

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 from edgesqz import defaults
 from edgesqz.artifact import Artifact, find_model_file
 from edgesqz.embedding.contract import Contract, Measured, manifest_of
-from edgesqz.embedding.sources import TARGETS, sources
+from edgesqz.embedding.sources import CONTRACT_FILE, TARGETS, sources
 from edgesqz.errors import EdgesqzError
 from edgesqz.workspace import replace_file
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-CONTRACT_FILE = "CONTRACT.md"
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def embed(
     measured = Measured.read(report, found) if report else Measured.of(manifest)
     with (console or Console(quiet=True)).status(f"{found.path.name}: answering the golden pictures"):
         contract = Contract.of(found, manifest, measured, kind.runtimes, kind.optional)
-    files = sources(kind, contract, folder.absolute().name)
+    files = sources(target, contract, folder.absolute().name)
     _put(folder, files)
     return Embedding(folder, tuple(files), contract, kind.proof)
 
@@ -102,14 +100,13 @@ def _put(folder: Path, files: dict[str, bytes]) -> None:
         made.mkdir()
         for name, content in files.items():
             replace_file(made / name, content)
-        if folder.exists():
-            folder.rename(former)
         try:
+            if folder.exists():
+                folder.rename(former)
             made.rename(folder)
-        except OSError:
-            if former.exists():
+        finally:
+            if former.exists() and not folder.exists():
                 former.rename(folder)
-            raise
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from edgesqz.artifact import package_versions
 from edgesqz.embedding.contract import ARENA_ALIGNMENT, Contract
 
 TEMPLATES = Path(__file__).parent / "templates"
+CONTRACT_FILE = "CONTRACT.md"
 SKETCH = "sketch.ino"  # Arduino wants it named like its folder
 COLUMNS = 100  # of numbers and base64 in what is written
 
@@ -47,8 +48,7 @@ TARGETS = {
     ),
     "micro": Target(
         ("litert", "tflite-micro"),
-        (*ARRAYS, "micro/classifier.h", "micro/classifier.cpp", "micro/edgesqz_app.cpp", f"micro/{SKETCH}")
-        + ("micro/Makefile",),
+        (*ARRAYS, *(f"micro/{n}" for n in ("classifier.h", "classifier.cpp", "edgesqz_app.cpp", SKETCH, "Makefile"))),
         "make test TFLM=/path/to/tflite-micro",
     ),
     "python": Target(
@@ -57,16 +57,17 @@ TARGETS = {
 }
 
 
-def sources(target: Target, contract: Contract, folder_name: str) -> dict[str, bytes]:
+def sources(target: str, contract: Contract, folder_name: str) -> dict[str, bytes]:
     """The files of a folder, by name.
 
     Args:
-        target: what they are for.
+        target: what they are for, a name in ``TARGETS``.
         contract: what they say.
         folder_name: which Arduino wants its sketch to have.
     """
     import jinja2
 
+    kind = TARGETS[target]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -88,17 +89,17 @@ def sources(target: Target, contract: Contract, folder_name: str) -> dict[str, b
     facts: dict[str, Any] = {
         "contract": contract,
         "manifest": contract.manifest,
-        "bench": contract.answers[target.runtimes[0]],
-        "golden": contract.answers[target.runtimes[-1]],
-        "target": next(name for name, known in TARGETS.items() if known is target),
-        "proof": target.proof,
+        "bench": contract.answers[kind.runtimes[0]],
+        "golden": contract.answers[kind.runtimes[-1]],
+        "target": target,
+        "proof": kind.proof,
         "alignment": ARENA_ALIGNMENT,
         "version": package_versions()["edgesqz"],
         "folder": folder_name,
     }
     written = {
         f"{folder_name}.ino" if Path(name).name == SKETCH else Path(name).name: name
-        for name in (*target.files, "CONTRACT.md")
+        for name in (*kind.files, CONTRACT_FILE)
     }
     texts = {name: environment.get_template(f"{source}.jinja").render(facts) for name, source in written.items()}
     return {name: text.encode() for name, text in texts.items()} | {contract.file: contract.described}
