@@ -267,7 +267,9 @@ def _engine(found: Artifact, manifest: Manifest, runtime: str) -> Engine:
         return open_engine(found, runtime=runtime)
     except EngineError as error:
         works = [path.name for path in _other_variants(found, manifest) if _runs(path, runtime)]
-        way_out = f"{', '.join(works)} works" if works else f"no other variant of {manifest.name} at hand works either"
+        way_out = (
+            f"it runs {', '.join(works)}" if works else f"nor does it run another variant of {manifest.name} at hand"
+        )
         raise EngineError(f"{found.path.name}: {runtime} cannot run it: {error}; {way_out}") from error
 
 
