@@ -13,15 +13,19 @@ from edgesqz.errors import EdgesqzError
 
 if TYPE_CHECKING:
     from edgesqz.benchmarking import bench as bench
+    from edgesqz.embedding import embed as embed
     from edgesqz.engine import load as load
     from edgesqz.exporting import export as export
+    from edgesqz.inspecting import inspect as inspect
     from edgesqz.models import SqueezeNetModel as SqueezeNetModel
     from edgesqz.training import train as train
 
 _HOMES = {
     "SqueezeNetModel": "edgesqz.models",
     "bench": "edgesqz.benchmarking",
+    "embed": "edgesqz.embedding",
     "export": "edgesqz.exporting",
+    "inspect": "edgesqz.inspecting",
     "load": "edgesqz.engine",
     "train": "edgesqz.training",
 }

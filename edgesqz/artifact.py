@@ -92,11 +92,13 @@ class Examined(_Frozen):
         pictures: what it was run on.
         accuracy: its top-1, 0..1.
         times: how often this file has been measured on them.
+        machine: the processor it ran on; None if it is not known.
     """
 
     pictures: Pictures
     accuracy: float
     times: int
+    machine: str | None = None
 
 
 class Manifest(_Frozen):

@@ -25,7 +25,8 @@ def python_with(requirements: Sequence[str], python: str | None) -> str:
     """
     version = ["--python", python] if python else []
     packages = [part for requirement in requirements for part in ("--with", requirement)]
-    command = [_uv(), "run", "--quiet", "--no-project", *version, *packages, "python"]
+    # Without --isolated, uv puts a .venv of the current folder behind these packages, and its engine may be taken.
+    command = [_uv(), "run", "--quiet", "--isolated", "--no-project", *version, *packages, "python"]
     try:
         made = subprocess.run([*command, "-c", ""], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesqz import artifact, backend
 from edgesqz.artifact import ZOO, Artifact, Manifest
-from edgesqz.errors import EdgesqzError, first_line
+from edgesqz.errors import DAMAGE, EdgesqzError, first_line
 from edgesqz.models import SqueezeNetModel, architecture
 from edgesqz.params import params
 from edgesqz.workspace import Workspace
@@ -116,19 +117,35 @@ def _find(model: str | Path | None, folder: Path) -> Artifact:
     )
 
 
-def _load(path: Path) -> keras.Model:
+def load_keras(path: Path) -> keras.Model:
+    """Load a .keras file as Keras does.
+
+    Raises:
+        EdgesqzError: it is damaged, or needs a class that is not Keras's own.
+    """
+    problem = f"{path} is no Keras model that can be loaded"
     if not zipfile.is_zipfile(path):
-        raise EdgesqzError(f"{path} is no Keras model that can be loaded: it is no .keras archive, or is cut short")
+        raise EdgesqzError(f"{problem}: it is no .keras archive, or is cut short")
     backend.start_keras()
     import keras
 
     try:
+        with zipfile.ZipFile(path) as archive:
+            torn = archive.testzip()  # what is damaged does not reach HDF5, which trusts what it reads
+        if torn:
+            raise EdgesqzError(f"{problem}: {torn} in it is damaged")
         with backend.hush():
-            model = keras.models.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise EdgesqzError(f"{path} is no Keras model that can be loaded: {first_line(error)}") from error
+            return keras.models.load_model(path, compile=False)
+    except (*DAMAGE, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise EdgesqzError(f"{problem}: {first_line(error)}") from error
+
+
+def _load(path: Path) -> keras.Model:
+    model = load_keras(path)
     shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (1, 3) or shapes[0][1] != shapes[0][2]:
         raise EdgesqzError(f"{path}: expected a model for square pictures, RGB or grey; its inputs are {shapes}")
+    import keras
+
     # The same network as a functional model, if it was a Sequential one: every converter takes that.
     return keras.Model(model.inputs, model.outputs, name=model.name)

@@ -29,7 +29,9 @@ def load(model_bytes: bytes, threads: int) -> Session:
         interpreter = _listening(told, lambda: runtime.Interpreter.from_bytes(model_bytes))
     except Exception as error:
         reason = next(filter(None, told), str(error))  # the first thing that went wrong; the rest follows from it
-        raise RuntimeError(re.sub(r"^\S+\.cc:? ", "", reason)) from error
+        operator = re.search(r"^Node (\w+) ", "\n".join(told), re.MULTILINE)
+        where = f"{operator[1]}: " if operator else ""
+        raise RuntimeError(where + re.sub(r"^\S+\.cc(:\d+)?:? ", "", reason)) from error
     _listening(told, interpreter.print_allocations)
     (arena,) = re.findall(r"Arena allocation total (\d+) bytes", "\n".join(told))
     return Session(interpreter, int(arena))

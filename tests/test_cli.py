@@ -18,7 +18,7 @@ from edgesqz.cli import app
 from edgesqz.demo import EPOCHS
 from edgesqz.recipe import Recipe
 
-COMMANDS = ("train", "export", "bench", "fit", "predict", "params", "models", "info", "demo")
+COMMANDS = ("train", "export", "bench", "fit", "predict", "embed", "inspect", "params", "models", "info", "demo")
 OF_A_WORKSPACE = tuple(f"workspace {name}" for name in ("list", "rm", "clean", "verify", "quota"))
 NOISE = ("tensorflow", "cuda", "oneDNN", "XNNPACK", "Traceback", "WARNING", "INFO", "deprecated")
 EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")

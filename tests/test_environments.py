@@ -27,7 +27,7 @@ def fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_command_names_the_packages_and_the_python(fake_uv: Path) -> None:
     command = python_with(["engine==1.2", "numpy<2"], "3.11")
     assert shlex.split(command)[1:] == [
-        *("run", "--quiet", "--no-project", "--python", "3.11"),
+        *("run", "--quiet", "--isolated", "--no-project", "--python", "3.11"),
         *("--with", "engine==1.2", "--with", "numpy<2", "python"),
     ]
     assert "--python" not in shlex.split(python_with(["engine"], None))
@@ -53,3 +53,16 @@ def test_without_uv_it_is_told_what_brings_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PATH", "")
     with pytest.raises(EdgesqzError, match=r"needs uv; try pip install 'edgesqz\[tflite-runtime\]'"):
         python_with(["engine"], None)
+
+
+def test_nothing_of_a_virtual_environment_in_the_current_folder_is_found(tmp_path: Path) -> None:
+    if not environments.can_be_made():
+        pytest.skip("no uv here")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)
+    (site_packages,) = (tmp_path / ".venv/lib").glob("python*/site-packages")
+    (site_packages / "an_engine.py").touch()
+    try:
+        python = shlex.split(python_with([], None))
+    except EdgesqzError as error:
+        pytest.skip(str(error))
+    assert subprocess.run([*python, "-c", "import an_engine"], capture_output=True, check=False).returncode == 1

@@ -15,13 +15,13 @@ from edgesqz import EdgesqzError, plugins
 from edgesqz.artifact import model_files
 
 PACKAGE = Path(edgesqz.__file__).parent
-CORE = sorted([*PACKAGE.glob("*.py"), *(PACKAGE / "data").glob("*.py")])
+CORE = sorted([*PACKAGE.glob("*.py"), *(PACKAGE / "data").glob("*.py"), *(PACKAGE / "embedding").glob("*.py")])
 RUNTIMES = sorted(Path(inspect.getfile(plugins.runtimes()["litert"].load)).parent.glob("*.py"))
 
 TOY_CONVERTER = """
 from edgesqz.plugins import Variant
 FORMAT, SUFFIX, PACKAGES = "toy", ".toy", ()
-VARIANTS = {"fp32": Variant(exact=True)}
+VARIANTS = {"fp32": Variant(bytes_a_parameter=4, exact=True)}
 def convert(model, variant, calibration):
     return f"{model} as {variant}".encode()
 """

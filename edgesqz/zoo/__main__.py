@@ -19,18 +19,19 @@ def admit(workspace: Path, report: dict[str, Any]) -> list[Path]:
     dataset = report["dataset"]
     pictures = Pictures(dataset=dataset["name"], split=dataset["split"], count=dataset["images"])
     return [
-        _admit(workspace / row["artifact"], pictures, row["accuracy"])
+        _admit(workspace / row["artifact"], pictures, row["accuracy"], report["machine"]["cpu"])
         for row in report["rows"]
         if (workspace / row["artifact"]).is_file()
     ]
 
 
-def _admit(path: Path, pictures: Pictures, accuracy: float) -> Path:
+def _admit(path: Path, pictures: Pictures, accuracy: float, machine: str) -> Path:
     manifest, ours = Artifact.open(path).manifest, ZOO / path.name
     assert manifest  # whatever edgesqz made has one
     before = Artifact.open(ours).manifest if ours.is_file() else None
     times = before.test.times if before and before.test and before.sha256 == manifest.sha256 else 0
-    examined = manifest.model_copy(update={"test": Examined(pictures=pictures, accuracy=accuracy, times=times + 1)})
+    test = Examined(pictures=pictures, accuracy=accuracy, times=times + 1, machine=machine)
+    examined = manifest.model_copy(update={"test": test})
     for name, content in stored_form(path.read_bytes(), examined, path.name).items():
         (ZOO / name).write_bytes(content)
     return ours

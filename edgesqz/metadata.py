@@ -1,0 +1,272 @@
+"""Labels and pixels inside a .tflite file, as TFLite Metadata, which MediaPipe, Android Studio and others read.
+
+The format is a second flatbuffer in a buffer of the first, under the name ``TFLITE_METADATA``, and the files that it
+names in a zip archive behind both. Its tables are those of tflite-support's ``metadata_schema.fbs``.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from enum import IntEnum
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from flatbuffers import number_types
+
+from edgesqz import tflite_file
+from edgesqz.artifact import Manifest
+
+ENTRY = "TFLITE_METADATA"
+FILE_IDENTIFIER = b"M001"
+LABELS_FILE = "labels.txt"
+PARSER_VERSION = "1.0.0"  # the least that knows every field written here
+
+
+class _Model(IntEnum):
+    """The fields that are used of ModelMetadata; of the tables below likewise."""
+
+    NAME, DESCRIPTION, SUBGRAPHS, MIN_PARSER_VERSION = 0, 1, 3, 7
+
+
+class _Graph(IntEnum):
+    INPUTS, OUTPUTS = 2, 3
+
+
+class _Tensor(IntEnum):
+    NAME, DESCRIPTION, CONTENT, PROCESS_UNITS, FILES = 0, 1, 3, 4, 6
+
+
+class _Content(IntEnum):
+    KIND, PROPERTIES = 0, 1
+
+
+class _Image(IntEnum):
+    COLOR_SPACE = 0
+
+
+class _Unit(IntEnum):
+    KIND, OPTIONS = 0, 1
+
+
+class _Normalization(IntEnum):
+    MEAN, STD = 0, 1
+
+
+class _File(IntEnum):
+    NAME, DESCRIPTION, KIND = 0, 1, 2
+
+
+FEATURE, IMAGE = 1, 2  # kinds of a tensor's content
+NORMALIZATION = 1  # kind of a process unit
+AXIS_LABELS = 2  # kind of a file
+COLOR_SPACES = {3: 1, 1: 2}  # channels: RGB, grey
+
+
+def with_metadata(content: bytes, manifest: Manifest, labels: Sequence[str]) -> bytes:
+    """Put the labels and the pixel contract of a .tflite file into it.
+
+    Args:
+        content: the file, with one picture input and one output.
+        manifest: what describes it.
+        labels: in the order of the output; a line each in ``labels.txt``.
+
+    Returns:
+        A file that answers the same, with the metadata in it and the labels behind it.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(_written(manifest), np.uint8)
+    entry.name, entry.buffer = ENTRY, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    file = io.BytesIO(tflite_file.serialized(model))
+    with zipfile.ZipFile(file, "a") as archive:  # behind what is there already, as a zip may lie
+        archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{' '.join(label.split())}\n" for label in labels))
+    return file.getvalue()
+
+
+def told(content: bytes, entries: Mapping[str, bytes]) -> dict[str, Any]:
+    """What a .tflite file says of itself: TFLite Metadata as nested facts, other entries as text or their size.
+
+    Args:
+        content: the file, for the archive behind the flatbuffer.
+        entries: its metadata by name.
+
+    Raises:
+        ValueError: the metadata or the archive is damaged.
+    """
+    facts: dict[str, Any] = {}
+    for name, entry in entries.items():
+        if name == ENTRY:
+            facts[name] = _read(entry) | {"files": _archived(content)}
+        else:
+            text = entry.rstrip(b"\0").decode("ascii", errors="replace")
+            facts[name] = text if text.isprintable() and "\ufffd" not in text else f"{len(entry)} bytes"
+    return facts
+
+
+def _archived(content: bytes) -> dict[str, list[str]]:
+    """The lines of the files behind a flatbuffer."""
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = archive.namelist()
+            return {name: archive.read(name).decode("utf-8", errors="replace").splitlines() for name in names}
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise ValueError(f"the archive behind it: {error}") from error
+
+
+def _written(manifest: Manifest) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    pixels, channels = manifest.pixels, manifest.input.shape[-1]
+    normalization = _table(
+        builder,
+        {
+            # (pixel - mean) / std is the scale and offset of the manifest, turned round.
+            _Normalization.MEAN: _floats(builder, -pixels.offset / pixels.scale),
+            _Normalization.STD: _floats(builder, 1 / pixels.scale),
+        },
+    )
+    image = _table(builder, {}, {_Image.COLOR_SPACE: COLOR_SPACES[channels or 3]})
+    content = _table(builder, {_Content.PROPERTIES: image}, {_Content.KIND: IMAGE})
+    unit = _table(builder, {_Unit.OPTIONS: normalization}, {_Unit.KIND: NORMALIZATION})
+    picture = _table(
+        builder,
+        {
+            _Tensor.NAME: builder.CreateString("picture"),
+            _Tensor.DESCRIPTION: builder.CreateString("one picture, rows from the top, channels last"),
+            _Tensor.CONTENT: content,
+            _Tensor.PROCESS_UNITS: _offsets(builder, [unit]),
+        },
+    )
+    labels = _table(
+        builder,
+        {
+            _File.NAME: builder.CreateString(LABELS_FILE),
+            _File.DESCRIPTION: builder.CreateString("names of the classes, in the order of the output"),
+        },
+        {_File.KIND: AXIS_LABELS},
+    )
+    feature = _table(builder, {_Content.PROPERTIES: _table(builder, {})}, {_Content.KIND: FEATURE})
+    probability = _table(
+        builder,
+        {
+            _Tensor.NAME: builder.CreateString("probability"),
+            _Tensor.DESCRIPTION: builder.CreateString("probability of each class"),
+            _Tensor.CONTENT: feature,
+            _Tensor.FILES: _offsets(builder, [labels]),
+        },
+    )
+    graph = _table(
+        builder, {_Graph.INPUTS: _offsets(builder, [picture]), _Graph.OUTPUTS: _offsets(builder, [probability])}
+    )
+    model = _table(
+        builder,
+        {
+            _Model.NAME: builder.CreateString(f"{manifest.name} {manifest.variant}"),
+            _Model.DESCRIPTION: builder.CreateString("tells the class of a picture"),
+            _Model.SUBGRAPHS: _offsets(builder, [graph]),
+            _Model.MIN_PARSER_VERSION: builder.CreateString(PARSER_VERSION),
+        },
+    )
+    builder.Finish(model, FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _table(
+    builder: flatbuffers.Builder, offsets: Mapping[IntEnum, int], kinds: Mapping[IntEnum, int] | None = None
+) -> int:
+    """Write a table of references and of enumerations, each by its field."""
+    builder.StartObject(max([*offsets, *(kinds or {})], default=-1) + 1)
+    for field, offset in offsets.items():
+        builder.PrependUOffsetTRelativeSlot(field, offset, 0)
+    for field, kind in (kinds or {}).items():
+        builder.PrependUint8Slot(field, kind, 0)
+    return int(builder.EndObject())
+
+
+def _offsets(builder: flatbuffers.Builder, tables: list[int]) -> int:
+    builder.StartVector(4, len(tables), 4)
+    for table in reversed(tables):
+        builder.PrependUOffsetTRelative(table)
+    return int(builder.EndVector())
+
+
+def _floats(builder: flatbuffers.Builder, value: float) -> int:
+    return int(builder.CreateNumpyVector(np.array([value], np.float32)))
+
+
+class _Reader:
+    """A table of a flatbuffer, by its fields."""
+
+    def __init__(self, table: flatbuffers.table.Table) -> None:
+        self._table = table
+
+    @classmethod
+    def root(cls, content: bytes) -> _Reader:
+        if content[4:8] != FILE_IDENTIFIER:
+            raise ValueError(f"its {ENTRY} is no TFLite Metadata")
+        place = flatbuffers.encode.Get(flatbuffers.packer.uoffset, content, 0)
+        return cls(flatbuffers.table.Table(content, place))
+
+    def text(self, field: IntEnum) -> str | None:
+        at = self._at(field)
+        return self._table.String(at).decode("utf-8", errors="replace") if at else None
+
+    def kind(self, field: IntEnum) -> int:
+        at = self._at(field)
+        return int(self._table.Get(number_types.Uint8Flags, at)) if at else 0
+
+    def table(self, field: IntEnum) -> _Reader | None:
+        at = self._at(field)
+        return _Reader(flatbuffers.table.Table(self._table.Bytes, self._table.Indirect(at))) if at else None
+
+    def tables(self, field: IntEnum) -> Iterator[_Reader]:
+        at = self._at(field)
+        if not at:
+            return
+        offset = at - self._table.Pos
+        count, start = self._table.VectorLen(offset), self._table.Vector(offset)
+        if 4 * count > len(self._table.Bytes):
+            raise ValueError(f"its {ENTRY} names more tables than it can hold")
+        for number in range(count):
+            place = self._table.Indirect(start + 4 * number)
+            yield _Reader(flatbuffers.table.Table(self._table.Bytes, place))
+
+    def floats(self, field: IntEnum) -> list[float]:
+        at = self._at(field)
+        if not at:
+            return []
+        vector = self._table.GetVectorAsNumpy(number_types.Float32Flags, at - self._table.Pos)
+        return [float(value) for value in vector]
+
+    def _at(self, field: IntEnum) -> int:
+        """Where a field lies; 0 if the table has none."""
+        offset = self._table.Offset(4 + 2 * field)
+        return int(self._table.Pos + offset) if offset else 0
+
+
+def _read(content: bytes) -> dict[str, Any]:
+    model = _Reader.root(content)
+    graph = next(model.tables(_Model.SUBGRAPHS), None)
+    facts: dict[str, Any] = {"name": model.text(_Model.NAME), "description": model.text(_Model.DESCRIPTION)}
+    for title, field in (("input", _Graph.INPUTS), ("output", _Graph.OUTPUTS)):
+        for number, tensor in enumerate(graph.tables(field) if graph else ()):
+            facts |= {f"{title} {number}": _read_tensor(tensor)}
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _read_tensor(tensor: _Reader) -> dict[str, Any]:
+    facts: dict[str, Any] = {"name": tensor.text(_Tensor.NAME), "description": tensor.text(_Tensor.DESCRIPTION)}
+    for unit in tensor.tables(_Tensor.PROCESS_UNITS):
+        options = unit.table(_Unit.OPTIONS)
+        if options and unit.kind(_Unit.KIND) == NORMALIZATION:
+            facts |= {"mean": options.floats(_Normalization.MEAN), "std": options.floats(_Normalization.STD)}
+    files = [file.text(_File.NAME) for file in tensor.tables(_Tensor.FILES) if file.kind(_File.KIND) == AXIS_LABELS]
+    return {name: fact for name, fact in (facts | {"labels": files}).items() if fact}

@@ -1,0 +1,41 @@
+"""The flatbuffer that a .tflite file is: how it is written, with its tables by the schema that ships with LiteRT."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+
+FILE_IDENTIFIER = b"TFL3"
+DATA_ALIGNMENT = 16  # bytes; what TFLite's schema asks for the data of tensors
+
+
+def serialized(model: Any) -> bytes:
+    """Write a model, a ``ModelT`` of the schema, with equal vectors stored once and the data of tensors aligned.
+
+    TensorFlow's converter stores a zero point of 8 bytes for each channel of each kernel and each bias, all of them
+    0. FlatBuffers allows that tables share a vector, and a reader does not notice.
+    """
+    builder = _SharingBuilder(0)
+    builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+class _SharingBuilder(flatbuffers.Builder):
+    """Points to a vector that is there already instead of writing an equal one."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._places: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._places:
+            self._places[key] = super().CreateNumpyVector(x)
+        return self._places[key]
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N802, N803
+        # The data of tensors are vectors of bytes; the schema's alignment of them is lost on the generated code.
+        start: int = super().StartVector(elemSize, numElems, DATA_ALIGNMENT if elemSize == 1 else alignment)
+        return start

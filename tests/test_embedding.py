@@ -1,0 +1,612 @@
+"""Folders for device apps: each is compiled or run as its user would, and has to notice when something is wrong."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+from typer.testing import CliRunner
+
+import edgesqz
+from edgesqz import EdgesqzError, backend, data, environments, exporter, plugins
+from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, sha256, stored_form
+from edgesqz.cli import app
+from edgesqz.embedding import Embedding, embed
+from edgesqz.embedding.sources import micro_operator
+from edgesqz.engine import Engine
+from edgesqz.predicting import predict_files
+
+MODEL = "squeezenet-nano.int8.tflite"
+STRICT = "-O1 -Wall -Wextra -Werror"
+STUB = Path(__file__).parent / "tflm_stub"
+LABELS = ('a "quoted" \\ one', "Hündin??/", "1st */ | `x`")
+
+
+def environment_or_skip(requirements: Sequence[str], python: str | None) -> list[str]:
+    try:
+        return shlex.split(environments.python_with(requirements, python))
+    except EdgesqzError as error:
+        pytest.skip(f"{requirements[0]} cannot be installed here: {error}")
+
+
+def library() -> str:
+    package = importlib.util.find_spec("ai_edge_litert")
+    assert package and package.submodule_search_locations
+    return f"{package.submodule_search_locations[0]}/libLiteRt.so"
+
+
+def executed(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **options)
+
+
+def made(folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return executed("make", "-C", folder, f"CFLAGS={STRICT}", f"CXXFLAGS={STRICT}", *arguments, **options)
+
+
+def numbers_of(source: str, array: str) -> list[int]:
+    """The numbers of an array in a source file of C."""
+    _, _, behind = source.partition(f"{array}[")
+    values, _, _ = behind.partition("= {")[2].partition("};")
+    return [int(number) for number in re.findall(r"-?\d+", values)]
+
+
+def change_number(path: Path, array: str, place: int, mask: int) -> None:
+    """Flip bits of one number of an array."""
+    before, name, behind = path.read_text().partition(f"{array}[")
+    head, brace, values = behind.partition("= {")
+    number = list(re.finditer(r"-?\d+", values))[place]
+    changed = values[: number.start()] + str(int(number[0]) ^ mask) + values[number.end() :]
+    path.write_text(before + name + head + brace + changed)
+
+
+@pytest.fixture(scope="module")
+def for_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for C, compiled; not to be written to."""
+    folder = embed(MODEL, "c", out=tmp_path_factory.mktemp("c") / "app").folder
+    built = made(folder)
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def for_micro(tmp_path_factory: pytest.TempPathFactory) -> Embedding:
+    """The folder for microcontrollers; not to be written to."""
+    runtime = plugins.runtimes()["tflite-micro"]
+    environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    return embed(MODEL, "micro", out=tmp_path_factory.mktemp("micro") / "app")
+
+
+@pytest.fixture(scope="module")
+def for_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program for Python."""
+    return embed(MODEL, "python", out=tmp_path_factory.mktemp("python") / "app").folder / "edgesqz_app.py"
+
+
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An int8 file of another shape: grey, normalized to -1..1 so that no shift makes a pixel its input; odd labels.
+
+    Beside it lies an fp32 file with an operator that tflite-micro lacks.
+    """
+    backend.start_keras()
+    import keras
+
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((12, 12, 1))
+    features = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.Rescaling(1 / 127.5, -1)(pixels))
+    pooled = keras.layers.GlobalMaxPooling2D()(features)
+    plain, signed = (
+        keras.Model(pixels, keras.layers.Softmax()(keras.layers.Dense(len(LABELS))(values)))
+        for values in (pooled, keras.ops.sign(pooled))
+    )
+    network, normalization = exporter.without_normalization(plain)
+    drawn = data.with_channels(data.draw(20, 12, seed=3).pictures, 1).astype(np.float32)
+    drawn[0, 0, :2, 0] = 0, 255
+    converter = plugins.converter("tflite")
+    with backend.hush():
+        int8 = converter.convert(network, "int8", drawn * normalization.scale + normalization.offset)
+        fp32 = converter.convert(signed, "fp32", None)
+    folder = tmp_path_factory.mktemp("grey")
+    store(folder / "grey.fp32.tflite", fp32, PixelRange())
+    return store(folder / "grey.int8.tflite", int8, normalization)
+
+
+def store(path: Path, content: bytes, pixels: PixelRange) -> Path:
+    """Write a model as an artifact."""
+    name, variant, suffix = path.name.split(".")
+    with Engine(content, "litert", pixels=pixels) as engine:
+        tensors: dict[str, Any] = {"input": engine.input, "output": engine.output}
+    facts: dict[str, Any] = {"size_bytes": len(content), "sha256": sha256(content), "labels": LABELS, "versions": {}}
+    return write(path, content, Manifest(name=name, variant=variant, format=suffix, pixels=pixels, **tensors, **facts))
+
+
+def write(path: Path, content: bytes, manifest: Manifest) -> Path:
+    for name, part in stored_form(content, manifest, path.name).items():
+        (path.parent / name).write_bytes(part)
+    return path
+
+
+# C
+
+
+def test_the_c_program_answers_the_golden_pictures_as_the_bench_does(for_c: Path) -> None:
+    tested = made(for_c, "test", f"LITERT_LIBRARY={library()}")
+    assert tested.returncode == 0, tested.stderr
+    assert "self-test passed: 8 pictures, each byte as litert" in tested.stdout
+    source = (for_c / "golden.c").read_text()
+    pictures = np.array(numbers_of(source, "golden_pictures"), np.uint8).reshape(8, 32, 32, 3)
+    with edgesqz.load(ZOO / MODEL) as engine:
+        stored = np.round(engine.predict(pictures) * 256) - 128
+    np.testing.assert_array_equal(np.array(numbers_of(source, "golden_outputs")).reshape(8, 10), stored)
+
+
+@pytest.mark.parametrize("fault", ["an expected byte", "a weight", "a zero point"])
+def test_the_self_test_fails_at_the_first_difference(fault: str, for_c: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(for_c, tmp_path / "app"))
+    match fault:
+        case "an expected byte":
+            change_number(folder / "golden.c", "golden_outputs", 0, 1)
+        case "a weight":
+            change_number(folder / "model.c", "model_data", 60_000, 64)
+        case "a zero point":
+            header = folder / "model.h"
+            header.write_text(header.read_text().replace("(pixel) + (-128)", "(pixel) + (-127)"))
+    tested = made(folder, "-B", "test", f"LITERT_LIBRARY={library()}")
+    assert tested.returncode != 0
+    assert re.search(r"self-test FAILED: golden picture \d, label \d \(\w+\): expected -?\d+, got -?\d+", tested.stderr)
+    assert "passed" not in tested.stdout
+
+
+def test_a_missing_label_does_not_compile(for_c: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(for_c, tmp_path / "app"))
+    model = folder / "model.c"
+    model.write_text(model.read_text().replace('    "cat",\n', ""))
+    assert "a label for each value of the output" in made(folder).stderr
+
+
+def test_the_array_is_the_file_and_aligned(for_c: Path, tmp_path: Path) -> None:
+    for name in ("model", "picture"):
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / f"{name}.so", for_c / f"{name}.c"], check=True)
+    model = ctypes.CDLL(str(tmp_path / "model.so"))
+    size = ctypes.c_size_t.in_dll(model, "model_size").value
+    array = (ctypes.c_ubyte * size).in_dll(model, "model_data")
+    assert bytes(array) == (ZOO / MODEL).read_bytes()
+    assert ctypes.addressof(array) % 16 == 0
+    assert f'#define MODEL_SHA256 "{sha256(bytes(array))}"' in (for_c / "model.h").read_text()
+
+
+@pytest.mark.parametrize("size", [(640, 480), (211, 97), (32, 32), (33, 32), (7, 5), (1, 1)])
+def test_a_cameras_picture_is_scaled_to_the_byte_as_pillow_does(
+    size: tuple[int, int], for_c: Path, tmp_path: Path
+) -> None:
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "p.so", for_c / "picture.c", "-lm"], check=True)
+    width, height = size
+    fit = ctypes.CDLL(str(tmp_path / "p.so")).picture_fit
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    np.testing.assert_array_equal(fitted(fit, pixels), np.asarray(ImageOps.fit(Image.fromarray(pixels), (32, 32))))
+    upright = np.ascontiguousarray(data.draw(1, 200, seed=4).pictures[0][:, :90])
+    by_pillow = np.asarray(ImageOps.fit(Image.fromarray(upright), (32, 32))).astype(int)
+    assert np.abs(fitted(fit, upright) - by_pillow).max() <= 1
+
+
+def fitted(fit: Any, pixels: np.ndarray) -> np.ndarray:
+    square = np.zeros((32, 32, 3), np.uint8)
+    height, width, _ = pixels.shape
+    assert fit(pixels.ctypes.data_as(ctypes.c_void_p), width, height, square.ctypes.data_as(ctypes.c_void_p), 32)
+    return square
+
+
+@pytest.mark.parametrize("size", [(32, 32), (160, 120)])
+def test_the_c_program_tells_what_predict_tells(size: tuple[int, int], for_c: Path, tmp_path: Path) -> None:
+    width, height = size
+    pixels = data.draw(1, max(size), seed=5).pictures[0][:height, :width]
+    (tmp_path / "picture.rgb").write_bytes(pixels.tobytes())
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    form = [] if size == (32, 32) else [str(width), str(height)]
+    surroundings = os.environ | {"LITERT_LIBRARY": library()}
+    told = executed(for_c / "edgesqz_app", tmp_path / "picture.rgb", *form, env=surroundings)
+    (expected,) = predict_files(ZOO / MODEL, [tmp_path / "picture.png"]).pictures
+    shown = dict(line.strip().split(" %  ")[::-1] for line in told.stdout.splitlines())
+    assert len(shown) == 5
+    for guess in expected.guesses[:3]:  # behind them are ties
+        assert float(shown[guess.label]) == pytest.approx(100 * guess.probability, abs=0.06)
+
+
+def test_the_c_program_refuses_what_it_cannot_use(for_c: Path, tmp_path: Path) -> None:
+    (tmp_path / "short.rgb").write_bytes(bytes(100))
+    surroundings = os.environ | {"LITERT_LIBRARY": library()}
+    for arguments, words in (
+        (["short.rgb"], "short.rgb: expected 3072 bytes, 32 x 32 pixels"),
+        (["missing.rgb"], "missing.rgb: cannot be opened"),
+        (["short.rgb", "0", "10"], "0: is no width or height"),
+    ):
+        told = executed(for_c / "edgesqz_app", *arguments, env=surroundings)
+        assert told.returncode == 1 and words in told.stderr
+    assert executed(for_c / "edgesqz_app").returncode == 2
+    told = executed(for_c / "edgesqz_app", "short.rgb", env=os.environ | {"LITERT_LIBRARY": "/missing.so"})
+    assert told.returncode == 1 and "set LITERT_LIBRARY" in told.stderr
+
+
+@pytest.mark.parametrize("kind", ["grey", "fp32"])
+def test_other_models_work_too(kind: str, grey: Path, exported: Path, tmp_path: Path) -> None:
+    model = {"grey": grey, "fp32": exported / "squeezenet-nano.fp32.tflite"}[kind]
+    c = embed(model, "c", out=tmp_path / "c")
+    tested = made(c.folder, "test", f"LITERT_LIBRARY={library()}")
+    assert tested.returncode == 0, tested.stderr
+    side = c.contract.side
+    picture = data.draw(1, side, seed=9).pictures[0]
+    (tmp_path / "picture.rgb").write_bytes(picture.tobytes())
+    Image.fromarray(picture).save(tmp_path / "picture.png")
+    python = embed(model, "python", out=tmp_path / "python").folder / "edgesqz_app.py"
+    assert executed(sys.executable, python, "--self-test").returncode == 0
+    surroundings = os.environ | {"LITERT_LIBRARY": library()}
+    in_c = executed(c.folder / "edgesqz_app", tmp_path / "picture.rgb", env=surroundings).stdout.splitlines()
+    in_python = executed(sys.executable, python, tmp_path / "picture.png").stdout.splitlines()[1:]
+    assert in_c == in_python
+    assert in_c[0].partition("%  ")[2] in c.contract.labels
+
+
+# Microcontrollers
+
+
+def compiled_for_micro(folder: Path, tmp_path: Path) -> Path:
+    """A copy of a folder with the answers that the stand-in gives, compiled against it."""
+    copy = Path(shutil.copytree(folder, tmp_path / "app"))
+    answers = (copy / "golden.c").read_text().partition("const model_value golden_outputs")[2].partition("= {")[2]
+    (copy / "answers.h").write_text(
+        '#pragma once\n#include "model.h"\nconstexpr model_value kAnswers[][MODEL_LABELS] = {' + answers
+    )
+    shutil.copy(STUB / "tensorflow/lite/micro/micro_log.cpp", copy / "stub_log.cpp")
+    return copy
+
+
+def made_for_micro(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    stub = (f"TFLM={STUB}", "LIBRARY=stub_log.o", f"CXXFLAGS={STRICT} -I{folder}")
+    return made(folder, *stub, "stub_log.o", *arguments)
+
+
+def test_the_micro_program_compiles_against_the_interface_and_runs(for_micro: Embedding, tmp_path: Path) -> None:
+    folder = compiled_for_micro(for_micro.folder, tmp_path)
+    tested = made_for_micro(folder, "test")
+    assert tested.returncode == 0, tested.stderr
+    assert "self-test passed: 8 pictures as tflite-micro" in tested.stdout
+    assert len(re.findall(r"^\d+ % \w+$", tested.stdout, re.MULTILINE)) == 8
+    as_sketch = made_for_micro(folder, "-B", "edgesqz_app.o", f"CXXFLAGS={STRICT} -I{folder} -DARDUINO")
+    assert as_sketch.returncode == 0, as_sketch.stderr
+    assert " main" not in executed("nm", folder / "edgesqz_app.o").stdout
+    assert (folder / "app.ino").is_file()
+
+
+def test_the_micro_self_test_fails_when_a_byte_is_another(for_micro: Embedding, tmp_path: Path) -> None:
+    folder = compiled_for_micro(for_micro.folder, tmp_path)
+    change_number(folder / "golden.c", "golden_outputs", 0, 1)
+    tested = made_for_micro(folder, "test")
+    assert tested.returncode != 0
+    assert "self-test FAILED: golden picture 0, label 0 (airplane): expected " in tested.stdout
+
+
+def test_the_resolver_has_exactly_the_operators_of_the_file(for_micro: Embedding) -> None:
+    source = (for_micro.folder / "classifier.cpp").read_text()
+    added = re.findall(r"resolver\.(Add\w+)\(\)", source)
+    assert sorted(added) == ["AddAdd", "AddConcatenation", "AddConv2D", "AddMaxPool2D", "AddMean", "AddSoftmax"]
+    assert f"MicroMutableOpResolver<{len(added)}>" in source
+
+
+@pytest.mark.parametrize(
+    ("operator", "method"),
+    [
+        ("DEPTHWISE_CONV_2D", "AddDepthwiseConv2D"),
+        ("L2_POOL_2D", "AddL2Pool2D"),
+        ("PADV2", "AddPadV2"),
+        ("RELU6", "AddRelu6"),
+        ("ADD_N", "AddAddN"),
+        ("BATCH_MATMUL", "AddBatchMatMul"),
+        ("UNIDIRECTIONAL_SEQUENCE_LSTM", "AddUnidirectionalSequenceLSTM"),
+    ],
+)
+def test_operators_are_added_by_the_names_that_the_resolver_has(operator: str, method: str) -> None:
+    assert micro_operator(operator) == method
+
+
+WITH_ARENA = """
+import sys
+from tflite_micro.python.tflite_micro import runtime
+runtime.Interpreter.from_bytes(open(sys.argv[1], "rb").read(), arena_size=int(sys.argv[2])).invoke()
+"""
+
+
+def test_the_arena_is_enough_for_tflite_micro_and_no_more_than_it_needs(for_micro: Embedding) -> None:
+    runtime, arena = plugins.runtimes()["tflite-micro"], for_micro.contract.answers["tflite-micro"].arena_bytes
+    assert arena and f"kArenaBytes = {arena};" in (for_micro.folder / "classifier.cpp").read_text()
+    python = environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    for size, works in ((arena, True), (arena - 32, False)):
+        ran = executed(*python, "-c", WITH_ARENA, ZOO / MODEL, str(size))
+        assert (ran.returncode == 0) is works, ran.stderr
+
+
+def test_an_operator_that_tflite_micro_lacks_is_named_with_the_variant_that_works(grey: Path, tmp_path: Path) -> None:
+    runtime = plugins.runtimes()["tflite-micro"]
+    environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    with pytest.raises(EdgesqzError) as refusal:
+        embed(grey.with_name("grey.fp32.tflite"), "micro", out=tmp_path / "app")
+    told = str(refusal.value)
+    assert "grey.fp32.tflite: tflite-micro cannot run it: " in told and "SIGN" in told
+    assert told.endswith("; it runs grey.int8.tflite")
+    assert not (tmp_path / "app").exists()
+
+
+def test_without_uv_the_micro_target_tells_what_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "uv", None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(EdgesqzError, match="needs uv; try pip install"):
+        embed(MODEL, "micro", out=tmp_path / "app")
+    assert not list(tmp_path.glob("*app*"))
+
+
+# Python
+
+
+def test_the_python_program_is_one_file_that_answers_as_the_bench_does(for_python: Path, tmp_path: Path) -> None:
+    alone = shutil.copy(for_python, tmp_path / "alone.py")
+    tested = executed(sys.executable, alone, "--self-test", cwd=tmp_path)
+    assert tested.returncode == 0, tested.stderr
+    assert "self-test passed: 8 pictures, each byte as litert" in tested.stdout
+
+
+def test_the_python_program_passes_with_tflite_runtime_too(for_python: Path) -> None:
+    runtime = plugins.runtimes()["tflite-runtime"]
+    python = environment_or_skip([*runtime.REQUIREMENTS, "pillow"], runtime.PYTHON)
+    tested = executed(*python, for_python, "--self-test")
+    assert tested.returncode == 0, tested.stderr
+    assert "self-test passed: 8 pictures, each byte as tflite-runtime 2.14.0" in tested.stdout
+
+
+def test_an_engine_without_golden_outputs_is_told_and_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    runtime = plugins.runtimes()["tflite-runtime"]
+    python = environment_or_skip([*runtime.REQUIREMENTS, "pillow"], runtime.PYTHON)
+    monkeypatch.setitem(sys.modules, "uv", None)
+    monkeypatch.setenv("PATH", "")
+    folder = embed(MODEL, "python", out=tmp_path / "app").folder
+    monkeypatch.undo()
+    assert "There are no answers of tflite-runtime" in (folder / "CONTRACT.md").read_text()
+    tested = executed(*python, folder / "edgesqz_app.py", "--self-test")
+    assert tested.returncode == 1
+    assert "self-test FAILED: there are no golden outputs of tflite-runtime" in tested.stderr
+
+
+@pytest.mark.parametrize(("part", "words"), [("GOLDEN_OUTPUTS", "self-test FAILED"), ("MODEL", "is damaged")])
+def test_the_python_program_notices_a_byte_that_is_another(
+    part: str, words: str, for_python: Path, tmp_path: Path
+) -> None:
+    text = for_python.read_text()
+    place = text.index('"""\n', text.index(f"\n{part} = ")) + 40
+    other = "A" if text[place] != "A" else "B"
+    (tmp_path / "torn.py").write_text(text[:place] + other + text[place + 1 :])
+    tested = executed(sys.executable, tmp_path / "torn.py", "--self-test")
+    assert tested.returncode == 1 and words in tested.stderr and "passed" not in tested.stdout
+
+
+def test_the_python_program_reads_pictures_as_predict_does(for_python: Path, tmp_path: Path) -> None:
+    pixels = data.draw(1, 90, seed=2).pictures[0][:60]
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=turned)
+    Image.fromarray(np.dstack([pixels, pixels[..., :1]])).save(tmp_path / "transparent.png")
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(tmp_path / "grey16.png")
+    files = [tmp_path / name for name in ("turned.png", "transparent.png", "grey16.png")]
+    told = executed(sys.executable, for_python, *files)
+    assert told.returncode == 0, told.stderr
+    expected = [
+        line
+        for prediction in predict_files(ZOO / MODEL, files).pictures
+        for line in (prediction.picture, *(f"{100 * g.probability:5.1f} %  {g.label}" for g in prediction.guesses[:3]))
+    ]
+    shown = told.stdout.splitlines()
+    assert [line for k, line in enumerate(shown) if k % 6 < 4] == expected
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG torn")
+    refused = executed(sys.executable, for_python, tmp_path / "torn.png")
+    assert refused.returncode == 1 and "cannot read the picture" in refused.stderr
+
+
+# The contract
+
+
+def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
+    text = " ".join((for_c / "CONTRACT.md").read_text().split())
+    manifest = Artifact.open(ZOO / MODEL).manifest
+    assert manifest
+    for words in (
+        "85,408 bytes",
+        manifest.sha256,
+        "`int8` (1, 32, 32, 3): one picture, rows from the top, channels last (NHWC), red, green, blue",
+        "`input = pixel - 128`",
+        "`probability = 0.00390625 * (output - (-128))`",
+        "0. airplane 1. automobile 2. bird 3. cat 4. deer 5. dog 6. frog 7. horse 8. ship 9. truck",
+        "17 `CONV_2D`, 5 `CONCATENATION`, 3 `ADD`, 2 `MAX_POOL_2D`, 1 `MEAN`, 1 `SOFTMAX`",
+        "89.61 % top-1 on 10,000 test pictures of cifar10, measured in LiteRT on AMD EPYC",
+        "none: LiteRT allocates what it needs",
+    ):
+        assert words in text, words
+
+
+def test_the_contract_for_micro_tells_the_arena_and_what_was_not_tried(for_micro: Embedding) -> None:
+    text = " ".join((for_micro.folder / "CONTRACT.md").read_text().split())
+    assert f"{for_micro.contract.answers['tflite-micro'].arena_bytes:,} bytes, aligned to 16" in text
+    micro, bench = (for_micro.contract.answers[name] for name in ("tflite-micro", "litert"))
+    assert (
+        f"has the same best label as litert 2.3.0, which the bench runs, on {micro.same_best(bench)} of the 8," in text
+    )
+    assert "compiled against a stand-in of its interface only" in text
+
+
+def test_what_is_not_known_is_said_so_and_a_report_tells_it(tmp_path: Path) -> None:
+    labels = data.load("synthetic").labels
+    model = changed(tmp_path / MODEL, (ZOO / MODEL).read_bytes(), test=None, labels=labels, source_sha256=None)
+    text = (embed(model, "c", out=tmp_path / "before").folder / "CONTRACT.md").read_text()
+    assert "| accuracy | not known here; `edgesqz bench --json FILE` measures it" in text
+    report = edgesqz.bench([model], dataset="synthetic", limit=20, rounds=1)
+    (tmp_path / "report.json").write_text(report.to_json())
+    row = next(row for row in report.rows if row.artifact == MODEL)
+    assert row.accuracy is not None and row.latency_us
+    embed(model, "c", out=tmp_path / "after", report=tmp_path / "report.json")
+    text = (tmp_path / "after" / "CONTRACT.md").read_text()
+    assert f"{100 * row.accuracy:.2f} % top-1 on 20 test pictures of synthetic" in text
+    assert f"measured with litert {row.runtime_version} on {report.machine['cpu']}" in text
+    assert f"| latency | {row.latency_us.p50:.1f} µs" in text
+
+
+def test_labels_of_any_kind_are_written_so_that_they_come_back(grey: Path, tmp_path: Path) -> None:
+    folder = embed(grey, "c", out=tmp_path / "c").folder
+    source = folder / "show.c"
+    source.write_text(
+        '#include <stdio.h>\n#include "model.h"\n'
+        "int main(void) { for (int k = 0; k < MODEL_LABELS; k++) puts(model_labels[k]); return 0; }\n"
+    )
+    subprocess.run(
+        ["gcc", *STRICT.split(), "-trigraphs", "-o", folder / "show", source, folder / "model.c"], check=True
+    )
+    assert tuple(executed(folder / "show").stdout.splitlines()) == LABELS
+
+
+# Bad input
+
+
+def changed(path: Path, content: bytes, **changes: Any) -> Path:
+    """Another model file, with the manifest of MODEL changed to it."""
+    manifest = Artifact.open(ZOO / MODEL).manifest
+    assert manifest
+    update = {"size_bytes": len(content), "sha256": sha256(content), **changes}
+    return write(path, content, manifest.model_copy(update=update))
+
+
+def test_an_artifact_that_cannot_be_embedded_is_refused(tmp_path: Path) -> None:
+    content = (ZOO / MODEL).read_bytes()
+    (tmp_path / "alone.tflite").write_bytes(content)
+    mismatched = changed(tmp_path / "mismatched.tflite", content)
+    mismatched.write_bytes(content[:-1] + b"\1")
+    manifest = Artifact.open(ZOO / MODEL).manifest
+    assert manifest
+    other_scale = manifest.output.model_copy(update={"scale": 0.5})
+    other_dtype = manifest.input.model_copy(update={"dtype": "uint8"})
+    wrong = changed(tmp_path / "wrong.tflite", content, output=other_scale)
+    odd = changed(tmp_path / "odd.tflite", content, input=other_dtype)
+    torn = changed(tmp_path / "torn.tflite", b"torn")
+    for model, words in (
+        (ZOO / "squeezenet-nano.int8.onnx", "expected a .tflite file, got .*; edgesqz export squeezenet-nano"),
+        (tmp_path / "alone.tflite", "has no manifest beside it"),
+        (mismatched, "is not the file its manifest mismatched.tflite.json describes"),
+        (wrong, "its manifest describes .* export it anew"),
+        (odd, "expected an input and output both int8 or both float32"),
+        (torn, "torn.tflite: litert cannot run it"),
+        ("missing.tflite", "no model file 'missing.tflite'"),
+    ):
+        with pytest.raises(EdgesqzError, match=words):
+            embed(model, "c", out=tmp_path / "app")
+    assert not (tmp_path / "app").exists()
+
+
+def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made_it(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    app = tmp_path / "app"
+    embed(MODEL, "c", out=app)
+    (app / "old.txt").touch()
+    with pytest.raises(EdgesqzError, match="app exists; --force replaces it"):
+        embed(MODEL, "c", out=app)
+    assert (app / "old.txt").exists()
+    made = embed(MODEL, "c", out=app, force=True)
+    assert {path.name for path in app.iterdir()} == set(made.files)
+    with pytest.raises(EdgesqzError, match="mine is no folder that edgesqz embed made"):
+        embed(MODEL, "c", out=mine, force=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "app"}
+
+
+def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = tmp_path / "app"
+    before = embed(MODEL, "c", out=app).files
+    (app / "mine.c").touch()
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "golden.c":
+            raise EdgesqzError(f"cannot write {path}: No space left on device")
+        path.write_bytes(content)
+
+    monkeypatch.setattr("edgesqz.embedding.write_file", full)
+    with pytest.raises(EdgesqzError, match="No space left"):
+        embed(MODEL, "c", out=app, force=True)
+    assert {path.name for path in app.iterdir()} == {"mine.c", *before}
+    assert [path.name for path in tmp_path.iterdir()] == ["app"]
+    monkeypatch.undo()
+
+    def rename(path: Path, to: Path, really: Any = Path.rename) -> Path:
+        if path.name == "made":
+            raise OSError(5, "Input/output error")
+        return Path(really(path, to))
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(EdgesqzError, match="cannot write .*app: Input/output error"):
+        embed(MODEL, "c", out=app, force=True)
+    assert {path.name for path in app.iterdir()} == {"mine.c", *before}
+    assert [path.name for path in tmp_path.iterdir()] == ["app"]
+    with pytest.raises(EdgesqzError, match="cannot write .*missing/app: No such file or directory"):
+        embed(MODEL, "c", out=tmp_path / "missing" / "app")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot read report.json: No such file"),
+        ("{", "is no report of edgesqz bench --json"),
+        ("[1]", "is no report of edgesqz bench --json"),
+        ('{"rows": []}', f"has no figures of {MODEL}, 85,408 bytes, on litert"),
+        (
+            json.dumps(
+                {
+                    "rows": [
+                        {
+                            "artifact": MODEL,
+                            "runtime": "litert",
+                            "runtime_version": "1",
+                            "size_bytes": 1,
+                            "accuracy": 1,
+                            "latency_us": {"p50": 1},
+                        }
+                    ],
+                    "dataset": {"name": "cifar10", "split": "test", "images": 1},
+                    "machine": {"cpu": "a PC"},
+                }
+            ),
+            "has no figures of",
+        ),
+    ],
+)
+def test_a_report_that_does_not_fit_is_refused(content: str | None, words: str, tmp_path: Path) -> None:
+    if content is not None:
+        Path("report.json").write_text(content)
+    with pytest.raises(EdgesqzError, match=words):
+        embed(MODEL, "c", report=Path("report.json"))
+
+
+def test_the_command_tells_what_it_made_and_what_is_next(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["embed", MODEL, "--target", "python"])
+    assert result.exit_code == 0, result.output
+    assert "squeezenet-nano.int8-python: edgesqz_app.py, CONTRACT.md, squeezenet-nano.int8.tflite" in result.stdout
+    assert "carries its labels and pixels, 834 bytes more" in result.stdout
+    assert "python edgesqz_app.py --self-test" in result.stdout
+    result = CliRunner().invoke(app, ["embed", MODEL, "--target", "rust"])
+    assert result.exit_code == 1
+    assert result.stderr == "error: unknown target 'rust'; the known are c, micro, python\n"
