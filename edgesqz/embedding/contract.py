@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqz import data, exporter, inspecting, metadata
+from edgesqz import data, exporter, metadata
 from edgesqz.artifact import ZOO, Artifact, Manifest, Tensor, model_files
 from edgesqz.engine import Engine, EngineError, open_engine
 from edgesqz.errors import EdgesqzError
+from edgesqz.inspecting import tflite
 
 SUFFIX = ".tflite"
 REFERENCE = "litert"  # the engine that the bench runs .tflite files in
@@ -180,7 +181,7 @@ class Contract:
             side=pictures.shape[1],
             channels=pictures.shape[3],
             input_values=stored_pixels(manifest),
-            operators=inspecting.operators(content),
+            operators=tflite.operators(content),
             pictures=pictures,
             answers=answers,
             not_asked=not_asked,

@@ -1,0 +1,178 @@
+"""What an inspection found, and how it is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgesqz import artifact
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table as RichTable
+
+SHOWN_TENSORS = 12
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """``real value = scale * (stored value - zero point)``, with one pair for all values or one a channel.
+
+    Attributes:
+        axis: of the channels; None if there is one pair.
+    """
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int | None
+
+    def __str__(self) -> str:
+        """One pair as its numbers, several as how many there are."""
+        if self.axis is not None:
+            return f"{len(self.scales)} scales, axis {self.axis}"
+        return f"scale {self.scales[0]:.6g}, zero point {self.zero_points[0]}"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input, an output, or values that the file stores.
+
+    Attributes:
+        shape: with None where any size is taken.
+        dtype: its name as NumPy has it, or as the format has it where NumPy has none.
+        quantization: None where values are stored as they are.
+        size_bytes: of its values in the file; 0 for an input or output.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    quantization: Quantization | None = None
+    size_bytes: int = 0
+
+    @property
+    def form(self) -> str:
+        """Dtype and shape, such as ``int8 1x32x32x3``."""
+        return f"{self.dtype} {'x'.join('?' if size is None else str(size) for size in self.shape)}".strip()
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is in a model file.
+
+    Attributes:
+        inputs: in the order a program meets them.
+        outputs: in the order a program meets them.
+        operators: how often each occurs, the most frequent first; layers for a .keras file.
+        parameters: weights and biases, each number once; no shapes, scales or zero points.
+        tensors: what the file stores, the largest first.
+        metadata: what the file says of itself, as its format has it.
+    """
+
+    file: str
+    format: str
+    size_bytes: int
+    sha256: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    operators: dict[str, int]
+    parameters: int
+    tensors: tuple[Tensor, ...]
+    metadata: dict[str, Any]
+
+    def to_json(self) -> str:
+        """The inspection as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    def table(self) -> Group:
+        """The inspection as one small table below the other."""
+        from rich.console import Group
+
+        facts = [
+            ("size", f"{self.size_bytes:,} bytes, of which {_size(self.tensors):,} are values of tensors"),
+            ("SHA-256", self.sha256),
+            ("parameters", f"{self.parameters:,}"),
+        ]
+        rest = self.tensors[SHOWN_TENSORS:]
+        more = [("", f"and {len(rest)} more; --json shows all", "", f"{_size(rest):>11,}")] if rest else []
+        largest = [(t.name, t.form, str(t.quantization or ""), f"{t.size_bytes:>11,}") for t in self.tensors]
+        return Group(
+            _block(f"{self.file} ({self.format})", facts),
+            _block("inputs", [(t.name, t.form, str(t.quantization or "")) for t in self.inputs]),
+            _block("outputs", [(t.name, t.form, str(t.quantization or "")) for t in self.outputs]),
+            _block("operators", [(name, f"{count:,}") for name, count in self.operators.items()]),
+            _block("bytes by tensor", [*largest[:SHOWN_TENSORS], *more]),
+            _block("metadata", list(_flat(self.metadata)) or [("none", "")]),
+        )
+
+
+def inspection(
+    path: Path,
+    content: bytes,
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+    operators: dict[str, int],
+    parameters: int,
+    stored: list[Tensor],
+    told: dict[str, Any],
+) -> Inspection:
+    """What a reader found in a file, with what is known of every file."""
+    largest_first = tuple(sorted(stored, key=lambda tensor: tensor.size_bytes, reverse=True))
+    return Inspection(
+        file=path.name,
+        format=path.suffix[1:],
+        size_bytes=len(content),
+        sha256=artifact.sha256(content),
+        inputs=inputs,
+        outputs=outputs,
+        operators=operators,
+        parameters=parameters,
+        tensors=largest_first,
+        metadata=told,
+    )
+
+
+def counted(names: Iterator[str]) -> dict[str, int]:
+    """How often each name occurs, the most frequent first."""
+    return dict(Counter(names).most_common())
+
+
+def count(tensors: list[Tensor]) -> int:
+    """How many numbers tensors have together."""
+    return sum(math.prod(size or 0 for size in tensor.shape) for tensor in tensors)
+
+
+def _size(tensors: tuple[Tensor, ...]) -> int:
+    return sum(tensor.size_bytes for tensor in tensors)
+
+
+def _block(title: str, rows: Sequence[tuple[str, ...]]) -> RichTable:
+    """A small table; what a file says of itself is shown as it is."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _flat(told: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Nested facts as rows: the way to each, and what it is."""
+    for name, value in told.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def as_text(content: bytes | str | None) -> str:
+    """What should be UTF-8; protobuf gives bytes where it is not."""
+    return content if isinstance(content, str) else (content or b"").decode("utf-8", errors="replace")
