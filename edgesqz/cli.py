@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from edgesqz import defaults
 from edgesqz.errors import EdgesqzError
 from edgesqz.recipe import Recipe
-from edgesqz.sizes import format_size, parse_quota
+from edgesqz.workspace.sizes import format_size, parse_quota
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -357,8 +357,8 @@ def bench(
 
     Example: `edgesqz bench squeezenet.int8.tflite --quota 500kB --max-accuracy-drop 0.5`
     """
-    from edgesqz import plotting, report
-    from edgesqz.benchmarking import bench
+    from edgesqz import plotting
+    from edgesqz.benchmarking import bench, report
 
     texts = [
         (path, text_of)
@@ -563,7 +563,7 @@ def params(
 
     Example: `edgesqz params --compare squeezenet alexnet --plot sizes.png`
     """
-    from edgesqz import params as counting
+    from edgesqz.models import params as counting
 
     names = models or [Recipe.model]
     if len(names) > 1 and not compare:
@@ -583,7 +583,7 @@ def models(json: Json = False) -> None:
 
     Example: `edgesqz models`
     """
-    from edgesqz.catalogue import list_models
+    from edgesqz.models.catalogue import list_models
 
     _show(list_models(), json)
 
@@ -636,8 +636,8 @@ def workspace_list(workspace: Workspace = defaults.WORKSPACE, quota: Quota = Non
 
     Example: `edgesqz workspace list`
     """
-    from edgesqz import housekeeping
     from edgesqz import workspace as places
+    from edgesqz.workspace import housekeeping
 
     _show(housekeeping.look(places.Workspace(workspace, quota)), json)
 
@@ -651,8 +651,8 @@ def workspace_rm(
 
     Example: `edgesqz workspace rm squeezenet.fp32.tflite`
     """
-    from edgesqz import housekeeping
     from edgesqz import workspace as places
+    from edgesqz.workspace import housekeeping
 
     home = places.Workspace(workspace)
     items = housekeeping.find(home, names)
@@ -672,8 +672,8 @@ def workspace_clean(
 
     Example: `edgesqz workspace clean --to 1MB`
     """
-    from edgesqz import housekeeping
     from edgesqz import workspace as places
+    from edgesqz.workspace import housekeeping
 
     home = places.Workspace(workspace)
     target = parse_quota(to) or home.quota_bytes
@@ -694,8 +694,8 @@ def workspace_verify(workspace: Workspace = defaults.WORKSPACE, json: Json = Fal
 
     Example: `edgesqz workspace verify`
     """
-    from edgesqz import housekeeping
     from edgesqz import workspace as places
+    from edgesqz.workspace import housekeeping
 
     verdict = housekeeping.verify(places.Workspace(workspace))
     print(verdict.to_json() if json else f"{verdict.told()}\n", end="")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from edgesqz import data, defaults
 from edgesqz.benchmarking import bench
+from edgesqz.benchmarking.report import Report
 from edgesqz.exporting import export
-from edgesqz.report import Report
 from edgesqz.training import train
 from edgesqz.workspace import Workspace
 

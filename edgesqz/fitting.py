@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from edgesqz import artifact, data, defaults, plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact
 from edgesqz.benchmarking import bench
-from edgesqz.budget import Budget
+from edgesqz.benchmarking.budget import Budget
+from edgesqz.benchmarking.report import Row
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import export
-from edgesqz.report import Row
-from edgesqz.scratch import for_conversion, scratch
-from edgesqz.sizes import format_size
 from edgesqz.workspace import Workspace
+from edgesqz.workspace.scratch import for_conversion, scratch
+from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console

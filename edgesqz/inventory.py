@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgesqz import data, environments, plugins
+from edgesqz import data, plugins
 from edgesqz.artifact import package_versions
+from edgesqz.engine import environments
 from edgesqz.models import ARCHITECTURES
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 import edgesqz
-from edgesqz import disk
 from edgesqz.data import cifar
+from edgesqz.workspace import disk
 
 CLASSES = ("blue", "green", "red")
 SIDE = 32

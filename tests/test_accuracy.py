@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgesqz.accuracy import confusion, graded, top5
-from edgesqz.stats import mcnemar_p, share_interval
+from edgesqz.benchmarking.accuracy import confusion, graded, top5
+from edgesqz.benchmarking.stats import mcnemar_p, share_interval
 
 
 def answers(*top1: int, classes: int = 10) -> np.ndarray:

@@ -20,14 +20,14 @@ from onnx import TensorProto, helper
 from rich.console import Console
 
 import edgesqz
-from edgesqz import benchmarking, data, environments, plugins
+from edgesqz import benchmarking, data, plugins
 from edgesqz.artifact import PixelRange
-from edgesqz.candidate import Candidate, with_originals
-from edgesqz.engine import Engine
+from edgesqz.benchmarking.candidate import Candidate, with_originals
+from edgesqz.benchmarking.flips import Flip, contact_sheet
+from edgesqz.benchmarking.report import Ratio, Report, Row
+from edgesqz.engine import Engine, environments
 from edgesqz.errors import EdgesqzError
-from edgesqz.flips import Flip, contact_sheet
-from edgesqz.params import params
-from edgesqz.report import Ratio, Report, Row
+from edgesqz.models.params import params
 
 ROUNDS = 3
 SIDE = 32

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from edgesqz import EdgesqzError
-from edgesqz.budget import Budget, choose, pareto_front, parse_microseconds, reasons_against
-from edgesqz.report import Latency, Report, Row
+from edgesqz.benchmarking.budget import Budget, choose, pareto_front, parse_microseconds, reasons_against
+from edgesqz.benchmarking.report import Latency, Report, Row
 
 
 def row(name: str, size_bytes: int = 1000, accuracy: float | None = 0.9, p50: float = 100, **others: Any) -> Row:

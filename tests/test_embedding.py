@@ -21,12 +21,13 @@ from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
 import edgesqz
-from edgesqz import EdgesqzError, backend, data, environments, exporter, plugins
+from edgesqz import EdgesqzError, backend, data, plugins
 from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, sha256, stored_form
 from edgesqz.cli import app
 from edgesqz.embedding import Embedding, embed
 from edgesqz.embedding.sources import micro_operator
-from edgesqz.engine import Engine
+from edgesqz.engine import Engine, environments
+from edgesqz.exporting import exporter
 from edgesqz.predicting import predict_files
 
 MODEL = "squeezenet-nano.int8.tflite"

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from edgesqz import EdgesqzError, environments
-from edgesqz.environments import python_with
+from edgesqz import EdgesqzError
+from edgesqz.engine import environments
+from edgesqz.engine.environments import python_with
 
 
 @pytest.fixture

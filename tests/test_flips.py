@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgesqz import flips
-from edgesqz.flips import Flip, contact_sheet
+from edgesqz.benchmarking import flips
+from edgesqz.benchmarking.flips import Flip, contact_sheet
 
 
 def flip(colour: int, channels: int = 3) -> Flip:

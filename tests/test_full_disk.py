@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import edgesqz
-from edgesqz import EdgesqzError, disk, housekeeping
+from edgesqz import EdgesqzError
 from edgesqz.artifact import ZOO
-from edgesqz.report import save
-from edgesqz.workspace import OWN, Workspace
+from edgesqz.benchmarking.report import save
+from edgesqz.workspace import OWN, Workspace, disk, housekeeping
 
 EXPORT = "squeezenet-nano.int8.tflite"
 Failure = Callable[[pytest.MonkeyPatch, int], None]
@@ -129,10 +129,12 @@ def test_an_export_is_whole_or_has_not_been(failure: Failure, tmp_path: Path, mo
 def test_training_is_at_its_last_checkpoint_or_finished(
     failure: Failure, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import edgesqz.step
+    import edgesqz.training.step
 
-    real = edgesqz.step.training_step
-    monkeypatch.setattr(edgesqz.step, "training_step", lambda *asked: (real(*asked)[0], lambda *step: (1.0, 0)))
+    real = edgesqz.training.step.training_step
+    monkeypatch.setattr(
+        edgesqz.training.step, "training_step", lambda *asked: (real(*asked)[0], lambda *step: (1.0, 0))
+    )
     options: dict[str, Any] = {"epochs": 2, "batch_size": 64, "quota": "2MB", "workspace": tmp_path}
 
     def train() -> object:

@@ -19,9 +19,9 @@ import pytest
 
 import edgesqz
 from edgesqz import EdgesqzError, benchmarking, engine
-from edgesqz.candidate import Candidate
+from edgesqz.benchmarking.candidate import Candidate
 from edgesqz.engine import Engine
-from edgesqz.host import Host
+from edgesqz.engine.host import Host
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from edgesqz.budget import Budget
-from edgesqz.html import page
-from edgesqz.report import Latency, Report, Row
+from edgesqz.benchmarking.budget import Budget
+from edgesqz.benchmarking.html import page
+from edgesqz.benchmarking.report import Latency, Report, Row
 
 HOSTILE = '<script>alert(1)</script>&".tflite'
 LABELS = ("cat", "<b>dog</b>", "frog")

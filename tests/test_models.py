@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edgesqz import EdgesqzError, SqueezeNetModel, backend
-from edgesqz.graph import LOGITS, NORMALIZE, Graph, MaxPool, Pixels
 from edgesqz.models import fire
+from edgesqz.models.graph import LOGITS, NORMALIZE, Graph, MaxPool, Pixels
 
 each_architecture = pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])
 

@@ -12,11 +12,11 @@ import pytest
 import edgesqz
 from edgesqz import backend
 from edgesqz.artifact import ZOO, Artifact
-from edgesqz.catalogue import list_models
 from edgesqz.errors import EdgesqzError
-from edgesqz.graph import AddRelu, Convolution, Graph, MaxPool, Pixels
 from edgesqz.models import ARCHITECTURES, SqueezeNetModel
-from edgesqz.params import Params, compare, params, peak_activation_bytes
+from edgesqz.models.catalogue import list_models
+from edgesqz.models.graph import AddRelu, Convolution, Graph, MaxPool, Pixels
+from edgesqz.models.params import Params, compare, params, peak_activation_bytes
 
 PUBLISHED = {
     ("squeezenet", 10): 421_642,
@@ -94,7 +94,7 @@ def test_the_predicted_size_is_that_of_a_trained_file(exported: Path) -> None:
 
 def test_no_tensorflow_is_needed() -> None:
     program = (
-        "import sys; from edgesqz.params import params; params('alexnet');"
+        "import sys; from edgesqz.models.params import params; params('alexnet');"
         "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

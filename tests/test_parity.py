@@ -13,8 +13,9 @@ import pytest
 from onnx import numpy_helper
 
 import edgesqz
-from edgesqz import data, parity
+from edgesqz import data
 from edgesqz.artifact import Artifact, PixelRange
+from edgesqz.benchmarking import parity
 from edgesqz.engine import Engine, open_engine
 from edgesqz.errors import EdgesqzError
 

@@ -16,9 +16,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from edgesqz import EdgesqzError, disk
+from edgesqz import EdgesqzError
 from edgesqz.artifact import ZOO
-from edgesqz.workspace import OWN, Workspace
+from edgesqz.workspace import OWN, Workspace, disk
 
 QUOTA = 1000
 NAMES = st.sampled_from(["a", "a.json", "b", "b.json", "c"])
@@ -134,7 +134,7 @@ TestPromise = Promise.TestCase
 WRITERS = """
 import os, random, signal, sys, time
 from pathlib import Path
-from edgesqz import disk, housekeeping
+from edgesqz.workspace import disk, housekeeping
 from edgesqz.artifact import ZOO
 from edgesqz.workspace import Workspace
 

@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 
 from edgesqz import EdgesqzError
-from edgesqz.budget import Budget
-from edgesqz.report import WHOLE_WIDTH, Latency, Ratio, Report, Row, check_writable, save
-from edgesqz.stats import Interval, median_interval
+from edgesqz.benchmarking.budget import Budget
+from edgesqz.benchmarking.report import WHOLE_WIDTH, Latency, Ratio, Report, Row, check_writable, save
+from edgesqz.benchmarking.stats import Interval, median_interval
 
 SPREAD = tuple(12000.0 + 500 * k for k in range(21))
 MEASURED = Row(

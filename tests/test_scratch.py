@@ -14,8 +14,8 @@ from rich.console import Console
 
 import edgesqz
 from edgesqz import EdgesqzError
-from edgesqz.scratch import for_conversion, scratch
 from edgesqz.workspace import Workspace
+from edgesqz.workspace.scratch import for_conversion, scratch
 
 
 def test_temporary_files_of_this_process_and_its_children_go_there(tmp_path: Path) -> None:

@@ -27,12 +27,13 @@ import pytest
 from rich.console import Console
 
 import edgesqz
-from edgesqz import EdgesqzError, backend, checkpoint, data, training
+from edgesqz import EdgesqzError, backend, data, training
 from edgesqz.artifact import Artifact
-from edgesqz.checkpoint import Checkpoint, Progress
 from edgesqz.recipe import Recipe, fastest_precision
-from edgesqz.sizes import parse_size
+from edgesqz.training import checkpoint
+from edgesqz.training.checkpoint import Checkpoint, Progress
 from edgesqz.workspace import Workspace
+from edgesqz.workspace.sizes import parse_size
 
 MODEL = "squeezenet-nano"
 EPOCHS, STEPS_PER_EPOCH = 3, 3
@@ -133,9 +134,9 @@ def at_rest(interrupted: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """Puts a function in the place of the step, for what depends on its results alone; tells the optimizers built."""
-    import edgesqz.step
+    import edgesqz.training.step
 
-    real = edgesqz.step.training_step
+    real = edgesqz.training.step.training_step
 
     def put(step: Step) -> list[Any]:
         optimizers: list[Any] = []
@@ -144,7 +145,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
             optimizers.append(real(*asked)[0])
             return optimizers[-1], step
 
-        monkeypatch.setattr(edgesqz.step, "training_step", training_step)
+        monkeypatch.setattr(edgesqz.training.step, "training_step", training_step)
         return optimizers
 
     return put
@@ -220,10 +221,10 @@ def test_the_epoch_that_did_best_on_held_back_pictures_is_the_one_written(
 ) -> None:
     import keras
 
-    import edgesqz.step
+    import edgesqz.training.step
 
     counts = iter((9, 18, 12))
-    monkeypatch.setattr(edgesqz.step, "evaluation", lambda network: lambda split: next(counts))
+    monkeypatch.setattr(edgesqz.training.step, "evaluation", lambda network: lambda split: next(counts))
     written = recorded_checkpoints(monkeypatch)
     artifact = train(train_only, tmp_path)
     assert artifact.manifest and artifact.manifest.training
@@ -349,7 +350,7 @@ def test_a_teachers_answers_are_learned_instead_of_the_labels(
     recipe = Recipe(**artifact.manifest.training["recipe"])
     assert recipe.teacher == finished.artifact.manifest.sha256
 
-    from edgesqz.step import Views
+    from edgesqz.training.step import Views
 
     split = data.load(str(train_only)).train()
     views = Views(split, split.side, recipe)
@@ -662,7 +663,7 @@ def reference(
 
 @pytest.mark.parametrize("teacher", [None, "somebody"])
 def test_a_step_goes_down_the_gradient_with_nesterovs_momentum_and_decays_kernels_alone(teacher: str | None) -> None:
-    from edgesqz.step import FusedBatchNormalization, Views, training_step
+    from edgesqz.training.step import FusedBatchNormalization, Views, training_step
 
     recipe = Recipe(MODEL, learning_rate=0.05, weight_decay=0.3, seed=5, teacher=teacher)
     split = small_split(64)
@@ -684,7 +685,7 @@ def test_a_step_goes_down_the_gradient_with_nesterovs_momentum_and_decays_kernel
 
 
 def test_a_step_sees_the_view_that_it_is_told() -> None:
-    from edgesqz.step import Views, training_step
+    from edgesqz.training.step import Views, training_step
 
     split, recipe = small_split(32), Recipe(MODEL)
     optimizer, take_step = training_step(small_network(), Views(split, SIDE, recipe), recipe)
@@ -696,7 +697,7 @@ def test_a_step_sees_the_view_that_it_is_told() -> None:
 
 @pytest.mark.parametrize("count", [3, 500, 1203])
 def test_the_evaluation_counts_every_picture_once(count: int) -> None:
-    from edgesqz.step import evaluation
+    from edgesqz.training.step import evaluation
 
     network, split = small_network(), small_split(count)
     top1 = np.asarray(network(split.pictures.astype(np.float32), training=False)).argmax(axis=1)
@@ -711,7 +712,7 @@ SHIFT = 4
 
 def seen(pictures: np.ndarray, view: int = 0, side: int | None = None, **recipe: Any) -> np.ndarray:
     """Pictures as training sees them."""
-    from edgesqz.step import Views
+    from edgesqz.training.step import Views
 
     split = data.Split(pictures, np.zeros(len(pictures), np.int64))
     return np.asarray(Views(split, side or split.side, Recipe(MODEL, **recipe))(np.arange(len(split)), view))
@@ -748,7 +749,7 @@ def test_the_same_view_is_the_same_and_others_are_not() -> None:
 
 
 def test_a_view_shows_a_picture_alike_whatever_stands_beside_it() -> None:
-    from edgesqz.step import Views
+    from edgesqz.training.step import Views
 
     split = small_split(20)
     views = Views(split, SIDE, Recipe(MODEL))
@@ -798,7 +799,7 @@ def normalizations() -> tuple[Any, Any, np.ndarray]:
     """The stock layer and the fused one with the same weights, and input for them."""
     import keras
 
-    from edgesqz.step import FusedBatchNormalization
+    from edgesqz.training.step import FusedBatchNormalization
 
     rng = np.random.default_rng(0)
     stock, fused = keras.layers.BatchNormalization(), FusedBatchNormalization()

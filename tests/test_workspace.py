@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from edgesqz import EdgesqzError, disk
-from edgesqz.sizes import format_size, parse_quota, parse_size
-from edgesqz.workspace import OWN, TEMPORARY_SUFFIX, Workspace, write_file
+from edgesqz import EdgesqzError
+from edgesqz.workspace import OWN, TEMPORARY_SUFFIX, Workspace, disk, write_file
+from edgesqz.workspace.sizes import format_size, parse_quota, parse_size
 
 REAL_FSYNC = os.fsync
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesqz import defaults, disk
+from edgesqz import defaults
 from edgesqz.artifact import Artifact, find_model_file
 from edgesqz.embedding.contract import Contract, Measured, manifest_of
 from edgesqz.embedding.sources import CONTRACT_FILE, TARGETS, sources
 from edgesqz.errors import EdgesqzError
-from edgesqz.workspace import write_file
+from edgesqz.workspace import disk, write_file
 
 if TYPE_CHECKING:
     from rich.console import Console

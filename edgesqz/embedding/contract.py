@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqz import data, exporter, metadata
+from edgesqz import data, metadata
 from edgesqz.artifact import ZOO, Artifact, Manifest, Tensor, model_files
 from edgesqz.engine import Engine, EngineError, open_engine
 from edgesqz.errors import EdgesqzError
+from edgesqz.exporting import exporter
 from edgesqz.inspecting import tflite
 
 SUFFIX = ".tflite"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgesqz import originals
+from edgesqz.exporting import originals
 from edgesqz.inspecting.inspection import Inspection, Tensor, counted, inspection
 
 

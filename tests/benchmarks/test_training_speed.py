@@ -50,7 +50,7 @@ def by_fit(name: str, split: data.Split, **compile_options: object) -> Turn:
 
 
 def by_edgesqz(name: str, split: data.Split) -> Turn:
-    from edgesqz.step import FusedBatchNormalization, Views, training_step
+    from edgesqz.training.step import FusedBatchNormalization, Views, training_step
 
     recipe = Recipe(name, learning_rate=0.05, precision=fastest_precision())
     network = edgesqz.SqueezeNetModel(name=name).build(FusedBatchNormalization)

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from edgesqz import disk
 from edgesqz.artifact import ZOO
-from edgesqz.workspace import OWN, TEMPORARY_SUFFIX
+from edgesqz.workspace import OWN, TEMPORARY_SUFFIX, disk
 
 EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
 KILLS = 100  # of each command

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact
 from edgesqz.models import ARCHITECTURES
-from edgesqz.params import params
-from edgesqz.sizes import format_size
+from edgesqz.models.params import params
+from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from edgesqz import disk
 from edgesqz.errors import EdgesqzError
-from edgesqz.sizes import format_size
-from edgesqz.workspace import Workspace
+from edgesqz.workspace import Workspace, disk
+from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from edgesqz import defaults, plugins
 from edgesqz.artifact import Artifact
 from edgesqz.errors import EdgesqzError
-from edgesqz.exporter import SURELY, Exporter, Job
-from edgesqz.scratch import for_conversion, scratch
-from edgesqz.sizes import format_size
+from edgesqz.exporting.exporter import SURELY, Exporter, Job
 from edgesqz.workspace import Workspace
+from edgesqz.workspace.scratch import for_conversion, scratch
+from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -16,21 +16,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from rich.markup import escape
 
-from edgesqz import accuracy, data, defaults, parity, plugins
+from edgesqz import data, defaults, plugins
 from edgesqz.artifact import (
     PixelRange,
     find_model_file,
     model_files,
     package_versions,
 )
-from edgesqz.budget import Budget
-from edgesqz.candidate import Candidate, original_of, with_originals
+from edgesqz.benchmarking import accuracy, parity
+from edgesqz.benchmarking.budget import Budget
+from edgesqz.benchmarking.candidate import Candidate, original_of, with_originals
+from edgesqz.benchmarking.flips import Flip, contact_sheet
+from edgesqz.benchmarking.report import Latency, Ratio, Report, Row
 from edgesqz.engine import Engine, open_engine
+from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError
-from edgesqz.flips import Flip, contact_sheet
-from edgesqz.host import Host
 from edgesqz.inventory import machine
-from edgesqz.report import Latency, Ratio, Report, Row
 from edgesqz.workspace import write_file
 
 if TYPE_CHECKING:

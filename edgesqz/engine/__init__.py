@@ -11,10 +11,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from edgesqz import environments, plugins
+from edgesqz import plugins
 from edgesqz.artifact import Artifact, PixelRange, Tensor
+from edgesqz.engine import environments
+from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError
-from edgesqz.host import Host
 
 # No question takes longer on a machine that is alive; a larger dataset is asked about in parts.
 ANSWER_TIMEOUT_S = 600

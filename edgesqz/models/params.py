@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesqz import plotting
-from edgesqz.graph import Convolution, Dropout, Graph, MaxPool, Node, Normalize, Shape
 from edgesqz.models import SqueezeNetModel, architecture
-from edgesqz.sizes import format_size, parse_quota
+from edgesqz.models.graph import Convolution, Dropout, Graph, MaxPool, Node, Normalize, Shape
+from edgesqz.workspace.sizes import format_size, parse_quota
 
 if TYPE_CHECKING:
     from rich.table import Table

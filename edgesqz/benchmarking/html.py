@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesqz import parity, plotting
-from edgesqz.budget import label, pareto_front
-from edgesqz.parity import LayerErrors
-from edgesqz.report import Latency, Report, Row
+from edgesqz import plotting
+from edgesqz.benchmarking import parity
+from edgesqz.benchmarking.budget import label, pareto_front
+from edgesqz.benchmarking.parity import LayerErrors
+from edgesqz.benchmarking.report import Latency, Report, Row
 
 WIDTH, HEIGHT = 640, 340  # of a chart, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 56, 130, 16, 44  # around what is drawn; names of points reach into the right

@@ -13,9 +13,9 @@ import numpy as np
 
 from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, sha256
+from edgesqz.benchmarking.parity import LayerErrors
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
-from edgesqz.parity import LayerErrors
 
 # A candidate runs about this long before it is the next one's turn; long enough for its caches to be warm again.
 ROUND_MS = 20

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgesqz.stats import mcnemar_p, share_interval
+from edgesqz.benchmarking.stats import mcnemar_p, share_interval
 
 
 def graded(probabilities: np.ndarray, truth: np.ndarray, original: np.ndarray | None) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def graded(probabilities: np.ndarray, truth: np.ndarray, original: np.ndarray | 
         original: what the original answers to the same pictures, float (N, classes); None without one.
 
     Returns:
-        Figures by their names in ``edgesqz.report.Row``.
+        Figures by their names in ``edgesqz.benchmarking.report.Row``.
     """
     top1 = probabilities.argmax(axis=1)
     right = top1 == truth

@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesqz import artifact, backend, checkpoint, data, defaults, models, originals
+from edgesqz import artifact, backend, data, defaults, models
 from edgesqz.artifact import Artifact, Manifest, PixelRange, Tensor
-from edgesqz.checkpoint import Checkpoint, Keeping, Progress
 from edgesqz.errors import EdgesqzError
+from edgesqz.exporting import originals
+from edgesqz.exporting.originals import Original
 from edgesqz.inventory import machine
-from edgesqz.originals import Original
 from edgesqz.recipe import Recipe, fastest_precision
-from edgesqz.scratch import scratch
-from edgesqz.sizes import format_size
+from edgesqz.training import checkpoint
+from edgesqz.training.checkpoint import Checkpoint, Keeping, Progress
 from edgesqz.workspace import Workspace
+from edgesqz.workspace.scratch import scratch
+from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     import keras
@@ -169,7 +171,7 @@ class _Run:
         backend.start_keras()
         from keras import utils
 
-        from edgesqz import step
+        from edgesqz.training import step
 
         utils.set_random_seed(recipe.seed)
         self.network = self._builder(cropped=True).build(step.FusedBatchNormalization)

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgesqz import data
-from edgesqz.graph import LOGITS
+from edgesqz.models.graph import LOGITS
 from edgesqz.recipe import Recipe
 
 INFERENCE_BATCH = 500

@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from edgesqz import defaults, disk
+from edgesqz import defaults
 from edgesqz.errors import EdgesqzError
-from edgesqz.sizes import format_size, parse_size
+from edgesqz.workspace import disk
+from edgesqz.workspace.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
     from filelock import FileLock

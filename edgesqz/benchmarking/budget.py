@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.errors import EdgesqzError
-from edgesqz.sizes import format_size, parse_quota
+from edgesqz.workspace.sizes import format_size, parse_quota
 
 if TYPE_CHECKING:
-    from edgesqz.report import Row
+    from edgesqz.benchmarking.report import Row
 
 _Told = Callable[[Any], str]  # a figure, as a person would write it
 _Limit = tuple[str, Any, Any, _Told]  # what is limited, what was found, the most it may be

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesqz import checkpoint
 from edgesqz.artifact import KERAS_SUFFIX, MANIFEST_SUFFIX, ZOO, Artifact, Manifest, model_files, sha256
 from edgesqz.errors import EdgesqzError
-from edgesqz.sizes import format_size
+from edgesqz.training import checkpoint
 from edgesqz.workspace import Workspace, stands_alone
+from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     from rich.table import Table

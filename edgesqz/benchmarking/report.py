@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edgesqz import parity, plotting
-from edgesqz.budget import Budget, choose, label, pareto_front, reasons_against
+from edgesqz import plotting
+from edgesqz.benchmarking import parity
+from edgesqz.benchmarking.budget import Budget, choose, label, pareto_front, reasons_against
+from edgesqz.benchmarking.parity import LayerErrors
+from edgesqz.benchmarking.stats import Interval, median_interval
 from edgesqz.errors import EdgesqzError
-from edgesqz.parity import LayerErrors
-from edgesqz.stats import Interval, median_interval
 from edgesqz.workspace import write_file
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ class Report:
 
     def to_html(self) -> str:
         """The report as one page for a browser."""
-        from edgesqz import html
+        from edgesqz.benchmarking import html
 
         return html.page(self)
 

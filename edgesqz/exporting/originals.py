@@ -12,7 +12,7 @@ from edgesqz import artifact, backend
 from edgesqz.artifact import ZOO, Artifact, Manifest
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line
 from edgesqz.models import SqueezeNetModel, architecture
-from edgesqz.params import params
+from edgesqz.models.params import params
 from edgesqz.workspace import Workspace
 
 if TYPE_CHECKING:

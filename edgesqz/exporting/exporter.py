@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesqz import artifact, backend, data, originals, plugins
+from edgesqz import artifact, backend, data, plugins
 from edgesqz.artifact import ZOO, Artifact, Manifest, Pictures, PixelRange, Proof
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, first_line
-from edgesqz.originals import Original
-from edgesqz.sizes import format_size
+from edgesqz.exporting import originals
+from edgesqz.exporting.originals import Original
 from edgesqz.workspace import Workspace
+from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     import keras

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.errors import EdgesqzError
-from edgesqz.graph import (
+from edgesqz.models.graph import (
     LOGITS,
     NORMALIZE,
     AddRelu,
