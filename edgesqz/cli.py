@@ -636,8 +636,8 @@ def workspace_list(workspace: Workspace = defaults.WORKSPACE, quota: Quota = Non
 
     Example: `edgesqz workspace list`
     """
+    from edgesqz import housekeeping
     from edgesqz import workspace as places
-    from edgesqz.workspace import housekeeping
 
     _show(housekeeping.look(places.Workspace(workspace, quota)), json)
 
@@ -651,8 +651,8 @@ def workspace_rm(
 
     Example: `edgesqz workspace rm squeezenet.fp32.tflite`
     """
+    from edgesqz import housekeeping
     from edgesqz import workspace as places
-    from edgesqz.workspace import housekeeping
 
     home = places.Workspace(workspace)
     items = housekeeping.find(home, names)
@@ -672,8 +672,8 @@ def workspace_clean(
 
     Example: `edgesqz workspace clean --to 1MB`
     """
+    from edgesqz import housekeeping
     from edgesqz import workspace as places
-    from edgesqz.workspace import housekeeping
 
     home = places.Workspace(workspace)
     target = parse_quota(to) or home.quota_bytes
@@ -694,8 +694,8 @@ def workspace_verify(workspace: Workspace = defaults.WORKSPACE, json: Json = Fal
 
     Example: `edgesqz workspace verify`
     """
+    from edgesqz import housekeeping
     from edgesqz import workspace as places
-    from edgesqz.workspace import housekeeping
 
     verdict = housekeeping.verify(places.Workspace(workspace))
     print(verdict.to_json() if json else f"{verdict.told()}\n", end="")

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import edgesqz
-from edgesqz import EdgesqzError
+from edgesqz import EdgesqzError, housekeeping
 from edgesqz.artifact import ZOO
 from edgesqz.benchmarking.report import save
-from edgesqz.workspace import OWN, Workspace, disk, housekeeping
+from edgesqz.workspace import OWN, Workspace, disk
 
 EXPORT = "squeezenet-nano.int8.tflite"
 Failure = Callable[[pytest.MonkeyPatch, int], None]

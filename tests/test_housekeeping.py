@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from edgesqz import EdgesqzError
+from edgesqz import EdgesqzError, housekeeping
 from edgesqz.artifact import Artifact
 from edgesqz.cli import app
-from edgesqz.workspace import Workspace, housekeeping
+from edgesqz.workspace import Workspace
 
 EXPORTS = [f"squeezenet-nano.{kind}" for kind in ("fp32.onnx", "fp32.tflite", "int8.onnx", "int8.tflite")]
 

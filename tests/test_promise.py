@@ -134,7 +134,8 @@ TestPromise = Promise.TestCase
 WRITERS = """
 import os, random, signal, sys, time
 from pathlib import Path
-from edgesqz.workspace import disk, housekeeping
+from edgesqz import housekeeping
+from edgesqz.workspace import disk
 from edgesqz.artifact import ZOO
 from edgesqz.workspace import Workspace
 
