@@ -69,7 +69,7 @@ def options(
 DataDir = Annotated[
     Path | None, typer.Option(envvar="EDGESQZ_DATA_DIR", help="Where the dataset lies, if not in the cache.")
 ]
-Workspace = Annotated[
+WorkspaceDir = Annotated[
     Path, typer.Option(envvar="EDGESQZ_WORKSPACE", help="The folder that models are written to and looked up in.")
 ]
 Quota = Annotated[
@@ -158,7 +158,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint that Ctrl-C or a crash left.")
     ] = False,
-    workspace: Workspace = defaults.WORKSPACE,
+    workspace: WorkspaceDir = defaults.WORKSPACE,
     quota: Quota = None,
     scratch: Scratch = None,
 ) -> None:
@@ -229,7 +229,7 @@ def export(
         str | None, typer.Option(help="What to calibrate on.", show_default="what the model was trained on")
     ] = None,
     data_dir: DataDir = None,
-    workspace: Workspace = defaults.WORKSPACE,
+    workspace: WorkspaceDir = defaults.WORKSPACE,
     quota: Quota = None,
     scratch: Scratch = None,
     dry_run: Annotated[
@@ -349,7 +349,7 @@ def bench(
         Path | None, typer.Option(metavar="FILE|-", help="Write a page for a browser, with charts; - to print it.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw accuracy against size; .png or .svg.")] = None,
-    workspace: Workspace = defaults.WORKSPACE,
+    workspace: WorkspaceDir = defaults.WORKSPACE,
 ) -> None:
     """Measure size, accuracy, latency and memory of model files, each on its runtime, side by side.
 
@@ -432,7 +432,7 @@ def fit(
     max_latency: MaxLatency = None,
     min_accuracy: MinAccuracy = None,
     data_dir: DataDir = None,
-    workspace: Workspace = defaults.WORKSPACE,
+    workspace: WorkspaceDir = defaults.WORKSPACE,
     scratch: Scratch = None,
     json: Json = False,
 ) -> None:
@@ -465,7 +465,7 @@ def predict(
         str, typer.Argument(metavar="ARTIFACT", help="A model file, or the name of one in the workspace.")
     ],
     pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Picture files of any kind and size.")],
-    workspace: Workspace = defaults.WORKSPACE,
+    workspace: WorkspaceDir = defaults.WORKSPACE,
     json: Json = False,
 ) -> None:
     """Show the five best labels of pictures, with their probabilities.
@@ -499,7 +499,7 @@ def embed(
             show_default="the accuracy that a file of the zoo has in its manifest",
         ),
     ] = None,
-    workspace: Workspace = defaults.WORKSPACE,
+    workspace: WorkspaceDir = defaults.WORKSPACE,
 ) -> None:
     """Write a folder that runs a model in a device app, with a contract and a self-test on golden pictures.
 
@@ -530,7 +530,7 @@ def inspect(
             metavar="FILE", help="A .tflite, .onnx or .keras file of any maker, or the name of one in the workspace."
         ),
     ],
-    workspace: Workspace = defaults.WORKSPACE,
+    workspace: WorkspaceDir = defaults.WORKSPACE,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is in a model file: inputs, outputs, quantization, operators, parameters, bytes and metadata.
@@ -602,7 +602,7 @@ def info(json: Json = False) -> None:
 @app.command()
 def demo(
     data_dir: DataDir = None,
-    workspace: Workspace = defaults.DEMO_WORKSPACE,
+    workspace: WorkspaceDir = defaults.DEMO_WORKSPACE,
     quota: Annotated[
         str | None,
         typer.Option(
@@ -631,30 +631,30 @@ app.add_typer(workspace_app, name="workspace")
 
 
 @workspace_app.command("list")
-def workspace_list(workspace: Workspace = defaults.WORKSPACE, quota: Quota = None, json: Json = False) -> None:
+def workspace_list(workspace: WorkspaceDir = defaults.WORKSPACE, quota: Quota = None, json: Json = False) -> None:
     """Show what a workspace holds: sizes, shares of the quota, and what each came from.
 
     Example: `edgesqz workspace list`
     """
     from edgesqz import housekeeping
-    from edgesqz import workspace as places
+    from edgesqz.workspace import Workspace
 
-    _show(housekeeping.look(places.Workspace(workspace, quota)), json)
+    _show(housekeeping.look(Workspace(workspace, quota)), json)
 
 
 @workspace_app.command("rm")
 def workspace_rm(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Files, as edgesqz workspace list shows them.")],
-    workspace: Workspace = defaults.WORKSPACE,
+    workspace: WorkspaceDir = defaults.WORKSPACE,
 ) -> None:
     """Remove models, with their manifests, or other files.
 
     Example: `edgesqz workspace rm squeezenet.fp32.tflite`
     """
     from edgesqz import housekeeping
-    from edgesqz import workspace as places
+    from edgesqz.workspace import Workspace
 
-    home = places.Workspace(workspace)
+    home = Workspace(workspace)
     items = housekeeping.find(home, names)
     housekeeping.drop(home, items)
     print(f"removed {', '.join(item.name for item in items)}: {format_size(sum(item.size_bytes for item in items))}")
@@ -666,16 +666,16 @@ def workspace_clean(
         str | None, typer.Option(metavar="SIZE", help="What the workspace may take.", show_default="its quota")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    workspace: Workspace = defaults.WORKSPACE,
+    workspace: WorkspaceDir = defaults.WORKSPACE,
 ) -> None:
     """Drop what can be made again, after showing it: checkpoints first, then exports, then trained networks.
 
     Example: `edgesqz workspace clean --to 1MB`
     """
     from edgesqz import housekeeping
-    from edgesqz import workspace as places
+    from edgesqz.workspace import Workspace
 
-    home = places.Workspace(workspace)
+    home = Workspace(workspace)
     target = parse_quota(to) or home.quota_bytes
     if target is None:
         raise EdgesqzError("the workspace has no quota; say with --to how much it may take, such as --to 1MB")
@@ -689,15 +689,15 @@ def workspace_clean(
 
 
 @workspace_app.command("verify")
-def workspace_verify(workspace: Workspace = defaults.WORKSPACE, json: Json = False) -> None:
+def workspace_verify(workspace: WorkspaceDir = defaults.WORKSPACE, json: Json = False) -> None:
     """Recompute checksums; name damaged files, and manifests without a model. The exit code is 1 if there are any.
 
     Example: `edgesqz workspace verify`
     """
     from edgesqz import housekeeping
-    from edgesqz import workspace as places
+    from edgesqz.workspace import Workspace
 
-    verdict = housekeeping.verify(places.Workspace(workspace))
+    verdict = housekeeping.verify(Workspace(workspace))
     print(verdict.to_json() if json else f"{verdict.told()}\n", end="")
     if verdict.problems:
         raise typer.Exit(EXIT_BAD_INPUT)
@@ -708,20 +708,20 @@ def workspace_quota(
     size: Annotated[
         str | None, typer.Argument(metavar="SIZE|none", help="To keep from now on; left out, show what is in force.")
     ] = None,
-    workspace: Workspace = defaults.WORKSPACE,
+    workspace: WorkspaceDir = defaults.WORKSPACE,
 ) -> None:
     """Keep a quota in the workspace; --quota and EDGESQZ_QUOTA go before it.
 
     Example: `edgesqz workspace quota 2MB`
     """
-    from edgesqz import workspace as places
+    from edgesqz.workspace import Workspace
 
-    home = places.Workspace(workspace)
+    home = Workspace(workspace)
     if size == "none":
         home.drop_quota()
     elif size:
         home.keep_quota(size)
-    home = places.Workspace(workspace)
+    home = Workspace(workspace)
     limit = "no quota" if home.quota_bytes is None else f"a quota of {format_size(home.quota_bytes)}"
     print(f"{workspace}: {limit}, {format_size(home.used_bytes())} used")
 
