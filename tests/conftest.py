@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,9 @@ from PIL import Image
 import edgesqz
 from edgesqz.data import cifar
 from edgesqz.workspace import disk
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would the commands that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLASSES = ("blue", "green", "red")
 SIDE = 32
