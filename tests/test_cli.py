@@ -190,7 +190,7 @@ BAD_INPUT = {
     "a quota that is no size": (("train", "--quota", "plenty"), ("'plenty'", "500kB")),
     "a data folder without the data": (("train", "--data-dir", "."), ("cifar-10-batches-py", "cifar-10-python.tar.gz")),
     "an unknown format": (("export", "--format", "coreml"), ("'coreml'", "onnx, tflite")),
-    "an unknown variant": (("export", "--variant", "int4"), ("'int4'", "fp32, fp16, dynamic, int8, int16x8")),
+    "an unknown variant": (("export", "--variant", "int4"), ("'int4'", "int8, fp16, dynamic, fp32, int16x8")),
     "an untrained model without a name": (("export", "--untrained"), ("--untrained takes an architecture",)),
     "several networks at once": (("params", "digits", "alexnet"), ("--compare",)),
     "pictures too small": (("params", "alexnet", "--input-size", "20"), ("alexnet needs larger pictures", "got 20")),

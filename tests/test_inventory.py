@@ -30,8 +30,8 @@ def shown(inventory: Inventory) -> str:
 
 def test_converters_are_listed_with_their_variants() -> None:
     assert take_inventory().converters == {
-        "onnx": ("fp32", "fp16", "dynamic", "int8"),
-        "tflite": ("fp32", "fp16", "dynamic", "int8", "int16x8"),
+        "onnx": ("int8", "fp16", "dynamic", "fp32"),
+        "tflite": ("int8", "fp16", "dynamic", "fp32", "int16x8"),
     }
 
 
@@ -106,7 +106,7 @@ def test_the_table_tells_how_to_train_each_model() -> None:
     told = shown(take_inventory())
     assert "edgesqz train --model squeezenet edgesqz" not in told  # each command on its own model's line
     assert "squeezenet edgesqz train --model squeezenet squeezenet-nano edgesqz train --model squeezenet-nano" in told
-    assert "tflite fp32, fp16, dynamic, int8, int16x8" in told
+    assert "tflite int8, fp16, dynamic, fp32, int16x8" in told
 
 
 def test_requirements_and_places_are_shown_as_they_are() -> None:

@@ -79,7 +79,7 @@ def test_the_built_in_runtimes_are_found() -> None:
 
 @pytest.mark.parametrize(
     ("format_name", "variants"),
-    [("tflite", ["fp32", "fp16", "dynamic", "int8", "int16x8"]), ("onnx", ["fp32", "fp16", "dynamic", "int8"])],
+    [("tflite", ["int8", "fp16", "dynamic", "fp32", "int16x8"]), ("onnx", ["int8", "fp16", "dynamic", "fp32"])],
 )
 def test_a_converter_tells_its_variants(format_name: str, variants: list[str]) -> None:
     found = plugins.converter(format_name).VARIANTS
