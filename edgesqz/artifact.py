@@ -161,8 +161,8 @@ class Artifact:
             manifest = Manifest.model_validate_json(beside.read_bytes())
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise EdgesqzError(f"{beside} is no manifest of edgesqz: {where} {first['msg']}") from error
+            what = " ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+            raise EdgesqzError(f"{beside} is no manifest of edgesqz: {what}") from error
         if manifest.sha256 != sha256(path.read_bytes()):
             raise EdgesqzError(
                 f"{path} is not the file its manifest {beside.name} describes; make it anew, or remove one"
@@ -194,14 +194,14 @@ def find_model_file(name: str | Path, folder: Path) -> Path:
     """A model file that is meant by its path, or by its file name in a folder or in the zoo.
 
     Raises:
-        EdgesqzError: there is none; the message lists what the folder holds.
+        EdgesqzError: there is none; the message lists what the folder and the zoo hold.
     """
     recover(folder)
     for path in (Path(name), folder / name, ZOO / name):
         if path.is_file():
             return path
-    at_hand = ", ".join(path.name for path in model_files(folder)) or "none"
-    raise EdgesqzError(f"no model file {str(name)!r}; the files in {folder}: {at_hand}")
+    at_hand, shipped = (", ".join(path.name for path in model_files(place)) or "none" for place in (folder, ZOO))
+    raise EdgesqzError(f"no model file {str(name)!r}; the files in {folder}: {at_hand}; in the zoo: {shipped}")
 
 
 def sha256(content: bytes) -> str:

@@ -90,6 +90,12 @@ Scratch = Annotated[
 ]
 MaxLatency = Annotated[str | None, typer.Option(metavar="TIME", help="Most that a file's median may be: 2ms, 500us.")]
 MinAccuracy = Annotated[float | None, typer.Option(metavar="SHARE", help="Least top-1: 0.9.")]
+PixelRange = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOW..HIGH", help="What pixels 0 and 255 become for files made elsewhere.", show_default="0..255"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -98,7 +104,7 @@ def train(
     model: Annotated[str | None, typer.Option(help="The network, by name.", show_default=Recipe.model)] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="cifar10, cifar100, synthetic, or a folder of pictures.", show_default=Recipe.dataset),
+        typer.Option(help="cifar10, cifar100, mnist, synthetic, or a folder of pictures.", show_default=Recipe.dataset),
     ] = None,
     data_dir: DataDir = None,
     epochs: Annotated[
@@ -288,12 +294,7 @@ def bench(
     rounds: Annotated[int, typer.Option(help="How often each file's turn comes; more for a steadier clock.")] = (
         defaults.BENCH_ROUNDS
     ),
-    pixel_range: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LOW..HIGH", help="What pixels 0 and 255 become for files made elsewhere.", show_default="0..255"
-        ),
-    ] = None,
+    pixel_range: PixelRange = None,
     runtime: Annotated[
         list[str] | None,
         typer.Option(
@@ -455,16 +456,20 @@ def fit(
         console=_progress_console(),
     )
     _show(result, json)
+    for kept in result.kept:
+        _say(f"{workspace / kept.file_name} is the file to take")
     if not result.kept:
+        _say("no file fits; the reasons stand beside them")
         raise typer.Exit(EXIT_MISSED_BUDGET)
 
 
 @app.command()
 def predict(
     artifact: Annotated[
-        str, typer.Argument(metavar="ARTIFACT", help="A model file, or the name of one in the workspace.")
+        str, typer.Argument(metavar="ARTIFACT", help="A model file, or the name of one in the workspace or the zoo.")
     ],
     pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Picture files of any kind and size.")],
+    pixel_range: PixelRange = None,
     workspace: WorkspaceDir = defaults.WORKSPACE,
     json: Json = False,
 ) -> None:
@@ -474,7 +479,7 @@ def predict(
     """
     from edgesqz.predicting import predict_files
 
-    predictions = predict_files(artifact, pictures, workspace=workspace)
+    predictions = predict_files(artifact, pictures, pixel_range=pixel_range, workspace=workspace)
     _show(predictions, json)
 
 
@@ -684,7 +689,7 @@ def workspace_clean(
         print(f"nothing to drop: {format_size(plan.before_bytes)} are used, {format_size(target)} allowed")
         return
     _draw(plan.table())
-    if yes or typer.confirm(f"Drop {len(plan.items)}?", abort=True):
+    if yes or typer.confirm("Drop these?", abort=True):
         housekeeping.drop(home, plan.items)
 
 

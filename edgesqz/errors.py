@@ -1,4 +1,4 @@
-"""The one exception a person is meant to read, and what it is often made from."""
+"""What a person is meant to read, and what it is often made from."""
 
 import pickle
 
@@ -20,6 +20,10 @@ class EdgesqzError(Exception):
 
     The command line prints the message without a traceback and exits with 1.
     """
+
+
+class NoRoomError(EdgesqzError):
+    """The quota has no room for something."""
 
 
 def first_line(error: BaseException) -> str:

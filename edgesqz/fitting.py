@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact
 from edgesqz.benchmarking import bench
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.report import Row
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, NoRoomError
 from edgesqz.exporting import export
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
@@ -152,8 +153,10 @@ def fit(
     Budget.parse(**limits)  # what is no limit is told now
     models = _models_at_hand(home.folder, data_dir)
     with scratch(scratch_dir, home, _scratch_bytes(models), console), tempfile.TemporaryDirectory() as made:
-        options: dict[str, Any] = {"calibration": calibration, "data_dir": data_dir, "workspace": Path(made)}
-        files = [_made(path, dataset, job, room, options, console) for path, dataset in models for job in kinds]
+        elsewhere, options = Workspace(Path(made), sys.maxsize), {"calibration": calibration, "data_dir": data_dir}
+        files = [
+            _made(path, dataset, kind, room, elsewhere, options, console) for path, dataset in models for kind in kinds
+        ]
         for dataset in _datasets(files):
             files = _measured(files, Path(made), dataset, data_dir, limits, console)
         files = _chosen(files, room)
@@ -191,18 +194,28 @@ def _datasets(files: Sequence[Fitted]) -> list[str]:
 
 
 def _made(
-    path: Path, dataset: str, kind: tuple[str, str], room: int, options: dict[str, Any], console: Console
+    path: Path,
+    dataset: str,
+    kind: tuple[str, str],
+    room: int,
+    made: Workspace,
+    options: dict[str, Any],
+    console: Console,
 ) -> Fitted:
-    """Export one variant of a model, and see whether there is room for it."""
+    """Export one variant of a model, if there is room for it."""
     format_name, variant = kind
     file = Fitted(f"{path.stem}.{variant}{plugins.converter(format_name).SUFFIX}", dataset)
     try:
-        with console.status(f"{file.file_name}: exporting"):
-            (made,) = export(path, format_name, variant=variant, **options)
+        quota = made.used_bytes() + max(room, 1)
+        export(path, format_name, variant=variant, workspace=made.folder, quota=quota, **options)
+    except NoRoomError:
+        file = replace(file, reason="too large")
     except EdgesqzError as error:
-        return replace(file, reason=str(error))
-    size = sum((made.path.parent / name).stat().st_size for name in file.stored_names)
-    return replace(file, size_bytes=size, reason="too large" if size > room else None)
+        file = replace(file, reason=str(error))
+    else:
+        file = replace(file, size_bytes=sum((made.folder / name).stat().st_size for name in file.stored_names))
+    console.print(f"{file.file_name}: {file.reason or 'exported'}", highlight=False, markup=False, soft_wrap=True)
+    return file
 
 
 def _measured(

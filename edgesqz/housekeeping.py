@@ -210,7 +210,11 @@ class Verdict:
     def told(self) -> str:
         """The verdict, a line a problem."""
         lines = [f"{problem.name}: {problem.what}" for problem in self.problems]
-        return "\n".join([*lines, f"{self.checked} files checked, {len(lines) or 'no'} problems"])
+        return "\n".join([*lines, f"{_counted(self.checked, 'file')} checked, {_counted(len(lines), 'problem')}"])
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
 
 
 def verify(workspace: Workspace) -> Verdict:

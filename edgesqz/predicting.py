@@ -66,13 +66,18 @@ class Predictions:
 
 
 def predict_files(
-    artifact: str | Path, pictures: Sequence[Path], *, workspace: Path = defaults.WORKSPACE
+    artifact: str | Path,
+    pictures: Sequence[Path],
+    *,
+    pixel_range: str | None = None,
+    workspace: Path = defaults.WORKSPACE,
 ) -> Predictions:
     """Classify picture files of any kind and size; the largest centred square of each is scaled to the model's input.
 
     Args:
-        artifact: a model file, or the name of one in the workspace.
+        artifact: a model file, or the name of one in the workspace or the zoo.
         pictures: picture files.
+        pixel_range: what pixels 0..255 become for a file without a manifest, as ``LOW..HIGH``.
         workspace: where names are looked up.
 
     Raises:
@@ -80,7 +85,7 @@ def predict_files(
     """
     path = find_model_file(artifact, workspace)
     model = Artifact.open(path)
-    with load(path) as engine:
+    with load(path, pixel_range=pixel_range) as engine:
         side, channels = engine.form
         batch = np.stack([data.read_picture(path, side) for path in pictures])
         answers = engine.predict(data.with_channels(batch, channels))

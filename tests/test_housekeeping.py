@@ -171,5 +171,5 @@ def test_a_quota_is_kept_shown_and_dropped(full: Path) -> None:
     assert "a quota of 3.0 MB" in run("quota", "--workspace", full).output
     assert Artifact.open(full / EXPORTS[0]).manifest
     refused = run("quota", "10kB", "--workspace", full)
-    assert refused.exit_code == 1 and "edgesqz workspace rm" in refused.output
+    assert refused.exit_code == 1 and "edgesqz workspace clean --to 10kB" in refused.output
     assert "no quota" in run("quota", "none", "--workspace", full).output

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import edgesqz
+from edgesqz import EdgesqzError
 from edgesqz.predicting import predict_files
 
 MODEL_FILES = (
@@ -59,3 +60,16 @@ def test_pictures_of_another_form_are_refused(shape: tuple[int, ...], dtype: typ
         pytest.raises(edgesqz.EdgesqzError, match=r"expected pictures of shape \(N, 32, 32, 3\) and dtype uint8"),
     ):
         model.predict(np.zeros(shape, dtype))
+
+
+def test_a_file_made_elsewhere_is_told_what_its_pixels_are(exported: Path, pictures: Path, tmp_path: Path) -> None:
+    content = (exported / "squeezenet-nano.int8.tflite").read_bytes()
+    (tmp_path / "theirs.tflite").write_bytes(content)
+    picture = pictures / "test/green/0.png"
+    with pytest.raises(EdgesqzError, match="try --pixel-range -2..1.984"):
+        predict_files(tmp_path / "theirs.tflite", [picture])
+    told = predict_files(tmp_path / "theirs.tflite", [picture], pixel_range="-2..1.984")
+    known = predict_files(exported / "squeezenet-nano.int8.tflite", [picture])
+    assert [guess.probability for guess in told.pictures[0].guesses] == [
+        guess.probability for guess in known.pictures[0].guesses
+    ]

@@ -85,3 +85,23 @@ def test_converters_stay_within_what_is_set_aside_for_them(format: str, variant:
     )
     assert "temporary files: " in shown.getvalue()
     assert "temporary files: 0 bytes" not in shown.getvalue()
+
+
+def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from edgesqz.workspace import Workspace
+from edgesqz.workspace.scratch import scratch
+with scratch(Path({str(tmp_path)!r}), Workspace(Path("workspace")), 0):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    (left,) = tmp_path.glob("edgesqz-scratch-*")
+    with scratch(tmp_path, Workspace(tmp_path / "workspace"), 0):
+        (living,) = tmp_path.glob("edgesqz-scratch-*")
+        assert living != left
+        program = program.replace("os.kill(os.getpid(), signal.SIGKILL)", "pass")
+        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+        assert living.is_dir()
+    assert not list(tmp_path.glob("edgesqz-scratch-*"))

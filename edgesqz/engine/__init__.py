@@ -272,7 +272,7 @@ def _raised(remote_traceback: str) -> str:
     return message or kind
 
 
-def load(path: Path | str, *, threads: int = 1) -> Engine:
+def load(path: Path | str, *, threads: int = 1, pixel_range: str | None = None) -> Engine:
     """Load any artifact into the engine that runs its format.
 
     Example:
@@ -280,14 +280,16 @@ def load(path: Path | str, *, threads: int = 1) -> Engine:
         ...     probabilities = model.predict(pictures)
 
     Args:
-        path: a .keras, .tflite or .onnx file; without a manifest beside it, it takes pixels as 0..255.
+        path: a .keras, .tflite or .onnx file.
         threads: for the engine to use.
+        pixel_range: what pixels 0..255 become for a file without a manifest, as ``LOW..HIGH``; None for 0..255.
 
     Raises:
         EdgesqzError: no such file, no runtime for it, or the engine refuses it.
     """
+    pixels = PixelRange.parse(pixel_range) if pixel_range else None
     try:
-        return open_engine(Artifact.open(Path(path)), threads=threads)
+        return open_engine(Artifact.open(Path(path)), threads=threads, pixels=pixels)
     except EngineError as error:
         raise EngineError(f"{path}: {error}") from error
 

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,10 @@ from edgesqz.artifact import Artifact
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.exporter import SURELY, Exporter, Job
 from edgesqz.workspace import Workspace
-from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, Group
 
 FORMAT = "tflite"  # if nothing is said
 
@@ -69,11 +67,11 @@ def export(
     """
     jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
     home = Workspace(workspace, quota)
-    exporter = Exporter(model, untrained, dataset, data_dir, calibration, home, console)
-    if not all_variants:
-        exporter.refuse_if_too_large(jobs)
-    with scratch(scratch_dir, home, for_conversion(exporter.parameters), console):
-        return exporter.export_some(jobs) if all_variants else [exporter.export(job) for job in jobs]
+    exporter = Exporter(model, untrained, dataset, data_dir, calibration, home, scratch_dir, console)
+    if all_variants:
+        return exporter.export_some(jobs)
+    exporter.refuse_if_too_large(jobs)
+    return [exporter.export(job) for job in jobs]
 
 
 def plan_export(
@@ -98,25 +96,25 @@ def plan_export(
     """
     jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
     home = Workspace(workspace, quota)
-    exporter = Exporter(model, untrained, dataset, data_dir, calibration, home, console)
+    exporter = Exporter(model, untrained, dataset, data_dir, calibration, home, scratch_dir, console)
     room, planned = exporter.room, list[PlannedFile]()
     for job in jobs:
-        if room is not None and SURELY * exporter.expected_bytes(job) > room:
-            planned.append(PlannedFile(exporter.file_name(job), exporter.expected_bytes(job), None, False))
-            continue
-        try:
-            with scratch(scratch_dir, home, for_conversion(exporter.parameters)):
-                exact = sum(map(len, exporter.make(job).values()))
-        except EdgesqzError as error:
-            if not all_variants:
-                raise
-            planned.append(PlannedFile(exporter.file_name(job), exporter.expected_bytes(job), None, False, str(error)))
-            continue
-        fits = None if room is None else exact <= room
-        if room is not None and fits:
-            room -= exact
-        planned.append(PlannedFile(exporter.file_name(job), exporter.expected_bytes(job), exact, fits))
+        planned.append(_planned(exporter, job, room))
+        if room is not None and planned[-1].fits:
+            room -= planned[-1].exact_bytes or 0
     return ExportPlan(tuple(planned), home.quota_bytes, home.used_bytes())
+
+
+def _planned(exporter: Exporter, job: Job, room: int | None) -> PlannedFile:
+    """What an export would write of one variant; one that is refused for another reason than its size says why."""
+    file = PlannedFile(exporter.file_name(job), exporter.expected_bytes(job))
+    if room is not None and SURELY * file.expected_bytes > room:
+        return replace(file, fits=False)
+    try:
+        exact = sum(map(len, exporter.make(job, download=False).values()))
+    except EdgesqzError as error:
+        return replace(file, error=str(error).removeprefix(f"{file.file_name} ").removeprefix(f"{file.file_name}: "))
+    return replace(file, exact_bytes=exact, fits=None if room is None else exact <= room)
 
 
 @dataclass(frozen=True)
@@ -126,14 +124,14 @@ class PlannedFile:
     Attributes:
         expected_bytes: of the model, by its number of parameters.
         exact_bytes: of the model and its manifest; None if it cannot fit and was not made.
-        fits: whether it does, after those before it; None without a quota.
+        fits: whether it does, after those before it; None without a quota, or for one that cannot be made.
         error: why it cannot be made, where another reason than its size stands against it.
     """
 
     file_name: str
     expected_bytes: int
-    exact_bytes: int | None
-    fits: bool | None
+    exact_bytes: int | None = None
+    fits: bool | None = None
     error: str | None = None
 
 
@@ -149,10 +147,12 @@ class ExportPlan:
         """The plan as JSON text."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
-    def table(self) -> Table:
-        """A row a file."""
+    def table(self) -> Group:
+        """A row a file, and below why some cannot be made."""
         from rich import box
+        from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         caption = f"{format_size(self.used_bytes)} are used; nothing was written"
         if self.quota_bytes is not None:
@@ -161,12 +161,13 @@ class ExportPlan:
         table.add_column("file", overflow="fold")
         table.add_column("by its parameters", justify="right", no_wrap=True)
         table.add_column("exact, with manifest", justify="right", no_wrap=True)
-        table.add_column("fits", overflow="fold")
+        table.add_column("fits", no_wrap=True)
         for file in self.files:
             exact = "" if file.exact_bytes is None else format_size(file.exact_bytes)
-            fits = file.error or ("" if file.fits is None else "yes" if file.fits else "no")
+            fits = "no" if file.error else "" if file.fits is None else "yes" if file.fits else "no"
             table.add_row(file.file_name, f"about {format_size(file.expected_bytes)}", exact, fits)
-        return table
+        reasons = [Text(f"{file.file_name}: {file.error}") for file in self.files if file.error]
+        return Group(table, *reasons)
 
 
 def _jobs(

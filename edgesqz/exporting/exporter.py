@@ -13,10 +13,11 @@ import numpy as np
 from edgesqz import artifact, backend, data, plugins
 from edgesqz.artifact import ZOO, Artifact, Manifest, Pictures, PixelRange, Proof
 from edgesqz.engine import Engine, EngineError
-from edgesqz.errors import EdgesqzError, first_line
+from edgesqz.errors import EdgesqzError, NoRoomError, first_line
 from edgesqz.exporting import originals
 from edgesqz.exporting.originals import Original
 from edgesqz.workspace import Workspace
+from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Exporter:
         data_dir: Path | None,
         calibration: int,
         workspace: Workspace,
+        scratch_dir: Path | None,
         console: Console | None,
     ) -> None:
         from rich.console import Console
@@ -77,7 +79,7 @@ class Exporter:
         self.model, self.untrained, self.workspace = model, untrained, workspace
         self.console = console or Console(quiet=True)
         self.data_dir, self.calibration_count = data_dir, calibration
-        self.named_dataset = dataset
+        self.named_dataset, self.scratch_dir = dataset, scratch_dir
 
     @functools.cached_property
     def original(self) -> Original:
@@ -124,24 +126,35 @@ class Exporter:
             try:
                 self.refuse_if_too_large([job])
                 made.append(self.export(job))
+            except NoRoomError:
+                room = format_size(self.room or 0)
+                left_out.append(f"{self.file_name(job)}: no room, {room} are left")
             except EdgesqzError as error:
-                left_out.append(str(error))
-                self.console.print(f"left out: {error}", soft_wrap=True, highlight=False, markup=False)
+                left_out.append(f"{self.file_name(job)}: {str(error).removeprefix(f'{self.file_name(job)} ')}")
+            else:
+                continue
+            self.console.print(f"left out: {left_out[-1]}", soft_wrap=True, highlight=False, markup=False)
         if not made:
             raise EdgesqzError(f"none of {len(left_out)} variants could be exported; the first: {left_out[0]}")
         return made
 
     def export(self, job: Job) -> Artifact:
         """Convert, prove, write."""
-        stored = self.make(job)
-        self.workspace.write(stored)
+        self.workspace.write(self.make(job))
         return Artifact.open(self.workspace.folder / self.file_name(job))
 
-    def make(self, job: Job) -> dict[str, bytes]:
-        """Convert and prove; the new file and its manifest, by name."""
+    def make(self, job: Job, *, download: bool = True) -> dict[str, bytes]:
+        """Convert and prove; the new file and its manifest, by name. ``download`` pictures if there are none here."""
         file_name = self.file_name(job)
         if shipped := self._shipped(job, file_name):
             return shipped
+        needed = self.dataset if job.kind.needs_calibration and not download else None
+        if needed and not data.locate(needed, self.data_dir):
+            raise EdgesqzError(f"there are no pictures of {needed} at hand to calibrate on; name --data-dir")
+        with scratch(self.scratch_dir, self.workspace, for_conversion(self.parameters), self.console):
+            return self._made(job, file_name)
+
+    def _made(self, job: Job, file_name: str) -> dict[str, bytes]:
         with self.console.status(f"{file_name}: converting"):
             content, pixels, calibration = self._convert(job)
         with self.console.status(f"{file_name}: proving"):
@@ -202,7 +215,7 @@ class Exporter:
             agreement=float(np.mean(answers.argmax(1) == expected.argmax(1))),
             max_error=float(np.abs(answers - expected).max()),
         )
-        _refuse_if_wrong(proof, job, file_name, untrained=self.original.untrained)
+        _refuse_if_wrong(proof, job, file_name, self.dataset, untrained=self.original.untrained)
         return proof
 
     def _manifest(
@@ -306,7 +319,7 @@ def _spanning_all_bytes(pictures: np.ndarray) -> np.ndarray:
     return values
 
 
-def _refuse_if_wrong(proof: Proof, job: Job, file_name: str, *, untrained: bool) -> None:
+def _refuse_if_wrong(proof: Proof, job: Job, file_name: str, dataset: str | None, *, untrained: bool) -> None:
     """Random weights have learned nothing that a top-1 could agree on, so that is not asked of them."""
     problem = None
     if not np.isfinite(proof.max_error):
@@ -314,10 +327,13 @@ def _refuse_if_wrong(proof: Proof, job: Job, file_name: str, *, untrained: bool)
     elif job.kind.exact and proof.max_error > MAX_ERROR_IF_EXACT:
         problem = f"a probability is off by {proof.max_error:.2g}, the most allowed is {MAX_ERROR_IF_EXACT:g}"
     elif proof.agreement < MIN_AGREEMENT and not untrained:
+        seen, learned_from = proof.pictures, dataset or "what it was trained on"
+        advice = "try longer training, more --calibration pictures or another --variant"
+        if seen.dataset != dataset:
+            advice = f"those are drawn, for {learned_from} is not at hand: name it with --data-dir"
         problem = (
-            f"its top-1 is the original's on {proof.agreement:.1%} of {proof.pictures.count} pictures, "
-            f"the least allowed is {MIN_AGREEMENT:.0%}; "
-            "try longer training, more --calibration pictures or another --variant"
+            f"its top-1 is the original's on {proof.agreement:.1%} of {seen.count} {seen.dataset} pictures, "
+            f"the least allowed is {MIN_AGREEMENT:.0%}; {advice}"
         )
     if problem:
         raise EdgesqzError(f"{file_name} was not kept: {problem}")

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from edgesqz import defaults
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, NoRoomError
 from edgesqz.workspace import disk
 from edgesqz.workspace.sizes import format_size, parse_size
 
@@ -90,7 +90,8 @@ class Workspace:
         """Write files and remove others, by name, all or none; a file that is there already is replaced.
 
         Raises:
-            EdgesqzError: the quota has no room for them beside what is there, or the disk refuses.
+            NoRoomError: the quota has no room for them beside what is there.
+            EdgesqzError: the disk refuses.
         """
         with self._locked():
             self._charge({name: len(content) for name, content in contents.items()})
@@ -111,15 +112,16 @@ class Workspace:
         return self.quota_bytes - self._committed(others)
 
     @contextlib.contextmanager
-    def claim(self, names: Sequence[str], size_bytes: int) -> Iterator[None]:
+    def claim(self, names: Sequence[str], size_bytes: int, what: str = "") -> Iterator[None]:
         """Set room aside for work that will write files of these names, so that nobody else takes it meanwhile.
 
         Args:
             names: of files, or of folders of files, relative to the workspace.
             size_bytes: the most that they will have together at one time.
+            what: they are, in words, if their names would tell nobody.
 
         Raises:
-            EdgesqzError: the quota has no room for that.
+            NoRoomError: the quota has no room for that.
         """
         if self.quota_bytes is None:
             yield
@@ -128,9 +130,9 @@ class Workspace:
         content = json.dumps(vars(claim)).encode()
         with contextlib.ExitStack() as held:
             with self._locked(), disk.errors_named(f"cannot write to {self.folder}", self.folder):
-                self._charge({f"{OWN}/claims/{path.name}.json": len(content)}, claim)
+                self._charge({f"{OWN}/claims/{path.name}.json": len(content)}, claim, what=what or ", ".join(names))
                 path.parent.mkdir(exist_ok=True)
-                held.callback(self._release, path, _lock(path.with_suffix(".lock")).acquire())
+                held.callback(self._release, path, lock(path.with_suffix(".lock")).acquire())
                 disk.write_through(path.with_suffix(".json"), content)
             yield
 
@@ -149,9 +151,13 @@ class Workspace:
         Raises:
             EdgesqzError: it is no size, or less than what is there already.
         """
-        size_bytes = parse_size(str(size))
-        held = Workspace(self.folder, size_bytes)
-        held.write({f"{OWN}/quota": f"{size_bytes}\n".encode()})
+        size_bytes, used = parse_size(str(size)), self.used_bytes()
+        if used > size_bytes:
+            raise EdgesqzError(
+                f"{self.folder} holds {format_size(used)}, more than a quota of {format_size(size_bytes)}; "
+                f"edgesqz workspace clean --to {size} makes room"
+            )
+        Workspace(self.folder, size_bytes).write({f"{OWN}/quota": f"{size_bytes}\n".encode()})
         self.quota_bytes = size_bytes
 
     def drop_quota(self) -> None:
@@ -166,7 +172,7 @@ class Workspace:
     def _locked(self) -> Iterator[None]:
         with disk.errors_named(f"the workspace {self.folder} cannot be used", self.folder):
             self._own.mkdir(parents=True, exist_ok=True)
-            held = _lock(self._own / "lock").acquire()
+            held = lock(self._own / "lock").acquire()
         with held:
             _recover_locked(self.folder)
             yield
@@ -181,7 +187,7 @@ class Workspace:
             total += max(0, claim.size_bytes - sum(size for name, size in sizes.items() if claim.covers(name)))
         return total
 
-    def _charge(self, asked: Mapping[str, int], *claims: Claim) -> None:
+    def _charge(self, asked: Mapping[str, int], *claims: Claim, what: str = "") -> None:
         """Refuse what does not fit, before it is written; what is replaced stays on disk until the new is there."""
         if self.quota_bytes is None:
             return
@@ -189,10 +195,9 @@ class Workspace:
         used = self._committed(sizes)
         needed = self._committed(sizes | {name + TEMPORARY_SUFFIX: size for name, size in asked.items()}, *claims)
         if needed > self.quota_bytes:
-            names = [name for claim in claims for name in claim.names] or list(asked)
-            raise self.refusal(", ".join(names), needed - used)
+            raise self.refusal(what or ", ".join(asked), needed - used)
 
-    def refusal(self, what: str, asked_bytes: int, told: str = "") -> EdgesqzError:
+    def refusal(self, what: str, asked_bytes: int, told: str = "") -> NoRoomError:
         """What a person is told when something does not fit.
 
         Args:
@@ -204,7 +209,7 @@ class Workspace:
         used = self._committed(self.sizes())
         missing = used + asked_bytes - self.quota_bytes
         advice = "raise --quota" if asked_bytes > self.quota_bytes else self._advice(missing)
-        return EdgesqzError(
+        return NoRoomError(
             f"{what}: {told or format_size(asked_bytes)} more would not fit the quota of "
             f"{format_size(self.quota_bytes)}, of which {format_size(used)} are used; {advice}"
         )
@@ -266,7 +271,7 @@ def recover(folder: Path) -> None:
     own = folder / OWN
     if not own.is_dir() or not (any(own.glob("claims/*")) or any(own.glob("*ed")) or _temporaries(folder)):
         return
-    with disk.errors_named(f"the workspace {folder} cannot be used", folder), _lock(own / "lock"):
+    with disk.errors_named(f"the workspace {folder} cannot be used", folder), lock(own / "lock"):
         _recover_locked(folder)
 
 
@@ -293,7 +298,7 @@ def _drop_if_dead(folder: Path, lock_file: Path) -> None:
     from filelock import Timeout
 
     try:
-        with _lock(lock_file).acquire(timeout=0):
+        with lock(lock_file).acquire(timeout=0):
             path = lock_file.with_suffix(".json")
             if path.is_file():
                 for name in json.loads(path.read_text())["names"]:
@@ -342,7 +347,8 @@ def _quota_in_force(quota: str | int | None, folder: Path) -> int | None:
     return None
 
 
-def _lock(path: Path) -> FileLock:
+def lock(path: Path) -> FileLock:
+    """A lock on a file that its process holds until it ends, however it does."""
     from filelock import FileLock
 
     return FileLock(path)

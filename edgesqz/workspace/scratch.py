@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from edgesqz.errors import EdgesqzError
-from edgesqz.workspace import Workspace, disk
+from edgesqz.workspace import Workspace, disk, lock
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ SAMPLE_INTERVAL_S = 0.005
 # TFLite's converter reads holds every weight twice, in float32, and about 10 kB a layer; ONNX Runtime's quantizer
 # writes less.
 BYTES_A_PARAMETER = 12
-BYTES_BESIDE = 2_000_000
+BYTES_BESIDE = 1_000_000
+
+PREFIX, ALIVE = "edgesqz-scratch-", ".lock"
 
 
 @contextlib.contextmanager
@@ -50,25 +52,41 @@ def scratch(
     if not folder.is_dir():
         raise EdgesqzError(f"no folder {folder} for temporary files; make it, or name another --scratch")
     with contextlib.ExitStack() as stack:
-        name = f"edgesqz-scratch-{os.getpid()}"
+        _remove_left(folder)
+        name = f"{PREFIX}{os.getpid()}"
         counted = folder.resolve().is_relative_to(workspace.folder.resolve()) and workspace.quota_bytes is not None
         if counted:
             inside = (folder.resolve() / name).relative_to(workspace.folder.resolve()).as_posix()
-            stack.enter_context(workspace.claim([inside], size_bytes))
+            what = f"temporary files in {folder}, which --scratch can put elsewhere"
+            stack.enter_context(workspace.claim([inside], size_bytes, what))
         with disk.errors_named(f"cannot write temporary files to {folder}", folder):
-            (folder / name).mkdir()
+            # Locked before it has the name by which others look for what killed processes left.
+            unseen = folder / f".{name}"
+            unseen.mkdir()
+            alive = lock(unseen / ALIVE).acquire()
+            unseen.rename(folder / name)
         stack.callback(shutil.rmtree, folder / name)
+        stack.enter_context(alive)
         stack.enter_context(_redirected(folder / name))
         used = stack.enter_context(_watched(folder / name))
         yield
         used.sample()
-        if console:
+        if console and used.peak_bytes:
             console.print(f"temporary files: {format_size(used.peak_bytes)} at most, in {folder}", soft_wrap=True)
         if counted and used.peak_bytes > size_bytes:
             raise EdgesqzError(
                 f"temporary files took {format_size(used.peak_bytes)} of the workspace, more than the "
                 f"{format_size(size_bytes)} set aside for them; name a --scratch outside of it"
             )
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what killed processes left."""
+    from filelock import Timeout
+
+    for left in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(Timeout), lock(left / ALIVE).acquire(timeout=0):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def for_conversion(parameters: int) -> int:
