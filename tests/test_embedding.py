@@ -504,6 +504,8 @@ def test_an_artifact_that_cannot_be_embedded_is_refused(tmp_path: Path) -> None:
     other_dtype = manifest.input.model_copy(update={"dtype": "uint8"})
     wrong = changed(tmp_path / "wrong.tflite", content, output=other_scale)
     odd = changed(tmp_path / "odd.tflite", content, input=other_dtype)
+    few = changed(tmp_path / "few.tflite", content, labels=manifest.labels[:5])
+    many = changed(tmp_path / "many.tflite", content, labels=(*manifest.labels, "bus", "tram"))
     torn = changed(tmp_path / "torn.tflite", b"torn")
     for model, words in (
         (ZOO / "squeezenet-nano.int8.onnx", "expected a .tflite file, got .*; edgesqz export squeezenet-nano"),
@@ -511,12 +513,19 @@ def test_an_artifact_that_cannot_be_embedded_is_refused(tmp_path: Path) -> None:
         (mismatched, "is not the file its manifest mismatched.tflite.json describes"),
         (wrong, "its manifest describes .* export it anew"),
         (odd, "expected an input and output both int8 or both float32"),
+        (few, "few.tflite: expected 10 labels, the manifest has 5; export it anew"),
+        (many, "many.tflite: expected 10 labels, the manifest has 12; export it anew"),
         (torn, "torn.tflite: litert cannot run it"),
         ("missing.tflite", "no model file 'missing.tflite'"),
     ):
         with pytest.raises(EdgesqzError, match=words):
             embed(model, "c", out=tmp_path / "app")
     assert not (tmp_path / "app").exists()
+
+
+def test_a_manifest_without_labels_is_embedded_with_numbers_for_them(tmp_path: Path) -> None:
+    model = changed(tmp_path / MODEL, (ZOO / MODEL).read_bytes(), labels=())
+    assert embed(model, "c", out=tmp_path / "app").contract.labels == tuple(f"class {k}" for k in range(10))
 
 
 def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made_it(tmp_path: Path) -> None:
