@@ -299,6 +299,14 @@ def test_the_micro_self_test_fails_when_a_byte_is_another(for_micro: Embedding, 
     assert "self-test FAILED: golden picture 0, label 0 (airplane): expected " in tested.stdout
 
 
+@pytest.mark.parametrize("goal", ["edgesqz_app", "test"])
+def test_make_for_micro_says_what_it_needs(goal: str, for_micro: Embedding) -> None:
+    told = made(for_micro.folder, goal)
+    assert told.returncode != 0
+    assert re.fullmatch(r"Makefile:\d+: \*\*\* set TFLM=/path/to/tflite-micro\.  Stop\.\n", told.stderr)
+    assert made(for_micro.folder, "clean").returncode == 0
+
+
 def test_the_resolver_has_exactly_the_operators_of_the_file(for_micro: Embedding) -> None:
     source = (for_micro.folder / "classifier.cpp").read_text()
     added = re.findall(r"resolver\.(Add\w+)\(\)", source)
