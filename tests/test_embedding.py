@@ -548,8 +548,9 @@ def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made
     assert (app / "old.txt").exists()
     made = embed(MODEL, "c", out=app, force=True)
     assert {path.name for path in app.iterdir()} == set(made.files)
-    with pytest.raises(EdgesqzError, match="mine is no folder that edgesqz embed made"):
-        embed(MODEL, "c", out=mine, force=True)
+    for force in (False, True):
+        with pytest.raises(EdgesqzError, match="mine is no folder that edgesqz embed made.*choose another --out"):
+            embed(MODEL, "c", out=mine, force=force)
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "app"}
 
 
@@ -580,8 +581,17 @@ def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: 
         embed(MODEL, "c", out=app, force=True)
     assert {path.name for path in app.iterdir()} == {"mine.c", *before}
     assert [path.name for path in tmp_path.iterdir()] == ["app"]
-    with pytest.raises(EdgesqzError, match="cannot write .*missing/app: No such file or directory"):
-        embed(MODEL, "c", out=tmp_path / "missing" / "app")
+    with pytest.raises(EdgesqzError, match="cannot write .*missing/too/app: Input/output error"):
+        embed(MODEL, "c", out=tmp_path / "missing" / "too" / "app")
+    assert [path.name for path in tmp_path.iterdir()] == ["app"]
+    with pytest.raises(EdgesqzError, match="cannot write .*mine.c/app: (Not a directory|File exists)"):
+        embed(MODEL, "c", out=app / "mine.c" / "app")
+
+
+def test_the_folders_above_are_made(tmp_path: Path) -> None:
+    folder = embed(MODEL, "python", out=tmp_path / "of" / "mine" / "app").folder
+    assert (folder / "edgesqz_app.py").is_file()
+    assert [path.name for path in folder.parent.iterdir()] == ["app"]
 
 
 @pytest.mark.parametrize(
