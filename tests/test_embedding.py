@@ -390,7 +390,9 @@ def test_an_engine_without_golden_outputs_is_told_and_fails(monkeypatch: pytest.
     monkeypatch.setenv("PATH", "")
     folder = embed(MODEL, "python", out=tmp_path / "app").folder
     monkeypatch.undo()
-    assert "There are no answers of tflite-runtime" in (folder / "CONTRACT.md").read_text()
+    text = " ".join((folder / "CONTRACT.md").read_text().split())
+    assert "There are no answers of tflite-runtime" in text
+    assert "install uv by `pip install 'edgesqz[tflite-runtime]'` and embed again" in text and "\\" not in text
     tested = executed(*python, folder / "edgesqz_app.py", "--self-test")
     assert tested.returncode == 1
     assert "self-test FAILED: there are no golden outputs of tflite-runtime" in tested.stderr
@@ -441,8 +443,13 @@ def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
         "85,408 bytes",
         manifest.sha256,
         "`int8` (1, 32, 32, 3): one picture, rows from the top, channels last (NHWC), red, green, blue",
-        "`input = pixel - 128`",
-        "`probability = 0.00390625 * (output - (-128))`",
+        f"edgesqz {manifest.versions['edgesqz']}; the file was made with edgesqz ",
+        f"tensorflow {manifest.versions['tensorflow']}, keras {manifest.versions['keras']} |",
+        "`input = pixel - 128`, for pixels 0..255",
+        "`0.015625 * (pixel - 128)`, which is `0.015625 * pixel - 2`",
+        "`probability = 0.00390625 * (output + 128)`",
+        "set `GOLDEN_TOLERANCE` in `golden.h` to 1",
+        "embed the fp32 file for them",
         "0. airplane 1. automobile 2. bird 3. cat 4. deer 5. dog 6. frog 7. horse 8. ship 9. truck",
         "17 `CONV_2D`, 5 `CONCATENATION`, 3 `ADD`, 2 `MAX_POOL_2D`, 1 `MEAN`, 1 `SOFTMAX`",
         "89.61 % top-1 on 10,000 test pictures of cifar10, measured in LiteRT on AMD EPYC",
@@ -454,6 +461,10 @@ def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
 def test_the_contract_for_micro_tells_the_arena_and_what_was_not_tried(for_micro: Embedding) -> None:
     text = " ".join((for_micro.folder / "CONTRACT.md").read_text().split())
     assert f"{for_micro.contract.answers['tflite-micro'].arena_bytes:,} bytes, aligned to 16" in text
+    assert "| 85,408 bytes for `model_data`, " in text
+    assert "the golden pictures add 24,656 bytes only until the self-test is taken out" in text
+    arena = for_micro.contract.answers["tflite-micro"].arena_bytes
+    assert arena and f"{arena:,} bytes for `arena` and 3,072 for `pixels`, the picture: {arena + 3072:,} bytes" in text
     micro, bench = (for_micro.contract.answers[name] for name in ("tflite-micro", "litert"))
     assert (
         f"has the same best label as litert 2.3.0, which the bench runs, on {micro.same_best(bench)} of the 8," in text
