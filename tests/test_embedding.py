@@ -147,6 +147,7 @@ def test_the_c_program_answers_the_golden_pictures_as_the_bench_does(for_c: Path
     tested = made(for_c, "test", f"LITERT_LIBRARY={library()}")
     assert tested.returncode == 0, tested.stderr
     assert "self-test passed: 8 pictures, each byte as litert" in tested.stdout
+    assert [line for line in tested.stderr.splitlines() if "XNNPACK delegate" not in line] == []
     source = (for_c / "golden.c").read_text()
     pictures = np.array(numbers_of(source, "golden_pictures"), np.uint8).reshape(8, 32, 32, 3)
     with edgesqz.load(ZOO / MODEL) as engine:
@@ -236,8 +237,13 @@ def test_the_c_program_refuses_what_it_cannot_use(for_c: Path, tmp_path: Path) -
     ):
         told = executed(for_c / "edgesqz_app", *arguments, env=surroundings)
         assert told.returncode == 1 and words in told.stderr
-    assert executed(for_c / "edgesqz_app").returncode == 2
-    told = executed(for_c / "edgesqz_app", "short.rgb", env=os.environ | {"LITERT_LIBRARY": "/missing.so"})
+    without = os.environ | {"LITERT_LIBRARY": "/missing.so"}
+    for arguments in ([], ["--unknown"], ["--self-test", "1", "2"]):
+        told = executed(for_c / "edgesqz_app", *arguments, env=without)
+        assert told.returncode == 2 and told.stderr.startswith("usage: ")
+    told = executed(for_c / "edgesqz_app", "--help", env=without)
+    assert (told.returncode, told.stderr) == (0, "") and told.stdout.startswith("usage: ")
+    told = executed(for_c / "edgesqz_app", "short.rgb", env=without)
     assert told.returncode == 1 and "set LITERT_LIBRARY" in told.stderr
 
 
@@ -381,6 +387,14 @@ def test_the_python_program_passes_with_tflite_runtime_too(for_python: Path) -> 
     tested = executed(*python, for_python, "--self-test")
     assert tested.returncode == 0, tested.stderr
     assert "self-test passed: 8 pictures, each byte as tflite-runtime 2.14.0" in tested.stdout
+
+
+def test_the_python_program_shows_its_usage(for_python: Path) -> None:
+    told = executed(sys.executable, for_python, "--help")
+    assert told.returncode == 0 and "python edgesqz_app.py --self-test    the golden pictures" in told.stdout
+    for arguments in ([], ["--unknown"], ["--self-test", "cat.png"]):
+        told = executed(sys.executable, for_python, *arguments)
+        assert told.returncode == 2 and told.stderr.startswith("usage: ")
 
 
 def test_an_engine_without_golden_outputs_is_told_and_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
