@@ -147,6 +147,7 @@ def test_the_c_program_answers_the_golden_pictures_as_the_bench_does(for_c: Path
     tested = made(for_c, "test", f"LITERT_LIBRARY={library()}")
     assert tested.returncode == 0, tested.stderr
     assert "self-test passed: 8 pictures, each byte as litert" in tested.stdout
+    assert [line for line in tested.stderr.splitlines() if "XNNPACK delegate" not in line] == []
     source = (for_c / "golden.c").read_text()
     pictures = np.array(numbers_of(source, "golden_pictures"), np.uint8).reshape(8, 32, 32, 3)
     with edgesqz.load(ZOO / MODEL) as engine:
@@ -236,8 +237,13 @@ def test_the_c_program_refuses_what_it_cannot_use(for_c: Path, tmp_path: Path) -
     ):
         told = executed(for_c / "edgesqz_app", *arguments, env=surroundings)
         assert told.returncode == 1 and words in told.stderr
-    assert executed(for_c / "edgesqz_app").returncode == 2
-    told = executed(for_c / "edgesqz_app", "short.rgb", env=os.environ | {"LITERT_LIBRARY": "/missing.so"})
+    without = os.environ | {"LITERT_LIBRARY": "/missing.so"}
+    for arguments in ([], ["--unknown"], ["--self-test", "1", "2"]):
+        told = executed(for_c / "edgesqz_app", *arguments, env=without)
+        assert told.returncode == 2 and told.stderr.startswith("usage: ")
+    told = executed(for_c / "edgesqz_app", "--help", env=without)
+    assert (told.returncode, told.stderr) == (0, "") and told.stdout.startswith("usage: ")
+    told = executed(for_c / "edgesqz_app", "short.rgb", env=without)
     assert told.returncode == 1 and "set LITERT_LIBRARY" in told.stderr
 
 
@@ -297,6 +303,14 @@ def test_the_micro_self_test_fails_when_a_byte_is_another(for_micro: Embedding, 
     tested = made_for_micro(folder, "test")
     assert tested.returncode != 0
     assert "self-test FAILED: golden picture 0, label 0 (airplane): expected " in tested.stdout
+
+
+@pytest.mark.parametrize("goal", ["edgesqz_app", "test"])
+def test_make_for_micro_says_what_it_needs(goal: str, for_micro: Embedding) -> None:
+    told = made(for_micro.folder, goal)
+    assert told.returncode != 0
+    assert re.fullmatch(r"Makefile:\d+: \*\*\* set TFLM=/path/to/tflite-micro\.  Stop\.\n", told.stderr)
+    assert made(for_micro.folder, "clean").returncode == 0
 
 
 def test_the_resolver_has_exactly_the_operators_of_the_file(for_micro: Embedding) -> None:
@@ -375,6 +389,14 @@ def test_the_python_program_passes_with_tflite_runtime_too(for_python: Path) -> 
     assert "self-test passed: 8 pictures, each byte as tflite-runtime 2.14.0" in tested.stdout
 
 
+def test_the_python_program_shows_its_usage(for_python: Path) -> None:
+    told = executed(sys.executable, for_python, "--help")
+    assert told.returncode == 0 and "python edgesqz_app.py --self-test    the golden pictures" in told.stdout
+    for arguments in ([], ["--unknown"], ["--self-test", "cat.png"]):
+        told = executed(sys.executable, for_python, *arguments)
+        assert told.returncode == 2 and told.stderr.startswith("usage: ")
+
+
 def test_an_engine_without_golden_outputs_is_told_and_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     runtime = plugins.runtimes()["tflite-runtime"]
     python = environment_or_skip([*runtime.REQUIREMENTS, "pillow"], runtime.PYTHON)
@@ -382,7 +404,9 @@ def test_an_engine_without_golden_outputs_is_told_and_fails(monkeypatch: pytest.
     monkeypatch.setenv("PATH", "")
     folder = embed(MODEL, "python", out=tmp_path / "app").folder
     monkeypatch.undo()
-    assert "There are no answers of tflite-runtime" in (folder / "CONTRACT.md").read_text()
+    text = " ".join((folder / "CONTRACT.md").read_text().split())
+    assert "There are no answers of tflite-runtime" in text
+    assert "install uv by `pip install 'edgesqz[tflite-runtime]'` and embed again" in text and "\\" not in text
     tested = executed(*python, folder / "edgesqz_app.py", "--self-test")
     assert tested.returncode == 1
     assert "self-test FAILED: there are no golden outputs of tflite-runtime" in tested.stderr
@@ -433,8 +457,13 @@ def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
         "85,408 bytes",
         manifest.sha256,
         "`int8` (1, 32, 32, 3): one picture, rows from the top, channels last (NHWC), red, green, blue",
-        "`input = pixel - 128`",
-        "`probability = 0.00390625 * (output - (-128))`",
+        f"edgesqz {manifest.versions['edgesqz']}; the file was made with edgesqz ",
+        f"tensorflow {manifest.versions['tensorflow']}, keras {manifest.versions['keras']} |",
+        "`input = pixel - 128`, for pixels 0..255",
+        "`0.015625 * (pixel - 128)`, which is `0.015625 * pixel - 2`",
+        "`probability = 0.00390625 * (output + 128)`",
+        "set `GOLDEN_TOLERANCE` in `golden.h` to 1",
+        "embed the fp32 file for them",
         "0. airplane 1. automobile 2. bird 3. cat 4. deer 5. dog 6. frog 7. horse 8. ship 9. truck",
         "17 `CONV_2D`, 5 `CONCATENATION`, 3 `ADD`, 2 `MAX_POOL_2D`, 1 `MEAN`, 1 `SOFTMAX`",
         "89.61 % top-1 on 10,000 test pictures of cifar10, measured in LiteRT on AMD EPYC",
@@ -446,6 +475,10 @@ def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
 def test_the_contract_for_micro_tells_the_arena_and_what_was_not_tried(for_micro: Embedding) -> None:
     text = " ".join((for_micro.folder / "CONTRACT.md").read_text().split())
     assert f"{for_micro.contract.answers['tflite-micro'].arena_bytes:,} bytes, aligned to 16" in text
+    assert "| 85,408 bytes for `model_data`, " in text
+    assert "the golden pictures add 24,656 bytes only until the self-test is taken out" in text
+    arena = for_micro.contract.answers["tflite-micro"].arena_bytes
+    assert arena and f"{arena:,} bytes for `arena` and 3,072 for `pixels`, the picture: {arena + 3072:,} bytes" in text
     micro, bench = (for_micro.contract.answers[name] for name in ("tflite-micro", "litert"))
     assert (
         f"has the same best label as litert 2.3.0, which the bench runs, on {micro.same_best(bench)} of the 8," in text
@@ -504,6 +537,8 @@ def test_an_artifact_that_cannot_be_embedded_is_refused(tmp_path: Path) -> None:
     other_dtype = manifest.input.model_copy(update={"dtype": "uint8"})
     wrong = changed(tmp_path / "wrong.tflite", content, output=other_scale)
     odd = changed(tmp_path / "odd.tflite", content, input=other_dtype)
+    few = changed(tmp_path / "few.tflite", content, labels=manifest.labels[:5])
+    many = changed(tmp_path / "many.tflite", content, labels=(*manifest.labels, "bus", "tram"))
     torn = changed(tmp_path / "torn.tflite", b"torn")
     for model, words in (
         (ZOO / "squeezenet-nano.int8.onnx", "expected a .tflite file, got .*; edgesqz export squeezenet-nano"),
@@ -511,12 +546,19 @@ def test_an_artifact_that_cannot_be_embedded_is_refused(tmp_path: Path) -> None:
         (mismatched, "is not the file its manifest mismatched.tflite.json describes"),
         (wrong, "its manifest describes .* export it anew"),
         (odd, "expected an input and output both int8 or both float32"),
+        (few, "few.tflite: expected 10 labels, the manifest has 5; export it anew"),
+        (many, "many.tflite: expected 10 labels, the manifest has 12; export it anew"),
         (torn, "torn.tflite: litert cannot run it"),
         ("missing.tflite", "no model file 'missing.tflite'"),
     ):
         with pytest.raises(EdgesqzError, match=words):
             embed(model, "c", out=tmp_path / "app")
     assert not (tmp_path / "app").exists()
+
+
+def test_a_manifest_without_labels_is_embedded_with_numbers_for_them(tmp_path: Path) -> None:
+    model = changed(tmp_path / MODEL, (ZOO / MODEL).read_bytes(), labels=())
+    assert embed(model, "c", out=tmp_path / "app").contract.labels == tuple(f"class {k}" for k in range(10))
 
 
 def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made_it(tmp_path: Path) -> None:
@@ -531,8 +573,9 @@ def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made
     assert (app / "old.txt").exists()
     made = embed(MODEL, "c", out=app, force=True)
     assert {path.name for path in app.iterdir()} == set(made.files)
-    with pytest.raises(EdgesqzError, match="mine is no folder that edgesqz embed made"):
-        embed(MODEL, "c", out=mine, force=True)
+    for force in (False, True):
+        with pytest.raises(EdgesqzError, match="mine is no folder that edgesqz embed made.*choose another --out"):
+            embed(MODEL, "c", out=mine, force=force)
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "app"}
 
 
@@ -563,8 +606,17 @@ def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: 
         embed(MODEL, "c", out=app, force=True)
     assert {path.name for path in app.iterdir()} == {"mine.c", *before}
     assert [path.name for path in tmp_path.iterdir()] == ["app"]
-    with pytest.raises(EdgesqzError, match="cannot write .*missing/app: No such file or directory"):
-        embed(MODEL, "c", out=tmp_path / "missing" / "app")
+    with pytest.raises(EdgesqzError, match="cannot write .*missing/too/app: Input/output error"):
+        embed(MODEL, "c", out=tmp_path / "missing" / "too" / "app")
+    assert [path.name for path in tmp_path.iterdir()] == ["app"]
+    with pytest.raises(EdgesqzError, match="cannot write .*mine.c/app: (Not a directory|File exists)"):
+        embed(MODEL, "c", out=app / "mine.c" / "app")
+
+
+def test_the_folders_above_are_made(tmp_path: Path) -> None:
+    folder = embed(MODEL, "python", out=tmp_path / "of" / "mine" / "app").folder
+    assert (folder / "edgesqz_app.py").is_file()
+    assert [path.name for path in folder.parent.iterdir()] == ["app"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +53,7 @@ def embed(
     Args:
         artifact: a .tflite file with its manifest, or the name of one in the workspace or the zoo.
         target: one of ``edgesqz.embedding.TARGETS``.
-        out: the folder to make; None for ``NAME.VARIANT-TARGET`` here.
+        out: the folder to make, with those above it; None for ``NAME.VARIANT-TARGET`` here.
         force: replace ``out`` if it is a folder that this function made.
         report: what ``edgesqz bench --json`` wrote of the artifact, for its accuracy and latency; None for what the
             manifest knows of its accuracy.
@@ -84,18 +84,22 @@ def embed(
 def _refuse_to_overwrite(folder: Path, force: bool) -> None:
     if not os.path.lexists(folder):
         return
-    if not force:
-        raise EdgesqzError(f"{folder} exists; --force replaces it, or choose another --out")
     ours = folder.is_dir() and (not any(folder.iterdir()) or (folder / CONTRACT_FILE).is_file())
     if folder.is_symlink() or not ours:
         raise EdgesqzError(
             f"{folder} is no folder that edgesqz embed made, so it is not replaced; choose another --out"
         )
+    if not force:
+        raise EdgesqzError(f"{folder} exists; --force replaces it, or choose another --out")
 
 
 def _put(folder: Path, files: dict[str, bytes]) -> None:
     """Make the folder beside its place and rename it: it appears whole or not at all."""
-    with disk.errors_named(f"cannot write {folder}", folder.parent), _scratch_beside(folder) as scratch:
+    with (
+        disk.errors_named(f"cannot write {folder}", folder.parent),
+        _parents_made(folder),
+        _scratch_beside(folder) as scratch,
+    ):
         made, former = scratch / "made", scratch / "former"
         made.mkdir()
         for name, content in files.items():
@@ -107,6 +111,21 @@ def _put(folder: Path, files: dict[str, bytes]) -> None:
         finally:
             if former.exists() and not folder.exists():
                 former.rename(folder)
+
+
+@contextmanager
+def _parents_made(folder: Path) -> Iterator[None]:
+    """The folders above a folder; those that were missing are gone again after an error."""
+    missing = [parent for parent in folder.absolute().parents if not parent.exists()]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with suppress(OSError):  # somebody else has put something there
+            for parent in missing:
+                if parent.exists():
+                    parent.rmdir()
+        raise
 
 
 @contextmanager

@@ -172,7 +172,12 @@ class Contract:
                 answers[runtime] = _answers(found, manifest, runtime, pictures)
             except EdgesqzError as error:
                 not_asked[runtime] = str(error)
-        labels = found.class_names(answers[runtimes[0]].outputs.shape[1])
+        classes = answers[runtimes[0]].outputs.shape[1]
+        if manifest.labels and len(manifest.labels) != classes:
+            raise EdgesqzError(
+                f"{found.path}: expected {classes} labels, the manifest has {len(manifest.labels)}; export it anew"
+            )
+        labels = found.class_names(classes)
         return cls(
             file=found.path.name,
             content=content,
