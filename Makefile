@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/edgesqz demo
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: lint types test
 

@@ -216,5 +216,8 @@ def test_a_model_file_that_is_not_there_is_answered_with_those_that_are(
 ) -> None:
     for name in at_hand:
         (tmp_path / name).touch()
-    with pytest.raises(EdgesqzError, match=rf"no model file 'a\.keras'; the files in {tmp_path}: {told}$"):
+    with pytest.raises(
+        EdgesqzError,
+        match=rf"no model file 'a\.keras'; the files in {tmp_path}: {told}; in the zoo: squeezenet.keras, ",
+    ):
         find_model_file("a.keras", tmp_path)
