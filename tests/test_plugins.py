@@ -15,7 +15,7 @@ from edgesqz import EdgesqzError, plugins
 from edgesqz.artifact import model_files
 
 PACKAGE = Path(edgesqz.__file__).parent
-CORE = sorted([*PACKAGE.glob("*.py"), *(PACKAGE / "data").glob("*.py"), *(PACKAGE / "embedding").glob("*.py")])
+CORE = sorted(PACKAGE.rglob("*.py"))
 RUNTIMES = sorted(Path(inspect.getfile(plugins.runtimes()["litert"].load)).parent.glob("*.py"))
 
 TOY_CONVERTER = """
