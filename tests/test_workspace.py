@@ -345,6 +345,16 @@ with Workspace(Path({str(tmp_path)!r}), 1000).claim(["scratch", "net.keras"], 70
     assert contents(tmp_path) == {"net.keras": b"kept"}
 
 
+def test_a_claim_that_was_killed_before_it_was_whole_is_dropped(tmp_path: Path) -> None:
+    claims = tmp_path / OWN / "claims"
+    claims.mkdir(parents=True)
+    (claims / "a.lock").touch()
+    (claims / "a.unfinished").write_text('{"names": ["net.k')
+    workspace = Workspace(tmp_path, 1000)
+    assert workspace.room_for(()) == 1000
+    assert not list(claims.iterdir())
+
+
 # Which quota is in force
 
 

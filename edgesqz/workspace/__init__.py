@@ -38,6 +38,7 @@ QUOTA_VARIABLE = "EDGESQZ_QUOTA"
 OWN = ".edgesqz"  # the folder in a workspace of what edgesqz keeps for itself, by which a workspace is known
 TEMPORARY_SUFFIX = ".edgesqz-partial"
 MANIFEST_SUFFIX = ".json"  # behind the name of a model file
+UNFINISHED = ".unfinished"  # a claim whose file is not whole yet
 MOST_NAMED = 3  # files that could go
 
 
@@ -133,13 +134,13 @@ class Workspace:
                 self._charge({f"{OWN}/claims/{path.name}.json": len(content)}, claim, what=what or ", ".join(names))
                 path.parent.mkdir(exist_ok=True)
                 held.callback(self._release, path, lock(path.with_suffix(".lock")).acquire())
-                disk.write_through(path.with_suffix(".json"), content)
+                disk.write_through(path.with_suffix(UNFINISHED), content)
+                path.with_suffix(UNFINISHED).replace(path.with_suffix(".json"))
             yield
 
     def _release(self, path: Path, alive: contextlib.AbstractContextManager[object]) -> None:
         with self._locked(), alive:
-            for suffix in (".json", ".lock"):
-                path.with_suffix(suffix).unlink(missing_ok=True)
+            _unlink_claim(path)
 
     def is_claimed(self, name: str) -> bool:
         """Whether a file belongs to work that is going on in some process."""
@@ -178,7 +179,11 @@ class Workspace:
             yield
 
     def _claims(self) -> list[Claim]:
-        return [Claim(**json.loads(path.read_text())) for path in (self._own / "claims").glob("*.json")]
+        claims = []
+        for path in (self._own / "claims").glob("*.json"):
+            with contextlib.suppress(FileNotFoundError):  # released just now
+                claims.append(Claim(**json.loads(path.read_text())))
+        return claims
 
     def _committed(self, sizes: Mapping[str, int], *more: Claim) -> int:
         """Bytes of files, and those that claims have set aside beyond the files they cover."""
@@ -269,7 +274,8 @@ def recover(folder: Path) -> None:
         EdgesqzError: the disk refuses.
     """
     own = folder / OWN
-    if not own.is_dir() or not (any(own.glob("claims/*")) or any(own.glob("*ed")) or _temporaries(folder)):
+    unfinished = (path for pattern in ("claims/*", "pending", "committed") for path in own.glob(pattern))
+    if not own.is_dir() or not (any(unfinished) or _temporaries(folder)):
         return
     with disk.errors_named(f"the workspace {folder} cannot be used", folder), lock(own / "lock"):
         _recover_locked(folder)
@@ -304,10 +310,14 @@ def _drop_if_dead(folder: Path, lock_file: Path) -> None:
                 for name in json.loads(path.read_text())["names"]:
                     if (folder / name).is_dir():
                         shutil.rmtree(folder / name)
-                path.unlink()
-            lock_file.unlink()
+            _unlink_claim(path)
     except Timeout:
         return  # alive
+
+
+def _unlink_claim(path: Path) -> None:
+    for suffix in (".json", UNFINISHED, ".lock"):
+        path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def write_file(path: Path, content: bytes) -> None:
