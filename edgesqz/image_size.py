@@ -1,0 +1,42 @@
+"""The size of an image in pixels."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from edgesqz.errors import EdgesqzError
+
+
+class ImageSize(NamedTuple):
+    """Height and width in pixels, in the order of an array's axes; as text WIDTHxHEIGHT, as cameras name it."""
+
+    height: int
+    width: int
+
+    @classmethod
+    def parse(cls, size: ImageSize | int | str) -> ImageSize:
+        """Read a size: ``160x120`` is WIDTHxHEIGHT, ``32`` or 32 is a square; a size is returned as it is.
+
+        Raises:
+            EdgesqzError: it is none of these, or a side has no pixel.
+        """
+        if isinstance(size, ImageSize):
+            height, width = size
+        elif match := re.fullmatch(r"([0-9]{1,6})(?:x([0-9]{1,6}))?", str(size)):
+            width = int(match[1])
+            height = int(match[2] or width)
+        else:
+            height = width = 0
+        if height < 1 or width < 1:
+            raise EdgesqzError(f"expected a size in pixels such as 96, or WIDTHxHEIGHT such as 160x120, got {size}")
+        return cls(height, width)
+
+    @property
+    def plain(self) -> int | str:
+        """The size as JSON holds it: a square's side as a number, else text as in ``str``."""
+        return self.height if self.height == self.width else str(self)
+
+    def __str__(self) -> str:
+        """WIDTHxHEIGHT."""
+        return f"{self.width}x{self.height}"
