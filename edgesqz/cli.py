@@ -161,6 +161,11 @@ def train(
     seed: Annotated[
         int | None, typer.Option(help="Of the weights, the order and the augmentation.", show_default=str(Recipe.seed))
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the model and of the files made from it.", show_default="the network's"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a finished model of that name.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint that Ctrl-C or a crash left.")
     ] = False,
@@ -168,7 +173,7 @@ def train(
     quota: Quota = None,
     scratch: Scratch = None,
 ) -> None:
-    """Train a network and write it as NAME.keras.
+    """Train a network and write it as NAME.keras; a finished model of that name is kept unless you say --force.
 
     A tenth of the training pictures is held back and chooses the best epoch; the test split is never read.
 
@@ -191,6 +196,8 @@ def train(
         teacher=teacher,
         precision=precision,
         seed=seed,
+        name=name,
+        force=force,
         resume=resume,
         workspace=workspace,
         quota=quota,

@@ -314,6 +314,50 @@ def test_what_is_learned_are_the_labels_smoothed(train_only: Path, tmp_path: Pat
         np.testing.assert_allclose(wanted, np.array([0.1, 0.8])[np.eye(3, dtype=int)[fitted.labels[indices]]])
 
 
+# Names
+
+
+def test_two_models_of_one_network_live_side_by_side_and_each_resumes_by_its_name(
+    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
+) -> None:
+    stand_in(lambda *asked: (1.0, 20))
+    train(train_only, tmp_path)
+    before = (tmp_path / f"{MODEL}.keras").read_bytes()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training._Run, "_finish_epoch", lambda *_: signal.raise_signal(signal.SIGINT))
+        train(train_only, tmp_path, name="colors-1.1", seed=1)
+    assert checkpoint.is_at_rest(Workspace(tmp_path), "colors-1.1")
+    assert not checkpoint.is_at_rest(Workspace(tmp_path), MODEL)
+    artifact = resume(tmp_path, name="colors-1.1")
+    assert artifact.path == tmp_path / "colors-1.1.keras"
+    assert artifact.manifest and artifact.manifest.name == "colors-1.1"
+    assert artifact.manifest.training and artifact.manifest.training["recipe"]["model"] == MODEL
+    assert (tmp_path / f"{MODEL}.keras").read_bytes() == before
+    assert not list(tmp_path.glob("*.npz"))
+
+
+def test_a_finished_model_is_kept_unless_forced_and_that_is_told_before_any_image_is_read(
+    train_only: Path, tmp_path: Path, stand_in: StandIn
+) -> None:
+    stand_in(lambda *asked: (1.0, 20))
+    finished = train(train_only, tmp_path, epochs=1)
+    before = finished.path.read_bytes()
+    for options in ({}, {"resume": True}):
+        with pytest.raises(EdgesqzError, match=rf"{MODEL}\.keras is there already; --force replaces it, --name "):
+            train(tmp_path / "no such folder", tmp_path, **options)
+    assert finished.path.read_bytes() == before
+    assert train(train_only, tmp_path, epochs=1, seed=1, force=True).path == finished.path
+    assert finished.path.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "..", "mine.int8", "mine.", ".hidden", "-x", "a b", "a\\b", "x" * 65, "x\n"]
+)
+def test_a_name_that_begins_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="--name must be at most 64 letters, digits, - and _"):
+        train(tmp_path / "no such folder", tmp_path / "workspace", name=name)
+
+
 # All pictures, and a teacher
 
 
@@ -514,7 +558,7 @@ def test_a_checkpoint_of_another_network_is_refused(part: str, at_rest: Path) ->
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     progress = Progress(7, 1.5, 3.25, 40, 0.5, [{"loss": 1.0}])
     weights = [np.full((2, 3), k, np.float32) for k in range(12)]  # enough for an order by name to go wrong
-    Checkpoint(Recipe(MODEL, seed=3), progress, weights, [np.array(9, np.int64)]).write(Workspace(tmp_path))
+    Checkpoint(MODEL, Recipe(MODEL, seed=3), progress, weights, [np.array(9, np.int64)]).write(Workspace(tmp_path))
     found = Checkpoint.read(Workspace(tmp_path), MODEL)
     assert (found.recipe, found.progress) == (Recipe(MODEL, seed=3), progress)
     assert [array.tolist() for array in found.weights] == [array.tolist() for array in weights]

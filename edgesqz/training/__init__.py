@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import re
 import signal
 import tempfile
 import threading
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+NAME_LENGTH = 64  # what is added to it for variants, manifests and temporary files leaves it a file name
+NAME_PATTERN = rf"(?=.{{1,{NAME_LENGTH}}}$)\w(?:[\w-]|\.(?=\d))*"
+
 
 def train(
     model: str | None = None,
@@ -52,13 +56,15 @@ def train(
     teacher: str | Path | None = None,
     precision: str | None = None,
     seed: int | None = None,
+    name: str | None = None,
+    force: bool = False,
     resume: bool = False,
     workspace: Path = defaults.WORKSPACE,
     quota: str | int | None = None,
     scratch_dir: Path | None = None,
     console: Console | None = None,
 ) -> Artifact:
-    """Train a network and put it into the workspace as ``MODEL.keras``.
+    """Train a network and put it into the workspace as ``NAME.keras``.
 
     What is left None is taken from ``Recipe``'s defaults, or with ``resume`` from the checkpoint. A tenth of the
     training pictures is held back and chooses the best epoch, the last if none is; the test split is never read.
@@ -79,7 +85,9 @@ def train(
             of the labels.
         precision: ``float32`` or ``bfloat16``; None for the faster one on this processor.
         seed: of the weights, the order and the augmentation.
-        resume: go on from the workspace's checkpoint of this model.
+        name: of the model, and of what is made from it; None for the network's.
+        force: replace a finished model of that name.
+        resume: go on from the workspace's checkpoint of that name.
         workspace: the folder to write to.
         quota: the most bytes the workspace may hold; see ``Workspace``. What the run needs is set aside before its
             first step: checkpoints as complete as there is room for, and the finished model in any case.
@@ -87,14 +95,19 @@ def train(
         console: where to show progress; None shows nothing.
 
     Raises:
-        EdgesqzError: bad input, no data, a loss that is no number, or no room for the finished model.
+        EdgesqzError: bad input, a finished model of that name, no data, a loss that is NaN or infinity, or no room for
+            the finished model.
         KeyboardInterrupt: after Ctrl-C, when a checkpoint has been written.
     """
     home = Workspace(workspace, quota)
+    name = model or Recipe.model if name is None else _checked_name(name)
+    finished = home.folder / (name + artifact.KERAS_SUFFIX)
+    if finished.exists() and not force:
+        raise EdgesqzError(f"{finished} is there already; --force replaces it, --name gives the new model another name")
     mentor = originals.find(teacher, home) if teacher else None
     asked: dict[str, Any] = {
-        name: value
-        for name, value in {
+        option: value
+        for option, value in {
             "model": model,
             "dataset": dataset,
             "epochs": epochs,
@@ -111,23 +124,37 @@ def train(
         }.items()
         if value is not None
     }
-    at_rest = Checkpoint.read(home, asked.get("model", Recipe.model)) if resume else None
+    at_rest = Checkpoint.read(home, name) if resume else None
     recipe = _same_recipe(at_rest.recipe, asked) if at_rest else Recipe(**{"precision": fastest_precision()} | asked)
     if recipe.teacher and not mentor:
         raise EdgesqzError("the checkpoint was made with a --teacher; name it again")
-    if not resume and checkpoint.is_at_rest(home, recipe.model) and console:
+    if not resume and checkpoint.is_at_rest(home, name) and console:
         console.print(
-            f"starting anew: the checkpoint of an unfinished {recipe.model} will be replaced (--resume goes on)",
+            f"starting anew: the checkpoint of an unfinished {name} will be replaced (--resume goes on)",
             soft_wrap=True,
         )
     # The pictures of a folder are read at the size that the network works at; others have a size of their own.
     side = None if recipe.dataset in data.DATASETS else recipe.side
-    run = _Run(recipe, data.load(recipe.dataset, data_dir, side=side), mentor, home, console)
+    run = _Run(name, recipe, data.load(recipe.dataset, data_dir, side=side), mentor, home, console)
     if at_rest:
         run.go_on_from(at_rest)
     for_keras = 0 if home.quota_bytes is None else run.model_bytes
     with run.room_set_aside(), scratch(scratch_dir, home, for_keras, console):
         return run.train()
+
+
+def _checked_name(name: str) -> str:
+    """A name that begins file names; one with a dot before a letter would look like NAME.VARIANT.SUFFIX.
+
+    Raises:
+        EdgesqzError: it cannot be one.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise EdgesqzError(
+            f"--name must be at most {NAME_LENGTH} letters, digits, - and _, with dots before digits only, such as "
+            f"shapes-1.1; got {name!r}"
+        )
+    return name
 
 
 def _same_recipe(recipe: Recipe, asked: dict[str, Any]) -> Recipe:
@@ -144,6 +171,7 @@ class _Run:
 
     def __init__(
         self,
+        name: str,
         recipe: Recipe,
         source: data.Dataset,
         teacher: Original | None,
@@ -152,7 +180,7 @@ class _Run:
     ) -> None:
         from rich.console import Console
 
-        self.recipe, self.source, self.workspace = recipe, source, workspace
+        self.name, self.recipe, self.source, self.workspace = name, recipe, source, workspace
         self.console = console or Console(quiet=True)
         channels = models.architecture(recipe.model).channels
         split = source.train()
@@ -205,10 +233,10 @@ class _Run:
     def go_on_from(self, at_rest: Checkpoint) -> None:
         """Take a checkpoint's place in its run."""
         self.progress = at_rest.progress
-        with checkpoint.damage_named(f"of {self.recipe.model}"):
+        with checkpoint.damage_named(f"of {self.name}"):
             self.network.set_weights(at_rest.weights)
             if self.progress.history:
-                self.best = checkpoint.read_best(self.workspace, self.recipe.model)
+                self.best = checkpoint.read_best(self.workspace, self.name)
             if at_rest.optimizer:
                 for variable, value in zip(self.optimizer.variables, at_rest.optimizer, strict=True):
                     variable.assign(value)
@@ -227,8 +255,8 @@ class _Run:
         Raises:
             EdgesqzError: there is none for the finished model alone.
         """
-        file_name, model = self._file_name, self.recipe.model
-        names = (*checkpoint.names(model), file_name, file_name + artifact.MANIFEST_SUFFIX)
+        file_name = self._file_name
+        names = (*checkpoint.names(self.name), file_name, file_name + artifact.MANIFEST_SUFFIX)
         room = self.workspace.room_for(names)
         if room is None:
             yield
@@ -253,8 +281,8 @@ class _Run:
         model = {**_sizes(manifest), self._file_name: self.model_bytes}
         if keeping is Keeping.NOTHING:
             return [model]
-        best = _sizes(checkpoint.best_files(self.recipe.model, weights))
-        last = _sizes(Checkpoint(self.recipe, longest, weights, self._optimizer_state(keeping)).files())
+        best = _sizes(checkpoint.best_files(self.name, weights))
+        last = _sizes(Checkpoint(self.name, self.recipe, longest, weights, self._optimizer_state(keeping)).files())
         return [best, last, best, last, model]
 
     def train(self) -> Artifact:
@@ -339,12 +367,12 @@ class _Run:
         if accuracy is None or accuracy > (progress.best_accuracy or -1):
             progress.best_accuracy, self.best = accuracy, weights
             if self.keeping is not Keeping.NOTHING:
-                self.workspace.write(checkpoint.best_files(self.recipe.model, weights))
+                self.workspace.write(checkpoint.best_files(self.name, weights))
         try:
             self._write_checkpoint()
         except EdgesqzError:
-            if not checkpoint.is_at_rest(self.workspace, self.recipe.model):  # of no use without the other
-                self.workspace.remove(*checkpoint.names(self.recipe.model))
+            if not checkpoint.is_at_rest(self.workspace, self.name):  # of no use without the other
+                self.workspace.remove(*checkpoint.names(self.name))
             raise
         speed = progress.step * self.batch_size / progress.seconds
         bar.console.print(f"{shown}{speed:.0f} pictures/s", highlight=False, soft_wrap=True)
@@ -352,7 +380,7 @@ class _Run:
     def _write_checkpoint(self) -> None:
         if self.keeping is not Keeping.NOTHING:
             state = self._optimizer_state(self.keeping)
-            Checkpoint(self.recipe, self.progress, self._weights(), state).write(self.workspace)
+            Checkpoint(self.name, self.recipe, self.progress, self._weights(), state).write(self.workspace)
 
     def _optimizer_state(self, keeping: Keeping) -> list[np.ndarray]:
         return [variable.numpy() for variable in self.optimizer.variables] if keeping is Keeping.EXACTLY else []
@@ -360,23 +388,23 @@ class _Run:
     def _write_model(self) -> Artifact:
         """Move the best epoch's weights into stock layers, and write them in place of the checkpoints."""
         stock = self._builder().build()
-        with checkpoint.damage_named(f"of {self.recipe.model}"):
+        with checkpoint.damage_named(f"of {self.name}"):
             stock.set_weights(self.best)
         content = keras_bytes(stock)
         manifest = self._manifest(content, self.progress)
         self.workspace.write(
-            artifact.stored_form(content, manifest, self._file_name), removing=checkpoint.names(self.recipe.model)
+            artifact.stored_form(content, manifest, self._file_name), removing=checkpoint.names(self.name)
         )
         return Artifact(self.workspace.folder / self._file_name, manifest)
 
     @property
     def _file_name(self) -> str:
-        return self.recipe.model + artifact.KERAS_SUFFIX
+        return self.name + artifact.KERAS_SUFFIX
 
     def _manifest(self, content: bytes, progress: Progress) -> Manifest:
         side, channels = self.fitted.side, models.architecture(self.recipe.model).channels
         return Manifest(
-            name=self.recipe.model,
+            name=self.name,
             variant="fp32",
             format="keras",
             size_bytes=len(content),

@@ -1,4 +1,4 @@
-"""Training runs at rest, in .npz files without pickles: ``MODEL.last.npz`` and ``MODEL.best.npz``.
+"""Training runs at rest, in .npz files without pickles: ``NAME.last.npz`` and ``NAME.best.npz``.
 
 Under a quota, how much of a run is kept is decided before it begins; see ``Keeping``.
 """
@@ -50,6 +50,7 @@ class Keeping(enum.Enum):
 class Checkpoint:
     """Everything that going on exactly needs; without the optimizer's state, what going on needs."""
 
+    name: str  # of the model that the run makes
     recipe: Recipe
     progress: Progress
     weights: Sequence[np.ndarray]
@@ -61,41 +62,41 @@ class Checkpoint:
         arrays = _numbered("weight", self.weights) | _numbered("optimizer", self.optimizer)
         # As bytes, for NumPy stores text with four bytes a letter.
         arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-        return {_last(self.recipe.model): _npz(arrays)}
+        return {_last(self.name): _npz(arrays)}
 
     def write(self, workspace: Workspace) -> None:
         """Replace the model's last checkpoint."""
         workspace.write(self.files())
 
     @classmethod
-    def read(cls, workspace: Workspace, model: str) -> Checkpoint:
+    def read(cls, workspace: Workspace, name: str) -> Checkpoint:
         """Read the model's last checkpoint.
 
         Raises:
             EdgesqzError: there is none, or it is damaged.
         """
-        path = workspace.folder / _last(model)
+        path = workspace.folder / _last(name)
         if not path.is_file():
             raise EdgesqzError(f"no checkpoint {path} to resume from; leave --resume out to start anew")
         with damage_named(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             facts = json.loads(arrays["facts"].tobytes())
             recipe, progress = Recipe(**facts["recipe"]), Progress(**facts["progress"])
-            return cls(recipe, progress, _in_order("weight", arrays), _in_order("optimizer", arrays))
+            return cls(name, recipe, progress, _in_order("weight", arrays), _in_order("optimizer", arrays))
 
 
-def is_at_rest(workspace: Workspace, model: str) -> bool:
+def is_at_rest(workspace: Workspace, name: str) -> bool:
     """Whether an unfinished run of the model left a checkpoint."""
-    return (workspace.folder / _last(model)).is_file()
+    return (workspace.folder / _last(name)).is_file()
 
 
-def best_files(model: str, weights: Sequence[np.ndarray]) -> dict[str, bytes]:
+def best_files(name: str, weights: Sequence[np.ndarray]) -> dict[str, bytes]:
     """The weights of the model's best epoch, as ``Workspace.write`` takes them."""
-    return {_best(model): _npz(_numbered("weight", weights))}
+    return {_best(name): _npz(_numbered("weight", weights))}
 
 
-def read_best(workspace: Workspace, model: str) -> list[np.ndarray]:
+def read_best(workspace: Workspace, name: str) -> list[np.ndarray]:
     """The weights of the model's best epoch; EdgesqzError if the file is missing or damaged."""
-    path = workspace.folder / _best(model)
+    path = workspace.folder / _best(name)
     with damage_named(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return _in_order("weight", arrays)
 
@@ -107,9 +108,9 @@ def check(path: Path) -> None:
             arrays[name]
 
 
-def names(model: str) -> tuple[str, str]:
+def names(name: str) -> tuple[str, str]:
     """The files that a finished model no longer needs."""
-    return _last(model), _best(model)
+    return _last(name), _best(name)
 
 
 def peak_bytes(present: Mapping[str, int], writes: Sequence[Mapping[str, int]]) -> int:
@@ -136,19 +137,19 @@ def damage_named(path: Path | str) -> Iterator[None]:
 
 
 def model_of(file_name: str) -> str | None:
-    """The model that a file is a checkpoint of; None if it is none."""
+    """The name of the model that a file is a checkpoint of; None if it is none."""
     for suffix in (_LAST, _BEST):
         if file_name.endswith(suffix):
             return file_name.removesuffix(suffix)
     return None
 
 
-def _last(model: str) -> str:
-    return model + _LAST
+def _last(name: str) -> str:
+    return name + _LAST
 
 
-def _best(model: str) -> str:
-    return model + _BEST
+def _best(name: str) -> str:
+    return name + _BEST
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
