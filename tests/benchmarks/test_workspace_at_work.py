@@ -54,7 +54,7 @@ def test_eight_exports_at_once_into_a_quota_that_holds_three(tmp_path: Path) -> 
 
 COMMANDS = {
     "export": ["squeezenet-nano", "--quantize", "--quota", "150kB"],
-    "train": ["--model", "squeezenet-nano", "--dataset", "synthetic", "--epochs", "3", "--quota", "2500kB"],
+    "train": ["--model", "squeezenet-nano", "--dataset", "synthetic", "--epochs", "3", "--quota", "2500kB", "--force"],
 }
 
 
