@@ -336,7 +336,11 @@ def bench(
     ] = None,
     choose: Annotated[
         bool,
-        typer.Option("--choose", help="Name the most accurate file within all limits, and why the others are not it."),
+        typer.Option(
+            "--choose",
+            help="Name the file to take: of those within all limits whose accuracy cannot be told from the highest "
+            "(McNemar, p >= 0.05), the one with the smallest product of size and latency.",
+        ),
     ] = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="Show the accuracy of each class too.")] = False,
     layers: Annotated[
@@ -361,7 +365,7 @@ def bench(
 ) -> None:
     """Measure size, accuracy, latency and memory of model files, each on its runtime, side by side.
 
-    The exit code is 3 if a file that is named misses a limit, so that a build can depend on it.
+    The exit code is 1 if a file that is named cannot be measured; else 3 if one misses a limit or --choose finds none.
 
     Example: `edgesqz bench squeezenet.int8.tflite --quota 500kB --max-accuracy-drop 0.5`
     """
@@ -421,13 +425,13 @@ def bench(
         result.plot(plot)
     for failure in result.failures():
         _say(f"failed: {failure}")
-    if all(row.error for row in result.rows):
-        raise typer.Exit(EXIT_BAD_INPUT)
     if choose and not printed:
         print("\n".join(result.choice()))
     for miss in result.misses():
         _say(f"over budget: {miss}")
-    if result.misses() or (choose and not result.chosen()):
+    if result.named_file_failed:
+        raise typer.Exit(EXIT_BAD_INPUT)
+    if result.misses() or (choose and not result.selection.chosen):
         raise typer.Exit(EXIT_MISSED_BUDGET)
 
 

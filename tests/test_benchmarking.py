@@ -21,8 +21,8 @@ from rich.console import Console
 
 import edgesqz
 from edgesqz import benchmarking, data, plugins
-from edgesqz.artifact import PixelRange
-from edgesqz.benchmarking.candidate import Candidate, with_originals
+from edgesqz.artifact import PixelRange, sha256
+from edgesqz.benchmarking.candidate import Candidate, distinct_names, with_originals
 from edgesqz.benchmarking.flips import Flip, contact_sheet
 from edgesqz.benchmarking.report import Ratio, Report, Row
 from edgesqz.engine import Engine, environments
@@ -194,8 +194,9 @@ def test_each_engine_of_a_file_has_a_sheet_of_its_own(
     exam.split(SIDE)
     for candidate, answer in ((original, 0), *((export, 1) for export in exports)):
         candidate.side, candidate.probabilities = SIDE, np.eye(3)[[answer, answer]]
+        candidate.name = f"old/{candidate.path.name}"
     benchmarking._save_flips([original, *exports], exam, tmp_path)
-    assert {sheet.name for sheet in tmp_path.glob("*.png")} == {
+    assert {sheet.name for sheet in (tmp_path / "old").iterdir()} == {
         f"squeezenet-nano.fp32.onnx.{name}.flips.png" for name in ("litert", "onnxruntime")
     }
 
@@ -222,8 +223,8 @@ def test_the_quota_is_held_against_each_file(report: Report) -> None:
 
 def test_the_json_has_the_promised_form(report: Report) -> None:
     found = json.loads(report.to_json())
-    assert (found["schema"], found["quota_bytes"]) == (1, 150_000)
-    assert set(found["rows"][0]) == {field.name for field in dataclasses.fields(Row)} - {"error"}
+    assert (found["schema"], found["quota_bytes"]) == (2, 150_000)
+    assert set(found["rows"][0]) == {field.name for field in dataclasses.fields(Row)} - {"error", "correct"} | {"label"}
     assert set(found["rows"][0]["latency_us"]) == {"p50", "p90", "p99", "n", "every_5th", "p50_interval"}
     assert set(found["rows"][0]["latency_ratio"]) == {"to", "median", "interval", "is_noise"}
 
@@ -483,3 +484,41 @@ def test_models_of_different_sizes_are_measured_on_one_folder(pictures: Path, tr
     rows = edgesqz.bench(names, rounds=1).rows
     assert [row.error for row in rows] == [None, None]
     assert rows[0].accuracy is not None and rows[1].accuracy is not None and rows[1].accuracy > 0.9
+
+
+def test_files_of_one_name_are_called_by_as_many_folders_as_tell_them_apart(tmp_path: Path) -> None:
+    paths = [
+        tmp_path / name for name in ("old/m.tflite", "new/m.tflite", "other.onnx", "new/a/x/n.onnx", "new/b/x/n.onnx")
+    ]
+    assert list(distinct_names(paths).values()) == [
+        "old/m.tflite",
+        "new/m.tflite",
+        "other.onnx",
+        "a/x/n.onnx",
+        "b/x/n.onnx",
+    ]
+    assert list(distinct_names([Path("../m.tflite"), Path("m.tflite")]).values()) == [
+        f"{tmp_path.parent.name}/m.tflite",
+        f"{tmp_path.name}/m.tflite",
+    ]
+    assert distinct_names([Path("/m.tflite"), Path("/tmp/m.tflite")])[Path("/m.tflite")] == "m.tflite"
+
+
+def test_two_files_of_one_name_stay_two_rows(exported: Path, pictures: Path, tmp_path: Path) -> None:
+    """Each with its path, its checksum and its own sheet of flips; one file spelled twice is one row."""
+    paths = [tmp_path / folder / "m.onnx" for folder in ("old", "new")]
+    for path, variant in zip(paths, ("fp32", "int8"), strict=True):
+        path.parent.mkdir()
+        shutil.copy(exported / f"squeezenet-nano.{variant}.onnx", path)
+    report = edgesqz.bench(
+        [*paths, tmp_path / "old" / ".." / "new" / "m.onnx"],
+        dataset=str(pictures),
+        rounds=1,
+        limit=6,
+        baseline=Path("new/m.onnx"),
+    )
+    assert report.labels == ["old/m.onnx", "new/m.onnx"]
+    assert [row.path for row in report.rows] == [str(path) for path in paths]
+    assert [row.sha256 for row in report.rows] == [sha256(path.read_bytes()) for path in paths]
+    assert {row.latency_ratio.to for row in report.rows if row.latency_ratio} == {"new/m.onnx"}
+    assert report.selection.chosen in report.labels and len(report.selection.reasons) == 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
 
 from edgesqz import EdgesqzError
-from edgesqz.benchmarking.budget import Budget, choose, pareto_front, parse_microseconds, reasons_against
-from edgesqz.benchmarking.report import Latency, Report, Row
+from edgesqz.benchmarking.budget import Budget, pareto_front, parse_microseconds
+from edgesqz.benchmarking.report import Latency, Row
 
 
 def row(name: str, size_bytes: int = 1000, accuracy: float | None = 0.9, p50: float = 100, **others: Any) -> Row:
@@ -94,33 +93,6 @@ def test_what_is_unknown_meets_no_limit() -> None:
     assert Budget.parse(quota="1kB").missed_by(row("a", error="died")) == ("failed",)
 
 
-def within(quota: str, *rows: Row) -> list[Row]:
-    budget = Budget.parse(quota)
-    return [dataclasses.replace(each, missed=budget.missed_by(each)) for each in rows]
-
-
-def test_the_most_accurate_within_the_budget_is_chosen() -> None:
-    rows = within("1kB", row("best", 2000, 0.95), row("good", 900, 0.92), row("poor", 100, 0.5), row("none", 9, None))
-    chosen = choose(rows)
-    assert chosen is rows[1]
-    assert reasons_against(rows, chosen) == [
-        "best: size 2.0 kB, at most 1.0 kB",
-        "poor: accuracy 50.00%, good has 92.00%",
-        "none: no accuracy",
-    ]
-
-
-def test_of_equally_accurate_ones_the_smaller_then_the_faster_is_chosen() -> None:
-    rows = [row("large", 900), row("slow", 500, p50=200), row("fast", 500, p50=100)]
-    chosen = choose(rows)
-    assert chosen is rows[2]
-    assert reasons_against(rows, chosen)[0] == "large: as accurate, but larger or slower than fast"
-
-
-def test_where_none_is_within_the_budget_none_is_chosen() -> None:
-    assert choose(within("1kB", row("a", 2000))) is None
-
-
 def test_the_front_are_those_that_no_other_beats() -> None:
     rows = [
         row("accurate", 1000, 0.95, 300),
@@ -131,14 +103,3 @@ def test_the_front_are_those_that_no_other_beats() -> None:
         row("unknown", 1, None, 1),
     ]
     assert [each.artifact for each in pareto_front(rows)] == ["accurate", "fast", "small", "twin"]
-
-
-def test_only_named_files_are_told_to_miss_the_budget() -> None:
-    rows = within("1kB", row("named", 2000, named=True), row("along", 2000), row("fine", 100, named=True))
-    report = Report({"cpu": "A processor"}, {}, None, Budget.parse("1kB"), tuple(rows))
-    assert report.misses() == ["named: size 2.0 kB, at most 1.0 kB"]
-    assert report.choice() == [
-        "chosen: fine",
-        "  not named: size 2.0 kB, at most 1.0 kB",
-        "  not along: size 2.0 kB, at most 1.0 kB",
-    ]

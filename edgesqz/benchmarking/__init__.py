@@ -7,7 +7,7 @@ import functools
 import gzip
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,10 +22,11 @@ from edgesqz.artifact import (
     find_model_file,
     model_files,
     package_versions,
+    sha256,
 )
 from edgesqz.benchmarking import accuracy, parity
 from edgesqz.benchmarking.budget import Budget
-from edgesqz.benchmarking.candidate import Candidate, original_of, with_originals
+from edgesqz.benchmarking.candidate import Candidate, distinct_names, original_of, place, with_originals
 from edgesqz.benchmarking.flips import Flip, contact_sheet
 from edgesqz.benchmarking.report import Latency, Ratio, Report, Row
 from edgesqz.engine import Engine, open_engine
@@ -93,8 +94,8 @@ def bench(
         min_accuracy: the least top-1, 0..1.
         max_accuracy_drop: the most it may lose against its original, in percentage points.
         layers: whether to compare the layers of each export with its original's.
-        flips: a folder for a contact sheet of each export's flipped pictures, ``ARTIFACT.flips.png``, or
-            ``ARTIFACT.RUNTIME.flips.png`` for a file on several runtimes.
+        flips: a folder for a contact sheet of each export's flipped images, ``ARTIFACT.flips.png``, or
+            ``ARTIFACT.RUNTIME.flips.png`` for a file on several runtimes; of files of one name, in sub-folders.
         host: another machine to run the engines on, as ``ssh://user@board:22?python=/path``; it needs Python, NumPy and
             the engines, and gets the models and pictures through the connection.
         workspace: where to look for the artifacts.
@@ -115,19 +116,25 @@ def bench(
         raise EdgesqzError("--layers looks at files on this machine; leave out --host")
     pixels = PixelRange.parse(pixel_range) if pixel_range else None
     budget = Budget.parse(quota, max_latency, max_memory, min_accuracy, max_accuracy_drop)
-    reference = [find_model_file(baseline, workspace)] if baseline else []
-    found = {path: bool(artifacts) for path in _find(artifacts, workspace)}
-    for path in reference:
-        found.setdefault(path, False)
+    named = _find(artifacts, workspace)
+    reference = find_model_file(baseline, workspace) if baseline else None
+    found = _distinct([*named, *([reference] if reference else [])])
     choices = [plugins.Choice.parse(text) for text in dict.fromkeys(runtimes)]
     if flips:
         _make_folder(flips)
     if board:
         board.check()
     candidates = with_originals(
-        [Candidate(path, named, choice) for path, named in found.items() for choice in _runtimes_of(path, choices)]
+        [
+            Candidate(path, bool(artifacts) and path in named, choice)
+            for path in found
+            for choice in _runtimes_of(path, choices)
+        ]
     )
-    compared_with = next((candidate for candidate in candidates if candidate.path in reference), None)
+    names = distinct_names([candidate.path for candidate in candidates])
+    for candidate in candidates:
+        candidate.name = names[candidate.path]
+    compared_with = next((each for each in candidates if reference and place(each.path) == place(reference)), None)
     exam, no_accuracy = _prepared(candidates, dataset, data_dir, limit, half)  # data that cannot be had are told first
     opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels, host=board)
     _measure(candidates, exam, opened, rounds, layers, console)
@@ -217,7 +224,7 @@ def _runtimes_of(path: Path, choices: Sequence[plugins.Choice]) -> Sequence[plug
 def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
     """The files that are meant; with no names, everything in the workspace."""
     if names:
-        return list(dict.fromkeys(find_model_file(name, workspace) for name in names))
+        return _distinct(find_model_file(name, workspace) for name in names)
     found = model_files(workspace)
     if not found:
         raise EdgesqzError(
@@ -225,6 +232,14 @@ def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
             "which ships trained; or name files"
         )
     return found
+
+
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    """The paths without those that are another spelling of one before them."""
+    distinct: dict[Path, Path] = {}
+    for path in paths:
+        distinct.setdefault(place(path), path)
+    return list(distinct.values())
 
 
 def _common_dataset(candidates: Sequence[Candidate]) -> str | None:
@@ -294,7 +309,7 @@ def _turns(bar: Progress, doing: str, turns: Sequence[tuple[Candidate, E]]) -> I
     task = bar.add_task(doing, total=len(turns))
     for candidate, engine in turns:
         if candidate.error is None:
-            bar.update(task, description=escape(f"{doing} {candidate.path.name} on {candidate.choice}"))
+            bar.update(task, description=escape(f"{doing} {candidate.name} on {candidate.choice}"))
             yield candidate, engine
         bar.advance(task)
     bar.update(task, description=doing)
@@ -354,8 +369,10 @@ def _save_flips(candidates: Sequence[Candidate], exam: _Exam, folder: Path) -> N
         ]
         if flipped:
             alone = sum(other.path == candidate.path for other in candidates) == 1
-            name = candidate.path.name if alone else f"{candidate.path.name}.{candidate.choice}"
-            write_file(folder / f"{name}.flips.png", contact_sheet(name, flipped))
+            name = candidate.name if alone else f"{candidate.name}.{candidate.choice}"
+            sheet = folder / f"{name}.flips.png"  # in a folder of its own if the file's name has one
+            _make_folder(sheet.parent)
+            write_file(sheet, contact_sheet(name, flipped))
 
 
 def _bar(console: Console | None) -> Progress:
@@ -373,14 +390,17 @@ def _row(
     threads: int,
 ) -> Row:
     """The figures of a candidate, compared with its original's and with the baseline's."""
+    content = candidate.path.read_bytes()
     row = Row(
-        artifact=candidate.path.name,
+        artifact=candidate.name,
+        path=str(candidate.path),
+        sha256=sha256(content),
         format=candidate.path.suffix.removeprefix("."),
         variant=candidate.manifest.variant if candidate.manifest else None,
         runtime=candidate.choice.name if candidate.choice else None,
         runtime_version=candidate.runtime_version or (candidate.choice.version if candidate.choice else None),
-        size_bytes=candidate.path.stat().st_size,
-        gzipped_bytes=len(gzip.compress(candidate.path.read_bytes())),
+        size_bytes=len(content),
+        gzipped_bytes=len(gzip.compress(content)),
         fits_quota=None,
         named=candidate.named,
         threads=threads,
@@ -416,4 +436,4 @@ def _judged(row: Row, budget: Budget) -> Row:
 def _latency_ratio(candidate: Candidate, other: Candidate | None) -> Ratio | None:
     if other is None or other.error or not other.rounds_ns:
         return None
-    return Ratio.of(candidate.rounds_ns, other.path.name, other.rounds_ns)
+    return Ratio.of(candidate.rounds_ns, other.name, other.rounds_ns)

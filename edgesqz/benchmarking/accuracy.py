@@ -24,6 +24,7 @@ def graded(probabilities: np.ndarray, truth: np.ndarray, original: np.ndarray | 
     right = top1 == truth
     counts = confusion(top1, truth, probabilities.shape[1])
     figures = {
+        "correct": right,
         "accuracy": float(right.mean()),
         "accuracy_interval": share_interval(int(right.sum()), len(right)),
         "top5": top5(probabilities, truth),

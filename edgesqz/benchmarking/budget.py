@@ -1,4 +1,4 @@
-"""What a model file may cost and must still get right, and which file does it best."""
+"""What a model file may cost and must still get right, and which files no other beats."""
 
 from __future__ import annotations
 
@@ -118,27 +118,6 @@ def _microseconds(time_us: float) -> str:
 
 def _points(drop_pp: float) -> str:
     return f"{drop_pp:.2f} pp"
-
-
-def choose(rows: Sequence[Row]) -> Row | None:
-    """The most accurate row that misses no limit; of equal ones the smaller, then the faster. None if there is none."""
-    fit = [row for row in rows if row.accuracy is not None and not row.missed]
-    return min(fit, key=_rank, default=None)
-
-
-def reasons_against(rows: Sequence[Row], chosen: Row | None) -> list[str]:
-    """Why each of the other rows was not chosen, a line a row."""
-    return [f"{label(row, rows)}: {_reason(row, chosen, rows)}" for row in rows if row != chosen]
-
-
-def _reason(row: Row, chosen: Row | None, rows: Sequence[Row]) -> str:
-    if row.missed:
-        return "; ".join(row.missed)
-    if row.accuracy is None or chosen is None or chosen.accuracy is None:
-        return "no accuracy"
-    if row.accuracy < chosen.accuracy:
-        return f"accuracy {row.accuracy:.2%}, {label(chosen, rows)} has {chosen.accuracy:.2%}"
-    return f"as accurate, but larger or slower than {label(chosen, rows)}"
 
 
 def label(row: Row, rows: Sequence[Row]) -> str:

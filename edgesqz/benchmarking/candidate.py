@@ -33,6 +33,7 @@ class Candidate:
     path: Path
     named: bool = False  # by the user
     choice: plugins.Choice | None = None
+    name: str = ""  # that tells it from the other files of the run; see distinct_names
     artifact: Artifact | None = None
     runtime_version: str | None = None
     error: str | None = None  # in place of everything below
@@ -51,6 +52,7 @@ class Candidate:
 
     def __post_init__(self) -> None:
         """Look the file over; one that is damaged keeps its row."""
+        self.name = self.path.name
         with self.blamed():
             self.choice = self.choice or plugins.Choice(plugins.runtime_for(self.path.suffix))
             if not self.choice.lives_apart:
@@ -123,6 +125,23 @@ def with_originals(candidates: list[Candidate]) -> list[Candidate]:
             complete += [original] if original else []
         complete.append(candidate)
     return complete
+
+
+def place(path: Path) -> Path:
+    """The one spelling of a path; a link to a file stays what it is."""
+    return path.parent.resolve() / path.name
+
+
+def distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """What to call files where they stand side by side: their names, with as many folders as tell them apart."""
+    parts = {path: place(path).parts[1:] for path in paths}
+    names = {}
+    for path, own in parts.items():
+        alike = [other for other in parts.values() if other != own]
+        depths = range(1, len(own) + 1)
+        depth = next((d for d in depths if all(own[-d:] != other[-d:] for other in alike)), len(own))
+        names[path] = "/".join(own[-depth:])
+    return names
 
 
 def original_of(candidate: Candidate, among: Sequence[Candidate]) -> Candidate | None:

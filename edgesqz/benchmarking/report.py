@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgesqz import plotting
 from edgesqz.benchmarking import parity
-from edgesqz.benchmarking.budget import Budget, choose, label, pareto_front, reasons_against
+from edgesqz.benchmarking.budget import Budget, label, pareto_front
 from edgesqz.benchmarking.parity import LayerErrors
-from edgesqz.benchmarking.stats import Interval, median_interval
+from edgesqz.benchmarking.selection import Selection, select
+from edgesqz.benchmarking.stats import SIGNIFICANCE, Interval, median_interval
 from edgesqz.errors import EdgesqzError
 from edgesqz.workspace import write_file
 
@@ -28,13 +31,12 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-SCHEMA = 1
+SCHEMA = 2
 MOST_SPREAD = 0.2  # of a ratio's interval; with more, the table says noise
 WHOLE_WIDTH = 240  # of a terminal with room for all columns
 VERDICT_WIDTH = len("accuracy,")  # a line for each limit that is missed leaves room for the names
 LAYER_WIDTH = 30  # most that the names of layers take from those of files
 NAME_WIDTH, NAME_HEIGHT = 190, 15  # of a file's name in the picture, in its pixels
-CHANCE = 0.05  # a difference with a p below is told from chance
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,9 @@ class Row:
     """One model file on one runtime; either ``error`` or the figures from ``accuracy`` on.
 
     Attributes:
+        artifact: the file's name, with as many of its folders as tell it from the other files of the run.
+        path: where it was found.
+        sha256: of the file, in hexadecimal.
         variant: None for a file without a manifest.
         runtime: None where no runtime knows the format.
         gzipped_bytes: the file as a download or an update would carry it.
@@ -112,6 +117,8 @@ class Row:
         named: whether it was asked for by name, and did not come along as an original or with its whole folder.
         missed: why it is not within the budget, a reason a limit; empty if it is, None without a budget.
         untrained: whether its weights are random; it then has no accuracy.
+        no_accuracy: why this file has none where others have; None if there is nothing to say.
+        correct: whether each test image got its class, in the order of the images; bool (N,). Not in JSON.
         accuracy: top-1, 0..1; None for an untrained one.
         accuracy_interval: where the true accuracy lies.
         top5: share of pictures whose class is among the five best answers, 0..1; None for fewer than six classes.
@@ -144,10 +151,14 @@ class Row:
     gzipped_bytes: int
     fits_quota: bool | None
     threads: int
+    path: str = ""
+    sha256: str = ""
     untrained: bool = False
     named: bool = False
     missed: tuple[str, ...] | None = None
     error: str | None = None
+    no_accuracy: str | None = None
+    correct: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
     accuracy: float | None = None
     accuracy_interval: Interval | None = None
     top5: float | None = None
@@ -169,9 +180,17 @@ class Row:
     arena_bytes: int | None = None
     layer_snr_db: LayerErrors | None = None
 
+    @property
+    def is_guessing(self) -> bool:
+        """Whether the accuracy may be that of drawing one of the classes by lot: its interval reaches 1/classes."""
+        if self.accuracy_interval is None or not self.class_accuracies:
+            return False
+        return self.accuracy_interval[0] <= 1 / len(self.class_accuracies)
+
     def to_dict(self) -> dict[str, Any]:
         """The row for JSON: with its figures, or with ``error`` in their place."""
-        row = dataclasses.asdict(self)
+        row = dataclasses.asdict(replace(self, correct=None))
+        del row["correct"]
         if self.latency_ratio:
             row["latency_ratio"]["is_noise"] = self.latency_ratio.is_noise
         names = list(row)
@@ -211,6 +230,17 @@ class Report:
             for row in self.rows
         )
 
+    @property
+    def labels(self) -> list[str]:
+        """What each row is called where rows are told apart."""
+        rows = self.told_apart
+        return [label(row, rows) for row in rows]
+
+    @functools.cached_property
+    def selection(self) -> Selection:
+        """Which file to take."""
+        return select(self.told_apart)
+
     def to_json(self) -> str:
         """The report as JSON text."""
         front = [label(row, self.told_apart) for row in pareto_front(self.told_apart)]
@@ -223,13 +253,22 @@ class Report:
             "quota_bytes": self.budget.size_bytes,
             "budget": dataclasses.asdict(self.budget),
             "pareto_front": front,
-            "rows": [row.to_dict() for row in self.rows],
+            "selection": dataclasses.asdict(self.selection),
+            "rows": [{"label": name} | row.to_dict() for name, row in zip(self.labels, self.rows, strict=True)],
         }
         return json.dumps(report, indent=2) + "\n"
 
     def to_csv(self) -> str:
-        """The rows as CSV text; what is within a figure has its own column, such as ``latency_us.p50``."""
-        rows = [dict(_flat(row.to_dict())) for row in self.rows]
+        """The rows as CSV text, one value a cell; what is within a figure has its own column: ``latency_us.p50``.
+
+        ``chosen`` says which file to take, ``not_chosen`` why another one is not it. The counts of each class by each
+        answer are in the JSON only.
+        """
+        classes = self.dataset["labels"] if self.dataset else ()
+        rows = []
+        for row, name in zip(self.rows, self.labels, strict=True):
+            choice = {"chosen": name == self.selection.chosen, "not_chosen": self.selection.reasons.get(name)}
+            rows.append(dict(_flat(row.to_dict() | choice, classes)))
         names = dict.fromkeys(name for row in rows for name in row)
         text = io.StringIO()
         writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -388,24 +427,26 @@ class Report:
         """The table with as many columns as there is room for."""
         yield self.table(options.max_width)
 
-    def chosen(self) -> Row | None:
-        """The most accurate file within the budget."""
-        return choose(self.told_apart)
-
     def choice(self) -> list[str]:
-        """The file that is within the budget with the best accuracy, then why the others are not it, a line each."""
-        chosen = self.chosen()
-        name = label(chosen, self.told_apart) if chosen else "none, for no file is within the budget"
-        return [f"chosen: {name}", *(f"  not {line}" for line in reasons_against(self.told_apart, chosen))]
+        """The file to take, then why the others are not it, a line each."""
+        found = self.selection
+        others = (f"  not {name}: {reason}" for name, reason in found.reasons.items())
+        return [f"chosen: {found.chosen or 'none'}; {found.note}", *others]
 
     def failures(self) -> list[str]:
         """A line for each row that failed: which, and why."""
         return [f"{label(row, self.rows)}: {row.error}" for row in self.told_apart if row.error]
 
     def misses(self) -> list[str]:
-        """A line for each file that was asked for by name and is not within the budget: which, and why."""
+        """A line for each file that was asked for by name, was measured, and is not within the budget."""
         rows = self.told_apart
-        return [f"{label(row, rows)}: {'; '.join(row.missed)}" for row in rows if row.named and row.missed]
+        missing = (row for row in rows if row.named and row.missed and not row.error)
+        return [f"{label(row, rows)}: {'; '.join(row.missed or ())}" for row in missing]
+
+    @property
+    def named_file_failed(self) -> bool:
+        """Whether a file that was asked for by name could not be measured, or none at all could be."""
+        return any(row.error and row.named for row in self.rows) or all(row.error for row in self.rows)
 
 
 def _number(value: float | None, factor: float, digits: int) -> str:
@@ -458,7 +499,7 @@ def _spread(interval: Interval | None, factor: float, digits: int) -> str:
 
 def _drop(row: Row) -> str:
     """The loss of accuracy, marked if it is more than chance."""
-    sure = row.mcnemar_p is not None and row.mcnemar_p < CHANCE
+    sure = row.mcnemar_p is not None and row.mcnemar_p < SIGNIFICANCE
     return _number(row.accuracy_drop_pp, 1, 2) + ("*" if sure else "")
 
 
@@ -508,13 +549,21 @@ _COLUMNS = (
 )
 
 
-def _flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Name every figure by the path to it."""
+def _flat(figures: dict[str, Any], classes: Sequence[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Name every figure by the path to it; ``classes`` are their labels."""
     for name, value in figures.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+        match name, value:
+            case "confusion", _:
+                pass
+            case "missed", tuple():
+                yield name, "; ".join(value)
+            case _, dict():
+                yield from _flat(value, classes, f"{prefix}{name}.")
+            case _, tuple():
+                parts = {"class_accuracies": classes, "every_5th": range(0, 101, 5)}.get(name, ("low", "high"))
+                yield from ((f"{prefix}{name}.{part}", each) for part, each in zip(parts, value, strict=True))
+            case _:
+                yield f"{prefix}{name}", value
 
 
 def check_writable(path: Path) -> None:

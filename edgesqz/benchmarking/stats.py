@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 CONFIDENCE = 0.95
+SIGNIFICANCE = 0.05  # a difference with a p below is told from chance
 
 Interval = tuple[float, float]  # least and greatest
 
