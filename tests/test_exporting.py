@@ -78,6 +78,15 @@ def test_int8_onnx_has_float_pixels_and_integer_convolutions(exported: Path) -> 
     assert kernels and set(kernels) == {onnx.TensorProto.INT8}
 
 
+def test_int8_onnx_has_weights_that_saturate_on_no_processor(exported: Path) -> None:
+    for path in (exported / "squeezenet-nano.int8.onnx", *ZOO.glob("*.int8.onnx")):
+        tensors = onnx.load(path).graph.initializer
+        weights = [onnx.numpy_helper.to_array(tensor) for tensor in tensors if len(tensor.dims) > 1]
+        integers = [values.astype(int) for values in weights if values.dtype == np.int8]
+        assert integers
+        assert 2 * 255 * max(np.abs(values).max() for values in integers) < 2**15
+
+
 @pytest.mark.parametrize(("format", "variant"), OTHER_VARIANTS)
 def test_the_other_variants(format: str, variant: str, trained: Path, tmp_path: Path) -> None:
     (artifact,) = edgesqz.export(

@@ -1,0 +1,117 @@
+"""ONNX files on a processor without VNNI, which QEMU emulates, beside this one: two minutes.
+
+ONNX Runtime multiplies uint8 activations by int8 weights with other instructions there (VPMADDUBSW), which add pairs
+of products in 16 bits, with saturation. Needs Debian's qemu-user and an x86-64 machine. Run it with:
+python -m pytest -s tests/benchmarks/test_processors.py
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgesqz import data, plugins
+from edgesqz.artifact import ZOO
+from edgesqz.exporting.originals import load_keras
+
+QEMU = shutil.which("qemu-x86_64")
+IMAGES = 100
+
+pytestmark = [
+    pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs an x86-64 machine"),
+    pytest.mark.skipif(QEMU is None, reason="needs qemu-x86_64, of Debian's package qemu-user"),
+]
+
+PROGRAM = """
+import sys, numpy, onnxruntime
+model, inputs, outputs = sys.argv[1:]
+session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+name = session.get_inputs()[0].name
+answers = [session.run(None, {name: each[None]})[0] for each in numpy.load(inputs)]
+numpy.save(outputs, numpy.concatenate(answers))
+"""
+
+
+def outputs(model: Path, inputs: np.ndarray, folder: Path, *emulator: str) -> np.ndarray:
+    """Run a model on float32 inputs, one by one, in a process of its own; outputs (N, classes)."""
+    given, found = folder / "inputs.npy", folder / "outputs.npy"
+    np.save(given, inputs.astype(np.float32))
+    command = [*emulator, sys.executable, "-c", PROGRAM, str(model), str(given), str(found)]
+    subprocess.run(command, check=True, capture_output=True)
+    loaded: np.ndarray = np.load(found)
+    return loaded
+
+
+def here_and_on_haswell(model: Path, inputs: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    haswell = outputs(model, inputs, folder, str(QEMU), "-cpu", "Haswell")
+    return outputs(model, inputs, folder), haswell
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return data.draw(IMAGES, 32, seed=0).pictures
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])
+def test_the_files_that_ship_predict_the_same(name: str, images: np.ndarray, tmp_path: Path) -> None:
+    here, haswell = here_and_on_haswell(ZOO / f"{name}.int8.onnx", images, tmp_path)
+    print(f"{name}: {np.mean(here.argmax(1) == haswell.argmax(1)):.1%}, off by at most {np.abs(here - haswell).max()}")
+    np.testing.assert_array_equal(here.argmax(1), haswell.argmax(1))
+    np.testing.assert_allclose(here, haswell, atol=1e-3)
+
+
+def test_a_dynamic_file_predicts_the_same(images: np.ndarray, tmp_path: Path) -> None:
+    model = tmp_path / "dynamic.onnx"
+    model.write_bytes(plugins.converter("onnx").convert(load_keras(ZOO / "squeezenet-nano.keras"), "dynamic", None))
+    here, haswell = here_and_on_haswell(model, images, tmp_path)
+    np.testing.assert_allclose(here, haswell, atol=1e-3)
+
+
+@pytest.mark.parametrize("weight", [-128, -65, -64, 64, 65, 127])
+def test_eight_bits_saturate_and_seven_do_not(weight: int, tmp_path: Path) -> None:
+    model = tmp_path / "product.onnx"
+    model.write_bytes(product(np.full((64, 32), weight, np.int8)))
+    here, haswell = here_and_on_haswell(model, np.full((1, 64), 255), tmp_path)
+    assert np.all(here == 64 * 255 * weight)
+    assert np.all(here == haswell) == (abs(weight) <= 64)
+
+
+@pytest.mark.parametrize("weight", [0, 255])
+def test_unsigned_weights_of_eight_bits_do_not_saturate(weight: int, tmp_path: Path) -> None:
+    model = tmp_path / "product.onnx"
+    model.write_bytes(product(np.full((64, 32), weight, np.uint8)))
+    here, haswell = here_and_on_haswell(model, np.full((1, 64), 255), tmp_path)
+    assert np.all(here == 64 * 255 * (weight - 128))
+    assert np.all(here == haswell)
+
+
+def product(weights: np.ndarray) -> bytes:
+    """Make a model that multiplies its input, 0..255, by int8 or uint8 weights, of which the latter have a zero of 128.
+
+    Its input is float32 (1, K), its weights (K, N).
+    """
+    zero_points = {"zero": np.uint8(0), "weight_zero": weights.dtype.type(128 * (weights.dtype == np.uint8))}
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["bytes"], to=TensorProto.UINT8),
+        helper.make_node("MatMulInteger", ["bytes", "weights", *zero_points], ["sums"]),
+        helper.make_node("Cast", ["sums"], ["products"], to=TensorProto.FLOAT),
+    ]
+    values = {"weights": weights, **zero_points}
+    graph = helper.make_graph(
+        nodes,
+        "product",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [1, len(weights)])],
+        [helper.make_tensor_value_info("products", TensorProto.FLOAT, [1, weights.shape[1]])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
