@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgesqz import plugins
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize
 from edgesqz.workspace import MANIFEST_SUFFIX as MANIFEST_SUFFIX
 from edgesqz.workspace import recover
 
@@ -37,6 +38,20 @@ class Tensor(_Frozen):
     dtype: str
     scale: float | None = None
     zero_point: int | None = None
+
+    @property
+    def image_form(self) -> tuple[ImageSize, int]:
+        """The size and the channels (1 or 3) of the images that an input takes, in either layout.
+
+        Raises:
+            EdgesqzError: it takes no images of one size.
+        """
+        if len(self.shape) == 4:
+            _, *form = self.shape
+            height, width, channels = form if form[2] in (1, 3) else (form[1], form[2], form[0])
+            if height and width and channels in (1, 3):
+                return ImageSize(height, width), channels
+        raise EdgesqzError(f"expected a model for images of one size, RGB or gray; its input is {self.shape}")
 
 
 class PixelRange(_Frozen):

@@ -96,6 +96,14 @@ PixelRange = Annotated[
         metavar="LOW..HIGH", help="What pixels 0 and 255 become for files made elsewhere.", show_default="0..255"
     ),
 ]
+InputSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PIXELS|WIDTHxHEIGHT",
+        help="Size of the images that the network works on: 96, or 160x120 for images that are not square.",
+        show_default="what the network was made for",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -116,12 +124,7 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(help="The rate at its peak.", show_default=str(Recipe.learning_rate))
     ] = None,
-    input_size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PIXELS", help="Side that the network works at.", show_default="what the network was made for"
-        ),
-    ] = None,
+    input_size: InputSize = None,
     preprocessing: Annotated[
         str | None,
         typer.Option(
@@ -566,10 +569,7 @@ def params(
     classes: Annotated[
         int | None, typer.Option(help="To tell apart.", show_default="as many as the network was made for")
     ] = None,
-    input_size: Annotated[
-        int | None,
-        typer.Option(metavar="PIXELS", help="Side of its pictures.", show_default="what the network was made for"),
-    ] = None,
+    input_size: InputSize = None,
     compare: Annotated[bool, typer.Option("--compare", help="Show networks side by side, not layer by layer.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw their sizes as bars; .png or .svg.")] = None,
     quota: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes to hold the .tflite against.")] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from edgesqz.errors import EdgesqzError
 
@@ -15,7 +15,7 @@ class ImageSize(NamedTuple):
     width: int
 
     @classmethod
-    def parse(cls, size: ImageSize | int | str) -> ImageSize:
+    def parse(cls, size: ImageSizeLike) -> ImageSize:
         """Read a size: ``160x120`` is WIDTHxHEIGHT, ``32`` or 32 is a square; a size is returned as it is.
 
         Raises:
@@ -29,7 +29,9 @@ class ImageSize(NamedTuple):
         else:
             height = width = 0
         if height < 1 or width < 1:
-            raise EdgesqzError(f"expected a size in pixels such as 96, or WIDTHxHEIGHT such as 160x120, got {size}")
+            raise EdgesqzError(
+                f"expected an image size in pixels such as 96, or WIDTHxHEIGHT such as 160x120, got {size}"
+            )
         return cls(height, width)
 
     @property
@@ -40,3 +42,6 @@ class ImageSize(NamedTuple):
     def __str__(self) -> str:
         """WIDTHxHEIGHT."""
         return f"{self.width}x{self.height}"
+
+
+ImageSizeLike: TypeAlias = ImageSize | int | str  # what ImageSize.parse reads

@@ -72,7 +72,7 @@ def predict_files(
     pixel_range: str | None = None,
     workspace: Path = defaults.WORKSPACE,
 ) -> Predictions:
-    """Classify picture files of any kind and size; the largest centred square of each is scaled to the model's input.
+    """Classify picture files of any kind and size; the largest centered crop of the model's aspect ratio is resized.
 
     Args:
         artifact: a model file, or the name of one in the workspace or the zoo.
@@ -86,8 +86,8 @@ def predict_files(
     path = find_model_file(artifact, workspace)
     model = Artifact.open(path)
     with load(path, pixel_range=pixel_range) as engine:
-        side, channels = engine.form
-        batch = np.stack([data.read_picture(path, side) for path in pictures])
+        size, channels = engine.form
+        batch = np.stack([data.read_picture(path, size) for path in pictures])
         answers = engine.predict(data.with_channels(batch, channels))
     labels = model.class_names(answers.shape[1])
     return Predictions(

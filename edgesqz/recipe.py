@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgesqz import defaults, models
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -25,7 +26,7 @@ class Recipe:
     epochs: int = 30
     batch_size: int = 128  # pictures a step
     learning_rate: float = 0.2  # at its peak
-    input_size: int | None = None  # side of what the network works at, in pixels; None for what it was made for
+    input_size: int | str | None = None  # that the network works at, as ImageSize.plain; None for what it was made for
     seed: int = 0  # of the first weights, the order of the pictures, and their augmentation
     warmup: float = 0.2  # share of the steps in which the rate rises
     momentum: float = 0.9  # Nesterov's
@@ -42,10 +43,12 @@ class Recipe:
     def __post_init__(self) -> None:
         """Check the values before any work is done with them."""
         models.architecture(self.model)
-        for name in ("epochs", "batch_size", "learning_rate", "input_size"):
+        for name in ("epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
             if value is not None and (not value > 0 or not math.isfinite(value)):
                 raise EdgesqzError(f"--{name.replace('_', '-')} must be above 0, got {value}")
+        if self.input_size is not None:
+            ImageSize.parse(self.input_size)
         for name, limit in (("weight_decay", math.inf), ("label_smoothing", 1), ("hold_back", 1)):
             if not 0 <= getattr(self, name) < limit:
                 raise EdgesqzError(
@@ -58,9 +61,9 @@ class Recipe:
             raise EdgesqzError(f"--seed must be from 0 to {2**32 - 1}, got {self.seed}")
 
     @property
-    def side(self) -> int:
-        """Height and width that the network works at, in pixels."""
-        return self.input_size or models.architecture(self.model).side
+    def size(self) -> ImageSize:
+        """What the network works at."""
+        return ImageSize.parse(self.input_size or models.architecture(self.model).side)
 
     @property
     def softness(self) -> float:

@@ -27,6 +27,7 @@ from edgesqz.benchmarking.flips import Flip, contact_sheet
 from edgesqz.benchmarking.report import Ratio, Report, Row
 from edgesqz.engine import Engine, environments
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize
 from edgesqz.models.params import params
 
 ROUNDS = 3
@@ -191,9 +192,10 @@ def test_each_engine_of_a_file_has_a_sheet_of_its_own(
     path, choice = workspace / "squeezenet-nano.fp32.onnx", plugins.Choice.parse
     original, *exports = with_originals([Candidate(path, choice=choice(each)) for each in ("litert", "onnxruntime")])
     exam = benchmarking._Exam("synthetic", None, 2)
-    exam.split(SIDE)
+    size = ImageSize(SIDE, SIDE)
+    exam.split(size)
     for candidate, answer in ((original, 0), *((export, 1) for export in exports)):
-        candidate.side, candidate.probabilities = SIDE, np.eye(3)[[answer, answer]]
+        candidate.size, candidate.probabilities = size, np.eye(3)[[answer, answer]]
         candidate.name = f"old/{candidate.path.name}"
     benchmarking._save_flips([original, *exports], exam, tmp_path)
     assert {sheet.name for sheet in (tmp_path / "old").iterdir()} == {

@@ -429,7 +429,7 @@ def test_the_cache_is_otherwise_that_of_the_system(monkeypatch: pytest.MonkeyPat
     assert cache_dir() == Path(pooch.os_cache("edgesqz"))
 
 
-# Names and sides
+# Names and sizes
 
 
 def test_unknown_names_are_answered_with_the_known(tmp_path: Path) -> None:
@@ -441,11 +441,11 @@ def test_unknown_names_are_answered_with_the_known(tmp_path: Path) -> None:
                 ask(name)
 
 
-@pytest.mark.parametrize(("name", "side"), [("cifar10", 48), ("synthetic", 0)])
-def test_impossible_sides_are_refused(tmp_path: Path, name: str, side: int) -> None:
+@pytest.mark.parametrize(("name", "size"), [("cifar10", 48), ("cifar10", "32x48"), ("synthetic", 0)])
+def test_impossible_sizes_are_refused(tmp_path: Path, name: str, size: int | str) -> None:
     write_cifar(tmp_path, "cifar10", "python")
-    with pytest.raises(EdgesqzError, match=str(side)):
-        load(name, tmp_path, side=side)
+    with pytest.raises(EdgesqzError, match=str(size)):
+        load(name, tmp_path, size=size)
 
 
 def test_importing_the_module_is_light() -> None:
@@ -620,7 +620,7 @@ def test_a_folder_with_train_and_test(tmp_path: Path) -> None:
     for class_name in ("dog", "cat"):
         write_pictures(tmp_path / "train" / class_name, 3, red=100)
         write_pictures(tmp_path / "test" / class_name, 2, red=200)
-    dataset = load(str(tmp_path), side=7)
+    dataset = load(str(tmp_path), size=7)
     assert (dataset.name, dataset.labels) == (str(tmp_path), ("cat", "dog"))
     assert locate(str(tmp_path)) == tmp_path
     for split, count, red in ((dataset.train(), 3, 100), (dataset.test(), 2, 200)):
@@ -729,7 +729,7 @@ def test_synthetic_pictures() -> None:
 
 def test_synthetic_pictures_of_another_side(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(synthetic.COUNTS, "test", 20)
-    assert load("synthetic", side=48).test().pictures.shape == (20, 48, 48, 3)
+    assert load("synthetic", size=48).test().pictures.shape == (20, 48, 48, 3)
 
 
 def test_each_synthetic_class_has_a_shape_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

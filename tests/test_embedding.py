@@ -198,17 +198,19 @@ def test_a_cameras_picture_is_scaled_to_the_byte_as_pillow_does(
     width, height = size
     fit = ctypes.CDLL(str(tmp_path / "p.so")).picture_fit
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    np.testing.assert_array_equal(fitted(fit, pixels), np.asarray(ImageOps.fit(Image.fromarray(pixels), (32, 32))))
     upright = np.ascontiguousarray(data.draw(1, 200, seed=4).pictures[0][:, :90])
-    by_pillow = np.asarray(ImageOps.fit(Image.fromarray(upright), (32, 32))).astype(int)
-    assert np.abs(fitted(fit, upright) - by_pillow).max() <= 1
+    for wanted in ((32, 32), (48, 36), (40, 17), (24, 32), (9, 31)):
+        by_pillow = np.asarray(ImageOps.fit(Image.fromarray(pixels), wanted))
+        np.testing.assert_array_equal(fitted(fit, pixels, wanted), by_pillow)
+        by_pillow = np.asarray(ImageOps.fit(Image.fromarray(upright), wanted)).astype(int)
+        assert np.abs(fitted(fit, upright, wanted) - by_pillow).max() <= 1
 
 
-def fitted(fit: Any, pixels: np.ndarray) -> np.ndarray:
-    square = np.zeros((32, 32, 3), np.uint8)
+def fitted(fit: Any, pixels: np.ndarray, wanted: tuple[int, int]) -> np.ndarray:
+    made = np.zeros((wanted[1], wanted[0], 3), np.uint8)
     height, width, _ = pixels.shape
-    assert fit(pixels.ctypes.data_as(ctypes.c_void_p), width, height, square.ctypes.data_as(ctypes.c_void_p), 32)
-    return square
+    assert fit(pixels.ctypes.data_as(ctypes.c_void_p), width, height, made.ctypes.data_as(ctypes.c_void_p), *wanted)
+    return made
 
 
 @pytest.mark.parametrize("size", [(32, 32), (160, 120)])
@@ -253,8 +255,7 @@ def test_other_models_work_too(kind: str, grey: Path, exported: Path, tmp_path: 
     c = embed(model, "c", out=tmp_path / "c")
     tested = made(c.folder, "test", f"LITERT_LIBRARY={library()}")
     assert tested.returncode == 0, tested.stderr
-    side = c.contract.side
-    picture = data.draw(1, side, seed=9).pictures[0]
+    picture = data.draw(1, c.contract.size, seed=9).pictures[0]
     (tmp_path / "picture.rgb").write_bytes(picture.tobytes())
     Image.fromarray(picture).save(tmp_path / "picture.png")
     python = embed(model, "python", out=tmp_path / "python").folder / "edgesqz_app.py"

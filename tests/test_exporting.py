@@ -264,7 +264,7 @@ def test_a_model_of_other_inputs_is_refused(tmp_path: Path) -> None:
     import keras
 
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "table.keras")
-    with pytest.raises(EdgesqzError, match="square pictures, RGB or grey"):
+    with pytest.raises(EdgesqzError, match="images, RGB or gray"):
         edgesqz.export(tmp_path / "table.keras", workspace=tmp_path)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgesqz import EdgesqzError, SqueezeNetModel, backend
+from edgesqz.image_size import ImageSize
 from edgesqz.models import fire
 from edgesqz.models.graph import LOGITS, NORMALIZE, Graph, MaxPool, Pixels
 
@@ -45,7 +46,7 @@ def test_pooling_the_branches_is_pooling_the_module() -> None:
 
     def network(early: bool) -> Any:
         graph = Graph("fire")
-        x = graph.add(Pixels(name="pixels", side=8, channels=3))
+        x = graph.add(Pixels(name="pixels", size=ImageSize(8, 8), channels=3))
         x = fire(graph, x, "fire", 4, 6, norm=True, pool="pool" if early else None)
         if not early:
             graph.add(MaxPool(name="pool", size=2, stride=2), x)
@@ -168,9 +169,9 @@ def test_four_pixels_a_side_are_enough(name: str) -> None:
 @pytest.mark.parametrize(
     ("sizes", "problem"),
     [
-        ({"original_dim": 3, "resize_dim": 3}, "needs larger pictures.*; got 3 pixels a side, worked at 3"),
-        ({"original_dim": 32, "resize_dim": 3}, "needs larger pictures.*; got 32 pixels a side, worked at 3"),
-        ({"original_dim": 0, "resize_dim": 32}, "needs larger pictures.*; got 0 pixels a side, worked at 32"),
+        ({"original_dim": 3, "resize_dim": 3}, "needs larger pictures.*; got images of 3x3, processed at 3x3"),
+        ({"original_dim": 32, "resize_dim": 3}, "needs larger pictures.*; got images of 32x32, processed at 3x3"),
+        ({"original_dim": 0, "resize_dim": 32}, "expected an image size .*, got 0"),
         ({"resize_dim": 40, "preprocessing": "course"}, "cannot cut out more pixels than there are"),
         ({"preprocessing": "none"}, "unknown preprocessing 'none'; the known are scale, course"),
         ({"output_size": 1}, "at least 2 classes, got output_size=1"),

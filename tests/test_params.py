@@ -13,6 +13,7 @@ import edgesqz
 from edgesqz import backend
 from edgesqz.artifact import ZOO, Artifact
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize
 from edgesqz.models import ARCHITECTURES, SqueezeNetModel
 from edgesqz.models.catalogue import list_models
 from edgesqz.models.graph import AddRelu, Convolution, Graph, MaxPool, Pixels
@@ -66,7 +67,7 @@ def test_a_layer_by_hand() -> None:
 
 def test_the_peak_is_where_a_bypass_waits() -> None:
     graph = Graph("three boxes")
-    start = graph.add(Pixels(name="pixels", side=4, channels=1))  # 16 values
+    start = graph.add(Pixels(name="pixels", size=ImageSize(4, 4), channels=1))  # 16 values
     wide = graph.add(Convolution(name="wide", channels=5, kernel=1), start)  # 80
     narrow = graph.add(Convolution(name="narrow", channels=2, kernel=1), wide)  # 32
     again = graph.add(Convolution(name="again", channels=5, kernel=1), narrow)  # 80
@@ -148,7 +149,7 @@ def test_bars_that_cannot_be_written(name: str, tmp_path: Path) -> None:
             "alexnet needs larger pictures: nothing is left .* at pool2; got 32",
         ),
         ({"model": "squeezenet", "classes": 1}, "at least 2 classes"),
-        ({"model": "squeezenet", "input_size": -3}, "squeezenet needs larger pictures"),
+        ({"model": "squeezenet", "input_size": -3}, "expected an image size .*, got -3"),
         ({"quota": "much"}, "expected a size"),
     ],
 )

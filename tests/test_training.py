@@ -29,6 +29,7 @@ from rich.console import Console
 import edgesqz
 from edgesqz import EdgesqzError, backend, data, training
 from edgesqz.artifact import Artifact
+from edgesqz.image_size import ImageSize
 from edgesqz.recipe import Recipe, fastest_precision
 from edgesqz.training import checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Progress
@@ -397,7 +398,7 @@ def test_a_teachers_answers_are_learned_instead_of_the_labels(
     from edgesqz.training.step import Views
 
     split = data.load(str(train_only)).train()
-    views = Views(split, split.side, recipe)
+    views = Views(split, split.size, recipe)
     with edgesqz.load(finished.artifact.path) as teacher:
         for indices, view, wanted in asked[::7]:
             softened = teacher.predict(np.asarray(views(indices, view))) ** (1 / recipe.temperature)
@@ -754,12 +755,14 @@ def test_the_evaluation_counts_every_picture_once(count: int) -> None:
 SHIFT = 4
 
 
-def seen(pictures: np.ndarray, view: int = 0, side: int | None = None, **recipe: Any) -> np.ndarray:
+def seen(pictures: np.ndarray, view: int = 0, size: int | None = None, **recipe: Any) -> np.ndarray:
     """Pictures as training sees them."""
     from edgesqz.training.step import Views
 
     split = data.Split(pictures, np.zeros(len(pictures), np.int64))
-    return np.asarray(Views(split, side or split.side, Recipe(MODEL, **recipe))(np.arange(len(split)), view))
+    return np.asarray(
+        Views(split, ImageSize.parse(size or split.size), Recipe(MODEL, **recipe))(np.arange(len(split)), view)
+    )
 
 
 def noise(count: int, height: int, width: int) -> np.ndarray:
@@ -830,7 +833,7 @@ def test_digits_are_moved_but_not_mirrored() -> None:
 def test_crops_lie_inside_the_picture_anywhere() -> None:
     pictures = noise(300, 8, 8)
     found = set()
-    for crop, picture in zip(seen(pictures, side=5, dataset="mnist"), pictures, strict=True):
+    for crop, picture in zip(seen(pictures, size=5, dataset="mnist"), pictures, strict=True):
         places = [(down, right) for down in range(4) for right in range(4)]
         found |= {(d, r) for d, r in places if np.array_equal(picture[d : d + 5, r : r + 5], crop)}
     assert len(found) == 16

@@ -32,6 +32,7 @@ from edgesqz.benchmarking.report import Latency, Ratio, Report, Row
 from edgesqz.engine import Engine, open_engine
 from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize
 from edgesqz.inventory import machine
 from edgesqz.workspace import write_file
 
@@ -143,7 +144,7 @@ def bench(
     return Report(
         machine=_machine(board, candidates),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
-        dataset=exam.described(_first_side(candidates)) if exam else None,
+        dataset=exam.described(_first_size(candidates)) if exam else None,
         budget=budget,
         rows=tuple(_judged(_row(c, candidates, compared_with, threads), budget) for c in candidates),
         no_accuracy=no_accuracy,
@@ -181,21 +182,21 @@ class _Exam:
     limit: int | None
     half: int | None = None
     labels: tuple[str, ...] = ()  # of the classes
-    splits: dict[int | None, data.Split] = field(default_factory=dict)  # by the side asked for
+    splits: dict[ImageSize | None, data.Split] = field(default_factory=dict)  # by the size asked for
 
-    def split(self, side: int | None) -> data.Split:
-        """The pictures; those of a folder or drawn ones at ``side`` pixels, others at the one size they have."""
-        side = None if self.name in data.SIDES else side
-        if side not in self.splits:
-            source = data.load(self.name, self.data_dir, side=side)
+    def split(self, size: ImageSize | None) -> data.Split:
+        """The images; those of a folder or drawn ones at ``size``, others at the one size they have."""
+        size = None if self.name in data.SIZES else size
+        if size not in self.splits:
+            source = data.load(self.name, self.data_dir, size=size)
             pictures, self.labels = source.test(), source.labels
             if self.half is not None:
                 pictures = data.hold_back(pictures, share=0.5, seed=SEED)[self.half]
-            self.splits[side] = pictures if self.limit is None else data.sample(pictures, self.limit, seed=SEED)
-        return self.splits[side]
+            self.splits[size] = pictures if self.limit is None else data.sample(pictures, self.limit, seed=SEED)
+        return self.splits[size]
 
-    def described(self, side: int | None) -> dict[str, Any]:
-        return {"name": self.name, "split": "test", "images": len(self.split(side)), "labels": self.labels}
+    def described(self, size: ImageSize | None) -> dict[str, Any]:
+        return {"name": self.name, "split": "test", "images": len(self.split(size)), "labels": self.labels}
 
 
 def _prepared(
@@ -208,7 +209,7 @@ def _prepared(
     meant = dataset or data_dir or data.locate(name)
     exam = _Exam(name, data_dir, limit, half)
     try:
-        exam.split(_first_side(candidates))
+        exam.split(_first_size(candidates))
     except EdgesqzError as error:
         if meant:
             raise
@@ -254,9 +255,9 @@ def _common_dataset(candidates: Sequence[Candidate]) -> str | None:
     return named.pop() if named else defaults.DATASET
 
 
-def _first_side(candidates: Sequence[Candidate]) -> int | None:
-    """The size of the pictures that the first trained candidate is known to take."""
-    return next((c.manifest.input.shape[1] for c in candidates if c.manifest and not c.untrained), None)
+def _first_size(candidates: Sequence[Candidate]) -> ImageSize | None:
+    """The size of the images that the first trained candidate is known to take."""
+    return next((c.manifest.input.image_form[0] for c in candidates if c.manifest and not c.untrained), None)
 
 
 def _measure(
@@ -316,21 +317,21 @@ def _turns(bar: Progress, doing: str, turns: Sequence[tuple[Candidate, E]]) -> I
 
 
 def _timed_picture(candidate: Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
-    """The picture, uint8 (1, side, side, channels), that is classified while the clock runs."""
+    """The picture, uint8 (1, H, W, channels), that is classified while the clock runs."""
     return _pictures(1, candidate, engine, exam)
 
 
 def _pictures(count: int, candidate: Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
-    """The first test pictures, or drawn ones for who has learned nothing; uint8 (N, side, side, channels)."""
-    side, channels = engine.form
-    split = data.draw(count, side, seed=SEED) if exam is None or candidate.untrained else exam.split(side)
+    """The first test pictures, or drawn ones for who has learned nothing; uint8 (N, H, W, channels)."""
+    size, channels = engine.form
+    split = data.draw(count, size, seed=SEED) if exam is None or candidate.untrained else exam.split(size)
     return data.with_channels(split.pictures[:count], channels)
 
 
 def _examine(candidate: Candidate, engine: Engine, exam: _Exam) -> None:
     """Let a candidate classify the test pictures, if its classes are the dataset's."""
-    side, channels = engine.form
-    pictures, labels = exam.split(side), exam.labels
+    size, channels = engine.form
+    pictures, labels = exam.split(size), exam.labels
     answers = engine.predict(data.with_channels(pictures.pictures, channels))
     if answers.shape[1] != len(labels):
         raise EdgesqzError(f"expected a model of the dataset's {len(labels)} classes, it gives {answers.shape[1]}")
@@ -339,7 +340,7 @@ def _examine(candidate: Candidate, engine: Engine, exam: _Exam) -> None:
         raise EdgesqzError(f"expected a model of the dataset's classes {', '.join(labels)}; its own: {', '.join(own)}")
     if not np.isfinite(answers).all():
         raise EdgesqzError("the model answers with values that are no numbers")
-    candidate.side, candidate.probabilities, candidate.truth = side, answers, pictures.labels
+    candidate.size, candidate.probabilities, candidate.truth = size, answers, pictures.labels
 
 
 def _compare_layers(
@@ -362,7 +363,7 @@ def _save_flips(candidates: Sequence[Candidate], exam: _Exam, folder: Path) -> N
         if candidate.probabilities is None or original is None or original.probabilities is None:
             continue
         before, after = original.probabilities.argmax(axis=1), candidate.probabilities.argmax(axis=1)
-        split, named = exam.split(candidate.side), exam.labels
+        split, named = exam.split(candidate.size), exam.labels
         flipped = [
             Flip(split.pictures[k], named[split.labels[k]], named[before[k]], named[after[k]])
             for k in np.flatnonzero(before != after)

@@ -16,6 +16,7 @@ from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, sha256
 from edgesqz.benchmarking.parity import LayerErrors
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize
 
 # A candidate runs about this long before it is the next one's turn; long enough for its caches to be warm again.
 ROUND_MS = 20
@@ -46,7 +47,7 @@ class Candidate:
     peak_rss_bytes: int | None = None
     memory_bytes: int | None = None
     layer_snr_db: LayerErrors | None = None
-    side: int | None = None  # of the pictures it takes
+    size: ImageSize | None = None  # of the images it takes
     probabilities: np.ndarray | None = None  # float32 (N, classes)
     truth: np.ndarray | None = None  # int64 (N,), the classes of what it classified
 

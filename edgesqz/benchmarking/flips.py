@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SIDE = 96  # of a picture on the sheet, in pixels
+SIDE = 96  # of the square that an image has on the sheet, in pixels
 LINE = 13  # height of a line of text
 CELL = (SIDE + 24, SIDE + 3 * LINE + 10)
 COLUMNS = 8
@@ -61,10 +61,11 @@ def contact_sheet(title: str, flips: Sequence[Flip]) -> bytes:
 
 
 def _enlarged(picture: np.ndarray) -> Image:
-    """The picture at the sheet's size; its pixels stay visible."""
-    from PIL import Image
+    """The image in the middle of a cell, its aspect ratio kept; its pixels stay visible."""
+    from PIL import Image, ImageOps
 
-    return Image.fromarray(picture.squeeze()).convert("RGB").resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    image = Image.fromarray(picture.squeeze()).convert("RGB")
+    return ImageOps.pad(image, (SIDE, SIDE), Image.Resampling.NEAREST, color="white")
 
 
 def _lines(flip: Flip) -> list[tuple[str, str]]:

@@ -28,7 +28,7 @@ def layer_snr_db(original: Engine, export: Engine, pictures: np.ndarray) -> Laye
     Args:
         original: of the Keras model.
         export: of what was made from it.
-        pictures: uint8 (N, side, side, channels).
+        pictures: uint8 (N, H, W, channels).
     """
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}

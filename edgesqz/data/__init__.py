@@ -18,13 +18,15 @@ from edgesqz.data.splits import sample as sample
 from edgesqz.data.splits import with_channels as with_channels
 from edgesqz.data.synthetic import draw as draw
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize, ImageSizeLike
 
 DATASETS: tuple[str, ...] = ("cifar10", "cifar100", "mnist", "synthetic")
-DEFAULT_SIDE = 32
-SIDES = {"cifar10": 32, "cifar100": 32, "mnist": 28}  # height and width of the pictures, where that is fixed
+DEFAULT_SIZE = ImageSize(32, 32)
+# Where the size of the images is fixed.
+SIZES = {"cifar10": ImageSize(32, 32), "cifar100": ImageSize(32, 32), "mnist": ImageSize(28, 28)}
 
 
-def load(name: str, data_dir: Path | None = None, *, side: int | None = None) -> Dataset:
+def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None = None) -> Dataset:
     """Find a data set, downloading CIFAR if it is not at hand; its pictures are read later, split by split.
 
     A folder of pictures has one sub-folder per class, either directly or in each of its sub-folders ``train`` and
@@ -34,26 +36,23 @@ def load(name: str, data_dir: Path | None = None, *, side: int | None = None) ->
         name: One of `DATASETS` or the path of a folder of pictures.
         data_dir: Where CIFAR lies: its unpacked folder, its archive or the folder that holds one of them. By default
             the cache, which a download fills.
-        side: Height and width of the pictures in pixels, for drawn ones and folders; 32 if nothing is said. CIFAR
-            has 32 and MNIST 28 only.
+        size: Of the images, for drawn ones and folders; 32x32 if nothing is said. CIFAR has 32x32 and MNIST 28x28
+            only.
 
     Raises:
         EdgesqzError: The name is unknown, CIFAR is neither found nor downloadable, what is found is damaged, or a
             folder of pictures does not have the same two or more classes in both splits.
     """
-    fixed = SIDES.get(name)
-    if side is None:
-        side = fixed or DEFAULT_SIDE
-    if side < 1:
-        raise EdgesqzError(f"expected pictures of at least 1 pixel a side, not {side}")
-    if fixed and side != fixed:
-        raise EdgesqzError(f"{name} has pictures of {fixed} pixels a side, not {side}")
+    fixed = SIZES.get(name)
+    size = fixed or DEFAULT_SIZE if size is None else ImageSize.parse(size)
+    if fixed and size != fixed:
+        raise EdgesqzError(f"{name} has images of {fixed} pixels, not {size}")
     if name == "mnist":
         return mnist.load(name, data_dir)
     if name == "synthetic":
-        return synthetic.load(name, side)
+        return synthetic.load(name, size)
     if name not in cifar.LAYOUTS:
-        return pictures.load(name, _picture_folder(name), side)
+        return pictures.load(name, _picture_folder(name), size)
     return cifar.load(name, locate(name, data_dir) or cifar.download(name))
 
 

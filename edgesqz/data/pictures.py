@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgesqz.data.splits import Dataset, Split, held_back_mask
 from edgesqz.errors import DAMAGE, EdgesqzError
+from edgesqz.image_size import ImageSize, ImageSizeLike
 
 _TEST_SHARE = 0.2  # of a folder that is not divided already
 _SEED = 0
@@ -16,24 +17,26 @@ _SEED = 0
 _Paths = NDArray[np.object_]
 
 
-def read_picture(path: Path, side: int) -> NDArray[np.uint8]:
-    """Read any picture file that Pillow knows as a square RGB picture.
+def read_picture(path: Path, size: ImageSizeLike) -> NDArray[np.uint8]:
+    """Read any image file that Pillow knows as an RGB image of one size.
 
-    The EXIF orientation is applied, and the largest centred square is resized. Transparency is put on white, for which
-    most pictures with transparency are made; dropping it would bring up arbitrary hidden colours instead.
+    The EXIF orientation is applied, and the largest centered crop of the size's aspect ratio is resized. Transparency
+    is put on white, for which most images with transparency are made; dropping it would bring up arbitrary hidden
+    colors instead.
 
     Args:
         path: The picture file.
-        side: Height and width of the result.
+        size: Of the result.
 
     Returns:
-        uint8 (side, side, 3), RGB.
+        uint8 (H, W, 3), RGB.
 
     Raises:
         EdgesqzError: The file is missing or no readable picture.
     """
     from PIL import Image, ImageOps
 
+    height, width = ImageSize.parse(size)
     try:
         with Image.open(path) as file:
             picture = ImageOps.exif_transpose(file)
@@ -42,13 +45,13 @@ def read_picture(path: Path, side: int) -> NDArray[np.uint8]:
             if picture.has_transparency_data:
                 picture = picture.convert("RGBA")
                 picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-            return np.array(ImageOps.fit(picture.convert("RGB"), (side, side)))
+            return np.array(ImageOps.fit(picture.convert("RGB"), (width, height)))
     except (OSError, RuntimeError, SyntaxError, Image.DecompressionBombError, *DAMAGE) as error:
         reason = getattr(error, "strerror", None) or error
         raise EdgesqzError(f"cannot read the picture {path}: {reason}") from error
 
 
-def load(name: str, folder: Path, side: int) -> Dataset:
+def load(name: str, folder: Path, size: ImageSize) -> Dataset:
     """List the pictures of a folder; those of a split are read when it is asked for.
 
     Raises:
@@ -64,7 +67,7 @@ def load(name: str, folder: Path, side: int) -> Dataset:
     if len(class_names) < 2:
         found = ", ".join(class_names) or "none"
         raise EdgesqzError(f"expected at least two sub-folders, one per class, in {folder}; found: {found}")
-    return Dataset(name, class_names, lambda split: _read_pictures(*listed[split], side))
+    return Dataset(name, class_names, lambda split: _read_pictures(*listed[split], size))
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -105,5 +108,5 @@ def _divide_pictures(files: _Paths, labels: NDArray[np.int64]) -> dict[str, tupl
     return {"train": (files[~test], labels[~test]), "test": (files[test], labels[test])}
 
 
-def _read_pictures(files: _Paths, labels: NDArray[np.int64], side: int) -> Split:
-    return Split(np.stack([read_picture(file, side) for file in files]), labels)
+def _read_pictures(files: _Paths, labels: NDArray[np.int64], size: ImageSize) -> Split:
+    return Split(np.stack([read_picture(file, size) for file in files]), labels)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +30,9 @@ class Split:
         return len(self.labels)
 
     @property
-    def side(self) -> int:
-        """Height and width of the pictures."""
-        return int(self.pictures.shape[1])
+    def size(self) -> ImageSize:
+        """Height and width of the images."""
+        return ImageSize(*self.pictures.shape[1:3])
 
     @property
     def channels(self) -> int:

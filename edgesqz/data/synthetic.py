@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqz.data.splits import Dataset, Split
+from edgesqz.image_size import ImageSize, ImageSizeLike
 
 # How hard the synthetic pictures are: smaller shapes, less contrast and more noise make them harder.
-RADIUS = (0.3, 0.45)  # of the side
+RADIUS = (0.3, 0.45)  # of the shorter side
 CONTRAST = (0.3, 1.0)  # of the distance between two random colours
 NOISE = 16.0  # standard deviation, of 255
 COUNTS = {"train": 10_000, "test": 2_000}
@@ -40,39 +41,39 @@ def _box_radius(u: _Floats, v: _Floats) -> _Floats:
     return np.maximum(np.abs(u), np.abs(v))
 
 
-def load(name: str, side: int) -> Dataset:
+def load(name: str, size: ImageSize) -> Dataset:
     """Describe the data set; a split is drawn when it is read, the same pictures each time.
 
     Args:
         name: What the data set is to be called.
-        side: Height and width of the pictures in pixels.
+        size: Of the images.
     """
-    return Dataset(name, tuple(_SHAPES), lambda split: draw(COUNTS[split], side, seed=_SEEDS[split]))
+    return Dataset(name, tuple(_SHAPES), lambda split: draw(COUNTS[split], size, seed=_SEEDS[split]))
 
 
-def draw(count: int, side: int, *, seed: int) -> Split:
+def draw(count: int, size: ImageSizeLike, *, seed: int) -> Split:
     """Draw pictures of all classes in equal parts, in random order.
 
     Args:
         count: How many; rounded up to the same number for each class.
-        side: Height and width of the pictures in pixels.
+        size: Of the images.
         seed: The same seed draws the same pictures.
     """
-    rng = np.random.default_rng(seed)
+    rng, size = np.random.default_rng(seed), ImageSize.parse(size)
     of_class = -(-count // len(_SHAPES))
-    pictures = np.concatenate([_draw_shape(field, of_class, side, rng) for field in _SHAPES.values()])
+    pictures = np.concatenate([_draw_shape(field, of_class, size, rng) for field in _SHAPES.values()])
     labels = np.repeat(np.arange(len(_SHAPES)), of_class)
     return Split(pictures, labels).take(rng.permutation(len(labels)))
 
 
 def _draw_shape(
-    field: Callable[[_Floats, _Floats], _Floats], count: int, side: int, rng: np.random.Generator
+    field: Callable[[_Floats, _Floats], _Floats], count: int, size: ImageSize, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Draw (count, side, side, 3) pictures of one shape, crossed by a bar that tells nothing of the class."""
+    """Draw (count, H, W, 3) images of one shape, crossed by a bar that tells nothing of the class."""
     background, colour, bar_colour = rng.uniform(0, 255, (3, count, 1, 1, 3)).astype(np.float32)
     contrast = rng.uniform(*CONTRAST, (count, 1, 1, 1)).astype(np.float32)
-    shape = _coverage(field, np.pi / 10, count, side, rng)
-    bar = _coverage(lambda u, v: 0.1 - np.abs(u), np.pi, count, side, rng)
+    shape = _coverage(field, np.pi / 10, count, size, rng)
+    bar = _coverage(lambda u, v: 0.1 - np.abs(u), np.pi, count, size, rng)
     pictures: _Floats = background + contrast * shape * (colour - background)
     pictures += contrast * bar * (bar_colour - pictures)
     pictures += NOISE * rng.standard_normal(pictures.shape, np.float32)
@@ -81,14 +82,20 @@ def _draw_shape(
 
 
 def _coverage(
-    field: Callable[[_Floats, _Floats], _Floats], max_angle: float, count: int, side: int, rng: np.random.Generator
+    field: Callable[[_Floats, _Floats], _Floats],
+    max_angle: float,
+    count: int,
+    size: ImageSize,
+    rng: np.random.Generator,
 ) -> _Floats:
-    """Place a shape at random and return how much of each pixel it covers, float32 (count, side, side, 1)."""
+    """Place a shape at random and return how much of each pixel it covers, float32 (count, H, W, 1)."""
     centre_x, centre_y = rng.uniform(0.35, 0.65, (2, count, 1, 1)).astype(np.float32)
     radius = rng.uniform(*RADIUS, (count, 1, 1)).astype(np.float32)
     angle = rng.uniform(-max_angle, max_angle, (count, 1, 1)).astype(np.float32)
-    middles = (np.arange(side, dtype=np.float32) + 0.5) / side
-    x, y = (middles - centre_x) / radius, (middles[:, None] - centre_y) / radius
+    shorter = min(size)
+    down, across = ((np.arange(length, dtype=np.float32) + 0.5) / shorter for length in size)
+    x = (across - size.width / shorter * centre_x) / radius
+    y = (down[:, None] - size.height / shorter * centre_y) / radius
     u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     # A pixel is half covered where the outline passes through its middle and not at all half a pixel further out.
-    return (0.5 + field(u, v) * radius * side).clip(0, 1)[..., None]
+    return (0.5 + field(u, v) * radius * shorter).clip(0, 1)[..., None]

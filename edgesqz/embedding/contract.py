@@ -16,6 +16,7 @@ from edgesqz.artifact import ZOO, Artifact, Manifest, Tensor, model_files
 from edgesqz.engine import Engine, EngineError, open_engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import exporter
+from edgesqz.image_size import ImageSize
 from edgesqz.inspecting import tflite
 
 SUFFIX = ".tflite"
@@ -121,11 +122,11 @@ class Contract:
         content: its bytes.
         described: the same file with its labels and pixels in it, as TFLite Metadata.
         labels: in the order of the output.
-        side: height and width of its pictures, in pixels.
+        size: of its images.
         channels: 3 for RGB, 1 for grey.
         input_values: what the input stores for each pixel 0..255; int8 or float32 (256,).
         operators: how often each occurs.
-        pictures: the golden ones, drawn by code; uint8 (N, side, side, channels).
+        pictures: the golden ones, drawn by code; uint8 (N, H, W, channels).
         answers: to these, by the name of the runtime.
         not_asked: runtimes that the target may run on but that gave no answers, with the reason.
         measured: accuracy and latency, as far as they are known.
@@ -136,7 +137,7 @@ class Contract:
     described: bytes
     manifest: Manifest
     labels: tuple[str, ...]
-    side: int
+    size: ImageSize
     channels: int
     input_values: NDArray[Any]
     operators: dict[str, int]
@@ -162,9 +163,9 @@ class Contract:
             EdgesqzError: file and manifest contradict each other, or an engine cannot run the file; the message then
                 says which variant it can run.
         """
-        content, (_, side, _, channels) = found.path.read_bytes(), manifest.input.shape
-        drawn = data.draw(GOLDEN_PICTURES, side or 0, seed=SEED).pictures[:GOLDEN_PICTURES]
-        pictures = data.with_channels(drawn, channels or 0)
+        content, (size, channels) = found.path.read_bytes(), manifest.input.image_form
+        drawn = data.draw(GOLDEN_PICTURES, size, seed=SEED).pictures[:GOLDEN_PICTURES]
+        pictures = data.with_channels(drawn, channels)
         answers = {runtime: _answers(found, manifest, runtime, pictures) for runtime in runtimes}
         not_asked = {}
         for runtime in optional:
@@ -184,8 +185,8 @@ class Contract:
             described=metadata.with_metadata(content, manifest, labels),
             manifest=manifest,
             labels=labels,
-            side=pictures.shape[1],
-            channels=pictures.shape[3],
+            size=size,
+            channels=channels,
             input_values=stored_pixels(manifest),
             operators=tflite.operators(content),
             pictures=pictures,
@@ -247,8 +248,8 @@ def manifest_of(found: Artifact) -> Manifest:
         raise EdgesqzError(
             f"{found.path}: expected an input and output both int8 or both float32, got {manifest.input}"
         )
-    if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] not in (1, 3):
-        raise EdgesqzError(f"{found.path}: expected an input of square pictures, channels last, got {shape}")
+    if len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
+        raise EdgesqzError(f"{found.path}: expected an input of images of one size, channels last, got {shape}")
     return manifest
 
 

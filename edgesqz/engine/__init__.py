@@ -16,6 +16,7 @@ from edgesqz.artifact import Artifact, PixelRange, Tensor
 from edgesqz.engine import environments
 from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize
 
 # No question takes longer on a machine that is alive; a larger dataset is asked about in parts.
 ANSWER_TIMEOUT_S = 600
@@ -93,7 +94,7 @@ class Engine:
         """Classify pictures.
 
         Args:
-            pictures: uint8 (N, side, side, channels), of the model's ``form``.
+            pictures: uint8 (N, H, W, channels), of the model's ``form``.
 
         Returns:
             float32 (N, classes): probabilities, or whatever else the model gives.
@@ -110,7 +111,7 @@ class Engine:
         return np.concatenate(parts)
 
     def tensors(self, picture: np.ndarray) -> dict[str, np.ndarray]:
-        """Run a picture, uint8 (1, side, side, channels), and see what lies between.
+        """Run a picture, uint8 (1, H, W, channels), and see what lies between.
 
         Returns:
             Every tensor by the engine's name for it: real values, float32.
@@ -123,7 +124,7 @@ class Engine:
         return {name: _unpacked(*each) for name, each in found.items()}
 
     def first_us(self, picture: np.ndarray) -> float:
-        """Set the picture that ``time_ns`` works on, uint8 (1, side, side, channels).
+        """Set the picture that ``time_ns`` works on, uint8 (1, H, W, channels).
 
         Returns:
             Microseconds of the first inference on it.
@@ -141,18 +142,13 @@ class Engine:
         return answer
 
     @property
-    def form(self) -> tuple[int, int]:
-        """Side in pixels, and channels, of the square pictures the model takes.
+    def form(self) -> tuple[ImageSize, int]:
+        """Size, and channels, of the images the model takes.
 
         Raises:
-            EngineError: the model takes no square pictures of one size.
+            EdgesqzError: the model takes no images of one size.
         """
-        *_, height, width, channels = self.input.shape
-        if channels not in (1, 3):
-            _, channels, height, width = self.input.shape
-        if height is None or height != width or channels is None:
-            raise EngineError(f"expected a model for square pictures of one size, its input is {self.input.shape}")
-        return height, channels
+        return self.input.image_form
 
     def close(self) -> None:
         """End the engine's process."""
@@ -167,10 +163,10 @@ class Engine:
         self.close()
 
     def _check(self, pictures: np.ndarray) -> None:
-        side, channels = self.form
-        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (side, side, channels):
+        (height, width), channels = self.form
+        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (height, width, channels):
             raise EdgesqzError(
-                f"expected pictures of shape (N, {side}, {side}, {channels}) and dtype uint8, "
+                f"expected images of shape (N, {height}, {width}, {channels}) and dtype uint8, "
                 f"got shape {pictures.shape} and dtype {pictures.dtype}"
             )
 

@@ -255,7 +255,7 @@ class Exporter:
         return split, Pictures(dataset=dataset, split="train", count=len(split), seed=SEED)
 
     def _fitting(self, split: data.Split) -> np.ndarray:
-        """The pictures with as many channels as the model takes, uint8 (N, side, side, channels)."""
+        """The pictures with as many channels as the model takes, uint8 (N, H, W, channels)."""
         return data.with_channels(split.pictures, self.original.form[1])
 
     @property
@@ -270,7 +270,7 @@ class Exporter:
     @functools.cached_property
     def _training_pictures(self) -> tuple[data.Split, data.Split]:
         """Pictures to calibrate on, and others to prove on; all of the training split."""
-        loaded = data.load(self._named_dataset, self.data_dir, side=self.original.form[0])
+        loaded = data.load(self._named_dataset, self.data_dir, size=self.original.form[0])
         return data.hold_back(loaded.train(), seed=SEED)
 
     @functools.cached_property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgesqz import artifact, backend
 from edgesqz.artifact import ZOO, Artifact, Manifest
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line
+from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models import SqueezeNetModel, architecture
 from edgesqz.models.params import params
 from edgesqz.workspace import Workspace
@@ -28,7 +29,7 @@ class Original:
     Attributes:
         name: that its exports bear.
         source: where it came from, as a person would say it.
-        model: from pixels 0..255, float32 (N, side, side, channels), to outputs (N, classes); a functional model.
+        model: from pixels 0..255, float32 (N, H, W, channels), to outputs (N, classes); a functional model.
         manifest: what is known of it; None for a file made elsewhere and for one that was never trained.
         sha256: of its file; None if it has none.
         untrained: whether its weights are random.
@@ -47,9 +48,10 @@ class Original:
         return int(self.model.count_params())
 
     @property
-    def form(self) -> tuple[int, int]:
-        """Side in pixels, and channels, of the square pictures it takes."""
-        return int(self.model.input_shape[1]), int(self.model.input_shape[3])
+    def form(self) -> tuple[ImageSize, int]:
+        """Size, and channels, of the images it takes."""
+        _, height, width, channels = self.model.input_shape
+        return ImageSize(height, width), channels
 
 
 def find(model: str | Path | None, workspace: Workspace) -> Original:
@@ -79,20 +81,20 @@ def untrained_parameters(model: str) -> int:
     return params(model).parameters
 
 
-def untrained(model: str, classes: int | None = None, input_size: int | None = None) -> Original:
+def untrained(model: str, classes: int | None = None, input_size: ImageSizeLike | None = None) -> Original:
     """Make a network with seeded random weights: good for its size, latency and memory, and for nothing else.
 
     Args:
         model: a name in ``edgesqz.models.ARCHITECTURES``.
         classes: to tell apart; None for as many as the network was made for.
-        input_size: side of its pictures in pixels; None for what the network was made for.
+        input_size: of its images; None for what the network was made for.
 
     Raises:
         EdgesqzError: an unknown name, or pictures too small for the network.
     """
     plan = architecture(model)
-    side = input_size or plan.side
-    network = SqueezeNetModel(side, side, classes or plan.classes, model)
+    size = ImageSize.parse(input_size or plan.side)
+    network = SqueezeNetModel(size, size, classes or plan.classes, model)
     network.graph()  # bad input is told before TensorFlow is started
     backend.start_keras()
     import keras
@@ -143,8 +145,8 @@ def load_keras(path: Path) -> keras.Model:
 def _load(path: Path) -> keras.Model:
     model = load_keras(path)
     shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (1, 3) or shapes[0][1] != shapes[0][2]:
-        raise EdgesqzError(f"{path}: expected a model for square pictures, RGB or grey; its inputs are {shapes}")
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (1, 3):
+        raise EdgesqzError(f"{path}: expected a model for images, RGB or gray; its inputs are {shapes}")
     import keras
 
     # The same network as a functional model, if it was a Sequential one: every converter takes that.

@@ -1,6 +1,6 @@
 """The networks, by name: from raw pixels to class probabilities.
 
-Every network here takes pictures as they come from a camera or a file, float32 (N, side, side, channels) with values
+Every network here takes pictures as they come from a camera or a file, float32 (N, H, W, channels) with values
 0..255, RGB but for ``digits``, which takes grey ones, and gives softmax probabilities, float32 (N, classes).
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models.graph import (
     LOGITS,
     NORMALIZE,
@@ -43,7 +44,7 @@ class Architecture:
 
     Attributes:
         body: adds the layers between the normalized pixels and the logits.
-        side: of the pictures it was made for, in pixels.
+        side: height and width of the images it was made for, in pixels.
         classes: it was made for.
         note: where it comes from, in a line.
         channels: of its pictures: 3 for RGB, 1 for grey.
@@ -236,16 +237,16 @@ class SqueezeNetModel:
     """A network of this package, as a builder.
 
     Attributes:
-        original_dim: side of the square pictures that come in, in pixels.
-        resize_dim: side the network works at, in pixels; where it differs, the graph resizes.
+        original_dim: size of the images that come in: an ``ImageSize``, or the side of a square in pixels.
+        resize_dim: size the network works at, likewise; where it differs, the graph resizes.
         output_size: number of classes.
         name: which of ``ARCHITECTURES``.
         preprocessing: ``scale``, pixels to about -2..2, and pictures of another size scaled; or ``course``, the middle
             of the picture, standardized by itself.
     """
 
-    original_dim: int = 32
-    resize_dim: int = 32
+    original_dim: ImageSizeLike = 32
+    resize_dim: ImageSizeLike = 32
     output_size: int = 10
     name: str = "squeezenet"
     preprocessing: str = "scale"
@@ -259,27 +260,26 @@ class SqueezeNetModel:
         plan = architecture(self.name)
         if self.output_size < 2:
             raise EdgesqzError(f"a classifier needs at least 2 classes, got output_size={self.output_size}")
+        taken, processed = ImageSize.parse(self.original_dim), ImageSize.parse(self.resize_dim)
         graph = Graph(self.name)
         try:
-            x = graph.add(Pixels(name="pixels", side=self.original_dim, channels=plan.channels))
-            logits = plan.body(graph, self._preprocessed(graph, x), self.output_size)
+            x = graph.add(Pixels(name="pixels", size=taken, channels=plan.channels))
+            logits = plan.body(graph, self._preprocessed(graph, x, taken, processed), self.output_size)
         except EdgesqzError as error:
-            raise EdgesqzError(
-                f"{error}; got {self.original_dim} pixels a side, worked at {self.resize_dim}"
-            ) from error
+            raise EdgesqzError(f"{error}; got images of {taken}, processed at {processed}") from error
         graph.add(Softmax(name="probabilities"), logits)
         return graph
 
-    def _preprocessed(self, graph: Graph, x: Node) -> Node:
-        fits = self.resize_dim == self.original_dim
+    def _preprocessed(self, graph: Graph, x: Node, taken: ImageSize, processed: ImageSize) -> Node:
+        fits = taken == processed
         match self.preprocessing:
             case "scale":
                 x = graph.add(Normalize(name=NORMALIZE), x)
-                return x if fits else graph.add(Resize(name="resize", side=self.resize_dim), x)
+                return x if fits else graph.add(Resize(name="resize", size=processed), x)
             case "course":
-                if self.resize_dim > self.original_dim:
+                if processed.height > taken.height or processed.width > taken.width:
                     raise EdgesqzError("cannot cut out more pixels than there are; try --preprocessing scale")
-                x = x if fits else graph.add(Crop(name="crop", side=self.resize_dim), x)
+                x = x if fits else graph.add(Crop(name="crop", size=processed), x)
                 return graph.add(Standardize(name=NORMALIZE), x)
         raise EdgesqzError(f"unknown preprocessing {self.preprocessing!r}; the known are {', '.join(PREPROCESSING)}")
 
@@ -291,7 +291,7 @@ class SqueezeNetModel:
                 gives a faster one.
 
         Returns:
-            A functional model, float32 (N, original_dim, original_dim, channels) in 0..255 to float32 (N, output_size).
+            A functional model, float32 (N, H, W, channels) in 0..255 to float32 (N, output_size).
 
         Raises:
             EdgesqzError: as for ``graph``.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact
+from edgesqz.image_size import ImageSize
 from edgesqz.models import ARCHITECTURES
 from edgesqz.models.params import params
 from edgesqz.workspace.sizes import format_size
@@ -26,7 +27,7 @@ class Entry:
 
     name: str
     note: str
-    input_size: int
+    input_size: int | str
     classes: int
     parameters: int
     macs: int
@@ -64,7 +65,7 @@ class Catalogue:
         for entry in self.models:
             table.add_row(
                 entry.name,
-                f"{entry.input_size}x{entry.input_size}",
+                str(ImageSize.parse(entry.input_size)),
                 str(entry.classes),
                 f"{entry.parameters:,}",
                 f"{entry.macs / 1e6:,.1f} M",

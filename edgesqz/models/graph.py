@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize
 
 if TYPE_CHECKING:
     import keras
@@ -67,13 +68,13 @@ class Layer(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels(Layer):
-    """The input: square pictures of values 0..255, of 3 channels (RGB) or 1 (grey)."""
+    """The input: images of values 0..255, of 3 channels (RGB) or 1 (grey)."""
 
-    side: int
+    size: ImageSize
     channels: int
 
     def shape(self, *inputs: Shape) -> Shape:
-        return (self.side, self.side, self.channels)
+        return (*self.size, self.channels)
 
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         from keras import layers
@@ -105,30 +106,30 @@ class Standardize(Layer):
 class Crop(Layer):
     """The middle of the picture."""
 
-    side: int
+    size: ImageSize
 
     def shape(self, *inputs: Shape) -> Shape:
-        return (self.side, self.side, inputs[0][2])
+        return (*self.size, inputs[0][2])
 
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         from keras import layers
 
-        return layers.CenterCrop(self.side, self.side, name=self.name)(*inputs)
+        return layers.CenterCrop(*self.size, name=self.name)(*inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resize(Layer):
     """Another height and width."""
 
-    side: int
+    size: ImageSize
 
     def shape(self, *inputs: Shape) -> Shape:
-        return (self.side, self.side, inputs[0][2])
+        return (*self.size, inputs[0][2])
 
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         from keras import layers
 
-        return layers.Resizing(self.side, self.side, name=self.name)(*inputs)
+        return layers.Resizing(*self.size, name=self.name)(*inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +148,13 @@ class Convolution(Layer):
     relu: bool = True
 
     def shape(self, *inputs: Shape) -> Shape:
-        side = inputs[0][0]
-        side = math.ceil(side / self.stride) if self.padding == "same" else _windows(side, self.kernel, self.stride)
-        return (side, side, self.channels)
+        height, width, _ = inputs[0]
+        return (self._steps(height), self._steps(width), self.channels)
+
+    def _steps(self, length: int) -> int:
+        """How often the kernel is applied along an axis."""
+        same = self.padding == "same"
+        return math.ceil(length / self.stride) if same else _windows(length, self.kernel, self.stride)
 
     def cost(self, *inputs: Shape) -> Cost:
         depth = inputs[0][2] // self.groups
@@ -203,8 +208,8 @@ class MaxPool(Layer):
     stride: int
 
     def shape(self, *inputs: Shape) -> Shape:
-        side = _windows(inputs[0][0], self.size, self.stride)
-        return (side, side, inputs[0][2])
+        height, width, channels = inputs[0]
+        return (_windows(height, self.size, self.stride), _windows(width, self.size, self.stride), channels)
 
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         from keras import layers
@@ -340,6 +345,6 @@ class Graph:
         return keras.Model(made[self.nodes[0]], made[self.nodes[-1]], name=self.name)
 
 
-def _windows(side: int, size: int, stride: int) -> int:
-    """How many windows fit, none of them over the border."""
-    return (side - size) // stride + 1
+def _windows(length: int, size: int, stride: int) -> int:
+    """How many windows fit along an axis, none of them over the border."""
+    return (length - size) // stride + 1

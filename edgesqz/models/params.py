@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesqz import plotting
+from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models import SqueezeNetModel, architecture
 from edgesqz.models.graph import Convolution, Dropout, Graph, MaxPool, Node, Normalize, Shape
 from edgesqz.workspace.sizes import format_size, parse_quota
@@ -83,7 +84,7 @@ class Params:
 
     Attributes:
         model: its name.
-        input_size: side of the square pictures it works on, in pixels.
+        input_size: of the images it works on: a square's side in pixels, or WIDTHxHEIGHT.
         classes: it tells apart.
         layers: its layers, in the order they run.
         parameters: of all layers; as Keras's ``count_params``.
@@ -98,7 +99,7 @@ class Params:
     """
 
     model: str
-    input_size: int
+    input_size: int | str
     classes: int
     layers: tuple[LayerCosts, ...]
     parameters: int
@@ -121,7 +122,7 @@ class Params:
         from rich.table import Table
 
         table = Table(
-            title=f"{self.model}, {self.classes} classes, {self.input_size}x{self.input_size} pixels",
+            title=f"{self.model}, {self.classes} classes, {ImageSize.parse(self.input_size)} pixels",
             title_justify="left",
             caption=self._summary(),
             caption_justify="left",
@@ -169,7 +170,7 @@ def params(
     model: str = "squeezenet",
     *,
     classes: int | None = None,
-    input_size: int | None = None,
+    input_size: ImageSizeLike | None = None,
     quota: str | int | None = None,
 ) -> Params:
     """Count what a network costs.
@@ -177,16 +178,16 @@ def params(
     Args:
         model: a name in ``edgesqz.models.ARCHITECTURES``.
         classes: to tell apart; None for as many as the network was made for.
-        input_size: side of the pictures in pixels; None for what the network was made for.
+        input_size: of the images; None for what the network was made for.
         quota: bytes to hold the int8 file against, as a number or as text such as ``2MB``.
 
     Raises:
         EdgesqzError: an unknown model, a picture too small for it, a quota that is no size.
     """
     plan = architecture(model)
-    side = plan.side if input_size is None else input_size
+    size = ImageSize.parse(plan.side if input_size is None else input_size)
     classes = plan.classes if classes is None else classes
-    graph = SqueezeNetModel(side, side, classes, model).graph()
+    graph = SqueezeNetModel(size, size, classes, model).graph()
     layers = tuple(LayerCosts.of(node) for node in graph.nodes if not _is_nothing(node))
     fp32_bytes, int8_bytes = (sum(getattr(layer, name) for layer in layers) for name in ("fp32_bytes", "int8_bytes"))
     described = TFLITE_HEAD_BYTES + TFLITE_LAYER_BYTES * sum(node.cost().weights > 0 for node in graph.nodes)
@@ -194,7 +195,7 @@ def params(
     quantized = TFLITE_SCALE_BYTES * sum(widths) + TFLITE_ZERO_POINT_BYTES * sum(set(widths))
     return Params(
         model=model,
-        input_size=side,
+        input_size=size.plain,
         classes=classes,
         layers=layers,
         parameters=sum(layer.parameters for layer in layers),
@@ -248,7 +249,7 @@ class Comparison:
         for params in self.models:
             table.add_row(
                 params.model,
-                f"{params.input_size}x{params.input_size}",
+                str(ImageSize.parse(params.input_size)),
                 str(params.classes),
                 f"{params.parameters:,}",
                 f"{params.parameters / first.parameters:.4g}",
@@ -285,7 +286,7 @@ def compare(
     models: Sequence[str],
     *,
     classes: int | None = None,
-    input_size: int | None = None,
+    input_size: ImageSizeLike | None = None,
 ) -> Comparison:
     """Count what several networks cost; arguments as for ``params``."""
     return Comparison(tuple(params(model, classes=classes, input_size=input_size) for model in models))

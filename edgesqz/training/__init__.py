@@ -22,6 +22,7 @@ from edgesqz.artifact import Artifact, Manifest, PixelRange, Tensor
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import originals
 from edgesqz.exporting.originals import Original
+from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.inventory import machine
 from edgesqz.recipe import Recipe, fastest_precision
 from edgesqz.training import checkpoint
@@ -48,7 +49,7 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
-    input_size: int | None = None,
+    input_size: ImageSizeLike | None = None,
     preprocessing: str | None = None,
     label_smoothing: float | None = None,
     weight_decay: float | None = None,
@@ -76,7 +77,8 @@ def train(
         epochs: passes over the training pictures.
         batch_size: pictures a step.
         learning_rate: at its peak.
-        input_size: side the network works at, in pixels; pictures of another size are scaled by the graph.
+        input_size: that the network works at: pixels, or ``WIDTHxHEIGHT``; images of a folder are cropped to its aspect
+            ratio, those of another size are resized by the graph.
         preprocessing: a name in ``edgesqz.models.PREPROCESSING``.
         label_smoothing: share of what is learned that goes to all classes alike.
         weight_decay: L2 penalty on kernels.
@@ -113,7 +115,7 @@ def train(
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
-            "input_size": input_size,
+            "input_size": None if input_size is None else ImageSize.parse(input_size).plain,
             "preprocessing": preprocessing,
             "label_smoothing": label_smoothing,
             "weight_decay": weight_decay,
@@ -134,8 +136,8 @@ def train(
             soft_wrap=True,
         )
     # The pictures of a folder are read at the size that the network works at; others have a size of their own.
-    side = None if recipe.dataset in data.DATASETS else recipe.side
-    run = _Run(name, recipe, data.load(recipe.dataset, data_dir, side=side), mentor, home, console)
+    size = None if recipe.dataset in data.DATASETS else recipe.size
+    run = _Run(name, recipe, data.load(recipe.dataset, data_dir, size=size), mentor, home, console)
     if at_rest:
         run.go_on_from(at_rest)
     for_keras = 0 if home.quota_bytes is None else run.model_bytes
@@ -203,7 +205,7 @@ class _Run:
 
         utils.set_random_seed(recipe.seed)
         self.network = self._builder(cropped=True).build(step.FusedBatchNormalization)
-        views = step.Views(self.fitted, self.network.input_shape[1], recipe)
+        views = step.Views(self.fitted, ImageSize(*self.network.input_shape[1:3]), recipe)
         self.optimizer, self.take_step = step.training_step(self.network, views, recipe)
         self.count_correct = step.evaluation(self.network)
         self.targets: Callable[[int], np.ndarray]  # the number of a view to probabilities, (pictures, classes)
@@ -226,9 +228,9 @@ class _Run:
     def _builder(self, *, cropped: bool = False) -> models.SqueezeNetModel:
         """The network; ``cropped`` for pictures that are cut to its size already, as training does it at random."""
         recipe = self.recipe
-        side = recipe.side if cropped and recipe.preprocessing == "course" else self.fitted.side
+        size = recipe.size if cropped and recipe.preprocessing == "course" else self.fitted.size
         classes = len(self.source.labels)
-        return models.SqueezeNetModel(side, recipe.side, classes, recipe.model, recipe.preprocessing)
+        return models.SqueezeNetModel(size, recipe.size, classes, recipe.model, recipe.preprocessing)
 
     def go_on_from(self, at_rest: Checkpoint) -> None:
         """Take a checkpoint's place in its run."""
@@ -402,14 +404,14 @@ class _Run:
         return self.name + artifact.KERAS_SUFFIX
 
     def _manifest(self, content: bytes, progress: Progress) -> Manifest:
-        side, channels = self.fitted.side, models.architecture(self.recipe.model).channels
+        size, channels = self.fitted.size, models.architecture(self.recipe.model).channels
         return Manifest(
             name=self.name,
             variant="fp32",
             format="keras",
             size_bytes=len(content),
             sha256=artifact.sha256(content),
-            input=Tensor(shape=(None, side, side, channels), dtype="float32"),
+            input=Tensor(shape=(None, *size, channels), dtype="float32"),
             output=Tensor(shape=(None, len(self.source.labels)), dtype="float32"),
             pixels=PixelRange(),
             labels=self.source.labels,

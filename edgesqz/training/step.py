@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgesqz import data
+from edgesqz.image_size import ImageSize
 from edgesqz.models.graph import LOGITS
 from edgesqz.recipe import Recipe
 
@@ -56,43 +57,44 @@ class Views:
         labels: int64 (N,).
     """
 
-    def __init__(self, split: data.Split, side: int, recipe: Recipe) -> None:
-        self._pictures, self._side, self._seed = tf.constant(split.pictures), side, recipe.seed
+    def __init__(self, split: data.Split, size: ImageSize, recipe: Recipe) -> None:
+        self._pictures, self._size, self._seed = tf.constant(split.pictures), size, recipe.seed
         self.labels = tf.constant(split.labels)
-        # Cut out of a larger picture, or moved over its border.
-        self._corners = (0, split.side - side) if side < split.side else (-recipe.shift, recipe.shift)
+        # The least corner, and how many there are from there on each axis: cropped out of a larger image, or shifted
+        # over its border.
+        self._least = 0 if size != split.size else -recipe.shift
+        self._corners = [theirs - ours - 2 * self._least + 1 for theirs, ours in zip(split.size, size, strict=True)]
         # Mirrored in every other view rather than by chance: a picture is never seen the same way round for long.
         # Source: Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, section 3.6.
         first = np.random.default_rng(recipe.seed).random(len(split)) < 0.5
         self._mirrored_first, self._mirrored = tf.constant(first), recipe.mirrored
 
     def __call__(self, indices: Any, view: Any) -> Any:
-        """Augment the pictures at ``indices`` (B,): (B, side, side, C) of their dtype; ``view`` is a number from 0."""
-        least, greatest = self._corners
-        shape = [len(self.labels), 2]
-        corners = tf.random.stateless_uniform(shape, (self._seed, view), least, greatest + 1, tf.int32)
+        """Augment the pictures at ``indices`` (B,): (B, H, W, C) of their dtype; ``view`` is a number from 0."""
+        bits = tf.random.stateless_uniform([len(self.labels), 2], (self._seed, view), None, None, tf.uint32)
+        corners = tf.cast(bits % tf.constant(self._corners, tf.uint32), tf.int32) + self._least
         mirrored = tf.gather(self._mirrored_first, indices) ^ (view % 2 == 1)
         return augment(
-            tf.gather(self._pictures, indices), self._side, tf.gather(corners, indices), mirrored & self._mirrored
+            tf.gather(self._pictures, indices), self._size, tf.gather(corners, indices), mirrored & self._mirrored
         )
 
 
-def augment(pictures: Any, side: int, corners: Any, mirrored: Any) -> Any:
-    """Cut a square out of each picture, and mirror some of them.
+def augment(pictures: Any, size: ImageSize, corners: Any, mirrored: Any) -> Any:
+    """Crop each image, and mirror some of them.
 
     All of it is one choice of rows and columns, so no padded copy is made.
 
     Args:
         pictures: (N, H, W, C) of any dtype.
-        side: of the squares, in pixels.
-        corners: row and column of each square's upper left corner, int32 (N, 2); what lies outside is reflected in.
+        size: of the crops.
+        corners: row and column of each crop's upper left corner, int32 (N, 2); what lies outside is reflected in.
         mirrored: which to mirror, bool (N,).
 
     Returns:
-        (N, side, side, C).
+        (N, height, width, C).
     """
-    rows = _reflected(tf.range(side) + corners[:, :1], pictures.shape[1])
-    columns = _reflected(tf.range(side) + corners[:, 1:], pictures.shape[2])
+    rows = _reflected(tf.range(size.height) + corners[:, :1], pictures.shape[1])
+    columns = _reflected(tf.range(size.width) + corners[:, 1:], pictures.shape[2])
     columns = tf.where(mirrored[:, None], columns[:, ::-1], columns)
     return tf.gather(tf.gather(pictures, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
 
@@ -179,12 +181,13 @@ def evaluation(network: keras.Model) -> Callable[[data.Split], float]:
         correct = tf.math.count_nonzero(tf.argmax(probabilities, axis=1) == labels, dtype=tf.float32)
         return tf.where(tf.reduce_all(tf.math.is_finite(probabilities)), correct, np.nan)
 
-    side = network.input_shape[1]
+    size = ImageSize(*network.input_shape[1:3])
 
     def correct_in_all(split: data.Split) -> float:
-        margin = (split.side - side) // 2  # of what is cropped, the middle is what the finished model sees
-        middle = slice(margin, margin + side)
-        split = data.Split(split.pictures[:, middle, middle], split.labels)
+        # Of what is cropped, the middle is what the finished model sees.
+        top, left = (split.size.height - size.height) // 2, (split.size.width - size.width) // 2
+        middle = split.pictures[:, top : top + size.height, left : left + size.width]
+        split = data.Split(middle, split.labels)
         batches = (split.take(indices) for indices in _batches(len(split)))
         return sum(float(correct_in(batch.pictures, batch.labels)) for batch in batches)
 
