@@ -714,7 +714,7 @@ def test_a_step_goes_down_the_gradient_with_nesterovs_momentum_and_decays_kernel
     split = small_split(64)
     stock, fused = small_network(), small_network(FusedBatchNormalization)
     fused.set_weights(stock.get_weights())
-    views = Views(split, SIDE, recipe)
+    views = Views(split, split.size, recipe)
     wanted = 0.9 * labels_of(split)[:16] + np.float32(0.1 / 3)
     loss, correct, gradients = reference(stock, views, split.labels[:16], wanted, 2, 4.0 if teacher else 1.0)
     before = {variable.path: np.asarray(variable) for variable in fused.trainable_variables}
@@ -733,7 +733,7 @@ def test_a_step_sees_the_view_that_it_is_told() -> None:
     from edgesqz.training.step import Views, training_step
 
     split, recipe = small_split(32), Recipe(MODEL)
-    optimizer, take_step = training_step(small_network(), Views(split, SIDE, recipe), recipe)
+    optimizer, take_step = training_step(small_network(), Views(split, split.size, recipe), recipe)
     optimizer.learning_rate = 0.0
     losses = [float(take_step(np.arange(32), view, labels_of(split))[0]) for view in (0, 1, 0)]
     assert losses[0] == pytest.approx(losses[2], rel=1e-6)
@@ -799,7 +799,7 @@ def test_a_view_shows_a_picture_alike_whatever_stands_beside_it() -> None:
     from edgesqz.training.step import Views
 
     split = small_split(20)
-    views = Views(split, SIDE, Recipe(MODEL))
+    views = Views(split, split.size, Recipe(MODEL))
     everything = np.asarray(views(np.arange(20), 3))
     np.testing.assert_array_equal(views(np.array([7, 2, 19]), 3), everything[[7, 2, 19]])
 

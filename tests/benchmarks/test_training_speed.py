@@ -54,7 +54,7 @@ def by_edgesqz(name: str, split: data.Split) -> Turn:
 
     recipe = Recipe(name, learning_rate=0.05, precision=fastest_precision())
     network = edgesqz.SqueezeNetModel(name=name).build(FusedBatchNormalization)
-    _, take_step = training_step(network, Views(split, 32, recipe), recipe)
+    _, take_step = training_step(network, Views(split, split.size, recipe), recipe)
     certain = np.eye(10, dtype=np.float32)[split.labels]
     rng = np.random.default_rng(0)
 
