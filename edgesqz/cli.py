@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -752,19 +753,17 @@ class _Result(Protocol):
 
 def _show(result: _Result, json: bool = False) -> None:
     """Print a result on the standard output."""
-    from rich.console import ConsoleRenderable
-
     if json:
         print(result.to_json(), end="")
     else:
-        _draw(result if isinstance(result, ConsoleRenderable) else result.table())
+        _draw(result.table())
 
 
 def _draw(table: RenderableType) -> None:
-    """Print a table on the standard output; 100 columns wide where there is no terminal to ask."""
+    """Print a table on the standard output, as wide as the terminal; 100 columns where there is none to ask."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    Console(width=shutil.get_terminal_size((100, 0)).columns).print(table, soft_wrap=True)
 
 
 def _progress_console() -> Console:

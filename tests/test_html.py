@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from edgesqz.benchmarking.budget import Budget
-from edgesqz.benchmarking.html import page
+from edgesqz.benchmarking.render.html import page
 from edgesqz.benchmarking.report import Latency, Report, Row
 
 HOSTILE = '<script>alert(1)</script>&".tflite'

@@ -1,4 +1,4 @@
-"""What the bench found, as data, as JSON, and as a table for a terminal."""
+"""What the bench found, as data, JSON and CSV; how it is shown is in ``render/``."""
 
 from __future__ import annotations
 
@@ -9,34 +9,26 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqz import plotting
-from edgesqz.benchmarking import parity
 from edgesqz.benchmarking.budget import Budget, label, pareto_front
 from edgesqz.benchmarking.parity import LayerErrors
 from edgesqz.benchmarking.selection import Selection, select
-from edgesqz.benchmarking.stats import SIGNIFICANCE, Interval, median_interval
+from edgesqz.benchmarking.stats import Interval, median_interval
 from edgesqz.errors import EdgesqzError
 from edgesqz.workspace import write_file
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions
-    from rich.table import Table
-    from rich.text import Text
+    from edgesqz.tables import Table
 
 SCHEMA = 2
 MOST_SPREAD = 0.2  # of a ratio's interval; with more, the table says noise
-WHOLE_WIDTH = 240  # of a terminal with room for all columns
-VERDICT_WIDTH = len("accuracy,")  # a line for each limit that is missed leaves room for the names
-LAYER_WIDTH = 30  # most that the names of layers take from those of files
-NAME_WIDTH, NAME_HEIGHT = 190, 15  # of a file's name in the picture, in its pixels
 
 
 @dataclass(frozen=True)
@@ -276,25 +268,15 @@ class Report:
         writer.writerows(rows)
         return text.getvalue()
 
-    def heads(self) -> list[str]:
-        """What stands above the columns of the whole table."""
-        return [str(column.header).replace("\n", " ") or "•" for column in self.table(WHOLE_WIDTH).columns]
-
-    def lines(self) -> list[list[str]]:
-        """The cells of the whole table, row by row."""
-        columns = self.table(WHOLE_WIDTH).columns
-        return [list(line) for line in zip(*(map(str, column.cells) for column in columns), strict=True)]
-
     def to_markdown(self) -> str:
         """The table with all its columns, as Markdown."""
-        bars = ["--:" if column.justify == "right" else "---" for column in self.table(WHOLE_WIDTH).columns]
-        cells = [[cell.replace("|", "\\|") for cell in line] for line in self.lines()]
-        table = [f"| {' | '.join(line)} |" for line in [self.heads(), bars, *cells]]
-        return "\n".join([self.title(), "", *table, "", self.legend(), ""])
+        from edgesqz.benchmarking.render import markdown
+
+        return markdown.text(self)
 
     def to_html(self) -> str:
         """The report as one page for a browser."""
-        from edgesqz.benchmarking import html
+        from edgesqz.benchmarking.render import html
 
         return html.page(self)
 
@@ -305,127 +287,33 @@ class Report:
             EdgesqzError: no row has an accuracy, matplotlib is missing, the suffix is none it knows, or the disk
                 refuses.
         """
-        points = [
-            (str(row.runtime), row.artifact, row.size_bytes / 1000, 100 * row.accuracy)
-            for row in self.told_apart
-            if row.accuracy is not None and row.size_bytes
-        ]
-        if not points:
-            raise EdgesqzError("nothing to draw: no file has an accuracy")
-        figure, axes = plotting.figure(height=5)
-        for runtime in sorted({point[0] for point in points}):
-            _, _, sizes, accuracies = zip(*(point for point in points if point[0] == runtime), strict=True)
-            axes.scatter(sizes, accuracies, label=runtime)
-        if self.budget.size_bytes is not None:
-            axes.axvline(self.budget.size_bytes / 1000, color="grey", linestyle="--", label="quota")
-        axes.set_xscale("log")
-        axes.margins(x=0.25, y=0.1)
-        axes.set_xlabel("size in kB, logarithmic")
-        axes.set_ylabel("top-1 on the test pictures, %")
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
-        places = axes.transData.transform([point[2:] for point in points]).tolist()
-        names = plotting.names_beside([(x, y) for x, y in places], NAME_WIDTH, NAME_HEIGHT)
-        for (_, name, size, accuracy), (_, y), name_y in zip(points, places, names, strict=True):
-            shift = (6, (name_y - y) * 72 / figure.dpi - 3)
-            axes.annotate(name, (size, accuracy), xytext=shift, textcoords="offset points", fontsize=8)
-        plotting.save(figure, path)
+        from edgesqz.benchmarking.render import plot
 
-    def table(self, width: int = 100) -> Table:
-        """The report as a table for a terminal of ``width`` columns; a narrow one gets the most important figures."""
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
+        plot.draw(self, path)
 
-        table = Table(
-            title=Text(self.title()),
-            caption=Text(self.legend()),
-            title_justify="left",
-            caption_justify="left",
-            box=box.SIMPLE,
-            padding=0,
-        )
-        rows, in_full = self.told_apart, width >= WHOLE_WIDTH
-        wide_enough = [column for column in _COLUMNS if width >= column.least_width]
-        shown = [column for column in wide_enough if any(str(column.cell(row)) for row in rows)]
-        table.add_column(no_wrap=True)
-        for column in shown:
-            wraps = column.head in ("artifact", "runtime")
-            # A version stands below its runtime's name, to leave room for the file's.
-            fixed = _longest_word(rows) if column.head == "runtime" and not in_full else None
-            table.add_column(column.head, justify=column.justify, overflow="fold", no_wrap=not wraps, width=fixed)
-        limited = self.budget != Budget()
-        if limited:
-            table.add_column("budget", max_width=None if in_full else VERDICT_WIDTH)
-        front = pareto_front(rows)
-        for row in rows:
-            verdict = [_verdict(row, in_full=in_full)] if limited else []
-            table.add_row("•" if row in front else "", *(column.cell(row) for column in shown), *verdict)
-        return table
+    def table(self) -> Table:
+        """The report as a table for a terminal; a narrow one gets the most important figures."""
+        from edgesqz.benchmarking.render import terminal
+
+        return terminal.table(self)
 
     def class_table(self) -> Table:
-        """A row a class: how much of it each file has right, and how far it falls behind its best."""
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
+        """A row a class: how much of it each file has right."""
+        from edgesqz.benchmarking.render import terminal
 
-        measured = [row for row in self.told_apart if row.class_accuracies]
-        labels = self.dataset["labels"] if self.dataset else ()
-        table = Table(title="top-1 of each class, %", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-        table.add_column("class")
-        for row in measured:
-            table.add_column(Text(label(row, measured)), justify="right", overflow="fold")
-        for number, name in enumerate(labels):
-            cells = [_number((row.class_accuracies or ())[number], 100, 1) for row in measured]
-            table.add_row(Text(name), *cells)
-        return table
+        return terminal.class_table(self)
 
     def layer_table(self) -> Table:
         """A row a layer: its signal-to-noise ratio in each export, and a mark where the error first grows."""
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
+        from edgesqz.benchmarking.render import terminal
 
-        rows = [row for row in self.told_apart if row.layer_snr_db is not None]
-        compared = [(label(row, rows), row.layer_snr_db or {}) for row in rows]
-        table = Table(
-            title="signal to noise of each layer, dB",
-            caption=Text("against the original's; <: the error first grows tenfold; exact: nothing differs"),
-            title_justify="left",
-            caption_justify="left",
-            box=box.SIMPLE,
-            padding=(0, 1, 0, 0),
-        )
-        longest = max((len(layer) for _, errors in compared for layer in errors), default=0)
-        table.add_column("layer", overflow="fold", min_width=min(longest, LAYER_WIDTH))
-        for artifact, _ in compared:
-            table.add_column(Text(artifact), justify="right", overflow="fold")
-        for layer in parity.in_order([errors for _, errors in compared]):
-            table.add_row(Text(layer), *(_snr(layer, errors) for _, errors in compared))
-        return table
+        return terminal.layer_table(self)
 
     def title(self) -> str:
         """What accuracy was measured on, or why it was not."""
         if self.dataset is None:
             return f"no accuracy: {self.no_accuracy}"
         return f"{self.dataset['images']:,} test pictures of {self.dataset['name']}"
-
-    def legend(self) -> str:
-        """The machine and the engines in a line, and in another what the figures mean."""
-        engines = {f"{row.runtime} {row.runtime_version}" for row in self.rows if row.runtime_version}
-        threads = self.rows[0].threads
-        parts = ["±: 95 % intervals", "*: more than chance"]
-        if compared := {row.latency_ratio.to for row in self.rows if row.latency_ratio}:
-            parts.append(f"ratio: of time to {' or '.join(sorted(compared))}")
-        if limits := self.budget.told():
-            parts.append(f"budget: {limits}")
-        if pareto_front(self.rows):
-            parts.append("•: no other file beats it")
-        measured_on = f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}"
-        return f"{measured_on}\n{'; '.join(parts)}"
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        """The table with as many columns as there is room for."""
-        yield self.table(options.max_width)
 
     def choice(self) -> list[str]:
         """The file to take, then why the others are not it, a line each."""
@@ -447,106 +335,6 @@ class Report:
     def named_file_failed(self) -> bool:
         """Whether a file that was asked for by name could not be measured, or none at all could be."""
         return any(row.error and row.named for row in self.rows) or all(row.error for row in self.rows)
-
-
-def _number(value: float | None, factor: float, digits: int) -> str:
-    """A value in the unit of its column, or nothing where there is none."""
-    return "" if value is None else f"{value * factor:.{digits}f}"
-
-
-def _snr(layer: str, errors: LayerErrors) -> str:
-    if layer not in errors:
-        return ""
-    ratio = errors[layer]
-    return ("exact" if ratio is None else f"{ratio:.1f}") + ("<" if layer == parity.grows_at(errors) else " ")
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A column of the table.
-
-    Attributes:
-        least_width: of a terminal in which it is shown.
-    """
-
-    head: str
-    cell: Callable[[Row], str | Text]
-    least_width: int = 0
-    justify: Literal["left", "right"] = "right"
-
-
-def _longest_word(rows: Sequence[Row]) -> int:
-    """Of what the runtimes are called, in letters."""
-    return max(len(word) for row in rows for word in ("runtime", *(row.runtime or "").split()))
-
-
-def _name(row: Row) -> Text:
-    from rich.text import Text
-
-    return Text(row.artifact)
-
-
-def _top1(row: Row) -> str:
-    if row.error:
-        return "failed"
-    return "untrained" if row.untrained else _number(row.accuracy, 100, 2)
-
-
-def _spread(interval: Interval | None, factor: float, digits: int) -> str:
-    """Half of what an interval spans, in the unit of its column."""
-    return f"±{(interval[1] - interval[0]) / 2 * factor:.{digits}f}".replace("±0.", "±.") if interval else ""
-
-
-def _drop(row: Row) -> str:
-    """The loss of accuracy, marked if it is more than chance."""
-    sure = row.mcnemar_p is not None and row.mcnemar_p < SIGNIFICANCE
-    return _number(row.accuracy_drop_pp, 1, 2) + ("*" if sure else "")
-
-
-def _microseconds(time_us: float) -> str:
-    return f"{time_us:.{0 if time_us >= 1000 else 1}f}"
-
-
-def _verdict(row: Row, *, in_full: bool) -> str:
-    """Which limits a row misses: by name, or with both figures."""
-    missed = row.missed or ()
-    return ("; ".join(missed) if in_full else ", ".join(reason.split()[0] for reason in missed)) or "ok"
-
-
-def _ratio(row: Row) -> str:
-    ratio = row.latency_ratio
-    if ratio is None or ratio.is_own:
-        return "1" if ratio else ""
-    return "noise" if ratio.is_noise else f"{ratio.median:.2f}{_spread(ratio.interval, 1, 2)}"
-
-
-def _latency(told: Callable[[Latency], str]) -> Callable[[Row], str]:
-    return lambda row: told(row.latency_us) if row.latency_us else ""
-
-
-_COLUMNS = (
-    _Column("artifact", _name, justify="left"),
-    _Column("runtime", lambda row: row.runtime or "", 100, justify="left"),
-    _Column("size\nkB", lambda row: _number(row.size_bytes, 1e-3, 1)),
-    _Column("gzip\nkB", lambda row: _number(row.gzipped_bytes, 1e-3, 1), WHOLE_WIDTH),
-    _Column("top-1\n%", lambda row: _top1(row) + _spread(row.accuracy_interval, 100, 2)),
-    _Column("top-5\n%", lambda row: _number(row.top5, 100, 2), WHOLE_WIDTH),
-    _Column("drop\npp", _drop, 76),
-    _Column("p", lambda row: _number(row.mcnemar_p, 1, 3), 120),
-    _Column("gained", lambda row: _number(row.gained, 1, 0), WHOLE_WIDTH),
-    _Column("lost", lambda row: _number(row.lost, 1, 0), WHOLE_WIDTH),
-    _Column("agree\n%", lambda row: _number(row.agreement, 100, 2), 76),
-    _Column("p50\nµs", _latency(lambda latency: _microseconds(latency.p50))),
-    _Column("p50 ±\nµs", _latency(lambda latency: _spread(latency.p50_interval, 1, 1)), WHOLE_WIDTH),
-    _Column("p90\nµs", _latency(lambda latency: _microseconds(latency.p90)), WHOLE_WIDTH),
-    _Column("p99\nµs", _latency(lambda latency: _microseconds(latency.p99)), 110),
-    _Column("ratio", _ratio, 90),
-    _Column("clock\nµs", lambda row: _number(row.overhead_us, 1, 2), WHOLE_WIDTH),
-    _Column("load\nms", lambda row: _number(row.load_ms, 1, 0), WHOLE_WIDTH),
-    _Column("first\nµs", lambda row: "" if row.first_us is None else _microseconds(row.first_us), WHOLE_WIDTH),
-    _Column("arena\nkB", lambda row: _number(row.arena_bytes, 1e-3, 1), 90),
-    _Column("mem\nMB", lambda row: _number(row.memory_bytes, 1e-6, 0), 80),
-)
 
 
 def _flat(figures: dict[str, Any], classes: Sequence[str], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from edgesqz import plotting
 from edgesqz.benchmarking import parity
 from edgesqz.benchmarking.budget import label, pareto_front
 from edgesqz.benchmarking.parity import LayerErrors
+from edgesqz.benchmarking.render.columns import columns, legend
 from edgesqz.benchmarking.report import Latency, Report, Row
 
 WIDTH, HEIGHT = 640, 340  # of a chart, in its own units
@@ -97,8 +98,8 @@ def page(report: Report) -> str:
     curves, decibel_ticks = _curves(rows)
     return template.render(
         report=report,
-        heads=report.heads(),
-        lines=report.lines(),
+        columns=columns(report),
+        legend=legend(report),
         scatters=_scatters(report, measured) if measured else [],
         strips=strips,
         strip_ticks=ticks,

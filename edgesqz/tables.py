@@ -1,0 +1,185 @@
+"""Tables for a terminal of any width, which break no word, no file name and no head."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from rich.cells import cell_len
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+    from rich.text import Text
+
+GAP = " "  # between two columns
+INDENT = "    "  # of the figures below a name
+PROSE_WIDTH = 24  # that a column of sentences keeps in a narrow table
+WIDEST_TEXT = 120  # lines of a title or a caption that are longer are hard to read
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        head: what stands above it, a line each for a name and its unit.
+        rank: how soon a narrow table leaves the column out: the highest rank first, 0 never.
+        is_prose: whether its cells may be wrapped between words.
+        is_name: whether its cell stands above the others of its row where there is no room beside them.
+        notes: for the caption, where the column is shown.
+    """
+
+    head: str = ""
+    justify: Literal["left", "right"] = "left"
+    rank: int = 0
+    is_prose: bool = False
+    is_name: bool = False
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that Rich's console prints as wide as the terminal allows.
+
+    Attributes:
+        rows: a cell for each column, or None for a line between two groups of rows.
+    """
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str] | None]
+    title: str = ""
+    caption: str = ""
+
+    def lines(self, width: int) -> list[str]:
+        """The whole table as text, no line longer than ``width`` unless a single word or name is."""
+        return [line for line, _ in self._styled(width)]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """The lines as Rich prints them."""
+        from rich.text import Text
+
+        for line, style in self._styled(options.max_width):
+            yield Text(line, style, no_wrap=True, overflow="ignore")
+
+    def _styled(self, width: int) -> Iterator[tuple[str, str]]:
+        """Each line with its style."""
+        for line in wrapped(self.title, min(width, WIDEST_TEXT)):
+            yield line, "bold"
+        if self.title:
+            yield "", ""
+        shown, stacked = self._fitting(width)
+        name = next((number for number in shown if self.columns[number].is_name), None) if stacked else None
+        rest = [number for number in shown if number != name]
+        for block in [rest] if stacked else self._blocks(rest, width):
+            yield from self._block(block, name, width)
+            yield "", ""
+        notes = dict.fromkeys(note for number in shown for note in self.columns[number].notes)
+        for line in wrapped(f"{self.caption}\n{'; '.join(notes)}".strip(), min(width, WIDEST_TEXT)):
+            yield line, "dim"
+
+    def _fitting(self, width: int) -> tuple[list[int], bool]:
+        """The columns to show, and whether names stand above the figures: where they would take half of the width."""
+        names = [number for number, column in enumerate(self.columns) if column.is_name]
+        beside = self._without_ranked(range(len(self.columns)), width)
+        roomy = self._least_width(beside) <= width and 2 * sum(map(self._most, names)) <= width
+        if roomy or not names:
+            return beside, False
+        others = [number for number, column in enumerate(self.columns) if not column.is_name]
+        return [*names, *self._without_ranked(others, width - len(INDENT))], True
+
+    def _without_ranked(self, numbers: Sequence[int], width: int) -> list[int]:
+        """Leave out columns, the least important first, until the others fit or only the indispensable are left."""
+        shown = list(numbers)
+        while self._least_width(shown) > width and any(self.columns[number].rank for number in shown):
+            shown.remove(max(reversed(shown), key=lambda number: self.columns[number].rank))
+        return shown
+
+    def _blocks(self, numbers: Sequence[int], width: int) -> list[list[int]]:
+        """Columns that are too many for one line in several blocks, each with the first column."""
+        blocks = [list(numbers[:1])]
+        for number in numbers[1:]:
+            if len(blocks[-1]) > 1 and self._least_width([*blocks[-1], number]) > width:
+                blocks.append(list(numbers[:1]))
+            blocks[-1].append(number)
+        return blocks
+
+    def _block(self, numbers: Sequence[int], name: int | None, width: int) -> Iterator[tuple[str, str]]:
+        indent = "" if name is None else INDENT
+        widths = self._widths(numbers, width - len(indent))
+        ruler = "─" * min(width, len(indent) + sum(widths) + len(GAP) * (len(widths) - 1))
+        heads = [column.head for column in self.columns]
+        if any(heads):
+            for line in self._row(heads, numbers, name, widths, at_bottom=True):
+                yield line, "bold"
+            yield ruler, ""
+        for row in self.rows:
+            if row is None:
+                yield ruler, ""
+            else:
+                yield from ((line, "") for line in self._row(row, numbers, name, widths))
+
+    def _row(
+        self,
+        row: Sequence[str],
+        numbers: Sequence[int],
+        name: int | None,
+        widths: Sequence[int],
+        *,
+        at_bottom: bool = False,
+    ) -> Iterator[str]:
+        if name is not None and row[name]:
+            yield row[name].replace("\n", " ")
+        cells = [self._cell(number, row[number], space) for number, space in zip(numbers, widths, strict=True)]
+        if at_bottom:
+            most = max(map(len, cells), default=0)
+            cells = [[""] * (most - len(cell)) + cell for cell in cells]
+        for parts in itertools.zip_longest(*cells, fillvalue=""):
+            padded = [
+                _padded(part, space, self.columns[number].justify)
+                for number, part, space in zip(numbers, parts, widths, strict=True)
+            ]
+            yield ("" if name is None else INDENT) + GAP.join(padded).rstrip()
+
+    def _cell(self, number: int, text: str, width: int) -> list[str]:
+        """The lines of a cell."""
+        return wrapped(text, width) if self.columns[number].is_prose else text.split("\n")
+
+    def _widths(self, numbers: Sequence[int], width: int) -> list[int]:
+        """The width of each column; those of sentences share what the others leave."""
+        widths = [self._least(number) for number in numbers]
+        for place, number in enumerate(numbers):
+            room = width - sum(widths) - len(GAP) * (len(widths) - 1)
+            widths[place] += max(0, min(room, self._most(number) - widths[place]))
+        return widths
+
+    def _least_width(self, numbers: Sequence[int]) -> int:
+        return sum(map(self._least, numbers)) + len(GAP) * (len(numbers) - 1)
+
+    def _least(self, number: int) -> int:
+        """The least width of a column that breaks no word."""
+        most = self._most(number)
+        if not self.columns[number].is_prose:
+            return most
+        longest = max((cell_len(word) for cell in self._cells(number) for word in cell.split()), default=0)
+        return max(longest, min(most, PROSE_WIDTH))
+
+    def _most(self, number: int) -> int:
+        """The width of a column that has room for every line."""
+        return max((cell_len(line) for cell in self._cells(number) for line in cell.split("\n")), default=0)
+
+    def _cells(self, number: int) -> list[str]:
+        return [self.columns[number].head, *(row[number] for row in self.rows if row is not None)]
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Break text into lines between words only; a word that is longer than ``width`` has a line of its own."""
+    words = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    return [line for part in text.splitlines() for line in words.wrap(part) or [""]]
+
+
+def _padded(text: str, width: int, justify: Literal["left", "right"]) -> str:
+    space = " " * max(0, width - cell_len(text))
+    return space + text if justify == "right" else text + space
