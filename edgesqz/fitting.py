@@ -22,13 +22,13 @@ from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.report import Row
 from edgesqz.errors import EdgesqzError, NoRoomError
 from edgesqz.exporting import export
+from edgesqz.tables import Column, Table
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 CHOOSES, JUDGES = 0, 1  # the halves of the test pictures
 
@@ -85,18 +85,8 @@ class Fit:
 
     def table(self) -> Table:
         """A row a file, those that are kept first."""
-        from rich import box
-        from rich.table import Table
-
-        caption = (
-            f"{format_size(self.room_bytes)} of the quota of {format_size(self.quota_bytes)} were free; "
-            "chosen by one half of the test pictures, judged by the other"
-        )
-        table = Table(box=box.SIMPLE, caption=caption, caption_justify="left", padding=(0, 1, 0, 0))
-        table.add_column("file", overflow="fold")
-        for head in ("size\nkB", "chosen by\n%", "judged\n%", "p50\nµs"):
-            table.add_column(head, justify="right", no_wrap=True)
-        table.add_column("", overflow="fold")
+        heads = ("size\nkB", "chosen by\n%", "judged\n%", "p50\nµs")
+        rows = []
         for file in sorted(self.files, key=lambda file: (file.reason is not None, -(file.accuracy or 0))):
             figures = (
                 (file.size_bytes, 1e3),
@@ -104,9 +94,18 @@ class Fit:
                 (file.judged_accuracy, 0.01),
                 (file.latency_us, 1),
             )
-            cells = ("" if value is None else f"{value / unit:.{2 if unit == 0.01 else 1}f}" for value, unit in figures)
-            table.add_row(file.file_name, *cells, file.reason or "kept")
-        return table
+            cells = ["" if value is None else f"{value / unit:.{2 if unit == 0.01 else 1}f}" for value, unit in figures]
+            rows.append([file.file_name, *cells, file.reason or "kept"])
+        return Table(
+            [
+                Column("file", is_name=True),
+                *(Column(head, "right") for head in heads),
+                Column("outcome", is_prose=True),
+            ],
+            rows,
+            caption=f"{format_size(self.room_bytes)} of the quota of {format_size(self.quota_bytes)} were free; "
+            "chosen by one half of the test images, judged by the other",
+        )
 
 
 def fit(

@@ -7,20 +7,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgesqz.artifact import KERAS_SUFFIX, MANIFEST_SUFFIX, ZOO, Artifact, Manifest, model_files, sha256
 from edgesqz.errors import EdgesqzError
+from edgesqz.tables import Column, Table
 from edgesqz.training import checkpoint
 from edgesqz.workspace import Workspace, stands_alone
 from edgesqz.workspace.sizes import format_size
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
 # The kinds of things in a workspace that can be made again, in the order they are dropped to make room.
 CHECKPOINT, EXPORT, ORIGINAL = DROPPED_IN_ORDER = ("checkpoint", "export", "original")
 OTHER = "other"
+
+_COLUMNS = (Column("name", is_name=True), Column("kind"), Column("size", "right"))
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,12 @@ class Contents:
         told = f"{format_size(self.used_bytes)} in {self.folder}"
         if self.quota_bytes:
             told += f", {self.used_bytes / self.quota_bytes:.1%} of the quota of {format_size(self.quota_bytes)}"
-        table = _table(f"{told}; a model is counted with its manifest")
-        table.add_column("share", justify="right", no_wrap=True)
-        table.add_column("from", overflow="fold")
+        rows = []
         for item in self.items:
             origin = f"{item.origin}, in use" if item.in_use else item.origin
-            table.add_row(item.name, item.kind, format_size(item.size_bytes), f"{item.size_bytes / whole:.1%}", origin)
-        return table
+            rows.append([item.name, item.kind, format_size(item.size_bytes), f"{item.size_bytes / whole:.1%}", origin])
+        columns = [*_COLUMNS, Column("share", "right"), Column("from", is_prose=True)]
+        return Table(columns, rows, caption=f"{told}; a model is counted with its manifest")
 
 
 def look(workspace: Workspace) -> Contents:
@@ -141,11 +139,8 @@ class CleaningPlan:
         told = f"{format_size(self.before_bytes)} become {format_size(self.after_bytes)}"
         if self.after_bytes > self.target_bytes:
             told += f", not {format_size(self.target_bytes)}: the rest cannot be made again, or is in use"
-        table = _table(told)
-        table.add_column("from", overflow="fold")
-        for item in self.items:
-            table.add_row(item.name, item.kind, format_size(item.size_bytes), item.origin)
-        return table
+        rows = [[item.name, item.kind, format_size(item.size_bytes), item.origin] for item in self.items]
+        return Table([*_COLUMNS, Column("from", is_prose=True)], rows, caption=told)
 
 
 def plan_cleaning(workspace: Workspace, target_bytes: int) -> CleaningPlan:
@@ -252,14 +247,3 @@ def _is_orphaned_manifest(path: Path) -> bool:
     except ValueError:
         return False  # some other JSON
     return True
-
-
-def _table(caption: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE, caption=caption, caption_justify="left", padding=(0, 1, 0, 0))
-    table.add_column("name", overflow="fold")
-    table.add_column("kind", no_wrap=True)
-    table.add_column("size", justify="right", no_wrap=True)
-    return table

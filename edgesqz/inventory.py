@@ -13,6 +13,7 @@ from edgesqz import data, plugins
 from edgesqz.artifact import package_versions
 from edgesqz.engine import environments
 from edgesqz.models import ARCHITECTURES
+from edgesqz.tables import Column, Table
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -54,16 +55,10 @@ class Inventory:
 
     def table(self) -> Group:
         """The inventory as one small table below the other."""
-        from rich import box
         from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
 
         def block(title: str, rows: dict[str, str]) -> Table:
-            table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False, pad_edge=False)
-            for name, text in rows.items():
-                table.add_row(name, Text(text))
-            return table
+            return Table([Column(), Column(is_prose=True)], list(rows.items()), title)
 
         return Group(
             block("versions", self.versions),

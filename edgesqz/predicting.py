@@ -6,16 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgesqz import data, defaults
 from edgesqz.artifact import Artifact, find_model_file
 from edgesqz.engine import load
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from edgesqz.tables import Column, Table
 
 BEST = 5
 
@@ -49,20 +46,12 @@ class Predictions:
 
     def table(self) -> Table:
         """The predictions as a table, a block a picture."""
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=box.SIMPLE, pad_edge=False)
-        table.add_column("picture", overflow="fold")
-        table.add_column("label", overflow="fold")
-        table.add_column("probability", justify="right")
+        rows: list[list[str] | None] = []
         for prediction in self.pictures:
+            rows += [None] if rows else []
             for rank, guess in enumerate(prediction.guesses):
-                name = prediction.picture if rank == 0 else ""
-                last = rank == len(prediction.guesses) - 1
-                table.add_row(Text(name), Text(guess.label), f"{guess.probability:.1%}", end_section=last)
-        return table
+                rows.append([prediction.picture if rank == 0 else "", guess.label, f"{guess.probability:.1%}"])
+        return Table([Column("image", is_name=True), Column("label"), Column("probability", "right")], rows)
 
 
 def predict_files(

@@ -39,7 +39,7 @@ def test_predictions_are_a_table_and_json(exported: Path, pictures: Path) -> Non
     as_data = json.loads(found.to_json())
     assert as_data["artifact"] == "squeezenet-nano.int8.tflite"
     assert as_data["pictures"][0]["guesses"][0]["label"] == "blue"
-    assert found.table().row_count == 3
+    assert len(found.table().rows) == 3
 
 
 def test_load_gives_probabilities(exported: Path) -> None:

@@ -14,11 +14,12 @@ from edgesqz import defaults, plugins
 from edgesqz.artifact import Artifact
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.exporter import SURELY, Exporter, Job
+from edgesqz.tables import Column, Table
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group
+    from rich.console import Console
 
 FORMAT = "tflite"  # if nothing is said
 
@@ -147,27 +148,27 @@ class ExportPlan:
         """The plan as JSON text."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
-    def table(self) -> Group:
+    def table(self) -> Table:
         """A row a file, and below why some cannot be made."""
-        from rich import box
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
         caption = f"{format_size(self.used_bytes)} are used; nothing was written"
         if self.quota_bytes is not None:
             caption = f"quota {format_size(self.quota_bytes)}, of which {caption}"
-        table = Table(box=box.SIMPLE, caption=caption, caption_justify="left", padding=(0, 1, 0, 0))
-        table.add_column("file", overflow="fold")
-        table.add_column("by its parameters", justify="right", no_wrap=True)
-        table.add_column("exact, with manifest", justify="right", no_wrap=True)
-        table.add_column("fits", no_wrap=True)
+        rows = []
         for file in self.files:
             exact = "" if file.exact_bytes is None else format_size(file.exact_bytes)
             fits = "no" if file.error else "" if file.fits is None else "yes" if file.fits else "no"
-            table.add_row(file.file_name, f"about {format_size(file.expected_bytes)}", exact, fits)
-        reasons = [Text(f"{file.file_name}: {file.error}") for file in self.files if file.error]
-        return Group(table, *reasons)
+            rows.append([file.file_name, f"about {format_size(file.expected_bytes)}", exact, fits])
+        reasons = [f"{file.file_name}: {file.error}" for file in self.files if file.error]
+        return Table(
+            [
+                Column("file", is_name=True),
+                Column("size by its\nparameters", "right"),
+                Column("exact size,\nwith manifest", "right"),
+                Column("fits"),
+            ],
+            rows,
+            caption="\n".join([caption, *reasons]),
+        )
 
 
 def _jobs(

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz import artifact
+from edgesqz.tables import Column, Table
 
 if TYPE_CHECKING:
     from rich.console import Group
-    from rich.table import Table as RichTable
 
 SHOWN_TENSORS = 12
 
@@ -152,16 +152,10 @@ def _size(tensors: tuple[Tensor, ...]) -> int:
     return sum(tensor.size_bytes for tensor in tensors)
 
 
-def _block(title: str, rows: Sequence[tuple[str, ...]]) -> RichTable:
+def _block(title: str, rows: Sequence[tuple[str, ...]]) -> Table:
     """A small table; what a file says of itself is shown as it is."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+    others = [Column(is_prose=True)] * (len(rows[0]) - 1 if rows else 0)
+    return Table([Column(is_name=True), *others], rows, title)
 
 
 def _flat(told: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact
 from edgesqz.image_size import ImageSize
 from edgesqz.models import ARCHITECTURES
 from edgesqz.models.params import params
+from edgesqz.tables import Column, Table
 from edgesqz.workspace.sizes import format_size
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -49,31 +46,33 @@ class Catalogue:
 
     def table(self) -> Table:
         """A row a network."""
-        from rich import box
-        from rich.table import Table
-
-        table = Table(
-            caption="pixels, classes and what follows from them as each was made for; accuracy of those in the zoo, "
-            "on the test pictures of what they were trained on",
-            caption_justify="left",
-            box=box.SIMPLE,
-            padding=(0, 1, 0, 0),
+        return Table(
+            [
+                Column("model", is_name=True),
+                Column("pixels", "right", rank=2),
+                Column("classes", "right", rank=3),
+                Column("parameters", "right", rank=1),
+                Column("MACs", "right"),
+                Column("fp32\n.tflite", "right"),
+                Column("int8\n.tflite", "right"),
+                Column("accuracy", "right"),
+            ],
+            [
+                [
+                    entry.name,
+                    str(ImageSize.parse(entry.input_size)),
+                    str(entry.classes),
+                    f"{entry.parameters:,}",
+                    f"{entry.macs / 1e6:,.1f} M",
+                    format_size(entry.tflite_fp32_bytes),
+                    format_size(entry.tflite_int8_bytes),
+                    "" if entry.accuracy is None else f"{entry.accuracy:.1%}",
+                ]
+                for entry in self.models
+            ],
+            caption="sizes and costs at the input size and number of classes each network was made for; accuracy of "
+            "those in the zoo, on the test images of their dataset",
         )
-        table.add_column("model", no_wrap=True)
-        for name in ("pixels", "classes", "parameters", "MACs", "fp32\n.tflite", "int8\n.tflite", "accuracy"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for entry in self.models:
-            table.add_row(
-                entry.name,
-                str(ImageSize.parse(entry.input_size)),
-                str(entry.classes),
-                f"{entry.parameters:,}",
-                f"{entry.macs / 1e6:,.1f} M",
-                format_size(entry.tflite_fp32_bytes),
-                format_size(entry.tflite_int8_bytes),
-                "" if entry.accuracy is None else f"{entry.accuracy:.1%}",
-            )
-        return table
 
 
 def list_models() -> Catalogue:

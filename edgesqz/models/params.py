@@ -11,16 +11,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgesqz import plotting
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models import SqueezeNetModel, architecture
 from edgesqz.models.graph import Convolution, Dropout, Graph, MaxPool, Node, Normalize, Shape
+from edgesqz.tables import Column, Table
 from edgesqz.workspace.sizes import format_size, parse_quota
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 # Bytes of a .tflite file beside its numbers, measured on what TensorFlow 2.21 exports and the converter packs: a head
 # with the metadata, then for each convolution or dense layer its operator and its tensors' descriptions. Per-channel
@@ -118,25 +115,8 @@ class Params:
 
     def table(self) -> Table:
         """A row a layer, then the totals."""
-        from rich import box
-        from rich.table import Table
-
-        table = Table(
-            title=f"{self.model}, {self.classes} classes, {ImageSize.parse(self.input_size)} pixels",
-            title_justify="left",
-            caption=self._summary(),
-            caption_justify="left",
-            box=box.SIMPLE,
-            padding=0,
-        )
-        table.add_column("layer", overflow="fold")
-        table.add_column("output", no_wrap=True)
-        table.add_column("kernel", no_wrap=True)
-        heads = ("parameters", "formula", "MACs\nM", "tensor\nkB", "fp32\nkB", "fp16\nkB", "int8\nkB")
-        for head in heads:
-            table.add_column(head, justify="right", no_wrap=True)
-        for layer in self.layers:
-            table.add_row(
+        rows: list[list[str] | None] = [
+            [
                 layer.name,
                 "x".join(map(str, layer.shape)),
                 layer.kernel,
@@ -147,11 +127,28 @@ class Params:
                 _scaled(layer.fp32_bytes, 1e3),
                 _scaled(layer.fp16_bytes, 1e3),
                 _scaled(layer.int8_bytes, 1e3),
-            )
-        table.add_section()
+            ]
+            for layer in self.layers
+        ]
         sizes = (_scaled(size, 1e3) for size in (self.fp32_bytes, self.fp16_bytes, self.int8_bytes))
-        table.add_row("total", "", "", f"{self.parameters:,}", "", _scaled(self.macs, 1e6), "", *sizes)
-        return table
+        total = ["total", "", "", f"{self.parameters:,}", "", _scaled(self.macs, 1e6), "", *sizes]
+        return Table(
+            [
+                Column("layer", is_name=True),
+                Column("output", rank=1),
+                Column("kernel", rank=4),
+                Column("parameters", "right"),
+                Column("formula", "right", rank=5),
+                Column("MACs\nM", "right"),
+                Column("tensor\nkB", "right", rank=2),
+                Column("fp32\nkB", "right"),
+                Column("fp16\nkB", "right", rank=3),
+                Column("int8\nkB", "right"),
+            ],
+            [*rows, None, total],
+            f"{self.model}, {self.classes} classes, {ImageSize.parse(self.input_size)} pixels",
+            self._summary(),
+        )
 
     def _summary(self) -> str:
         lines = [
@@ -237,29 +234,36 @@ class Comparison:
 
     def table(self) -> Table:
         """A row a network."""
-        from rich import box
-        from rich.table import Table
-
-        table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-        for name in ("model", "pixels", "classes"):
-            table.add_column(name, no_wrap=True)
-        for name in ("parameters", "ratio", "MACs", "ratio", "fp32\n.tflite", "int8\n.tflite", "activations\nint8"):
-            table.add_column(name, justify="right", no_wrap=True)
         first = self.models[0]
-        for params in self.models:
-            table.add_row(
-                params.model,
-                str(ImageSize.parse(params.input_size)),
-                str(params.classes),
-                f"{params.parameters:,}",
-                f"{params.parameters / first.parameters:.4g}",
-                f"{params.macs / 1e6:,.1f} M",
-                f"{params.macs / first.macs:.4g}",
-                format_size(params.tflite_fp32_bytes),
-                format_size(params.tflite_int8_bytes),
-                format_size(params.peak_activation_bytes),
-            )
-        return table
+        return Table(
+            [
+                Column("model", is_name=True),
+                Column("pixels", rank=3),
+                Column("classes", "right", rank=4),
+                Column("parameters", "right"),
+                Column("ratio", "right"),
+                Column("MACs", "right"),
+                Column("ratio", "right", rank=1),
+                Column("fp32\n.tflite", "right"),
+                Column("int8\n.tflite", "right"),
+                Column("activations\nint8", "right", rank=2),
+            ],
+            [
+                [
+                    params.model,
+                    str(ImageSize.parse(params.input_size)),
+                    str(params.classes),
+                    f"{params.parameters:,}",
+                    f"{params.parameters / first.parameters:.4g}",
+                    f"{params.macs / 1e6:,.1f} M",
+                    f"{params.macs / first.macs:.4g}",
+                    format_size(params.tflite_fp32_bytes),
+                    format_size(params.tflite_int8_bytes),
+                    format_size(params.peak_activation_bytes),
+                ]
+                for params in self.models
+            ],
+        )
 
     def plot(self, path: Path) -> None:
         """Draw the sizes as bars into a picture file, .png or .svg, on a logarithmic scale.
