@@ -22,32 +22,38 @@ SHOWN_TENSORS = 12
 
 @dataclass(frozen=True)
 class Quantization:
-    """``real value = scale * (stored value - zero point)``, with one pair for all values or one a channel.
+    """``real value = scale * (stored value - zero point)``, with one pair for all values, per channel or per block.
 
     Attributes:
-        axis: of the channels; None if there is one pair.
+        axis: of the channels, or that is divided into blocks; None if there is one pair.
+        block_size: how many values along the axis share a pair; None if the whole channel does.
     """
 
     scales: tuple[float, ...]
-    zero_points: tuple[int, ...]
+    zero_points: tuple[float, ...]  # numbers of float8 have float ones
     axis: int | None
+    block_size: int | None = None
 
     def __str__(self) -> str:
         """One pair as its numbers, several as how many there are."""
         if self.axis is not None:
-            return f"{len(self.scales)} scales, axis {self.axis}"
+            blocks = f"blocks of {self.block_size}, " if self.block_size else ""
+            return f"{len(self.scales)} scales, {blocks}axis {self.axis}"
         return f"scale {self.scales[0]:.6g}, zero point {self.zero_points[0]}"
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input, an output, or values that the file stores.
+    """An input, an output, or values that the model stores.
 
     Attributes:
         shape: with None where any size is taken.
-        dtype: its name as NumPy has it, or as the format has it where NumPy has none.
+        dtype: its name as NumPy has it, or as the format has it where NumPy has none; the whole type, such as
+            ``sequence(float32 3x?)``, of an input or output that is no tensor.
         quantization: None where values are stored as they are.
-        size_bytes: of its values in the file; 0 for an input or output.
+        size_bytes: of its values alone, packed as the format packs them; the file may take more to store them. 0 for
+            an input or output.
+        external_file: the file beside the model that stores its values; None where the model file does.
     """
 
     name: str
@@ -55,11 +61,34 @@ class Tensor:
     dtype: str
     quantization: Quantization | None = None
     size_bytes: int = 0
+    external_file: str | None = None
 
     @property
     def form(self) -> str:
         """Dtype and shape, such as ``int8 1x32x32x3``."""
         return f"{self.dtype} {'x'.join('?' if size is None else str(size) for size in self.shape)}".strip()
+
+
+@dataclass(frozen=True)
+class ExternalFile:
+    """A file beside the model file that stores values of its tensors.
+
+    Attributes:
+        name: as the model file has it, relative to its folder.
+        needed_bytes: how long it must be to hold all that the model reads from it.
+        size_bytes: how long it is; None if it is missing.
+    """
+
+    name: str
+    needed_bytes: int
+    size_bytes: int | None
+
+    def __str__(self) -> str:
+        """Its name, its size, and what is wrong with it."""
+        if self.size_bytes is None:
+            return f"{self.name} is missing ({self.needed_bytes:,} bytes)"
+        short = "" if self.size_bytes >= self.needed_bytes else f", cut short: expected {self.needed_bytes:,}"
+        return f"{self.name}, {self.size_bytes:,} bytes{short}"
 
 
 @dataclass(frozen=True)
@@ -70,8 +99,10 @@ class Inspection:
         inputs: in the order a program meets them.
         outputs: in the order a program meets them.
         operators: how often each occurs, the most frequent first; layers for a .keras file.
-        parameters: weights and biases, each number once; no shapes, scales or zero points.
-        tensors: what the file stores, the largest first.
+        parameters: weights and biases, each number once, by the shape and not by the bytes it is packed into; no
+            shapes, and no scales or zero points of quantization.
+        tensors: what the model stores, the largest first.
+        external_files: that store some of the tensors' values; they are not read.
         metadata: what the file says of itself, as its format has it.
     """
 
@@ -84,6 +115,7 @@ class Inspection:
     operators: dict[str, int]
     parameters: int
     tensors: tuple[Tensor, ...]
+    external_files: tuple[ExternalFile, ...]
     metadata: dict[str, Any]
 
     def to_json(self) -> str:
@@ -94,8 +126,10 @@ class Inspection:
         """The inspection as one small table below the other."""
         from rich.console import Group
 
+        inside = tuple(tensor for tensor in self.tensors if tensor.external_file is None)
         facts = [
-            ("size", f"{self.size_bytes:,} bytes, of which {_size(self.tensors):,} are values of tensors"),
+            ("size", f"{self.size_bytes:,} bytes, of which {_size(inside):,} are values of tensors"),
+            *(("external data", str(file)) for file in self.external_files),
             ("SHA-256", self.sha256),
             ("parameters", f"{self.parameters:,}"),
         ]
@@ -121,6 +155,7 @@ def inspection(
     parameters: int,
     stored: list[Tensor],
     told: dict[str, Any],
+    external_files: tuple[ExternalFile, ...] = (),
 ) -> Inspection:
     """What a reader found in a file, with what is known of every file."""
     largest_first = tuple(sorted(stored, key=lambda tensor: tensor.size_bytes, reverse=True))
@@ -134,6 +169,7 @@ def inspection(
         operators=operators,
         parameters=parameters,
         tensors=largest_first,
+        external_files=external_files,
         metadata=told,
     )
 

@@ -2,18 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edgesqz.inspecting.inspection import Inspection, Quantization, Tensor, as_text, count, counted, inspection
+from edgesqz.inspecting.inspection import (
+    ExternalFile,
+    Inspection,
+    Quantization,
+    Tensor,
+    as_text,
+    counted,
+    inspection,
+)
 
 if TYPE_CHECKING:
     import onnx
 
+# The inputs of quantized operators that take values; other constants of theirs are scales, zero points and settings.
+# Behind each is the input that takes its scale, if the next one takes its zero point; None where that is otherwise.
+# By the operator schemas of ONNX and of ONNX Runtime's domain com.microsoft.
+QUANTIZED_VALUES: dict[str, dict[int, int | None]] = {
+    "ConvInteger": {0: None, 1: None},
+    "DequantizeLinear": {0: 1},
+    "DynamicQuantizeLSTM": {0: None, 1: 8, 2: 10, 3: None, 5: None, 6: None, 7: None},
+    "DynamicQuantizeMatMul": {0: None, 1: 2, 4: None},
+    "GatherBlockQuantized": {0: None},
+    "MatMulBnb4": {0: None, 1: None},
+    "MatMulInteger": {0: None, 1: None},
+    "MatMulIntegerToFloat": {0: None, 1: None, 6: None},
+    "MatMulNBits": {0: None, 1: None, 5: None},
+    "QAttention": {0: None, 1: None, 2: None},
+    "QGemm": {0: 1, 3: 4, 6: None},
+    "QLinearAdd": {0: 1, 3: 4},
+    "QLinearConv": {0: 1, 3: 4, 8: None},
+    "QLinearMatMul": {0: 1, 3: 4},
+    "QLinearMul": {0: 1, 3: 4},
+    "QuantizeLinear": {0: None},
+}
+# Operators of which every input but the first is a setting.
+WITH_SETTINGS = ("Clip", "Dropout", "Pad", "Resize", "Upsample")
+# Operators whose output is their first input in another form or order, so that what it is shows further on.
+PASSING_ON = ("Flatten", "Gather", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+
+
+@dataclass
+class _Constant:
+    """Values that the model stores, and what the operators that take them tell of them.
+
+    Attributes:
+        parameters: how many weights or biases they are; 0 if they are something else.
+    """
+
+    tensor: onnx.TensorProto
+    parameters: int = 0
+    quantization: Quantization | None = None
+
+    @property
+    def dtype(self) -> str:
+        return _dtype(self.tensor.data_type)
+
+    @property
+    def elements(self) -> int:
+        if any(size < 0 for size in self.tensor.dims):
+            raise ValueError(f"the tensor {as_text(self.tensor.name)} has the shape {tuple(self.tensor.dims)}")
+        return math.prod(self.tensor.dims)
+
+    @property
+    def external(self) -> Mapping[str, str]:
+        """Where another file stores the values; empty if this file does."""
+        import onnx
+
+        if self.tensor.data_location != onnx.TensorProto.EXTERNAL:
+            return {}
+        return {as_text(entry.key): as_text(entry.value) for entry in self.tensor.external_data}
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the values, whichever of its fields the tensor stores them in."""
+        if "length" in self.external:
+            return int(self.external["length"])
+        if self.tensor.string_data:
+            return sum(map(len, self.tensor.string_data))
+        bits = re.search(r"\d+", self.dtype)
+        return len(self.tensor.raw_data) or -(-self.elements * (int(bits[0]) if bits else 8) // 8)
+
+    def shown(self) -> Tensor:
+        location = self.external.get("location")
+        shape = tuple(self.tensor.dims)
+        return Tensor(as_text(self.tensor.name), shape, self.dtype, self.quantization, self.size_bytes, location)
+
 
 def read(path: Path, content: bytes) -> Inspection:
-    """Inspect a .onnx file."""
+    """Inspect a .onnx file; external data is told of, not read."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -23,87 +107,189 @@ def read(path: Path, content: bytes) -> Inspection:
         raise ValueError(str(error)) from error
     if not model.graph.node:
         raise ValueError("it has no operators")
-    nodes = list(_nodes(model.graph))
-    held = [*model.graph.initializer, *_constants(nodes)]
-    pairs = {node.input[0]: node for node in nodes if node.op_type == "DequantizeLinear"}
-    values = {tensor.name: tensor for tensor in held}
-    stored = [_stored_in_onnx(tensor, pairs.get(tensor.name), values) for tensor in held]
-    scales = {
-        name for node in nodes if node.op_type in ("QuantizeLinear", "DequantizeLinear") for name in node.input[1:]
-    }
-    numbers = [t for t in stored if t.name not in scales and (t.quantization or "float" in t.dtype)]
-    given = [value for value in model.graph.input if value.name not in values]
+    constants: list[_Constant] = []
+    _collect(model.graph, {}, constants)
+    initializers = {tensor.name for tensor in model.graph.initializer}
     return inspection(
         path,
         content,
-        tuple(map(_value, given)),
+        tuple(_value(value) for value in model.graph.input if value.name not in initializers),
         tuple(map(_value, model.graph.output)),
-        counted(map(_onnx_operator, nodes)),
-        count(numbers),
-        stored,
+        counted(map(_operator, _nodes(model.graph))),
+        sum(constant.parameters for constant in constants),
+        [constant.shown() for constant in constants],
         {
             "producer": f"{as_text(model.producer_name)} {as_text(model.producer_version)}".strip(),
             "ir_version": model.ir_version,
             "opsets": {as_text(opset.domain) or "ai.onnx": opset.version for opset in model.opset_import},
             **{as_text(entry.key): as_text(entry.value) for entry in model.metadata_props},
         },
+        tuple(_external_files(path.parent, constants)),
     )
 
 
-def _onnx_operator(node: onnx.NodeProto) -> str:
+def _operator(node: onnx.NodeProto) -> str:
     """Its name, with its domain before it if that is not ONNX's own."""
-    return f"{as_text(node.domain)}.{as_text(node.op_type)}".removeprefix("ai.onnx").lstrip(".")
+    domain, name = as_text(node.domain), as_text(node.op_type)
+    return name if domain in ("", "ai.onnx") else f"{domain}.{name}"
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """All nodes, those within branches and loops too."""
     for node in graph.node:
         yield node
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _nodes(inner)
+        for inner in _subgraphs(node):
+            yield from _nodes(inner)
 
 
-def _constants(nodes: list[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
-    """The tensors of Constant nodes, under the names of their outputs."""
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        yield from (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else []))
+
+
+def _collect(graph: onnx.GraphProto, outer: Mapping[Any, _Constant], found: list[_Constant]) -> None:
+    """Add the constants of a graph and of the graphs in it, and note what their operators tell of them.
+
+    Args:
+        graph: with its operators in the order they run.
+        outer: the constants of the graphs around it, by name; they can be used in it.
+        found: what is added to.
+    """
+    known = dict(outer)
+
+    def add(tensor: onnx.TensorProto, name: str) -> None:
+        known[name] = _Constant(tensor)
+        found.append(known[name])
+
+    for tensor in (*graph.initializer, *(sparse.values for sparse in graph.sparse_initializer)):
+        add(tensor, tensor.name)
+    scales_of_inputs = {node.output[1] for node in graph.node if node.op_type == "DynamicQuantizeLinear"}
+    for node in graph.node:
+        for inner in _subgraphs(node):
+            _collect(inner, known, found)
+        if node.op_type == "Constant":
+            for tensor in _values_of(node):
+                add(tensor, node.output[0])
+        elif node.op_type in PASSING_ON and node.input[0] in known:
+            known[node.output[0]] = known[node.input[0]]
+        elif node.op_type != "Mul" or scales_of_inputs.isdisjoint(node.input):  # scales are multiplied with each other
+            _note(node, known)
+
+
+def _values_of(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    """The values of a Constant node, as a tensor with the name of its output."""
     import onnx
+    from onnx import helper
 
-    for node in nodes:
-        for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.HasField("t"):
-                tensor = onnx.TensorProto()
+    kinds = onnx.AttributeProto
+    for attribute in node.attribute:
+        tensor = onnx.TensorProto()
+        match attribute.type:
+            case kinds.TENSOR:
                 tensor.CopyFrom(attribute.t)
-                tensor.name = node.output[0]
-                yield tensor
+            case kinds.SPARSE_TENSOR:
+                tensor.CopyFrom(attribute.sparse_tensor.values)
+            case kinds.FLOAT | kinds.FLOATS:
+                values = [attribute.f] if attribute.type == kinds.FLOAT else attribute.floats
+                shape = () if attribute.type == kinds.FLOAT else (len(values),)
+                tensor = helper.make_tensor("", onnx.TensorProto.FLOAT, shape, values)
+            case kinds.INT | kinds.INTS:
+                values = [attribute.i] if attribute.type == kinds.INT else attribute.ints
+                shape = () if attribute.type == kinds.INT else (len(values),)
+                tensor = helper.make_tensor("", onnx.TensorProto.INT64, shape, values)
+            case _:
+                continue
+        tensor.name = node.output[0]
+        yield tensor
 
 
-def _stored_in_onnx(
-    tensor: onnx.TensorProto, dequantize: onnx.NodeProto | None, values: dict[str, onnx.TensorProto]
-) -> Tensor:
-    size = len(tensor.raw_data) or tensor.ByteSize()
-    quantization = _dequantization(dequantize, values) if dequantize else None
-    return Tensor(as_text(tensor.name), tuple(tensor.dims), _onnx_dtype(tensor.data_type), quantization, size)
+def _note(node: onnx.NodeProto, known: Mapping[Any, _Constant]) -> None:
+    """Note what an operator tells of the constants it takes."""
+    operator = as_text(node.op_type)
+    quantized = QUANTIZED_VALUES.get(operator, {0: 1} if operator.startswith("QLinear") else None)
+    for position, name in enumerate(node.input):
+        constant = known.get(name)
+        if constant is None:
+            continue
+        if quantized is not None and position in quantized:
+            constant.parameters = _numbers(node, constant)
+            scale = quantized[position]
+            if scale is not None:
+                constant.quantization = _quantization(node, scale, known)
+        elif quantized is None and "float" in constant.dtype and not (operator in WITH_SETTINGS and position):
+            constant.parameters = constant.elements
 
 
-def _dequantization(node: onnx.NodeProto, values: dict[str, onnx.TensorProto]) -> Quantization | None:
+def _numbers(node: onnx.NodeProto, constant: _Constant) -> int:
+    """How many numbers a constant is; some operators take several in a byte of it."""
+    settings = {attribute.name: attribute.i for attribute in node.attribute}
+    if constant.dtype == "uint8" and node.op_type in ("MatMulNBits", "MatMulBnb4"):
+        return int(settings["K"] * settings["N"])  # its last block may be filled up
+    if constant.dtype == "uint8" and node.op_type == "GatherBlockQuantized":
+        return int(constant.elements * 8 // settings.get("bits", 4))
+    return constant.elements
+
+
+def _quantization(node: onnx.NodeProto, scale: int, known: Mapping[Any, _Constant]) -> Quantization | None:
+    """What an operator's scale, by its place among the inputs, and zero point tell; None where they are not at hand."""
     from onnx import numpy_helper
 
-    if node.input[1] not in values:
-        return None  # a scale that is computed
-    scales = numpy_helper.to_array(values[node.input[1]]).ravel().tolist()
-    given = values.get(node.input[2]) if len(node.input) > 2 else None
-    zero_points = [0] * len(scales) if given is None else numpy_helper.to_array(given).ravel().tolist()
-    axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
-    return Quantization(tuple(scales), tuple(zero_points), axis if len(scales) > 1 else None)
+    pair = [known.get(name) for name in node.input[scale : scale + 2] if name]
+    tensors = [constant.tensor for constant in pair if constant and not constant.external]
+    if not tensors or len(tensors) < len(pair):
+        return None  # computed, or in another file
+    scales, *rest = (numpy_helper.to_array(tensor).ravel().tolist() for tensor in tensors)
+    zero_points = rest[0] if rest else [0] * len(scales)
+    settings = {attribute.name: attribute.i for attribute in node.attribute}
+    block_size = settings.get("block_size") or None
+    # A QLinearConv has a pair a kernel, a matrix multiplication one a column; DequantizeLinear names the axis.
+    axis = {"QLinearConv": 0, "QGemm": 1 - settings.get("transB", 0)}.get(as_text(node.op_type), 1)
+    several = len(scales) > 1 or block_size
+    return Quantization(tuple(scales), tuple(zero_points), settings.get("axis", axis) if several else None, block_size)
+
+
+def _external_files(folder: Path, constants: Sequence[_Constant]) -> Iterator[ExternalFile]:
+    needed: dict[str, int] = {}
+    for constant in constants:
+        if constant.external:
+            location = constant.external.get("location", "")
+            end = int(constant.external.get("offset", 0)) + constant.size_bytes
+            needed[location] = max(end, needed.get(location, 0))
+    for location, size in needed.items():
+        file = folder / location
+        yield ExternalFile(location, size, file.stat().st_size if file.is_file() else None)
 
 
 def _value(value: onnx.ValueInfoProto) -> Tensor:
-    form = value.type.tensor_type
-    sizes = tuple(size.dim_value if size.HasField("dim_value") else None for size in form.shape.dim)
-    return Tensor(as_text(value.name), sizes, _onnx_dtype(form.elem_type))
+    kind = value.type.WhichOneof("value")
+    if kind == "tensor_type":
+        form = value.type.tensor_type
+        return Tensor(as_text(value.name), _shape(form), _dtype(form.elem_type))
+    return Tensor(as_text(value.name), (), _type(value.type))
 
 
-def _onnx_dtype(number: int) -> str:
+def _type(of: onnx.TypeProto) -> str:
+    """A type in words, such as ``sequence(map(int64, float32))``."""
+    match of.WhichOneof("value"):
+        case "tensor_type":
+            return Tensor("", _shape(of.tensor_type), _dtype(of.tensor_type.elem_type)).form
+        case "sparse_tensor_type":
+            form = of.sparse_tensor_type
+            return f"sparse({Tensor('', _shape(form), _dtype(form.elem_type)).form})"
+        case "sequence_type":
+            return f"sequence({_type(of.sequence_type.elem_type)})"
+        case "optional_type":
+            return f"optional({_type(of.optional_type.elem_type)})"
+        case "map_type":
+            return f"map({_dtype(of.map_type.key_type)}, {_type(of.map_type.value_type)})"
+    return "undefined"
+
+
+def _shape(form: onnx.TypeProto.Tensor | onnx.TypeProto.SparseTensor) -> tuple[int | None, ...]:
+    return tuple(size.dim_value if size.HasField("dim_value") else None for size in form.shape.dim)
+
+
+def _dtype(number: int) -> str:
     import onnx
 
     name: str = onnx.TensorProto.DataType.Name(number).lower()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from edgesqz import metadata
 from edgesqz.inspecting.inspection import Inspection, Quantization, Tensor, as_text, count, counted, inspection
@@ -56,15 +58,20 @@ class _Tflite:
         used = [op for graph in self.graphs for op in self.all(graph.OperatorsLength(), graph.Operators)]
         return counted(names[op.OpcodeIndex()] for op in used)
 
-    def stored(self) -> list[Tensor]:
-        """Tensors with values in the file; of several that share them, the first."""
+    def stored(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Tensors with values in the file, and those of them that are parameters; of several that share values, one."""
         found: dict[int, Tensor] = {}
+        scales = set[int]()
         for graph in self.graphs:
-            for table in self.all(graph.TensorsLength(), graph.Tensors):
+            tables = self.all(graph.TensorsLength(), graph.Tensors)
+            for table in tables:
+                scales |= {pair.Buffer() for pair in self._block_tensors(table, tables)}
                 number, size = table.Buffer(), self._stored_bytes(table.Buffer())
-                if size and number not in found:
-                    found[number] = self._tensor(table, size)
-        return list(found.values())
+                if size and (number not in found or not found[number].quantization):
+                    found[number] = self._tensor(table, size, tables)
+        # Shapes and axes, which operators take as tensors too, are integers without a scale.
+        parameters = [t for n, t in found.items() if n not in scales and (t.quantization or "float" in t.dtype)]
+        return list(found.values()), parameters
 
     def metadata(self) -> dict[str, bytes]:
         """The entries by name."""
@@ -81,11 +88,45 @@ class _Tflite:
         name = _name(self._schema.BuiltinOperator, number)
         return as_text(code.CustomCode()) if name == "CUSTOM" else name
 
-    def _tensor(self, table: Any, size_bytes: int = 0) -> Tensor:
+    def _blocks(self, table: Any) -> Any | None:
+        """How a tensor is quantized in blocks; None if it is not."""
+        quantization = table.Quantization()
+        if not quantization or quantization.DetailsType() != self._schema.QuantizationDetails.BlockwiseQuantization:
+            return None
+        details, blocks = quantization.Details(), self._schema.BlockwiseQuantization()
+        blocks.Init(details.Bytes, details.Pos)
+        return blocks
+
+    def _block_tensors(self, table: Any, tables: Sequence[Any]) -> list[Any]:
+        """The tensors of the scales of a tensor's blocks and of their zero points, where there are any."""
+        blocks = self._blocks(table)
+        if not blocks:
+            return []
+        zero_points = blocks.ZeroPoints()
+        return [tables[blocks.Scales()], *([tables[zero_points]] if zero_points > 0 else [])]
+
+    def _block_quantization(self, table: Any, tables: Sequence[Any]) -> Quantization | None:
+        blocks = self._blocks(table)
+        if not blocks:
+            return None
+        scales, *rest = map(self._values, self._block_tensors(table, tables))
+        zero_points = rest[0] if rest else [0] * len(scales)
+        axis = table.Quantization().QuantizedDimension()
+        return Quantization(tuple(scales), tuple(zero_points), axis, blocks.BlockSize())
+
+    def _values(self, table: Any) -> list[Any]:
+        """The values of a tensor of a dtype that NumPy has."""
+        content = bytes(_numbers(self.buffers[table.Buffer()].DataAsNumpy()))
+        return list(np.frombuffer(content, self._dtype(table)).tolist())
+
+    def _dtype(self, table: Any) -> str:
+        return _name(self._schema.TensorType, table.Type()).lower()
+
+    def _tensor(self, table: Any, size_bytes: int = 0, tables: Sequence[Any] = ()) -> Tensor:
         shape = _numbers(table.ShapeSignatureAsNumpy()) or _numbers(table.ShapeAsNumpy())
-        dtype = _name(self._schema.TensorType, table.Type()).lower()
+        quantization = _quantization(table.Quantization()) or self._block_quantization(table, tables)
         sizes = tuple(None if size < 0 else size for size in shape)
-        return Tensor(as_text(table.Name()), sizes, dtype, _quantization(table.Quantization()), size_bytes)
+        return Tensor(as_text(table.Name()), sizes, self._dtype(table), quantization, size_bytes)
 
 
 def _quantization(table: Any) -> Quantization | None:
@@ -110,8 +151,6 @@ def read(path: Path, content: bytes) -> Inspection:
     """Inspect a .tflite file."""
     file = _Tflite(content)
     inputs, outputs = file.inputs_and_outputs()
-    stored = file.stored()
-    # Shapes and axes, which operators take as tensors too, are integers without a scale.
-    numbers = [tensor for tensor in stored if tensor.quantization or "float" in tensor.dtype]
+    stored, parameters = file.stored()
     told = metadata.told(content, file.metadata())
-    return inspection(path, content, inputs, outputs, file.operators(), count(numbers), stored, told)
+    return inspection(path, content, inputs, outputs, file.operators(), count(parameters), stored, told)
