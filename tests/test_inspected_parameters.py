@@ -109,7 +109,7 @@ def test_quantized_operators_tell_the_scales_of_their_weights(tmp_path: Path) ->
     QUANTIZERS["operators per channel"](tmp_path / "source.onnx", tmp_path / "quantized.onnx")
     told = {tensor.form: str(tensor.quantization) for tensor in inspect(tmp_path / "quantized.onnx").tensors}
     assert told["int8 16x3x3x3"] == "16 scales, axis 0"
-    assert told["int8 16x10"].endswith(" scales, axis 1") or told["int8 16x10"].startswith("scale ")
+    assert told["int8 16x10"] == "10 scales, axis 1"
 
 
 def test_a_quantized_matrix_with_a_bias(inspected: Callable[[onnx.ModelProto], Inspection]) -> None:
@@ -212,7 +212,7 @@ def test_weights_within_branches_and_constant_nodes(inspected: Callable[[onnx.Mo
         (helper.make_tensor("t", TensorProto.FLOAT16, (3,), range(3)), 6),
         (helper.make_tensor("t", TensorProto.BFLOAT16, (3,), range(3)), 6),
         (helper.make_tensor("t", TensorProto.INT4, (5,), [1, 2, 3, 4, 5]), 3),
-        (helper.make_tensor("t", TensorProto.STRING, (2,), [b"one", b"three"]), 8),
+        (TensorProto(name="t", data_type=TensorProto.STRING, dims=[2], string_data=[b"one", b"three"]), 8),
     ],
     ids=lambda given: TensorProto.DataType.Name(given.data_type) if isinstance(given, TensorProto) else "",
 )
