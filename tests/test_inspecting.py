@@ -157,7 +157,8 @@ def test_the_command_prints_json_and_knows_the_zoo() -> None:
     result = CliRunner().invoke(app, ["inspect", "squeezenet-nano.int8.tflite", "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert told["inputs"][0]["quantization"] == {"scales": [0.015625], "zero_points": [0], "axis": None, "block_size": None}
+    per_tensor = {"scales": [0.015625], "zero_points": [0], "axis": None, "block_size": None}
+    assert told["inputs"][0]["quantization"] == per_tensor
     assert set(told) == set(Inspection.__annotations__)
     assert edgesqz.inspect(TFLITE).operators == told["operators"]
 
