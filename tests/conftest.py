@@ -9,6 +9,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 
 import edgesqz
 from edgesqz.data import cifar
+from edgesqz.image_size import ImageSize
 from edgesqz.workspace import disk
 
 # A shell has what it starts in the background ignore Ctrl-C, and so would the commands that tests start.
@@ -23,6 +25,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLASSES = ("blue", "green", "red")
 SIDE = 32
+SQUARE, WIDE = ImageSize(SIDE, SIDE), ImageSize(height=24, width=36)
 
 
 @pytest.fixture(autouse=True)
@@ -40,14 +43,14 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def draw_folder(folder: Path, counts: dict[str, int]) -> Path:
+def draw_folder(folder: Path, counts: dict[str, int], size: ImageSize = SQUARE) -> Path:
     """Make a folder of noisy pictures, a class a colour: easy, so that a few seconds of training are enough."""
     rng = np.random.default_rng(0)
     for split, count in counts.items():
         for channel, name in enumerate(CLASSES):
             (folder / split / name).mkdir(parents=True)
             for number in range(count):
-                pixels = rng.integers(0, 160, (SIDE, SIDE, 3), np.uint8)
+                pixels = rng.integers(0, 160, (*size, 3), np.uint8)
                 pixels[..., 2 - channel] += 95
                 Image.fromarray(pixels).save(folder / split / name / f"{number}.png")
     return folder
@@ -72,6 +75,22 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``trained`` with its four common exports; not to be written to."""
     workspace = tmp_path_factory.mktemp("exported") / "workspace"
     shutil.copytree(trained, workspace)
+    edgesqz.export("squeezenet-nano", ["tflite", "onnx"], variant=["fp32", "int8"], calibration=50, workspace=workspace)
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def wide_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as ``pictures``, of images that are not square."""
+    return draw_folder(tmp_path_factory.mktemp("wide_images"), {"train": 60, "test": 4}, WIDE)
+
+
+@pytest.fixture(scope="session")
+def wide(wide_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace as ``exported``, for images that are not square; not to be written to."""
+    workspace = tmp_path_factory.mktemp("wide")
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 0.02, "workspace": workspace}
+    edgesqz.train("squeezenet-nano", str(wide_images), input_size=str(WIDE), **options)
     edgesqz.export("squeezenet-nano", ["tflite", "onnx"], variant=["fp32", "int8"], calibration=50, workspace=workspace)
     return workspace
 

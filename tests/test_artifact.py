@@ -22,6 +22,7 @@ from edgesqz.artifact import (
     sha256,
     stored_form,
 )
+from edgesqz.image_size import ImageSize
 from edgesqz.workspace import Workspace
 
 CONTENT = b"the bytes of a model"
@@ -67,6 +68,30 @@ def changed_manifest(path: Path, changes: dict[str, Any]) -> bytes:
     """The manifest beside a model file with fields set, or left out where the value is ``...``."""
     fields = json.loads((path.parent / f"{path.name}.json").read_text()) | changes
     return json.dumps({name: value for name, value in fields.items() if value is not ...}).encode()
+
+
+# Tensors
+
+
+@pytest.mark.parametrize(
+    ("shape", "height", "width", "channels"),
+    [
+        ((None, 32, 48, 3), 32, 48, 3),
+        ((1, 120, 160, 1), 120, 160, 1),
+        ((None, 3, 32, 48), 32, 48, 3),
+        ((4, 1, 48, 32), 48, 32, 1),
+    ],
+)
+def test_an_input_tells_the_size_of_its_images(
+    shape: tuple[int | None, ...], height: int, width: int, channels: int
+) -> None:
+    assert Tensor(shape=shape, dtype="int8").image_form == (ImageSize(height, width), channels)
+
+
+@pytest.mark.parametrize("shape", [(None, None, None, 3), (None, 32, None, 3), (1, 32, 32, 4), (1, 32, 3), (1, 784)])
+def test_an_input_that_takes_no_images_of_one_size_is_refused(shape: tuple[int | None, ...]) -> None:
+    with pytest.raises(EdgesqzError, match=r"expected a model for images of one size, RGB or gray; its input is \("):
+        _ = Tensor(shape=shape, dtype="int8").image_form
 
 
 # Manifests

@@ -23,6 +23,7 @@ from PIL import Image
 
 from edgesqz.data import DATASETS, Split, cache_dir, cifar, hold_back, load, locate, read_picture, sample, synthetic
 from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize
 
 CLASS_NAMES = ("airplane", "bird", "ship")
 BATCHES = {"cifar10": {"train": 5, "test": 1}, "cifar100": {"train": 1, "test": 1}}
@@ -579,6 +580,17 @@ def test_a_picture_is_cropped_at_its_centre(tmp_path: Path) -> None:
         assert (read_picture(tmp_path / name, 16) == GREEN).all()
 
 
+def test_the_largest_crop_of_the_aspect_ratio_is_read(tmp_path: Path) -> None:
+    pixels = np.zeros((48, 96, 3), np.uint8)
+    pixels[:, 16:80] = GREEN  # 64x48, in the middle
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    Image.fromarray(pixels.transpose(1, 0, 2)).save(tmp_path / "high.png")
+    for name, size in (("wide.png", ImageSize(48, 64)), ("high.png", ImageSize(64, 48))):
+        picture = read_picture(tmp_path / name, size)
+        assert picture.shape == (*size, 3)
+        assert (picture == GREEN).all()
+
+
 def test_the_exif_orientation_is_respected(tmp_path: Path) -> None:
     pixels = np.zeros((16, 16, 3), np.uint8)
     pixels[:8, :8] = RED
@@ -727,9 +739,22 @@ def test_synthetic_pictures() -> None:
     assert_same(load("synthetic").test(), test)
 
 
-def test_synthetic_pictures_of_another_side(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synthetic_pictures_of_another_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(synthetic.COUNTS, "test", 20)
     assert load("synthetic", size=48).test().pictures.shape == (20, 48, 48, 3)
+    test = load("synthetic", size="48x32").test()
+    assert (test.pictures.shape, test.size) == ((20, 32, 48, 3), ImageSize(height=32, width=48))
+
+
+def test_shapes_are_not_stretched(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("RADIUS", (0.3, 0.3)), ("CONTRAST", (1.0, 1.0)), ("NOISE", 0.0)):
+        monkeypatch.setattr(synthetic, name, value)
+    monkeypatch.setattr(synthetic, "_SHAPES", {"circle": synthetic._SHAPES["circle"]})
+    for size in (ImageSize(40, 80), ImageSize(80, 40)):
+        covered = synthetic._coverage(synthetic._SHAPES["circle"], 0.1, 20, size, np.random.default_rng(0))[..., 0]
+        heights, widths = (covered.max(axis=axis).sum(axis=1) for axis in (2, 1))
+        np.testing.assert_allclose(heights, 2 * 0.9 * 0.3 * 40, atol=1.5)
+        np.testing.assert_allclose(widths, heights, atol=1.5)
 
 
 def test_each_synthetic_class_has_a_shape_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,5 +35,13 @@ def test_pictures_stand_in_reading_order(channels: int) -> None:
         assert sheet[middle].tolist() == [10 * place] * 3
 
 
+@pytest.mark.parametrize("size", [(24, 32), (32, 24)])
+def test_an_image_keeps_its_aspect_ratio(size: tuple[int, int]) -> None:
+    drawn = np.asarray(flips._enlarged(np.zeros((*size, 3), np.uint8)))
+    dark = np.argwhere((drawn == 0).all(axis=2))
+    assert tuple(dark.max(axis=0) - dark.min(axis=0) + 1) == (3 * size[0], 3 * size[1])
+    assert (dark.min(axis=0) + dark.max(axis=0) + 1 == flips.SIDE).all()  # in the middle
+
+
 def test_right_answers_are_green_and_wrong_ones_red() -> None:
     assert flips._lines(flip(0)) == [("cat", "black"), ("cat", "green"), ("dog", "firebrick")]

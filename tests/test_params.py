@@ -65,6 +65,26 @@ def test_a_layer_by_hand() -> None:
     assert layer.int8_bytes == weights + 4 * biases
 
 
+@pytest.mark.parametrize("model", ["squeezenet", "squeezenet-1.1", "alexnet"])
+def test_images_that_are_not_square_have_the_shapes_of_keras(model: str) -> None:
+    backend.start_keras()
+    size = ImageSize(height=67, width=99)
+    network = SqueezeNetModel(size, size, 2, model).build()
+    found = {layer.name: layer.shape for layer in params(model, classes=2, input_size="99x67").layers}
+    keras_shapes = {layer.name: tuple(layer.output.shape[1:]) for layer in network.layers}
+    assert found["pixels"] == (67, 99, 3)
+    assert {name: keras_shapes[name] for name in found} == found
+
+
+def test_twice_the_width_is_twice_the_work() -> None:
+    square, wide = params("squeezenet-nano", input_size=32), params("squeezenet-nano", input_size="64x32")
+    assert (square.input_size, wide.input_size) == (32, "64x32")
+    assert wide.macs == 2 * square.macs
+    assert wide.peak_activation_bytes == 2 * square.peak_activation_bytes
+    assert json.loads(wide.to_json())["input_size"] == "64x32"
+    assert wide.table().title == "squeezenet-nano, 10 classes, 64x32 pixels"
+
+
 def test_the_peak_is_where_a_bypass_waits() -> None:
     graph = Graph("three boxes")
     start = graph.add(Pixels(name="pixels", size=ImageSize(4, 4), channels=1))  # 16 values
@@ -146,7 +166,7 @@ def test_bars_that_cannot_be_written(name: str, tmp_path: Path) -> None:
         ({"model": "resnet"}, "unknown model 'resnet'"),
         (
             {"model": "alexnet", "input_size": 32},
-            "alexnet needs larger pictures: nothing is left .* at pool2; got 32",
+            "alexnet needs larger pictures: nothing is left .* at pool2; got images of 32x32",
         ),
         ({"model": "squeezenet", "classes": 1}, "at least 2 classes"),
         ({"model": "squeezenet", "input_size": -3}, "expected an image size .*, got -3"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgesqz import EdgesqzError
+from edgesqz.image_size import ImageSize
 from edgesqz.recipe import Recipe
 
 
@@ -56,6 +57,17 @@ def test_values_that_no_run_can_have_are_refused_by_their_flag(values: dict[str,
 
 def test_the_smallest_values_that_make_sense_are_taken() -> None:
     assert Recipe(model="squeezenet-nano", epochs=1, batch_size=1, learning_rate=1e-9, seed=0).epochs == 1
+
+
+def test_the_input_size_is_read_from_what_a_checkpoint_holds() -> None:
+    assert Recipe("squeezenet-nano").size == Recipe("squeezenet-nano", input_size=32).size == ImageSize(32, 32)
+    assert Recipe("squeezenet-nano", input_size="160x120").size == ImageSize(height=120, width=160)
+
+
+@pytest.mark.parametrize("input_size", [0, -3, "160x0"])
+def test_what_is_no_input_size_is_refused(input_size: int | str) -> None:
+    with pytest.raises(EdgesqzError, match="expected an image size"):
+        Recipe(input_size=input_size)
 
 
 def test_the_augmentation_begins_anew_for_a_teacher_alone() -> None:

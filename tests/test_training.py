@@ -29,7 +29,7 @@ from rich.console import Console
 import edgesqz
 from edgesqz import EdgesqzError, backend, data, training
 from edgesqz.artifact import Artifact
-from edgesqz.image_size import ImageSize
+from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.recipe import Recipe, fastest_precision
 from edgesqz.training import checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Progress
@@ -755,7 +755,7 @@ def test_the_evaluation_counts_every_picture_once(count: int) -> None:
 SHIFT = 4
 
 
-def seen(pictures: np.ndarray, view: int = 0, size: int | None = None, **recipe: Any) -> np.ndarray:
+def seen(pictures: np.ndarray, view: int = 0, size: ImageSizeLike | None = None, **recipe: Any) -> np.ndarray:
     """Pictures as training sees them."""
     from edgesqz.training.step import Views
 
@@ -828,6 +828,37 @@ def test_digits_are_moved_but_not_mirrored() -> None:
     for view in (0, 1):
         found = [which(*pair)[2] for pair in zip(pictures, seen(pictures, view, dataset="mnist"), strict=True)]
         assert not any(found)
+
+
+def test_images_that_are_not_square_are_moved_on_both_axes() -> None:
+    images = noise(300, 12, 20)
+    found = set()
+    for view, image in zip(seen(images, dataset="mnist"), images, strict=True):
+        assert view.shape == image.shape
+        wide = np.pad(image, ((SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="reflect")
+        places = [(down, right) for down in range(2 * SHIFT + 1) for right in range(2 * SHIFT + 1)]
+        found |= {(d, r) for d, r in places if np.array_equal(wide[d : d + 12, r : r + 20], view)}
+    assert len(found) > 60  # of 81
+
+
+def test_crops_have_their_own_range_on_each_axis() -> None:
+    images = noise(300, 8, 12)
+    found = set()
+    for crop, image in zip(seen(images, size=ImageSize(8, 9), dataset="mnist"), images, strict=True):
+        found |= {right for right in range(4) if np.array_equal(image[:, right : right + 9], crop)}
+    assert found == set(range(4))
+
+
+def test_the_evaluation_sees_the_middle_on_each_axis() -> None:
+    import keras
+
+    from edgesqz.training.step import evaluation
+
+    network = keras.Sequential([keras.Input((4, 6, 3)), keras.layers.GlobalMaxPooling2D()])
+    images = np.zeros((1, 6, 10, 3), np.uint8)
+    images[0, 1, 2, 1] = 1  # the corner of the middle; whatever is brighter lies outside
+    images[0, 0, :, 0] = images[0, :, 1, 0] = images[0, 5, :, 2] = images[0, :, 8, 2] = 2
+    assert evaluation(network)(data.Split(images, np.array([1]))) == 1
 
 
 def test_crops_lie_inside_the_picture_anywhere() -> None:

@@ -1,0 +1,34 @@
+"""Images that are not square, through train, export, bench and predict; the tests of embedding have their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edgesqz
+from edgesqz.image_size import ImageSize
+from edgesqz.predicting import predict_files
+
+FILES = [f"squeezenet-nano.{kind}" for kind in ("keras", "fp32.onnx", "int8.onnx", "fp32.tflite", "int8.tflite")]
+
+
+def test_every_file_is_measured(wide: Path, tmp_path: Path) -> None:
+    report = edgesqz.bench(rounds=1, workspace=wide)
+    assert [row.artifact for row in report.rows] == FILES
+    for row in report.rows:
+        assert row.error is None and row.latency_us is not None
+        assert row.accuracy is not None and row.agreement is not None
+    assert report.dataset and report.dataset["images"] == 12
+
+
+@pytest.mark.parametrize("file_name", FILES)
+def test_every_file_predicts_images(file_name: str, wide: Path, wide_images: Path) -> None:
+    path = wide_images / "test" / "red" / "0.png"
+    (found,) = predict_files(file_name, [path], workspace=wide).pictures
+    with edgesqz.load(wide / file_name) as model:
+        assert model.form == (ImageSize(height=24, width=36), 3)
+        (expected,) = model.predict(np.asarray(Image.open(path))[None])
+    assert found.guesses[0].probability == pytest.approx(expected.max())
