@@ -193,7 +193,7 @@ BAD_INPUT = {
     "an unknown variant": (("export", "--variant", "int4"), ("'int4'", "int8, fp16, dynamic, fp32, int16x8")),
     "an untrained model without a name": (("export", "--untrained"), ("--untrained takes an architecture",)),
     "several networks at once": (("params", "digits", "alexnet"), ("--compare",)),
-    "pictures too small": (("params", "alexnet", "--input-size", "20"), ("alexnet needs larger pictures", "got images of 20x20")),
+    "pictures too small": (("params", "alexnet", "--input-size", "20"), ("alexnet needs larger pictures", "20x20")),
     "an unknown preprocessing": (("train", "--preprocessing", "blur"), ("'blur'", "scale, course")),
     "nothing to export": (("export",), ("no .keras file", "edgesqz train")),
     "nothing to bench": (("bench",), ("no model file", "edgesqz train")),
