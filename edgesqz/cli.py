@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -376,16 +379,13 @@ def bench(
     from edgesqz import plotting
     from edgesqz.benchmarking import bench, report
 
-    texts = [
-        (path, text_of)
-        for path, text_of in (
-            (json, report.Report.to_json),
-            (csv, report.Report.to_csv),
-            (markdown, report.Report.to_markdown),
-            (html, report.Report.to_html),
-        )
-        if path
+    writers: list[tuple[Path | None, Callable[[report.Report], str]]] = [
+        (json, report.Report.to_json),
+        (csv, report.Report.to_csv),
+        (markdown, report.Report.to_markdown),
+        (html, lambda result: result.to_html(html.parent if html else None)),
     ]
+    texts = [(path, text_of) for path, text_of in writers if path]
     printed = any(path == STANDARD_OUTPUT for path, _ in texts)
     # What cannot be written is told now, not after the measuring.
     for path in (*(path for path, _ in texts if path != STANDARD_OUTPUT), *([plot] if plot else [])):
@@ -414,6 +414,7 @@ def bench(
         workspace=workspace,
         console=_progress_console(),
     )
+    result = dataclasses.replace(result, command=shlex.join(["edgesqz", *sys.argv[1:]]))
     if not printed:
         _show(result)
     if not printed and per_class:

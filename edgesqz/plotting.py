@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from edgesqz.workspace import write_file
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+MOST_FOR_HALVES = 500  # of an axis's ends' ratio, to have room for numbers between the powers of ten
 
 
 def figure(height: float) -> tuple[Figure, Axes]:
@@ -31,23 +32,15 @@ def figure(height: float) -> tuple[Figure, Axes]:
     return empty, axes
 
 
-def names_beside(places: Sequence[tuple[float, float]], width: float, height: float) -> list[float]:
-    """Where the names of dots stand so that none is on another: each beside its dot, or further on in y.
+def plain_numbers(axes: Axes) -> None:
+    """Write the numbers of a logarithmic x axis as people do: 200 and 1,000, no powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    Args:
-        places: of the dots, (x, y).
-        width: that a name may take, in the unit of x.
-        height: that a name takes, in the unit of y.
-
-    Returns:
-        The y of each name.
-    """
-    names: dict[int, float] = {}
-    for number in sorted(range(len(places)), key=lambda each: places[each][1]):
-        x, y = places[number]
-        near = [name for other, name in names.items() if abs(places[other][0] - x) < width]
-        names[number] = max([y, *(name + height for name in near)])
-    return [names[number] for number in range(len(places))]
+    low, high = axes.get_xlim()
+    subs = (1, 2, 5) if high / low < MOST_FOR_HALVES else (1,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.12g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def save(drawn: Figure, path: Path) -> None:

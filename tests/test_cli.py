@@ -157,7 +157,7 @@ def test_demo_runs_the_whole_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setitem(EPOCHS, "synthetic", 25)
     result = run("demo")
     assert result.exit_code == 0, result.output
-    assert "100 test pictures of synthetic" in result.stdout
+    assert "100 test images of synthetic" in result.stdout
     assert result.stdout.count("squeezenet-nano") == 5 + 1 + 1  # rows, what ratios are to, and what to try next
     assert "edgesqz-demo" in result.stdout
     assert sum(path.stat().st_size for path in (tmp_path / "edgesqz-demo").iterdir()) <= 2_000_000

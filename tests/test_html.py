@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import html
+import itertools
 import re
 import shutil
 import subprocess
@@ -13,7 +15,9 @@ import pytest
 from PIL import Image
 
 from edgesqz.benchmarking.budget import Budget
-from edgesqz.benchmarking.render.html import page
+from edgesqz.benchmarking.render.columns import columns
+from edgesqz.benchmarking.render.html import LETTER, page
+from edgesqz.benchmarking.render.labels import Box
 from edgesqz.benchmarking.report import Latency, Report, Row
 
 HOSTILE = '<script>alert(1)</script>&".tflite'
@@ -32,8 +36,10 @@ def row(name: str, size_bytes: int, accuracy: float | None, p50: float, runtime:
         fits_quota=None,
         threads=1,
         accuracy=accuracy,
+        accuracy_interval=None if accuracy is None else (accuracy - 0.02, accuracy + 0.02),
+        class_accuracies=None if accuracy is None else (0.9, 0.85, None),
         confusion=None if accuracy is None else ((9, 1, 0), (0, 17, 3), (0, 0, 0)),
-        latency_us=Latency(p50, p50, p50, 100, tuple(p50 * (0.9 + k / 60) for k in range(21))),
+        latency_us=Latency(p50, p50, p50, 100, tuple(p50 * (0.9 + k / 60) for k in range(21)), (p50 * 0.9, p50 * 1.1)),
     )
 
 
@@ -44,6 +50,8 @@ def report(*rows: Row) -> Report:
         dataset={"name": "cifar10", "split": "test", "images": 10_000, "labels": LABELS},
         budget=Budget(size_bytes=500_000, latency_us=1000),
         rows=rows,
+        created="2026-01-02T03:04:05+00:00",
+        command="edgesqz bench '<a>'",
     )
 
 
@@ -119,21 +127,96 @@ def test_layers_are_a_curve_a_file() -> None:
     assert "Where errors come in" not in page(report(FULL.rows[0]))
 
 
-def test_no_name_stands_on_another() -> None:
-    rows = [row(f"{number}.tflite", 400_000 + number, 0.9 + number / 1e4, 100 + number) for number in range(5)]
-    places = [
-        (float(x), float(y)) for x, y in re.findall(r'<text x="([^"]+)" y="([^"]+)">\d.tflite', page(report(*rows)))
-    ]
-    for chart in (places[:5], places[5:10]):
-        heights = sorted(y for _, y in chart)
-        assert all(below - above >= 13 for above, below in zip(heights, heights[1:], strict=False))
+MANY = report(
+    *(
+        row(f"{number:02}-{'long-' * (3 * number % 17)}name.tflite", 400_000 + number, 0.9, 100 + number / 9)
+        for number in range(24)
+    )
+)
+
+
+def charts(text: str) -> list[tuple[float, float, list[Box]]]:
+    """The width and height of each chart, and the boxes of its names, by the letters' width in a monospace font."""
+    found = []
+    for width, height, content in re.findall(r'<svg viewBox="0 0 (\S+) (\S+)"(.*?)</svg>', text, re.DOTALL):
+        names = re.findall(r'<text class="name" x="(\S+)" y="(\S+)">(.*?)</text>', content)
+        boxes = [
+            Box(float(x), float(y) - 9, float(x) + LETTER * len(html.unescape(name)), float(y) + 3)
+            for x, y, name in names
+        ]
+        found.append((float(width), float(height), boxes))
+    return found
+
+
+@pytest.mark.parametrize("of", [FULL, MANY])
+def test_no_name_stands_on_another_or_leaves_its_chart(of: Report) -> None:
+    drawn = charts(page(of))
+    assert [len(boxes) for *_, boxes in drawn][:2] == [sum(row.accuracy is not None for row in of.rows)] * 2
+    for width, height, boxes in drawn:
+        assert all(box.is_within(Box(0, 0, width, height)) for box in boxes)
+        assert not [1 for one, other in itertools.combinations(boxes, 2) if one.overlaps(other)]
+
+
+@pytest.mark.parametrize("of", [FULL, MANY, report(row("one.tflite", 500, 0.5, 0.07))])
+def test_no_number_of_an_axis_stands_on_another(of: Report) -> None:
+    for content in re.findall(r"<svg.*?</svg>", page(of), re.DOTALL):
+        numbers = re.findall(r'<text class="soft" x="(\S+)" y="(\S+)" text-anchor="middle">([\d.,e-]+)<', content)
+        places = sorted((float(y), float(x), 7 * len(text)) for x, y, text in numbers)
+        for (one_y, one_x, one), (other_y, other_x, other) in itertools.pairwise(places):
+            assert one_y != other_y or other_x - one_x >= (one + other) / 2
 
 
 def test_everything_is_drawn_within_its_chart() -> None:
-    for name, most in (("cx", 640), ("cy", 340), ("x1", 640), ("x2", 640)):
-        places = [float(place) for place in re.findall(rf'{name}="([^"]+)"', page(FULL))]
-        assert places
-        assert all(0 < place < most for place in places)
+    for content in re.findall(r"<svg.*?</svg>", page(FULL), re.DOTALL):
+        width, height = map(float, re.findall(r'viewBox="0 0 (\S+) (\S+)"', content)[0])
+        for name, most in (("cx", width), ("cy", height), ("x1", width), ("x2", width), ("y1", height), ("y2", height)):
+            assert all(0 < float(place) < most for place in re.findall(rf'{name}="([^"]+)"', content))
+
+
+def test_the_intervals_are_whiskers() -> None:
+    text = page(FULL)
+    assert text.count('class="whisker"') == 4 + 2 * 4 + 5  # in size; across and upright in latency; below the medians
+
+
+def test_every_column_is_in_the_page() -> None:
+    text = page(FULL)
+    for column in columns(FULL):
+        assert f'<th class="left">{column.head}</th>' in text or f"<th>{column.head}</th>" in text
+
+
+def test_the_page_tells_budget_choice_date_and_command() -> None:
+    text = page(FULL)
+    assert "Budget: size 500.0 kB, latency 1000.0 µs" in text
+    assert html.escape(FULL.selection.note, quote=False) in text
+    assert FULL.created in text and "edgesqz bench &#39;&lt;a&gt;&#39;" in text
+
+
+def test_contact_sheets_are_linked_from_where_the_page_lies(tmp_path: Path) -> None:
+    sheet = tmp_path / "flips" / "a b.flips.png"
+    flipped = report(dataclasses.replace(FULL.rows[0], flips=str(sheet)))
+    assert '<a href="flips/a%20b.flips.png">squeezenet.keras</a>' in page(flipped, tmp_path)
+    assert "<a href" not in page(flipped)
+
+
+def luminance(color: str) -> float:
+    """Relative luminance as WCAG 2.2 defines it."""
+    channels = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_all_text_has_a_contrast_of_at_least_4_5(dark: bool) -> None:
+    light, *darker = re.findall(r":root \{(.*?)\}", page(FULL), re.DOTALL)
+    colors = dict(re.findall(r"--(\w+): (#\w{6})", light))
+    if dark:
+        colors |= dict(re.findall(r"--(\w+): (#\w{6})", darker[0]))
+    for text, ground in [
+        *itertools.product(("text", "soft", "mark"), ("paper", "panel")),
+        ("text", "heat"),  # the fullest cell of a matrix
+    ]:
+        one, other = sorted((luminance(colors[text]), luminance(colors[ground])))
+        assert (other + 0.05) / (one + 0.05) >= 4.5, (text, ground)
 
 
 @pytest.mark.parametrize("rows", [FULL.rows[5:], FULL.rows[4:5], FULL.rows[:1], (FULL.rows[0], FULL.rows[0])])
@@ -146,7 +229,7 @@ def test_without_a_dataset_the_page_says_so() -> None:
     assert "<h1>no accuracy: no &lt;network&gt;</h1>" in page(without)
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1100, False), (1100, True), (420, False)])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (768, False), (500, True)])
 def test_a_browser_shows_the_page_without_a_complaint(width: int, dark: bool, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:

@@ -196,7 +196,7 @@ def test_the_json_has_the_promised_keys(quota_bytes: int | None) -> None:
     found = report(MEASURED, FAILED, quota_bytes=quota_bytes)
     text = found.to_json()
     as_data = json.loads(text)
-    about = ["schema", "machine", "versions", "dataset", "no_accuracy", "quota_bytes", "budget"]
+    about = ["schema", "created", "command", "machine", "versions", "dataset", "no_accuracy", "quota_bytes", "budget"]
     assert list(as_data) == [*about, "pareto_front", "selection", "rows"]
     assert as_data["pareto_front"] == ["squeezenet-nano.int8.tflite"]
     assert as_data["schema"] == 2
@@ -355,7 +355,7 @@ def test_the_ratio_is_told_if_it_tells_anything(ratio: Ratio, told: str) -> None
 @pytest.mark.parametrize(("threads", "told"), [(1, "A processor, 1 thread;"), (2, "A processor, 2 threads;")])
 def test_the_table_tells_what_was_measured_and_on_what(threads: int, told: str) -> None:
     lines = shown(report(MEASURED, FAILED, threads=threads))
-    assert lines[0] == "10,000 test pictures of cifar10"
+    assert lines[0] == "10,000 test images of cifar10"
     assert " ".join(lines).split(told)[1].split()[:4] == ["litert", "2.1.0,", "onnxruntime", "1.22.0"]
 
 
@@ -371,7 +371,7 @@ def test_a_file_name_is_shown_as_it_is() -> None:
 
 @pytest.mark.parametrize("name", ["pictures [v2]", "pictures[/v2]"])
 def test_a_folder_of_pictures_is_shown_as_it_is(name: str) -> None:
-    assert shown(report(MEASURED, name=name))[0] == f"10,000 test pictures of {name}"
+    assert shown(report(MEASURED, name=name))[0] == f"10,000 test images of {name}"
 
 
 def test_failures_are_told_a_line_each() -> None:
@@ -406,7 +406,7 @@ def test_the_csv_has_a_column_for_every_figure() -> None:
 def test_the_markdown_is_the_table() -> None:
     odd = dataclasses.replace(MEASURED, artifact="a|b.tflite")
     title, _, heads, bars, first, second, _, *caption = report(odd, FAILED, quota_bytes=1000).to_markdown().splitlines()
-    assert title == "10,000 test pictures of cifar10"
+    assert title == "10,000 test images of cifar10"
     assert heads.startswith("| • | artifact | runtime | size kB | gzip kB | top-1 % |")
     assert heads.count("|") == bars.count("|") == second.count("|") == first.replace("\\|", "").count("|")
     assert first.startswith(r"| • | a\|b.tflite | litert | 73.5 | 60.0 | 87.65±.64 |")

@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -148,6 +149,7 @@ def bench(
         budget=budget,
         rows=tuple(_judged(_row(c, candidates, compared_with, threads), budget) for c in candidates),
         no_accuracy=no_accuracy,
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
 
 
@@ -374,6 +376,7 @@ def _save_flips(candidates: Sequence[Candidate], exam: _Exam, folder: Path) -> N
             sheet = folder / f"{name}.flips.png"  # in a folder of its own if the file's name has one
             _make_folder(sheet.parent)
             write_file(sheet, contact_sheet(name, flipped))
+            candidate.flips = sheet
 
 
 def _bar(console: Console | None) -> Progress:
@@ -396,6 +399,7 @@ def _row(
         artifact=candidate.name,
         path=str(candidate.path),
         sha256=sha256(content),
+        flips=str(candidate.flips) if candidate.flips else None,
         format=candidate.path.suffix.removeprefix("."),
         variant=candidate.manifest.variant if candidate.manifest else None,
         runtime=candidate.choice.name if candidate.choice else None,

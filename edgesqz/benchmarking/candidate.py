@@ -50,6 +50,7 @@ class Candidate:
     size: ImageSize | None = None  # of the images it takes
     probabilities: np.ndarray | None = None  # float32 (N, classes)
     truth: np.ndarray | None = None  # int64 (N,), the classes of what it classified
+    flips: Path | None = None  # the contact sheet of what it predicts differently from its original
 
     def __post_init__(self) -> None:
         """Look the file over; one that is damaged keeps its row."""

@@ -101,6 +101,7 @@ class Row:
     Attributes:
         artifact: the file's name, with as many of its folders as tell it from the other files of the run.
         path: where it was found.
+        flips: the contact sheet of the images predicted differently from the original; None without one.
         sha256: of the file, in hexadecimal.
         variant: None for a file without a manifest.
         runtime: None where no runtime knows the format.
@@ -145,6 +146,7 @@ class Row:
     threads: int
     path: str = ""
     sha256: str = ""
+    flips: str | None = None
     untrained: bool = False
     named: bool = False
     missed: tuple[str, ...] | None = None
@@ -202,6 +204,8 @@ class Report:
         budget: what each file was held against.
         rows: a row for each file, originals before what was made from them.
         no_accuracy: why none was measured; None if it was.
+        created: when it was made, ISO 8601.
+        command: the command line that made it; None if Python did.
     """
 
     machine: dict[str, Any]
@@ -210,6 +214,8 @@ class Report:
     budget: Budget
     rows: tuple[Row, ...]
     no_accuracy: str | None = None
+    created: str = ""
+    command: str | None = None
 
     @property
     def told_apart(self) -> tuple[Row, ...]:
@@ -238,6 +244,8 @@ class Report:
         front = [label(row, self.told_apart) for row in pareto_front(self.told_apart)]
         report = {
             "schema": SCHEMA,
+            "created": self.created,
+            "command": self.command,
             "machine": self.machine,
             "versions": self.versions,
             "dataset": self.dataset,
@@ -274,11 +282,11 @@ class Report:
 
         return markdown.text(self)
 
-    def to_html(self) -> str:
-        """The report as one page for a browser."""
+    def to_html(self, folder: Path | None = None) -> str:
+        """The report as one page for a browser; ``folder`` is where it will lie, for links to the contact sheets."""
         from edgesqz.benchmarking.render import html
 
-        return html.page(self)
+        return html.page(self, folder)
 
     def plot(self, path: Path) -> None:
         """Draw accuracy against size into a picture file, .png or .svg; the quota, if there is one, is a line.
@@ -313,7 +321,7 @@ class Report:
         """What accuracy was measured on, or why it was not."""
         if self.dataset is None:
             return f"no accuracy: {self.no_accuracy}"
-        return f"{self.dataset['images']:,} test pictures of {self.dataset['name']}"
+        return f"{self.dataset['images']:,} test images of {self.dataset['name']}"
 
     def choice(self) -> list[str]:
         """The file to take, then why the others are not it, a line each."""

@@ -273,16 +273,17 @@ class Comparison:
         """
         figure, axes = plotting.figure(height=1.2 + 0.6 * len(self.models))
         for offset, (kind, colour) in enumerate((("fp32", "#9db4c0"), ("int8", "#1f6f8b"))):
-            sizes = [getattr(params, f"tflite_{kind}_bytes") for params in self.models]
+            sizes = [getattr(params, f"tflite_{kind}_bytes") / 1000 for params in self.models]
             places = [place + 0.38 * offset for place in range(len(self.models))]
             bars = axes.barh(places, sizes, height=0.36, color=colour, label=f"{kind} .tflite")
-            axes.bar_label(bars, [format_size(size) for size in sizes], padding=3, fontsize=8)
+            axes.bar_label(bars, [format_size(round(1000 * size)) for size in sizes], padding=3, fontsize=8)
         axes.set_yticks([place + 0.19 for place in range(len(self.models))], [params.model for params in self.models])
         axes.invert_yaxis()
         axes.set_xscale("log")
         axes.margins(x=0.2)
-        axes.set_xlabel("bytes, logarithmic")
-        axes.legend(frameon=False, fontsize=8)
+        plotting.plain_numbers(axes)
+        axes.set_xlabel("kB, logarithmic")
+        axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
         plotting.save(figure, path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from edgesqz.benchmarking.budget import Budget, pareto_front
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from edgesqz.benchmarking.stats import Interval
 
 FRONT = "•"
+MAIN_RANK = 6  # of the columns that are shown where all would be too many
+SIZE, ACCURACY, LATENCY, MEMORY = "Size", "Accuracy", "Latency", "Start and memory"
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,14 @@ class Column:
     Attributes:
         cell: the text for a row, in the column's unit; empty where the row has no such figure.
         rank: how soon a narrow table leaves it out; 0 for never, 1 for last.
+        group: of figures that belong together; empty for what says which row it is, and how it is judged.
     """
 
     name: str
     cell: Callable[[Row], str]
     rank: int
     unit: str = ""
+    group: str = ""
     justify: Literal["left", "right"] = "right"
 
     @property
@@ -43,6 +47,8 @@ def columns(report: Report) -> list[Column]:
     front = pareto_front(rows)
     mark = Column(FRONT, lambda row: FRONT if row in front else "", 0, justify="left")
     shown = [column for column in (mark, *_FIGURES) if any(column.cell(row) for row in rows)]
+    if len({row.artifact for row in rows}) < len(rows):  # the runtime tells rows of one file apart
+        shown = [replace(column, rank=0) if column.name == "runtime" else column for column in shown]
     return [*shown, VERDICT] if report.budget != Budget() else shown
 
 
@@ -117,24 +123,24 @@ def _latency(told: Callable[[Latency], str]) -> Callable[[Row], str]:
 _FIGURES = (
     Column("artifact", lambda row: row.artifact, 0, justify="left"),
     Column("runtime", lambda row: row.runtime or "", 3, justify="left"),
-    Column("size", lambda row: number(row.size_bytes, 1e-3, 1), 0, "kB"),
-    Column("gzip", lambda row: number(row.gzipped_bytes, 1e-3, 1), 9, "kB"),
-    Column("top-1", _top1, 0, "%"),
-    Column("top-5", lambda row: number(row.top5, 100, 2), 9, "%"),
-    Column("drop", _drop, 0, "pp"),
-    Column("p", lambda row: number(row.mcnemar_p, 1, 3), 8),
-    Column("gained", lambda row: number(row.gained, 1, 0), 10),
-    Column("lost", lambda row: number(row.lost, 1, 0), 10),
-    Column("agree", lambda row: number(row.agreement, 100, 2), 2, "%"),
-    Column("p50", _latency(lambda latency: _microseconds(latency.p50)), 0, "µs"),
-    Column("p50 ±", _latency(lambda latency: _spread(latency.p50_interval, 1, 1)), 9, "µs"),
-    Column("p90", _latency(lambda latency: _microseconds(latency.p90)), 9, "µs"),
-    Column("p99", _latency(lambda latency: _microseconds(latency.p99)), 7, "µs"),
-    Column("ratio", _ratio, 4),
-    Column("clock", lambda row: number(row.overhead_us, 1, 2), 11, "µs"),
-    Column("load", lambda row: number(row.load_ms, 1, 0), 10, "ms"),
-    Column("first", lambda row: "" if row.first_us is None else _microseconds(row.first_us), 10, "µs"),
-    Column("arena", lambda row: number(row.arena_bytes, 1e-3, 1), 6, "kB"),
-    Column("mem", lambda row: number(row.memory_bytes, 1e-6, 0), 5, "MB"),
+    Column("size", lambda row: number(row.size_bytes, 1e-3, 1), 0, "kB", SIZE),
+    Column("gzip", lambda row: number(row.gzipped_bytes, 1e-3, 1), 9, "kB", SIZE),
+    Column("top-1", _top1, 0, "%", ACCURACY),
+    Column("top-5", lambda row: number(row.top5, 100, 2), 9, "%", ACCURACY),
+    Column("drop", _drop, 0, "pp", ACCURACY),
+    Column("p", lambda row: number(row.mcnemar_p, 1, 3), 8, group=ACCURACY),
+    Column("gained", lambda row: number(row.gained, 1, 0), 10, group=ACCURACY),
+    Column("lost", lambda row: number(row.lost, 1, 0), 10, group=ACCURACY),
+    Column("agree", lambda row: number(row.agreement, 100, 2), 2, "%", ACCURACY),
+    Column("p50", _latency(lambda latency: _microseconds(latency.p50)), 0, "µs", LATENCY),
+    Column("p50 ±", _latency(lambda latency: _spread(latency.p50_interval, 1, 1)), 9, "µs", LATENCY),
+    Column("p90", _latency(lambda latency: _microseconds(latency.p90)), 9, "µs", LATENCY),
+    Column("p99", _latency(lambda latency: _microseconds(latency.p99)), 7, "µs", LATENCY),
+    Column("ratio", _ratio, 4, group=LATENCY),
+    Column("clock", lambda row: number(row.overhead_us, 1, 2), 11, "µs", LATENCY),
+    Column("load", lambda row: number(row.load_ms, 1, 0), 10, "ms", MEMORY),
+    Column("first", lambda row: "" if row.first_us is None else _microseconds(row.first_us), 10, "µs", MEMORY),
+    Column("arena", lambda row: number(row.arena_bytes, 1e-3, 1), 6, "kB", MEMORY),
+    Column("mem", lambda row: number(row.memory_bytes, 1e-6, 0), 5, "MB", MEMORY),
 )
 VERDICT = Column("budget", lambda row: "; ".join(row.missed or ()) or "ok", 0, justify="left")
