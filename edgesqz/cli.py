@@ -430,6 +430,8 @@ def bench(
         result.plot(plot)
     for failure in result.failures():
         _say(f"failed: {failure}")
+    for warning in result.warnings():
+        _say(f"warning: {warning}")
     if choose and not printed:
         print("\n".join(result.choice()))
     for miss in result.misses():

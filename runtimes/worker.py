@@ -148,6 +148,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),
+        "vnni": has_vnni(Path("/proc/cpuinfo")),
     }
 
 
@@ -156,6 +157,13 @@ def processor() -> str:
     told = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = {line.partition("\t")[0].strip(): line.partition(":")[2].strip() for line in told}
     return names.get("model name") or names.get("Model") or platform.processor() or platform.machine()
+
+
+def has_vnni(cpuinfo: Path) -> bool | None:
+    """Whether an x86 processor multiplies bytes without saturation; None for another, or where Linux does not tell."""
+    told = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    flags = next((line.partition(":")[2].split() for line in told if line.startswith("flags")), None)
+    return None if flags is None else not {"avx512_vnni", "avx_vnni"}.isdisjoint(flags)
 
 
 def serve(channel: Any) -> None:

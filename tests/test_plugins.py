@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import sys
 from collections.abc import Iterator
@@ -225,3 +226,22 @@ def test_where_both_are_installed_the_one_that_is_asked_for_runs(monkeypatch: py
     monkeypatch.setattr(litert, "ENGINE", plugins.runtimes()["tflite-runtime"].ENGINE)
     with pytest.raises(ModuleNotFoundError, match="tflite_runtime"):
         litert.load(b"", 1)  # though LiteRT is here
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f\n", False),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512_vnni\n", True),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx_vnni\n", True),
+        ("processor\t: 0\nFeatures\t: fp asimd asimddp\n", None),  # ARM
+        (None, None),  # another system than Linux
+    ],
+)
+def test_the_worker_knows_whether_its_processor_has_vnni(
+    cpuinfo: str | None, expected: bool | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        path.write_text(cpuinfo)
+    assert importlib.import_module("edgesqz.runtimes.worker").has_vnni(path) is expected

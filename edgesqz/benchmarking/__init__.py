@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from rich.markup import escape
 
-from edgesqz import data, defaults, plugins
+from edgesqz import data, defaults, plugins, saturation
 from edgesqz.artifact import (
     PixelRange,
     find_model_file,
@@ -424,12 +424,23 @@ def _row(
         peak_rss_bytes=candidate.peak_rss_bytes,
         memory_bytes=candidate.memory_bytes,
         layer_snr_db=candidate.layer_snr_db,
+        may_saturate=_may_saturate(candidate, content),
         **candidate.engine_facts,
     )
     if candidate.probabilities is None or candidate.truth is None:
         return row
     expected = original.probabilities if original else None
     return replace(row, **accuracy.graded(candidate.probabilities, candidate.truth, expected))
+
+
+def _may_saturate(candidate: Candidate, content: bytes) -> bool:
+    """Whether the engine and the processor that a file ran on may saturate its products."""
+    on_onnxruntime = candidate.choice is not None and candidate.choice.runtime.ENGINE == "onnxruntime"
+    if not on_onnxruntime or candidate.machine is None or candidate.machine["vnni"] is not False:
+        return False
+    import onnx
+
+    return saturation.may_saturate(onnx.load_from_string(content))
 
 
 def _judged(row: Row, budget: Budget) -> Row:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqz import saturation
 from edgesqz.benchmarking.budget import Budget, label, pareto_front
 from edgesqz.benchmarking.parity import LayerErrors
 from edgesqz.benchmarking.selection import Selection, select
@@ -132,6 +133,8 @@ class Row:
         arena_bytes: of the memory of a fixed size that the engine works in, as on an MCU; None if it has none.
         layer_snr_db: how far each layer is from the original's: signal-to-noise ratio in dB, None where nothing
             differs; None if layers were not compared.
+        may_saturate: whether its int8 weights may saturate on the processor it ran on, which makes its accuracy there
+            lower than elsewhere; see ``edgesqz.saturation``.
         memory_bytes: that less what the process had resident before it loaded the engine; None as above.
     """
 
@@ -173,6 +176,7 @@ class Row:
     memory_bytes: int | None = None
     arena_bytes: int | None = None
     layer_snr_db: LayerErrors | None = None
+    may_saturate: bool = False
 
     @property
     def is_guessing(self) -> bool:
@@ -332,6 +336,12 @@ class Report:
     def failures(self) -> list[str]:
         """A line for each row that failed: which, and why."""
         return [f"{label(row, self.rows)}: {row.error}" for row in self.told_apart if row.error]
+
+    def warnings(self) -> list[str]:
+        """A line for each row whose figures here are not those elsewhere: which, and why."""
+        rows = self.told_apart
+        told = f"{saturation.WARNING}, such as this one; quantize with 7-bit weights (reduce_range=True)"
+        return [f"{label(row, rows)}: {told}" for row in rows if row.may_saturate]
 
     def misses(self) -> list[str]:
         """A line for each file that was asked for by name, was measured, and is not within the budget."""

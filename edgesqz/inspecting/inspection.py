@@ -104,6 +104,7 @@ class Inspection:
         tensors: what the model stores, the largest first.
         external_files: that store some of the tensors' values; they are not read.
         metadata: what the file says of itself, as its format has it.
+        warnings: where it may predict something else than its maker measured, and why.
     """
 
     file: str
@@ -117,6 +118,7 @@ class Inspection:
     tensors: tuple[Tensor, ...]
     external_files: tuple[ExternalFile, ...]
     metadata: dict[str, Any]
+    warnings: tuple[str, ...]
 
     def to_json(self) -> str:
         """The inspection as JSON text."""
@@ -132,6 +134,7 @@ class Inspection:
             *(("external data", str(file)) for file in self.external_files),
             ("SHA-256", self.sha256),
             ("parameters", f"{self.parameters:,}"),
+            *(("warning", warning) for warning in self.warnings),
         ]
         rest = self.tensors[SHOWN_TENSORS:]
         more = [("", f"and {len(rest)} more; --json shows all", "", f"{_size(rest):>11,}")] if rest else []
@@ -156,6 +159,7 @@ def inspection(
     stored: list[Tensor],
     told: dict[str, Any],
     external_files: tuple[ExternalFile, ...] = (),
+    warnings: tuple[str, ...] = (),
 ) -> Inspection:
     """What a reader found in a file, with what is known of every file."""
     largest_first = tuple(sorted(stored, key=lambda tensor: tensor.size_bytes, reverse=True))
@@ -171,6 +175,7 @@ def inspection(
         tensors=largest_first,
         external_files=external_files,
         metadata=told,
+        warnings=warnings,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgesqz import saturation
 from edgesqz.inspecting.inspection import (
     ExternalFile,
     Inspection,
@@ -125,6 +126,7 @@ def read(path: Path, content: bytes) -> Inspection:
             **{as_text(entry.key): as_text(entry.value) for entry in model.metadata_props},
         },
         tuple(_external_files(path.parent, constants)),
+        (saturation.WARNING,) if saturation.may_saturate(model) else (),
     )
 
 

@@ -78,9 +78,9 @@ def measured_on(report: Report) -> str:
 
 
 def legend(report: Report) -> list[str]:
-    """The machine and the engines, and what the marks in all columns mean."""
+    """The machine and the engines, what the marks in all columns mean, and what to beware of."""
     found = dict.fromkeys(note for column in columns(report) for note in notes(column, report))
-    return [measured_on(report), "; ".join(found)]
+    return [measured_on(report), "; ".join(found), *report.warnings()]
 
 
 def number(value: float | None, factor: float, digits: int) -> str:
