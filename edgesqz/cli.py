@@ -116,7 +116,11 @@ def train(
     model: Annotated[str | None, typer.Option(help="The network, by name.", show_default=Recipe.model)] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="cifar10, cifar100, mnist, synthetic, or a folder of pictures.", show_default=Recipe.dataset),
+        typer.Option(
+            help="cifar10, cifar100, mnist, synthetic, or a folder with a sub-folder of images for each class, in "
+            "train/ and test/ if it has them; if not, a fifth of each class, the same each time, is the test split.",
+            show_default=Recipe.dataset,
+        ),
     ] = None,
     data_dir: DataDir = None,
     epochs: Annotated[
@@ -295,7 +299,10 @@ def bench(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Whose test pictures to use.", show_default="what the models were trained on, else cifar10"),
+        typer.Option(
+            help="Whose test images to use: a name or a folder, as for train; of a folder, test/ is enough.",
+            show_default="what the models were trained on, else cifar10",
+        ),
     ] = None,
     data_dir: DataDir = None,
     limit: Annotated[
@@ -486,19 +493,30 @@ def predict(
     artifact: Annotated[
         str, typer.Argument(metavar="ARTIFACT", help="A model file, or the name of one in the workspace or the zoo.")
     ],
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Picture files of any kind and size.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE", help="Image files of any kind and size, or folders: every image in them and below."
+        ),
+    ],
     pixel_range: PixelRange = None,
     workspace: WorkspaceDir = defaults.WORKSPACE,
     json: Json = False,
 ) -> None:
-    """Show the five best labels of pictures, with their probabilities.
+    """Show the five best labels of images, with their probabilities.
+
+    The exit code is 1 if an image cannot be read; the others stand.
 
     Example: `edgesqz predict squeezenet.int8.tflite cat.jpg`
     """
     from edgesqz.predicting import predict_files
 
-    predictions = predict_files(artifact, pictures, pixel_range=pixel_range, workspace=workspace)
+    predictions = predict_files(artifact, images, pixel_range=pixel_range, workspace=workspace)
     _show(predictions, json)
+    for failure in predictions.failures():
+        _say(f"failed: {failure}")
+    if predictions.failures():
+        raise typer.Exit(EXIT_BAD_INPUT)
 
 
 @app.command()

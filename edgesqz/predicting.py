@@ -1,4 +1,4 @@
-"""The best labels of picture files, by any artifact."""
+"""The best labels of image files, by any artifact."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgesqz import data, defaults
 from edgesqz.artifact import Artifact, find_model_file
-from edgesqz.engine import load
-from edgesqz.tables import Column, Table
+from edgesqz.engine import Engine, load
+from edgesqz.errors import EdgesqzError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 BEST = 5
 
@@ -27,62 +31,75 @@ class Guess:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one picture: its best guesses, the best first."""
+    """What a model predicts for one image: its best guesses, the best first; or why the file could not be read."""
 
-    picture: str
-    guesses: tuple[Guess, ...]
+    image: str
+    guesses: tuple[Guess, ...] = ()
+    error: str | None = None
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of several pictures."""
+    """What a model predicts for several images."""
 
     artifact: str
-    pictures: tuple[Prediction, ...]
+    images: tuple[Prediction, ...]
 
     def to_json(self) -> str:
         """The predictions as JSON text."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     def table(self) -> Table:
-        """The predictions as a table, a block a picture."""
+        """The predictions as a table, a block an image."""
         rows: list[list[str] | None] = []
-        for prediction in self.pictures:
+        for prediction in self.images:
             rows += [None] if rows else []
+            rows += [[prediction.image, "unreadable", ""]] if prediction.error else []
             for rank, guess in enumerate(prediction.guesses):
-                rows.append([prediction.picture if rank == 0 else "", guess.label, f"{guess.probability:.1%}"])
+                rows.append([prediction.image if rank == 0 else "", guess.label, f"{guess.probability:.1%}"])
         return Table([Column("image", is_name=True), Column("label"), Column("probability", "right")], rows)
+
+    def failures(self) -> list[str]:
+        """A line for each image that could not be read."""
+        return [prediction.error for prediction in self.images if prediction.error]
 
 
 def predict_files(
     artifact: str | Path,
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     *,
     pixel_range: str | None = None,
     workspace: Path = defaults.WORKSPACE,
 ) -> Predictions:
-    """Classify picture files of any kind and size; the largest centered crop of the model's aspect ratio is resized.
+    """Classify image files of any kind and size; the largest centered crop of the model's aspect ratio is resized.
 
     Args:
         artifact: a model file, or the name of one in the workspace or the zoo.
-        pictures: picture files.
+        images: image files, and folders of which every image is meant, in sub-folders too, in the order of their names.
         pixel_range: what pixels 0..255 become for a file without a manifest, as ``LOW..HIGH``.
         workspace: where names are looked up.
 
+    Returns:
+        An entry an image; one that cannot be read has an error in place of guesses.
+
     Raises:
-        EdgesqzError: no such model file, or a picture that cannot be read.
+        EdgesqzError: no such model file, or a folder without an image.
     """
+    files = data.image_files(images)
     path = find_model_file(artifact, workspace)
     model = Artifact.open(path)
     with load(path, pixel_range=pixel_range) as engine:
-        size, channels = engine.form
-        batch = np.stack([data.read_picture(path, size) for path in pictures])
-        answers = engine.predict(data.with_channels(batch, channels))
-    labels = model.class_names(answers.shape[1])
-    return Predictions(
-        model.path.name,
-        tuple(
-            Prediction(str(path), tuple(Guess(labels[k], float(answer[k])) for k in np.argsort(-answer)[:BEST]))
-            for path, answer in zip(pictures, answers, strict=True)
-        ),
-    )
+        predictions = tuple(_predicted(file, engine, model) for file in files)
+    return Predictions(model.path.name, predictions)
+
+
+def _predicted(file: Path, engine: Engine, model: Artifact) -> Prediction:
+    """An image at a time, so that any number of them fits into the memory."""
+    size, channels = engine.form
+    try:
+        image = data.read_picture(file, size)
+    except EdgesqzError as error:
+        return Prediction(str(file), error=str(error))
+    (answer,) = engine.predict(data.with_channels(image[None], channels))
+    labels = model.class_names(len(answer))
+    return Prediction(str(file), tuple(Guess(labels[k], float(answer[k])) for k in np.argsort(-answer)[:BEST]))

@@ -241,6 +241,22 @@ def test_accuracy_is_counted_by_hand(exported: Path, pictures: Path) -> None:
     assert by_name(report)["squeezenet-nano.int8.tflite"].accuracy == right.mean()
 
 
+def test_a_folder_with_test_images_alone_is_measured_and_one_not_divided_is_told(
+    exported: Path, pictures: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pictures / "test", tmp_path / "only" / "test")
+    told, rows = list[str](), list[Row]()
+    for folder in (tmp_path / "only", tmp_path / "only" / "test"):
+        shown = io.StringIO()
+        options: dict[str, Any] = {"rounds": 1, "workspace": exported, "console": Console(file=shown)}
+        report = edgesqz.bench(["squeezenet-nano.int8.tflite"], dataset=str(folder), **options)
+        rows += [row for row in report.rows if row.variant == "int8"]
+        told.append(shown.getvalue())
+    assert [row.error for row in rows] == [None, None]
+    assert rows[0].accuracy is not None
+    assert ["a fifth of each class is its test split" in text for text in told] == [False, True]
+
+
 def test_where_its_pictures_are_out_of_reach_a_zoo_file_is_measured_all_the_same(tmp_path: Path) -> None:
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path)
     assert report.dataset is None and report.title().startswith("no accuracy: cannot download ")

@@ -228,11 +228,13 @@ def test_a_loss_that_is_no_number(pictures: Path, tmp_path: Path) -> None:
     assert files_below(tmp_path) == set()
 
 
-def test_an_unreadable_picture(exported: Path) -> None:
+def test_an_unreadable_image_costs_its_line(exported: Path, pictures: Path) -> None:
     Path("torn.png").write_bytes(b"\x89PNG torn")
-    result = run("predict", "squeezenet-nano.int8.tflite", "torn.png", "--workspace", exported)
+    whole = pictures / "test/red/0.png"
+    result = run("predict", "squeezenet-nano.int8.tflite", "torn.png", whole, "--workspace", exported)
     assert result.exit_code == 1
-    assert "cannot read the picture torn.png" in result.stderr
+    assert "failed: cannot read the picture torn.png" in result.stderr
+    assert "unreadable" in result.stdout and "red" in result.stdout
 
 
 def test_a_failed_row_is_told_and_the_others_stand(workspace: Path) -> None:

@@ -653,6 +653,35 @@ def test_a_folder_without_a_test_split_lends_a_fifth_of_each_class(tmp_path: Pat
         assert sorted(greens[0] + greens[1]) == list(range(count))
 
 
+def test_how_a_folder_is_divided_is_told_where_the_files_do_not_say(tmp_path: Path) -> None:
+    for class_name in ("cat", "dog"):
+        write_pictures(tmp_path / "whole" / class_name, 10)
+        for split in ("train", "test"):
+            write_pictures(tmp_path / "divided" / split / class_name, 3)
+    whole, divided = load(str(tmp_path / "whole")), load(str(tmp_path / "divided"))
+    assert whole.division and "a fifth of each class" in whole.division
+    assert divided.division is None
+    assert (whole.test_images, divided.test_images) == (len(whole.test()), len(divided.test())) == (4, 6)
+
+
+@pytest.mark.parametrize(("there", "missing"), [("test", "train"), ("train", "test")])
+def test_a_folder_with_one_split_has_that_one(there: str, missing: str, tmp_path: Path) -> None:
+    for class_name in ("cat", "dog"):
+        write_pictures(tmp_path / there / class_name, 3)
+    (tmp_path / missing).mkdir()
+    dataset = load(str(tmp_path))
+    assert dataset.labels == ("cat", "dog")
+    assert len(dataset.read(there)) == 6
+    with pytest.raises(EdgesqzError, match=rf"has {there}/ but no {missing}/ with a sub-folder of images per class, "):
+        dataset.read(missing)
+
+
+def test_classes_may_be_called_test_and_train(tmp_path: Path) -> None:
+    for class_name in ("test", "train"):
+        write_pictures(tmp_path / class_name, 5)
+    assert load(str(tmp_path)).labels == ("test", "train")
+
+
 def test_training_never_reads_the_test_folder(tmp_path: Path) -> None:
     for split in ("train", "test"):
         for class_name in ("cat", "dog"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def test_every_artifact_knows_a_red_picture_of_any_size(file_name: str, exported
     pixels[..., 0] += 95
     Image.fromarray(pixels).resize((30, 50)).resize((60, 100)).save(tmp_path / "red.jpg")
     found = predict_files(file_name, [tmp_path / "red.jpg"], workspace=exported)
-    (prediction,) = found.pictures
+    (prediction,) = found.images
     assert prediction.guesses[0].label == "red"
     assert sum(guess.probability for guess in prediction.guesses) == pytest.approx(1, abs=0.02)
 
@@ -38,8 +39,38 @@ def test_predictions_are_a_table_and_json(exported: Path, pictures: Path) -> Non
     found = predict_files("squeezenet-nano.int8.tflite", [pictures / "test/blue/0.png"], workspace=exported)
     as_data = json.loads(found.to_json())
     assert as_data["artifact"] == "squeezenet-nano.int8.tflite"
-    assert as_data["pictures"][0]["guesses"][0]["label"] == "blue"
-    assert len(found.table().rows) == 3
+    assert as_data["images"][0]["guesses"][0]["label"] == "blue"
+    assert found.table().row_count == 3
+
+
+def test_a_folder_means_every_image_below_it_and_an_unreadable_one_costs_its_line(
+    exported: Path, pictures: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    for name, source in (("b/2.png", "blue/1.png"), ("b/1.PNG", "red/0.png"), ("a.png", "green/0.png")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(pictures / "test" / source, folder / name)
+    (folder / "notes.txt").write_text("no image")
+    (folder / "torn.png").write_bytes(b"\x89PNG torn")
+    (folder / "b" / ".hidden.png").write_bytes(b"")
+    alone = tmp_path / "absent.png"
+    found = predict_files("squeezenet-nano.int8.tflite", [folder, alone], workspace=exported)
+    assert [prediction.image for prediction in found.images] == [
+        *(str(folder / name) for name in ("a.png", "b/1.PNG", "b/2.png", "torn.png")),
+        str(alone),
+    ]
+    labels = [prediction.guesses[0].label for prediction in found.images if prediction.guesses]
+    assert labels == ["green", "red", "blue"]
+    assert [bool(prediction.error) for prediction in found.images] == [False, False, False, True, True]
+    assert [str(path) in line for path, line in zip((folder / "torn.png", alone), found.failures(), strict=True)]
+    assert json.loads(found.to_json())["images"][3]["guesses"] == []
+    assert found.table().row_count == 3 * 3 + 2
+
+
+def test_a_folder_without_an_image_is_told(exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EdgesqzError, match="no image file in the folder .*empty"):
+        predict_files("squeezenet-nano.int8.tflite", [tmp_path / "empty"], workspace=exported)
 
 
 def test_load_gives_probabilities(exported: Path) -> None:
@@ -57,7 +88,7 @@ def test_load_gives_probabilities(exported: Path) -> None:
 def test_pictures_of_another_form_are_refused(shape: tuple[int, ...], dtype: type, exported: Path) -> None:
     with (
         edgesqz.load(exported / "squeezenet-nano.fp32.tflite") as model,
-        pytest.raises(edgesqz.EdgesqzError, match=r"expected images of shape \(N, 32, 32, 3\) and dtype uint8"),
+        pytest.raises(edgesqz.EdgesqzError, match=r"expected pictures of shape \(N, 32, 32, 3\) and dtype uint8"),
     ):
         model.predict(np.zeros(shape, dtype))
 
@@ -70,6 +101,6 @@ def test_a_file_made_elsewhere_is_told_what_its_pixels_are(exported: Path, pictu
         predict_files(tmp_path / "theirs.tflite", [picture])
     told = predict_files(tmp_path / "theirs.tflite", [picture], pixel_range="-2..1.984")
     known = predict_files(exported / "squeezenet-nano.int8.tflite", [picture])
-    assert [guess.probability for guess in told.pictures[0].guesses] == [
-        guess.probability for guess in known.pictures[0].guesses
+    assert [guess.probability for guess in told.images[0].guesses] == [
+        guess.probability for guess in known.images[0].guesses
     ]

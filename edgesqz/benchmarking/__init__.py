@@ -138,6 +138,8 @@ def bench(
         candidate.name = names[candidate.path]
     compared_with = next((each for each in candidates if reference and place(each.path) == place(reference)), None)
     exam, no_accuracy = _prepared(candidates, dataset, data_dir, limit, half)  # data that cannot be had are told first
+    if console and exam and exam.division:
+        console.print(f"{exam.name}: {exam.division}", soft_wrap=True, highlight=False, markup=False)
     opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels, host=board)
     _measure(candidates, exam, opened, rounds, layers, console)
     if flips and exam:
@@ -184,6 +186,7 @@ class _Exam:
     limit: int | None
     half: int | None = None
     labels: tuple[str, ...] = ()  # of the classes
+    division: str | None = None  # how the test images were set apart, where the dataset does not say
     splits: dict[ImageSize | None, data.Split] = field(default_factory=dict)  # by the size asked for
 
     def split(self, size: ImageSize | None) -> data.Split:
@@ -191,7 +194,7 @@ class _Exam:
         size = None if self.name in data.SIZES else size
         if size not in self.splits:
             source = data.load(self.name, self.data_dir, size=size)
-            pictures, self.labels = source.test(), source.labels
+            pictures, self.labels, self.division = source.test(), source.labels, source.division
             if self.half is not None:
                 pictures = data.hold_back(pictures, share=0.5, seed=SEED)[self.half]
             self.splits[size] = pictures if self.limit is None else data.sample(pictures, self.limit, seed=SEED)

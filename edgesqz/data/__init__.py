@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgesqz.data import cifar, mnist, pictures, synthetic
 from edgesqz.data.cifar import cache_dir as cache_dir
+from edgesqz.data.pictures import image_files as image_files
 from edgesqz.data.pictures import read_picture as read_picture
 from edgesqz.data.splits import Dataset as Dataset
 from edgesqz.data.splits import Split as Split
@@ -30,7 +31,8 @@ def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None 
     """Find a data set, downloading CIFAR if it is not at hand; its pictures are read later, split by split.
 
     A folder of pictures has one sub-folder per class, either directly or in each of its sub-folders ``train`` and
-    ``test``; without these, a fifth of the files of each class is the test split.
+    ``test``; without these, a fifth of the files of each class is the test split. Where one of the two is missing, the
+    dataset has the other alone.
 
     Args:
         name: One of `DATASETS` or the path of a folder of pictures.
@@ -41,7 +43,7 @@ def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None 
 
     Raises:
         EdgesqzError: The name is unknown, CIFAR is neither found nor downloadable, what is found is damaged, or a
-            folder of pictures does not have the same two or more classes in both splits.
+            folder of images does not have the same two or more classes in each split it has.
     """
     fixed = SIZES.get(name)
     size = fixed or DEFAULT_SIZE if size is None else ImageSize.parse(size)

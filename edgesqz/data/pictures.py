@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from edgesqz.data.splits import Dataset, Split, held_back_mask
 from edgesqz.errors import DAMAGE, EdgesqzError
 from edgesqz.image_size import ImageSize, ImageSizeLike
 
+_SPLITS = ("train", "test")
 _TEST_SHARE = 0.2  # of a folder that is not divided already
 _SEED = 0
+_DIVISION = "it has no train/ and test/, so a fifth of each class is its test split, the same fifth each time"
 
 _Paths = NDArray[np.object_]
 
@@ -51,23 +54,62 @@ def read_picture(path: Path, size: ImageSizeLike) -> NDArray[np.uint8]:
         raise EdgesqzError(f"cannot read the picture {path}: {reason}") from error
 
 
+def image_files(paths: Sequence[Path]) -> list[Path]:
+    """Put in the place of each folder the image files in it and below it, in the order of their paths.
+
+    Raises:
+        EdgesqzError: A folder has no image.
+    """
+    files: list[Path] = []
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = [file for file in sorted(path.rglob("*")) if _may_be_image(file) and file.is_file()]
+        if not found:
+            raise EdgesqzError(f"no image file in the folder {path}")
+        files += found
+    return files
+
+
+def _may_be_image(file: Path) -> bool:
+    from PIL import Image
+
+    return file.suffix.lower() in Image.registered_extensions() and not file.name.startswith(".")
+
+
 def load(name: str, folder: Path, size: ImageSize) -> Dataset:
     """List the pictures of a folder; those of a split are read when it is asked for.
 
     Raises:
-        EdgesqzError: The folder does not have the same two or more classes, each with a picture, in both splits.
+        EdgesqzError: The folder does not have the same two or more classes, each with an image, in each split it has.
     """
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
-        class_names = _class_names(folder / "train")
-        _check_same_classes(folder, set(class_names), set(_class_names(folder / "test")))
-        listed = {split: _list_pictures(folder / split, class_names) for split in ("train", "test")}
+    given = [split for split in _SPLITS if (folder / split).is_dir() and _class_names(folder / split)]
+    if given:
+        class_names = _class_names(folder / given[0])
+        if len(given) == 2:
+            _check_same_classes(folder, set(class_names), set(_class_names(folder / "test")))
+        listed = {split: _list_pictures(folder / split, class_names) for split in given}
     else:
         class_names = _class_names(folder)
         listed = _divide_pictures(*_list_pictures(folder, class_names))
     if len(class_names) < 2:
         found = ", ".join(class_names) or "none"
         raise EdgesqzError(f"expected at least two sub-folders, one per class, in {folder}; found: {found}")
-    return Dataset(name, class_names, lambda split: _read_pictures(*listed[split], size))
+
+    def read(split: str) -> Split:
+        if split not in listed:
+            raise EdgesqzError(_lacking(folder, split))
+        return _read_pictures(*listed[split], size)
+
+    test_images = len(listed["test"][0]) if "test" in listed else 0
+    return Dataset(name, class_names, read, test_images, None if given else _DIVISION)
+
+
+def _lacking(folder: Path, split: str) -> str:
+    """What to say where a folder has one split and the other is needed."""
+    (there,) = set(_SPLITS) - {split}
+    needed_for = "training and calibration need" if split == "train" else "measuring accuracy needs"
+    return f"{folder} has {there}/ but no {split}/ with a sub-folder of images per class, which {needed_for}"
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -86,13 +128,10 @@ def _check_same_classes(folder: Path, train: set[str], test: set[str]) -> None:
 
 def _list_pictures(folder: Path, class_names: tuple[str, ...]) -> tuple[_Paths, NDArray[np.int64]]:
     """Return the picture files (N,) of all classes, without opening them, and their labels (N,)."""
-    from PIL import Image
-
-    suffixes = Image.registered_extensions()
     files: list[Path] = []
     labels: list[int] = []
     for label, class_name in enumerate(class_names):
-        of_class = [file for file in _visible(folder / class_name) if file.suffix.lower() in suffixes]
+        of_class = [file for file in _visible(folder / class_name) if _may_be_image(file)]
         if not of_class:
             raise EdgesqzError(f"no picture in the class folder {folder / class_name}")
         files += of_class

@@ -52,18 +52,22 @@ class Dataset:
         name: What `load` was asked for.
         labels: The class names.
         read: Reads the split called "train" or "test" and no file of the other.
+        test_images: How many the test split has, where that is known without reading it.
+        division: How the two were made, for who should know, where the files do not say which is which.
     """
 
     name: str
     labels: tuple[str, ...]
     read: Callable[[str], Split]
+    test_images: int | None = None
+    division: str | None = None
 
     def train(self) -> Split:
-        """Read the training split; EdgesqzError if one of its files is missing or damaged."""
+        """Read the training split; EdgesqzError if there is none, or one of its files is missing or damaged."""
         return self.read("train")
 
     def test(self) -> Split:
-        """Read the test split; EdgesqzError if one of its files is missing or damaged."""
+        """Read the test split; EdgesqzError if there is none, or one of its files is missing or damaged."""
         return self.read("test")
 
 

@@ -48,7 +48,7 @@ def load(name: str, size: ImageSize) -> Dataset:
         name: What the data set is to be called.
         size: Of the images.
     """
-    return Dataset(name, tuple(_SHAPES), lambda split: draw(COUNTS[split], size, seed=_SEEDS[split]))
+    return Dataset(name, tuple(_SHAPES), lambda split: draw(COUNTS[split], size, seed=_SEEDS[split]), COUNTS["test"])
 
 
 def draw(count: int, size: ImageSizeLike, *, seed: int) -> Split:
