@@ -223,7 +223,7 @@ def test_the_c_program_tells_what_predict_tells(size: tuple[int, int], for_c: Pa
     form = [] if size == (32, 32) else [str(width), str(height)]
     surroundings = os.environ | {"LITERT_LIBRARY": library()}
     told = executed(for_c / "edgesqz_app", tmp_path / "picture.rgb", *form, env=surroundings)
-    (expected,) = predict_files(ZOO / MODEL, [tmp_path / "picture.png"]).pictures
+    (expected,) = predict_files(ZOO / MODEL, [tmp_path / "picture.png"]).images
     shown = dict(line.strip().split(" %  ")[::-1] for line in told.stdout.splitlines())
     assert len(shown) == 5
     for guess in expected.guesses[:3]:  # behind them are ties
@@ -441,8 +441,8 @@ def test_the_python_program_reads_pictures_as_predict_does(for_python: Path, tmp
     assert told.returncode == 0, told.stderr
     expected = [
         line
-        for prediction in predict_files(ZOO / MODEL, files).pictures
-        for line in (prediction.picture, *(f"{100 * g.probability:5.1f} %  {g.label}" for g in prediction.guesses[:3]))
+        for prediction in predict_files(ZOO / MODEL, files).images
+        for line in (prediction.image, *(f"{100 * g.probability:5.1f} %  {g.label}" for g in prediction.guesses[:3]))
     ]
     shown = told.stdout.splitlines()
     assert [line for k, line in enumerate(shown) if k % 6 < 4] == expected

@@ -98,7 +98,7 @@ def test_digits_goes_the_whole_way(folder: Path) -> None:
     pictures, _ = draw(10, 2)
     Image.fromarray(pictures[7]).convert("RGB").save(folder / "seven.png")
     found = predict_files("digits.int8.tflite", [folder / "seven.png"], workspace=workspace)
-    assert found.pictures[0].guesses[0].label == "7"
+    assert found.images[0].guesses[0].label == "7"
 
 
 def test_grey_and_colour_become_each_other() -> None:
