@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,7 @@ from edgesqz import data, defaults
 from edgesqz.artifact import Artifact, find_model_file
 from edgesqz.engine import Engine, load
 from edgesqz.errors import EdgesqzError
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from edgesqz.tables import Column, Table
 
 BEST = 5
 
