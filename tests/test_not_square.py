@@ -27,7 +27,7 @@ def test_every_file_is_measured(wide: Path) -> None:
 @pytest.mark.parametrize("file_name", ["squeezenet-nano.int8.onnx", "squeezenet-nano.int8.tflite"])
 def test_files_predict_images(file_name: str, wide: Path, wide_images: Path) -> None:
     path = wide_images / "test" / "red" / "0.png"
-    (found,) = predict_files(file_name, [path], workspace=wide).pictures
+    (found,) = predict_files(file_name, [path], workspace=wide).images
     with edgesqz.load(wide / file_name) as model:
         assert model.form == (ImageSize(height=24, width=36), 3)
         (expected,) = model.predict(np.asarray(Image.open(path))[None])

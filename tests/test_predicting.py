@@ -88,7 +88,7 @@ def test_load_gives_probabilities(exported: Path) -> None:
 def test_pictures_of_another_form_are_refused(shape: tuple[int, ...], dtype: type, exported: Path) -> None:
     with (
         edgesqz.load(exported / "squeezenet-nano.fp32.tflite") as model,
-        pytest.raises(edgesqz.EdgesqzError, match=r"expected pictures of shape \(N, 32, 32, 3\) and dtype uint8"),
+        pytest.raises(edgesqz.EdgesqzError, match=r"expected images of shape \(N, 32, 32, 3\) and dtype uint8"),
     ):
         model.predict(np.zeros(shape, dtype))
 
