@@ -6,11 +6,12 @@ Both come in through entry points, the built-in ones like a third party's; the c
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgesqz.errors import EdgesqzError
@@ -165,7 +166,16 @@ def runtime_source(name: str) -> str:
 
 def worker_source() -> str:
     """The program that runs in an engine's process, as text."""
-    return resources.files(RUNTIMES).joinpath("worker.py").read_text(encoding="utf-8")
+    return inspect.getsource(_worker())
+
+
+def processor() -> str:
+    """What this machine's processor is called, by the worker: so it has one name here and through ``--host``."""
+    return str(_worker().processor())
+
+
+def _worker() -> Any:
+    return importlib.import_module(f"{RUNTIMES}.worker")
 
 
 @functools.cache

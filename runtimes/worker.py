@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+PROC = Path("/proc")  # where Linux tells of itself; another system has none
 BATCH = 100  # where the model takes any
 
 
@@ -134,35 +135,41 @@ def status_bytes(name: str) -> int | None:
     VmRSS is what is resident now, VmHWM the most there ever was: unlike ``ru_maxrss``, it does not begin with that of
     the process that started this one.
     """
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    lines = status.read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+    fields = (line.split() for line in told(PROC / "self" / "status").splitlines())
+    return next((int(field[1]) * 1024 for field in fields if field[:1] == [f"{name}:"]), None)
 
 
 def machine() -> dict[str, Any]:
-    """What the figures are measured on."""
+    """What the figures are measured on; its memory is None where Python has no way to ask, as on Windows."""
     return {
         "cpu": processor(),
         "cores": os.cpu_count(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None,
         "system": platform.platform(),
-        "vnni": has_vnni(Path("/proc/cpuinfo")),
+        "vnni": has_vnni(PROC / "cpuinfo"),
     }
 
 
 def processor() -> str:
-    """The processor as Linux calls it, or the board where it names only that."""
-    told = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = {line.partition("\t")[0].strip(): line.partition(":")[2].strip() for line in told}
-    return names.get("model name") or names.get("Model") or platform.processor() or platform.machine()
+    """The board where Linux names one, as on ARM, for its processor has no name there; else the processor."""
+    fields = (line.partition(":") for line in told(PROC / "cpuinfo").splitlines())
+    names = {name.strip(): value.strip() for name, _, value in fields}
+    board = names.get("Model") or told(PROC / "device-tree" / "model").rstrip("\0")
+    return board or names.get("model name") or platform.processor() or platform.machine()
+
+
+def told(path: Path) -> str:
+    """What a file of the system says; nothing where there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def has_vnni(cpuinfo: Path) -> bool | None:
     """Whether an x86 processor multiplies bytes without saturation; None for another, or where Linux does not tell."""
-    told = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    flags = next((line.partition(":")[2].split() for line in told if line.startswith("flags")), None)
+    lines = told(cpuinfo).splitlines()
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), None)
     return None if flags is None else not {"avx512_vnni", "avx_vnni"}.isdisjoint(flags)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-import json
 import os
 import re
 import shlex
@@ -630,26 +629,9 @@ def test_the_folders_above_are_made(tmp_path: Path) -> None:
         (None, "cannot read report.json: No such file"),
         ("{", "is no report of edgesqz bench --json"),
         ("[1]", "is no report of edgesqz bench --json"),
-        ('{"rows": []}', f"has no figures of {MODEL}, 85,408 bytes, on litert"),
-        (
-            json.dumps(
-                {
-                    "rows": [
-                        {
-                            "artifact": MODEL,
-                            "runtime": "litert",
-                            "runtime_version": "1",
-                            "size_bytes": 1,
-                            "accuracy": 1,
-                            "latency_us": {"p50": 1},
-                        }
-                    ],
-                    "dataset": {"name": "cifar10", "split": "test", "images": 1},
-                    "machine": {"cpu": "a PC"},
-                }
-            ),
-            "has no figures of",
-        ),
+        ('{"schema": 2}', "is no report of edgesqz bench --json"),
+        ('{"schema": 1}', r"report.json was written by an older edgesqz .*; measure again with edgesqz bench --json"),
+        ('{"schema": 99}', "report.json was written by a newer edgesqz"),
     ],
 )
 def test_a_report_that_does_not_fit_is_refused(content: str | None, words: str, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 import edgesqz
 from edgesqz.artifact import ZOO, Artifact, Manifest, model_files
+from edgesqz.benchmarking.saved import SavedReport
 from edgesqz.zoo import __main__ as zoo
 
 NETWORKS = ("squeezenet", "squeezenet-nano")
@@ -76,8 +76,10 @@ def test_what_was_measured_comes_in_with_its_accuracy(
     names = ["squeezenet-nano.keras", "squeezenet-nano.int8.tflite"]
     elsewhere = shutil.copy(workspace / names[1], tmp_path / "foreign.tflite")
     report = edgesqz.bench([*(workspace / name for name in names), elsewhere], rounds=1)
+    saved = tmp_path / "report.json"
+    saved.write_text(report.to_json())
     for times in (1, 2):
-        admitted = zoo.admit(workspace, json.loads(report.to_json()))
+        admitted = zoo.admit(workspace, SavedReport.read(saved))
         assert [path.name for path in admitted] == names
         for path, row in zip(admitted, report.rows, strict=False):
             examined = manifest_of(path).test

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgesqz import data, metadata
 from edgesqz.artifact import ZOO, Artifact, Manifest, Tensor, model_files
+from edgesqz.benchmarking.saved import SavedReport
 from edgesqz.engine import Engine, EngineError, open_engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import exporter
@@ -56,34 +56,21 @@ class Measured:
 
     @classmethod
     def read(cls, report: Path, found: Artifact) -> Measured:
-        """Find a file in what ``edgesqz bench --json`` wrote.
+        """Find the figures of a file's content in what ``edgesqz bench --json`` wrote.
 
         Raises:
-            EdgesqzError: the report cannot be read, or has no figures of this file.
+            EdgesqzError: the report cannot be read, or has no figures of this content on the bench's engine.
         """
-        try:
-            told = json.loads(report.read_text(encoding="utf-8"))
-            rows = [r for r in told["rows"] if (r["artifact"], r["runtime"]) == (found.path.name, REFERENCE)]
-            figures = [
-                cls(
-                    row["accuracy"],
-                    "{images:,} {split} pictures of {name}".format(**told["dataset"]),
-                    told["machine"]["cpu"],
-                    f"{row['runtime']} {row['runtime_version']}",
-                    row["latency_us"]["p50"],
-                )
-                for row in rows
-                if row["size_bytes"] == found.size_bytes and row["latency_us"]
-            ]
-        except OSError as error:
-            raise EdgesqzError(f"cannot read {report}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EdgesqzError(f"{report} is no report of edgesqz bench --json") from error
-        if not figures:
-            raise EdgesqzError(
-                f"{report} has no figures of {found.path.name}, {found.size_bytes:,} bytes, on {REFERENCE}"
-            )
-        return figures[0]
+        saved = SavedReport.read(report)
+        row, seen = saved.row_of(found.path, REFERENCE), saved.dataset
+        measured_on = f"{seen.images:,} {seen.split} pictures of {seen.name}" if seen else ""
+        return cls(
+            row.accuracy if seen else None,
+            measured_on,
+            saved.machine.cpu,
+            f"{row.runtime} {row.runtime_version}",
+            row.latency_us.p50 if row.latency_us else None,
+        )
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,32 @@ here, with its accuracy there and how often it has been measured in its manifest
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from edgesqz.artifact import ZOO, Artifact, Examined, Pictures, stored_form
+from edgesqz.artifact import ZOO, Artifact, Examined, Pictures, model_files, stored_form
+from edgesqz.benchmarking.saved import Row, SavedReport
+from edgesqz.errors import EdgesqzError
 
 
-def admit(workspace: Path, report: dict[str, Any]) -> list[Path]:
-    """Copy the files of a report into the zoo; files from elsewhere, which it may list too, stay where they are."""
-    dataset = report["dataset"]
-    pictures = Pictures(dataset=dataset["name"], split=dataset["split"], count=dataset["images"])
-    return [
-        _admit(workspace / row["artifact"], pictures, row["accuracy"], report["machine"]["cpu"])
-        for row in report["rows"]
-        if (workspace / row["artifact"]).is_file()
-    ]
+def admit(workspace: Path, report: SavedReport) -> list[Path]:
+    """Copy the workspace's files that the report has figures of into the zoo; it may have those of other files, too.
+
+    Raises:
+        EdgesqzError: the report has no accuracy, or measured another content of one of the files. Nothing is copied.
+    """
+    seen = report.dataset
+    if seen is None:
+        raise EdgesqzError(f"{report.source} has no accuracy")
+    pictures = Pictures(dataset=seen.name, split=seen.split, count=seen.images)
+    rows = {path: report.row_of(path) for path in model_files(workspace) if report.mentions(path)}
+    return [_admit(path, pictures, _accuracy(row), report.machine.cpu) for path, row in rows.items()]
+
+
+def _accuracy(row: Row) -> float:
+    if row.accuracy is None:
+        raise EdgesqzError(f"{row.path} was measured without accuracy")
+    return row.accuracy
 
 
 def _admit(path: Path, pictures: Pictures, accuracy: float, machine: str) -> Path:
@@ -39,5 +48,5 @@ def _admit(path: Path, pictures: Pictures, accuracy: float, machine: str) -> Pat
 
 if __name__ == "__main__":
     folder, report_file = map(Path, sys.argv[1:])
-    for admitted in admit(folder, json.loads(report_file.read_text())):
+    for admitted in admit(folder, SavedReport.read(report_file)):
         print(admitted.name)

@@ -1,0 +1,66 @@
+"""What the worker tells of its machine and memory, on systems that tell less than this one."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from pathlib import Path
+
+import pytest
+
+from edgesqz import inventory
+
+worker = importlib.import_module("edgesqz.runtimes.worker")
+
+# What differs on each, from their own /proc/cpuinfo; the last has no such file.
+PI_OS = """processor\t: 3
+BogoMIPS\t: 108.00
+CPU implementer\t: 0x41
+CPU part\t: 0xd08
+
+Revision\t: c03114
+Model\t\t: Raspberry Pi 4 Model B Rev 1.4
+"""
+PI_OS_32_BIT = "model name\t: ARMv7 Processor rev 3 (v7l)\nModel\t\t: Raspberry Pi 4 Model B Rev 1.4\n"
+PC = "vendor_id\t: AuthenticAMD\nmodel\t\t: 1\nmodel name\t: AMD EPYC: seventh\n"
+OTHER_BOARD = "processor\t: 0\nCPU implementer\t: 0x41\n"
+
+
+def proc(folder: Path, **files: str) -> Path:
+    for name, content in files.items():
+        path = folder / name.replace("__", "/").replace("_", "-")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"cpuinfo": PI_OS}, "Raspberry Pi 4 Model B Rev 1.4"),
+        ({"cpuinfo": PI_OS_32_BIT}, "Raspberry Pi 4 Model B Rev 1.4"),
+        ({"cpuinfo": PC}, "AMD EPYC: seventh"),
+        ({"cpuinfo": OTHER_BOARD, "device_tree__model": "Jetson Nano\0"}, "Jetson Nano"),
+        ({}, platform.processor() or platform.machine()),
+    ],
+)
+def test_a_machine_has_one_name_here_and_through_a_host(
+    files: dict[str, str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "PROC", proc(tmp_path / "proc", **files))
+    assert worker.machine()["cpu"] == name == inventory.machine()["cpu"]
+
+
+def test_memory_that_the_system_does_not_tell_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = "Name:\tpython\nVmRSSx:\t1 kB\nVmRSS:\t  2048 kB\nThreads:\t1\n"
+    monkeypatch.setattr(worker, "PROC", proc(tmp_path / "proc", self__status=status))
+    assert (worker.status_bytes("VmRSS"), worker.status_bytes("VmHWM")) == (2048 * 1024, None)
+    monkeypatch.setattr(worker, "PROC", tmp_path / "nowhere")
+    assert worker.status_bytes("VmRSS") is None
+
+
+def test_a_system_without_sysconf_has_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert worker.machine()["memory_bytes"] > 2**20
+    monkeypatch.delattr(os, "sysconf")
+    assert worker.machine()["memory_bytes"] is None
