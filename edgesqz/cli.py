@@ -439,6 +439,8 @@ def bench(
         _say(f"failed: {failure}")
     for warning in result.warnings():
         _say(f"warning: {warning}")
+    for reason in result.without_accuracy():
+        _say(f"no accuracy: {reason}")
     if choose and not printed:
         print("\n".join(result.choice()))
     for miss in result.misses():
@@ -627,14 +629,14 @@ def models(json: Json = False) -> None:
 
 
 @app.command()
-def info(json: Json = False) -> None:
+def info(data_dir: DataDir = None, json: Json = False) -> None:
     """Show versions, converters, runtimes, models and datasets, and where their data lie.
 
     Example: `edgesqz info`
     """
     from edgesqz.inventory import take_inventory
 
-    _show(take_inventory(), json)
+    _show(take_inventory(data_dir), json)
 
 
 @app.command()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz import data, plugins
 from edgesqz.artifact import package_versions
 from edgesqz.engine import environments
+from edgesqz.errors import EdgesqzError
 from edgesqz.models import ARCHITECTURES
 from edgesqz.tables import Column, Table
 
@@ -38,13 +40,15 @@ class Inventory:
         converters: the variants of each format.
         runtimes: the inference engines.
         models: the networks that can be trained.
-        datasets: where each dataset's data lie; None if they would be downloaded.
+        data_dir: where datasets are looked for; None for the cache.
+        datasets: where each dataset's data lie; None if they are not there.
     """
 
     versions: dict[str, str]
     converters: dict[str, tuple[str, ...]]
     runtimes: tuple[Runtime, ...]
     models: tuple[str, ...]
+    data_dir: str | None
     datasets: dict[str, str | None]
 
     def to_json(self) -> str:
@@ -58,14 +62,13 @@ class Inventory:
         def block(title: str, rows: dict[str, str]) -> Table:
             return Table([Column(), Column(is_prose=True)], list(rows.items()), title)
 
+        missing = f"not in {self.data_dir}" if self.data_dir else "not here; would be downloaded"
         return Group(
             block("versions", self.versions),
             block("converters", {name: ", ".join(variants) for name, variants in self.converters.items()}),
             block("runtimes", {runtime.name: _told(runtime) for runtime in self.runtimes}),
             block("models", {name: "edgesqz train --model " + name for name in self.models}),
-            block(
-                "datasets", {name: place or "not here; would be downloaded" for name, place in self.datasets.items()}
-            ),
+            block("datasets", {name: place or missing for name, place in self.datasets.items()}),
         )
 
 
@@ -74,14 +77,19 @@ def _told(runtime: Runtime) -> str:
     return f"{', '.join(runtime.suffixes)}  {state}"
 
 
-def take_inventory() -> Inventory:
-    """Look at what is installed and at hand; downloads nothing and imports no engine."""
+def take_inventory(data_dir: Path | None = None) -> Inventory:
+    """Look at what is installed and at hand; downloads nothing and imports no engine.
+
+    Args:
+        data_dir: where datasets are looked for, as the commands would; None for the cache.
+    """
     return Inventory(
         versions={"python": platform.python_version()} | package_versions(*PACKAGES),
         converters={name: tuple(converter.VARIANTS) for name, converter in plugins.converters().items()},
         runtimes=tuple(_runtime(plugins.Choice(name)) for name in plugins.runtimes()),
         models=tuple(ARCHITECTURES),
-        datasets={name: _place(name) for name in data.DATASETS},
+        data_dir=None if data_dir is None else str(data_dir),
+        datasets={name: _place(name, data_dir) for name in data.DATASETS},
     )
 
 
@@ -96,10 +104,13 @@ def _runtime(choice: plugins.Choice) -> Runtime:
     return Runtime(choice.name, tuple(module.SUFFIXES), version, install)
 
 
-def _place(dataset: str) -> str | None:
+def _place(dataset: str, data_dir: Path | None) -> str | None:
     if dataset == "synthetic":
         return "drawn by code"
-    place = data.locate(dataset)
+    try:
+        place = data.locate(dataset, data_dir)
+    except EdgesqzError:  # it is not in data_dir
+        return None
     return None if place is None else str(place)
 
 

@@ -18,6 +18,7 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 from rich.console import Console
+from typer.testing import CliRunner
 
 import edgesqz
 from edgesqz import benchmarking, data, plugins
@@ -25,6 +26,7 @@ from edgesqz.artifact import PixelRange, sha256
 from edgesqz.benchmarking.candidate import Candidate, distinct_names, with_originals
 from edgesqz.benchmarking.flips import Flip, contact_sheet
 from edgesqz.benchmarking.report import Ratio, Report, Row
+from edgesqz.cli import app
 from edgesqz.engine import Engine, environments
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
@@ -540,3 +542,39 @@ def test_two_files_of_one_name_stay_two_rows(exported: Path, pictures: Path, tmp
     assert [row.sha256 for row in report.rows] == [sha256(path.read_bytes()) for path in paths]
     assert {row.latency_ratio.to for row in report.rows if row.latency_ratio} == {"new/m.onnx"}
     assert report.selection.chosen in report.labels and len(report.selection.reasons) == 1
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_a_file_of_another_size_is_timed_and_told_what_to_do(
+    at_hand: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the dataset of 32x32 images is at hand or not."""
+    graph = mean_colour_model("NHWC", 1).replace(bytes([10, 2, 8, 32]), bytes([10, 2, 8, 48]))
+    (tmp_path / "elsewhere.onnx").write_bytes(graph)
+    if at_hand:
+        place = tmp_path / "cifar-10"
+        place.touch()
+        images = data.draw(10, ImageSize(SIDE, SIDE), seed=0)
+        source = data.Dataset("cifar10", ("blue", "green", "red"), lambda split: images)
+        monkeypatch.setattr(data, "locate", lambda name, data_dir=None: place)
+        monkeypatch.setattr(data, "load", lambda name, data_dir=None, *, size=None: source)
+    report = edgesqz.bench([tmp_path / "elsewhere.onnx"], rounds=1)
+    (row,) = report.rows
+    assert (report.dataset is not None, row.error, row.accuracy) == (at_hand, None, None)
+    assert row.latency_us is not None
+    assert report.without_accuracy() == [
+        "elsewhere.onnx: it takes images of 48x48 pixels, those of cifar10 have 32x32; "
+        "name a folder of test images with --dataset DIR"
+    ]
+
+
+def test_the_exit_code_tells_if_a_named_file_failed(exported: Path, tmp_path: Path) -> None:
+    """Before it tells of a missed budget."""
+    (tmp_path / "cut.onnx").write_bytes(b"cut")
+    names = [str(exported / "squeezenet-nano.fp32.onnx"), str(tmp_path / "cut.onnx")]
+    options = ["--rounds", "1", "--limit", "6", "--workspace", str(exported), "--quota", "1kB"]
+    result = CliRunner().invoke(app, ["bench", *names, *options])
+    assert result.exit_code == 1
+    assert "failed: cut.onnx: " in result.stderr
+    assert "over budget: squeezenet-nano.fp32.onnx: size" in result.stderr
+    assert CliRunner().invoke(app, ["bench", names[0], *options]).exit_code == 3

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from edgesqz import plugins
+from edgesqz.cli import app
 from edgesqz.inventory import Inventory, Runtime, take_inventory
 from edgesqz.models import ARCHITECTURES
 
@@ -90,11 +92,22 @@ def test_data_at_hand_are_told_by_their_place(tmp_path: Path) -> None:
     assert "cifar100 not here; would be downloaded" in shown(inventory)
 
 
+def test_info_looks_where_the_commands_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "data" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    (folder / "batches.meta").touch()
+    monkeypatch.setenv("EDGESQZ_DATA_DIR", str(tmp_path / "data"))
+    found = json.loads(CliRunner().invoke(app, ["info", "--json"]).stdout)
+    assert found["datasets"]["cifar10"] == str(folder)
+    assert found["datasets"]["mnist"] is None
+    assert f"mnist not in {tmp_path / 'data'}" in shown(take_inventory(tmp_path / "data"))
+
+
 def test_the_json_is_the_inventory() -> None:
     inventory = take_inventory()
     text = inventory.to_json()
     as_data = json.loads(text)
-    assert list(as_data) == ["versions", "converters", "runtimes", "models", "datasets"]
+    assert list(as_data) == ["versions", "converters", "runtimes", "models", "data_dir", "datasets"]
     assert as_data["models"] == list(ARCHITECTURES)
     assert as_data["datasets"] == inventory.datasets
     assert as_data["converters"] == {name: list(variants) for name, variants in inventory.converters.items()}

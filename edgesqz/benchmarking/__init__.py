@@ -137,11 +137,13 @@ def bench(
     for candidate in candidates:
         candidate.name = names[candidate.path]
     compared_with = next((each for each in candidates if reference and place(each.path) == place(reference)), None)
-    exam, no_accuracy = _prepared(candidates, dataset, data_dir, limit, half)  # data that cannot be had are told first
+    meant = dataset or _common_dataset(candidates)
+    # Data that cannot be had are told first.
+    exam, no_accuracy = _prepared(candidates, meant, data_dir, limit, half, asked_for=bool(dataset or data_dir))
     if console and exam and exam.division:
         console.print(f"{exam.name}: {exam.division}", soft_wrap=True, highlight=False, markup=False)
     opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels, host=board)
-    _measure(candidates, exam, opened, rounds, layers, console)
+    _measure(candidates, exam, meant, opened, rounds, layers, console)
     if flips and exam:
         _save_flips(candidates, exam, flips)
     return Report(
@@ -205,13 +207,18 @@ class _Exam:
 
 
 def _prepared(
-    candidates: Sequence[Candidate], dataset: str | None, data_dir: Path | None, limit: int | None, half: int | None
+    candidates: Sequence[Candidate],
+    name: str | None,
+    data_dir: Path | None,
+    limit: int | None,
+    half: int | None,
+    *,
+    asked_for: bool,
 ) -> tuple[_Exam | None, str | None]:
     """The exam with its pictures read, or none and why: a dataset that only a manifest names may be out of reach."""
-    name = dataset or _common_dataset(candidates)
     if name is None:
         return None, "the files are untrained"
-    meant = dataset or data_dir or data.locate(name)
+    meant = asked_for or data.locate(name)
     exam = _Exam(name, data_dir, limit, half)
     try:
         exam.split(_first_size(candidates))
@@ -268,6 +275,7 @@ def _first_size(candidates: Sequence[Candidate]) -> ImageSize | None:
 def _measure(
     candidates: Sequence[Candidate],
     exam: _Exam | None,
+    dataset: str | None,
     opened: Callable[..., Engine],
     rounds: int,
     layers: bool,
@@ -284,6 +292,7 @@ def _measure(
                 engine = opened(candidate.artifact, runtime=str(candidate.choice))
                 started.append(engine)
                 candidate.meet(engine)
+                candidate.no_accuracy = _other_size(candidate, engine, dataset)
                 if candidate.is_timed:
                     candidate.warm_up(engine, _timed_picture(candidate, engine, exam))
                 engines.append((candidate, engine))
@@ -294,7 +303,7 @@ def _measure(
             with candidate.blamed():
                 if candidate.is_timed:
                     candidate.weigh(engine)
-                if exam and not candidate.untrained:
+                if exam and not candidate.untrained and not candidate.no_accuracy:
                     _examine(candidate, engine, exam)
         for candidate, engine in _turns(bar, "layers", engines if layers else []):
             with candidate.blamed():
@@ -321,15 +330,30 @@ def _turns(bar: Progress, doing: str, turns: Sequence[tuple[Candidate, E]]) -> I
     bar.update(task, description=doing)
 
 
+def _other_size(candidate: Candidate, engine: Engine, dataset: str | None) -> str | None:
+    """Why a dataset of images of one size has none for a file, and what to do; None if it may have."""
+    size, _ = engine.form
+    fixed = data.SIZES.get(dataset or "")
+    if fixed in (None, size) or candidate.untrained:
+        return None
+    return (
+        f"it takes images of {size} pixels, those of {dataset} have {fixed}; "
+        "name a folder of test images with --dataset DIR"
+    )
+
+
 def _timed_picture(candidate: Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
     """The picture, uint8 (1, H, W, channels), that is classified while the clock runs."""
     return _pictures(1, candidate, engine, exam)
 
 
 def _pictures(count: int, candidate: Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
-    """The first test pictures, or drawn ones for who has learned nothing; uint8 (N, H, W, channels)."""
+    """The first test images, or drawn ones for a file that gets no accuracy; uint8 (N, H, W, channels)."""
     size, channels = engine.form
-    split = data.draw(count, size, seed=SEED) if exam is None or candidate.untrained else exam.split(size)
+    if exam and not candidate.untrained and not candidate.no_accuracy:
+        split = exam.split(size)
+    else:
+        split = data.draw(count, size, seed=SEED)
     return data.with_channels(split.pictures[:count], channels)
 
 
@@ -428,6 +452,7 @@ def _row(
         memory_bytes=candidate.memory_bytes,
         layer_snr_db=candidate.layer_snr_db,
         may_saturate=_may_saturate(candidate, content),
+        no_accuracy=candidate.no_accuracy,
         **candidate.engine_facts,
     )
     if candidate.probabilities is None or candidate.truth is None:

@@ -38,6 +38,7 @@ class Candidate:
     artifact: Artifact | None = None
     runtime_version: str | None = None
     error: str | None = None  # in place of everything below
+    no_accuracy: str | None = None  # why it is not measured, if others may be
     machine: dict[str, Any] | None = None  # that it ran on
     engine_facts: dict[str, Any] = field(default_factory=dict)  # of its process, by the names in a row
     first_us: float | None = None

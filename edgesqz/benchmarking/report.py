@@ -343,6 +343,12 @@ class Report:
         told = f"{saturation.WARNING}, such as this one; quantize with 7-bit weights (reduce_range=True)"
         return [f"{label(row, rows)}: {told}" for row in rows if row.may_saturate]
 
+    def without_accuracy(self) -> list[str]:
+        """A line for each row that has no accuracy where others may: which, and why."""
+        return [
+            f"{name}: {row.no_accuracy}" for name, row in zip(self.labels, self.rows, strict=True) if row.no_accuracy
+        ]
+
     def misses(self) -> list[str]:
         """A line for each file that was asked for by name, was measured, and is not within the budget."""
         rows = self.told_apart
