@@ -268,6 +268,17 @@ def test_a_model_of_other_inputs_is_refused(tmp_path: Path) -> None:
         edgesqz.export(tmp_path / "table.keras", workspace=tmp_path)
 
 
+def test_a_model_of_images_that_are_not_square_is_taken(wide_images: Path, tmp_path: Path) -> None:
+    backend.start_keras()
+    import keras
+
+    colors = [keras.layers.AveragePooling2D(2), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()]
+    keras.Sequential([keras.Input((24, 36, 3)), *colors]).save(tmp_path / "colors.keras")
+    options: dict[str, Any] = {"dataset": str(wide_images), "calibration": 50, "workspace": tmp_path}
+    for artifact in edgesqz.export(tmp_path / "colors.keras", ["tflite", "onnx"], variant="int8", **options):
+        assert artifact.manifest and artifact.manifest.input.shape[1:] == (24, 36, 3)
+
+
 def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"no \.keras file in .*; run edgesqz train"):
         edgesqz.export(workspace=tmp_path)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import edgesqz
+from edgesqz.artifact import Artifact
 from edgesqz.image_size import ImageSize
 from edgesqz.predicting import predict_files
 
@@ -21,6 +22,8 @@ def test_every_file_is_measured(wide: Path) -> None:
     for row in report.rows:
         assert row.error is None and row.latency_us is not None
         assert row.accuracy is not None and row.agreement is not None
+    manifest = Artifact.open(wide / "squeezenet-nano.keras").manifest
+    assert manifest and manifest.training and manifest.training["recipe"]["input_size"] == "36x24"
     assert report.dataset and report.dataset["images"] == 12
 
 
