@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import logging
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -17,11 +18,15 @@ from typer.core import TyperGroup
 from edgesqz import defaults
 from edgesqz.errors import EdgesqzError
 from edgesqz.recipe import Recipe
+from edgesqz.workspace import MANIFEST_SUFFIX
 from edgesqz.workspace.sizes import format_size, parse_quota
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+_log = logging.getLogger("edgesqz")
+
+OF_ALL_COMMANDS = ("--verbose", "--quiet")
 STANDARD_OUTPUT = Path("-")
 EXIT_BAD_INPUT = 1
 EXIT_MISSED_BUDGET = 3
@@ -30,6 +35,10 @@ EXIT_INTERRUPTED = 130
 
 class _Commands(TyperGroup):
     """Prints what a person should know as one line, without a traceback."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the options of all commands behind the command too."""
+        return super().parse_args(ctx, sorted(args, key=lambda arg: arg not in OF_ALL_COMMANDS))
 
     def invoke(self, ctx: Any) -> object:
         try:
@@ -47,6 +56,13 @@ class _Commands(TyperGroup):
             raise typer.Exit(EXIT_INTERRUPTED) from interrupt
 
 
+class _Notes(logging.Handler):
+    """Prints what the library logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(record.getMessage())
+
+
 app = typer.Typer(
     cls=_Commands,
     name="edgesqz",
@@ -61,6 +77,8 @@ app = typer.Typer(
 @app.callback()
 def options(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Tell of temporary files too.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show results and errors only.")] = False,
 ) -> None:
     """Turn a dataset into a vision model that fits a device's byte budget, and prove what it costs."""
     if version:
@@ -68,6 +86,10 @@ def options(
 
         print(version_of("edgesqz"))
         raise typer.Exit
+    if verbose and quiet:
+        raise EdgesqzError("--verbose and --quiet exclude each other")
+    _log.setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
+    _log.handlers = [_Notes()]
 
 
 DataDir = Annotated[
@@ -219,6 +241,7 @@ def train(
     accuracy = artifact.manifest.training["held_back_accuracy"]
     told = "no pictures held back" if accuracy is None else f"held-back accuracy {accuracy:.2%}"
     print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
+    _say_written(_with_manifests([artifact.path]))
 
 
 @app.command()
@@ -283,12 +306,14 @@ def export(
     if dry_run:
         _show(exporting.plan_export(model, format or (), **options), json)
         return
-    for artifact in exporting.export(model, format or (), **options):
+    artifacts = exporting.export(model, format or (), **options)
+    for artifact in artifacts:
         assert artifact.manifest and artifact.manifest.proof  # export writes both
         proof = artifact.manifest.proof
         agrees = f"agrees with the original on {proof.agreement:.1%} of {proof.pictures.count} "
         told = "random weights" if artifact.manifest.untrained else f"{agrees}{proof.pictures.dataset} pictures"
         print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
+    _say_written(_with_manifests(artifact.path for artifact in artifacts))
 
 
 @app.command()
@@ -435,6 +460,8 @@ def bench(
             report.save(text_of(result), path)
     if plot:
         result.plot(plot)
+    written: list[Path | str] = [path for path, _ in texts if path != STANDARD_OUTPUT]
+    _say_written([*written, *([plot] if plot else []), *(row.flips for row in result.rows if row.flips)])
     for failure in result.failures():
         _say(f"failed: {failure}")
     for warning in result.warnings():
@@ -485,6 +512,7 @@ def fit(
     _show(result, json)
     for kept in result.kept:
         _say(f"{workspace / kept.file_name} is the file to take")
+    _say_written(_with_manifests(workspace / kept.file_name for kept in result.kept))
     if not result.kept:
         _say("no file fits; the reasons stand beside them")
         raise typer.Exit(EXIT_MISSED_BUDGET)
@@ -611,6 +639,7 @@ def params(
     comparison = counting.compare(names, classes=classes, input_size=input_size)
     if plot:
         comparison.plot(plot)
+        _say_written([plot])
     if compare:
         _show(comparison, json)
     else:
@@ -793,7 +822,17 @@ def _progress_console() -> Console:
     """Where progress goes: the standard error, so that the standard output holds results alone."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, quiet=_log.level > logging.WARNING)
+
+
+def _say_written(paths: Iterable[Path | str]) -> None:
+    """Name every file that was written."""
+    if names := ", ".join(map(str, paths)):
+        _progress_console().print(f"wrote {names}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _with_manifests(paths: Iterable[Path]) -> list[Path]:
+    return [each for path in paths for each in (path, path.with_name(path.name + MANIFEST_SUFFIX))]
 
 
 def _say(line: str) -> None:

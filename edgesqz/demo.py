@@ -40,7 +40,7 @@ def run(
     quota = Workspace(workspace, quota).quota_bytes or defaults.DEMO_QUOTA
     dataset = "cifar10" if data.locate("cifar10", data_dir) else "synthetic"
     if console:
-        console.print(f"{MODEL} on {dataset}, {EPOCHS[dataset]} epochs", highlight=False)
+        console.print(f"{MODEL} on {dataset}, {EPOCHS[dataset]} epochs", highlight=False, soft_wrap=True)
     train(MODEL, dataset, data_dir=data_dir, epochs=EPOCHS[dataset], workspace=workspace, quota=quota, console=console)
     export(
         MODEL,

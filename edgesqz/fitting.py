@@ -151,7 +151,7 @@ def fit(
     limits: dict[str, Any] = {"max_latency": max_latency, "min_accuracy": min_accuracy}
     Budget.parse(**limits)  # what is no limit is told now
     models = _models_at_hand(home.folder, data_dir)
-    with scratch(scratch_dir, home, _scratch_bytes(models), console), tempfile.TemporaryDirectory() as made:
+    with scratch(scratch_dir, home, _scratch_bytes(models)), tempfile.TemporaryDirectory() as made:
         elsewhere, options = Workspace(Path(made), sys.maxsize), {"calibration": calibration, "data_dir": data_dir}
         files = [
             _made(path, dataset, kind, room, elsewhere, options, console) for path, dataset in models for kind in kinds

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -16,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from edgesqz.cli import app
 from edgesqz.demo import EPOCHS
+from edgesqz.models import catalogue
 from edgesqz.recipe import Recipe
 
 COMMANDS = ("train", "export", "bench", "fit", "predict", "embed", "inspect", "params", "models", "info", "demo")
@@ -43,6 +46,43 @@ def test_help_has_an_example(command: str) -> None:
     result = run(*command.split(), "--help")
     assert result.exit_code == 0
     assert f"Example: edgesqz {command}" in result.output
+
+
+def test_a_line_names_what_was_written_unless_quiet(tmp_path: Path) -> None:
+    path = tmp_path / ("a-long-name-" * 9 + ".svg")  # wider than any terminal
+    assert run("params", "squeezenet-nano", "--plot", path).stderr == f"wrote {path}\n"
+    path.unlink()
+    for arguments in (("--quiet", "params", "--plot", path), ("params", "--plot", path, "--quiet")):
+        result = run(*arguments)
+        assert (result.exit_code, result.stderr, path.is_file()) == (0, "", True)
+
+
+@pytest.mark.parametrize(("option", "shown"), [((), []), (("--verbose",), ["used 3 MB"]), (("--quiet",), [])])
+def test_notes_of_temporary_files_are_shown_on_demand(
+    option: tuple[str, ...], shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listed() -> Any:
+        logging.getLogger("edgesqz.workspace.scratch").info("used 3 MB")
+        return catalogue.Catalogue(())
+
+    monkeypatch.setattr(catalogue, "list_models", listed)
+    assert run("models", *option).stderr.splitlines() == shown
+    assert run(*option, "models").stderr.splitlines() == shown
+
+
+def test_verbose_and_quiet_exclude_each_other() -> None:
+    result = run("models", "--verbose", "--quiet")
+    assert (result.exit_code, result.stderr) == (1, "error: --verbose and --quiet exclude each other\n")
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(60, 60), (200, 200), (None, 100)])
+def test_tables_are_as_wide_as_the_terminal(columns: int | None, widest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", str(columns))
+    lines = run("params", "squeezenet-1.1").stdout.splitlines()
+    assert max(map(len, lines)) <= widest
+    assert {"layer", "parameters", "MACs", "int8"} <= set(" ".join(lines).split())
 
 
 def test_the_list_of_commands_is_complete() -> None:

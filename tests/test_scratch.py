@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import logging
 import os
 import subprocess
 import sys
@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import edgesqz
 from edgesqz import EdgesqzError
@@ -31,14 +30,13 @@ def test_temporary_files_of_this_process_and_its_children_go_there(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_the_most_there_was_at_one_time_is_told(tmp_path: Path) -> None:
-    shown = io.StringIO()
-    console = Console(file=shown, width=300)
-    with scratch(tmp_path, Workspace(tmp_path / "workspace"), 0, console):
+def test_the_most_there_was_at_one_time_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "edgesqz")
+    with scratch(tmp_path, Workspace(tmp_path / "workspace"), 0):
         for size in (3_000_000, 200_000):
             with tempfile.TemporaryDirectory() as folder:  # removed at once: a look every 5 ms would miss it
                 Path(folder, "a").write_bytes(bytes(size))
-    assert shown.getvalue() == f"temporary files: 3.0 MB at most, in {tmp_path}\n"
+    assert caplog.messages == [f"temporary files: 3.0 MB at most, in {tmp_path}"]
 
 
 def test_what_lies_in_the_workspace_is_charged_before_it_is_there(tmp_path: Path) -> None:
@@ -69,9 +67,11 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("format", "variant"), [("tflite", "fp32"), ("onnx", "int8")])
-def test_converters_stay_within_what_is_set_aside_for_them(format: str, variant: str, tmp_path: Path) -> None:
+def test_converters_stay_within_what_is_set_aside_for_them(
+    format: str, variant: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "edgesqz")
     tmp_path.joinpath("scratch").mkdir()
-    shown = io.StringIO()
     edgesqz.export(
         "squeezenet-nano",
         format,
@@ -81,10 +81,9 @@ def test_converters_stay_within_what_is_set_aside_for_them(format: str, variant:
         workspace=tmp_path,
         quota=for_conversion(67_322) + 500_000,
         scratch_dir=tmp_path / "scratch",
-        console=Console(file=shown, width=300),
     )
-    assert "temporary files: " in shown.getvalue()
-    assert "temporary files: 0 bytes" not in shown.getvalue()
+    assert "temporary files: " in caplog.text
+    assert "temporary files: 0 bytes" not in caplog.text
 
 
 def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ class Exporter:
         needed = self.dataset if job.kind.needs_calibration and not download else None
         if needed and not data.locate(needed, self.data_dir):
             raise EdgesqzError(f"there are no pictures of {needed} at hand to calibrate on; name --data-dir")
-        with scratch(self.scratch_dir, self.workspace, for_conversion(self.parameters), self.console):
+        with scratch(self.scratch_dir, self.workspace, for_conversion(self.parameters)):
             return self._made(job, file_name)
 
     def _made(self, job: Job, file_name: str) -> dict[str, bytes]:

@@ -141,7 +141,7 @@ def train(
     if at_rest:
         run.go_on_from(at_rest)
     for_keras = 0 if home.quota_bytes is None else run.model_bytes
-    with run.room_set_aside(), scratch(scratch_dir, home, for_keras, console):
+    with run.room_set_aside(), scratch(scratch_dir, home, for_keras):
         return run.train()
 
 
@@ -243,7 +243,9 @@ class _Run:
                 for variable, value in zip(self.optimizer.variables, at_rest.optimizer, strict=True):
                     variable.assign(value)
             else:
-                self.console.print("the checkpoint was kept without the optimizer's state, which begins anew")
+                self.console.print(
+                    "the checkpoint was kept without the optimizer's state, which begins anew", soft_wrap=True
+                )
 
     @functools.cached_property
     def model_bytes(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import shutil
 import sys
@@ -11,14 +12,13 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from edgesqz.errors import EdgesqzError
 from edgesqz.workspace import Workspace, disk, lock
 from edgesqz.workspace.sizes import format_size
 
-if TYPE_CHECKING:
-    from rich.console import Console
+_log = logging.getLogger(__name__)
 
 SAMPLE_INTERVAL_S = 0.005
 
@@ -32,18 +32,15 @@ PREFIX, ALIVE = "edgesqz-scratch-", ".lock"
 
 
 @contextlib.contextmanager
-def scratch(
-    folder: Path | None, workspace: Workspace, size_bytes: int, console: Console | None = None
-) -> Iterator[None]:
+def scratch(folder: Path | None, workspace: Workspace, size_bytes: int) -> Iterator[None]:
     """Send the temporary files of this process, and of those it starts, to a folder of their own, and remove it.
 
-    The most that was in it at one time is told on the console.
+    The most that was in it at one time is logged.
 
     Args:
         folder: to make it in; None for the system's own. One within the workspace is charged to its quota.
         workspace: whose quota that is.
         size_bytes: the most that the temporary files are expected to take.
-        console: where to tell what was used.
 
     Raises:
         EdgesqzError: no such folder, no room for ``size_bytes`` in the workspace, or more of them than that.
@@ -71,8 +68,8 @@ def scratch(
         used = stack.enter_context(_watched(folder / name))
         yield
         used.sample()
-        if console and used.peak_bytes:
-            console.print(f"temporary files: {format_size(used.peak_bytes)} at most, in {folder}", soft_wrap=True)
+        if used.peak_bytes:
+            _log.info("temporary files: %s at most, in %s", format_size(used.peak_bytes), folder)
         if counted and used.peak_bytes > size_bytes:
             raise EdgesqzError(
                 f"temporary files took {format_size(used.peak_bytes)} of the workspace, more than the "
