@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.text import Text
 
-GAP = " "  # between two columns
+NARROW, WIDE = " ", "  "  # between two columns, where there is room for no more and where there is
 INDENT = "    "  # of the figures below a name
 PROSE_WIDTH = 24  # that a column of sentences keeps in a narrow table
 WIDEST_TEXT = 120  # lines of a title or a caption that are longer are hard to read
@@ -108,18 +108,19 @@ class Table:
 
     def _block(self, numbers: Sequence[int], name: int | None, width: int) -> Iterator[tuple[str, str]]:
         indent = "" if name is None else INDENT
-        widths = self._widths(numbers, width - len(indent))
-        ruler = "─" * min(width, len(indent) + sum(widths) + len(GAP) * (len(widths) - 1))
+        gap = WIDE if self._least_width(numbers, WIDE) <= width - len(indent) else NARROW
+        widths = self._widths(numbers, width - len(indent), gap)
+        ruler = "─" * min(width, len(indent) + sum(widths) + len(gap) * (len(widths) - 1))
         heads = [column.head for column in self.columns]
         if any(heads):
-            for line in self._row(heads, numbers, name, widths, at_bottom=True):
+            for line in self._row(heads, numbers, name, widths, gap, at_bottom=True):
                 yield line, "bold"
             yield ruler, ""
         for row in self.rows:
             if row is None:
                 yield ruler, ""
             else:
-                yield from ((line, "") for line in self._row(row, numbers, name, widths))
+                yield from ((line, "") for line in self._row(row, numbers, name, widths, gap))
 
     def _row(
         self,
@@ -127,6 +128,7 @@ class Table:
         numbers: Sequence[int],
         name: int | None,
         widths: Sequence[int],
+        gap: str,
         *,
         at_bottom: bool = False,
     ) -> Iterator[str]:
@@ -141,22 +143,22 @@ class Table:
                 _padded(part, space, self.columns[number].justify)
                 for number, part, space in zip(numbers, parts, widths, strict=True)
             ]
-            yield ("" if name is None else INDENT) + GAP.join(padded).rstrip()
+            yield ("" if name is None else INDENT) + gap.join(padded).rstrip()
 
     def _cell(self, number: int, text: str, width: int) -> list[str]:
         """The lines of a cell."""
         return wrapped(text, width) if self.columns[number].is_prose else text.split("\n")
 
-    def _widths(self, numbers: Sequence[int], width: int) -> list[int]:
+    def _widths(self, numbers: Sequence[int], width: int, gap: str) -> list[int]:
         """The width of each column; those of sentences share what the others leave."""
         widths = [self._least(number) for number in numbers]
         for place, number in enumerate(numbers):
-            room = width - sum(widths) - len(GAP) * (len(widths) - 1)
+            room = width - sum(widths) - len(gap) * (len(widths) - 1)
             widths[place] += max(0, min(room, self._most(number) - widths[place]))
         return widths
 
-    def _least_width(self, numbers: Sequence[int]) -> int:
-        return sum(map(self._least, numbers)) + len(GAP) * (len(numbers) - 1)
+    def _least_width(self, numbers: Sequence[int], gap: str = NARROW) -> int:
+        return sum(map(self._least, numbers)) + len(gap) * (len(numbers) - 1)
 
     def _least(self, number: int) -> int:
         """The least width of a column that breaks no word."""

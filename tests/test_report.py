@@ -412,6 +412,8 @@ def test_the_markdown_is_the_table() -> None:
     assert first.startswith(r"| • | a\|b.tflite | litert | 73.5 | 60.0 | 87.65±.64 |")
     assert second.endswith("| failed |")
     assert "A processor, 1 thread;" in caption[0]
+    assert "Chosen: none; no file is within the budget" in caption
+    assert r"- not a|b.tflite: size 73.5 kB, at most 1.0 kB" in caption
 
 
 def test_each_layer_has_its_row_and_a_mark_where_the_error_grows() -> None:

@@ -63,11 +63,11 @@ def test_columns_that_are_too_many_for_a_line_come_in_blocks() -> None:
 
 def test_letters_that_take_two_places_are_counted_so() -> None:
     lines = Table([Column(), Column(justify="right")], [["猫", "1"], ["cat", "2"]]).lines(80)
-    assert lines[:2] == ["猫  1", "cat 2"]
+    assert lines[:2] == ["猫   1", "cat  2"]
 
 
 def test_a_table_without_heads_has_no_line_for_them() -> None:
-    assert Table([Column(), Column()], [["size", "1 kB"]], "facts").lines(80) == ["facts", "", "size 1 kB", ""]
+    assert Table([Column(), Column()], [["size", "1 kB"]], "facts").lines(80) == ["facts", "", "size  1 kB", ""]
 
 
 def test_a_console_prints_the_lines_as_they_are() -> None:

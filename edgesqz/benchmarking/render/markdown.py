@@ -11,9 +11,16 @@ if TYPE_CHECKING:
 
 
 def text(report: Report) -> str:
-    """The table and what its figures mean."""
+    """The table, what its figures mean, and which file to take."""
     shown = columns(report)
     bars = ["--:" if column.justify == "right" else "---" for column in shown]
     cells = [[column.cell(row).replace("|", "\\|") for column in shown] for row in report.told_apart]
     lines = [f"| {' | '.join(line)} |" for line in [[column.head for column in shown], bars, *cells]]
-    return "\n".join([report.title(), "", *lines, "", *legend(report), ""])
+    return "\n".join([report.title(), "", *lines, "", *legend(report), "", *_choice(report), ""])
+
+
+def _choice(report: Report) -> list[str]:
+    """The file to take, and a list of why the others are not it."""
+    found = report.selection
+    reasons = [f"- not {name}: {reason}" for name, reason in found.reasons.items()]
+    return [f"Chosen: {found.chosen or 'none'}; {found.note}", "", *reasons]
