@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("edgesqz")
 
 OF_ALL_COMMANDS = ("--verbose", "--quiet")
+FOLLOWS = "follows the number of images"
 STANDARD_OUTPUT = Path("-")
 EXIT_BAD_INPUT = 1
 EXIT_MISSED_BUDGET = 3
@@ -145,15 +146,9 @@ def train(
         ),
     ] = None,
     data_dir: DataDir = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training pictures.", show_default=str(Recipe.epochs))
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Pictures a step.", show_default=str(Recipe.batch_size))
-    ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="The rate at its peak.", show_default=str(Recipe.learning_rate))
-    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.", show_default=FOLLOWS)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.", show_default=FOLLOWS)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The rate at its peak.", show_default=FOLLOWS)] = None,
     input_size: InputSize = None,
     preprocessing: Annotated[
         str | None,
@@ -242,6 +237,8 @@ def train(
     told = "no pictures held back" if accuracy is None else f"held-back accuracy {accuracy:.2%}"
     print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
     _say_written(_with_manifests([artifact.path]))
+    if warning := artifact.manifest.training["warning"]:
+        _say(f"warning: {warning}")
 
 
 @app.command()

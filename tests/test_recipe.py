@@ -10,7 +10,7 @@ import pytest
 
 from edgesqz import EdgesqzError
 from edgesqz.image_size import ImageSize
-from edgesqz.recipe import Recipe
+from edgesqz.recipe import Recipe, scaled_to
 
 
 @pytest.mark.parametrize("steps", [7, 10, 10_000])
@@ -73,3 +73,15 @@ def test_what_is_no_input_size_is_refused(input_size: int | str) -> None:
 def test_the_augmentation_begins_anew_for_a_teacher_alone() -> None:
     assert [Recipe().view_of(epoch) for epoch in (0, 9, 10, 25)] == [0, 9, 10, 25]
     assert [Recipe(teacher="somebody").view_of(epoch) for epoch in (0, 9, 10, 25)] == [0, 9, 0, 5]
+
+
+@pytest.mark.parametrize("images", [50_000, 60_000])
+def test_the_defaults_for_many_images_are_the_recipes(images: int) -> None:
+    assert Recipe(**scaled_to(images)) == Recipe()
+
+
+def test_fewer_images_mean_smaller_batches_a_lower_rate_and_more_epochs() -> None:
+    found = [scaled_to(images) for images in (1, 60, 180, 600, 5_000, 50_000)]
+    assert [each["batch_size"] for each in found] == [16, 16, 16, 32, 128, 128]
+    assert [each["learning_rate"] for each in found] == [0.05, 0.05, 0.05, 0.079, 0.2, 0.2]
+    assert [each["epochs"] for each in found] == [200, 200, 137, 84, 39, 30]

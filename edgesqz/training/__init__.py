@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from edgesqz.exporting import originals
 from edgesqz.exporting.originals import Original
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.inventory import machine
-from edgesqz.recipe import Recipe, fastest_precision
+from edgesqz.recipe import Recipe, fastest_precision, scaled_to
 from edgesqz.training import checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Keeping, Progress
 from edgesqz.workspace import Workspace
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+MOST_NAMED = 12  # classes, before training
+PACE_STEPS = 10  # that are timed where a run has a time to keep
 NAME_LENGTH = 64  # what is added to it for variants, manifests and temporary files leaves it a file name
 NAME_PATTERN = rf"(?=.{{1,{NAME_LENGTH}}}$)\w(?:[\w-]|\.(?=\d))*"
 
@@ -47,6 +49,7 @@ def train(
     *,
     data_dir: Path | None = None,
     epochs: int | None = None,
+    seconds: float | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
     input_size: ImageSizeLike | None = None,
@@ -67,7 +70,8 @@ def train(
 ) -> Artifact:
     """Train a network and put it into the workspace as ``NAME.keras``.
 
-    What is left None is taken from ``Recipe``'s defaults, or with ``resume`` from the checkpoint. A tenth of the
+    What is left None follows the number of images (``recipe.scaled_to``), else is ``Recipe``'s default, or with
+    ``resume`` the checkpoint's. A tenth of the
     training pictures is held back and chooses the best epoch, the last if none is; the test split is never read.
 
     Args:
@@ -75,7 +79,8 @@ def train(
         dataset: a name in ``edgesqz.data.DATASETS``, or the path of a folder of pictures.
         data_dir: where the dataset lies, if not in the cache.
         epochs: passes over the training pictures.
-        batch_size: pictures a step.
+        seconds: how long to train, in place of epochs: the pace of the first steps tells how many to take.
+        batch_size: images a step.
         learning_rate: at its peak.
         input_size: that the network works at: pixels, or ``WIDTHxHEIGHT``; images of a folder are cropped to its aspect
             ratio, those of another size are resized by the graph.
@@ -137,9 +142,17 @@ def train(
         )
     # The pictures of a folder are read at the size that the network works at; others have a size of their own.
     size = None if recipe.dataset in data.DATASETS else recipe.size
-    run = _Run(name, recipe, data.load(recipe.dataset, data_dir, size=size), mentor, home, console)
+    source = data.load(recipe.dataset, data_dir, size=size)
+    split = source.train()
+    if not at_rest:
+        scaled = {option: value for option, value in scaled_to(len(split)).items() if option not in asked}
+        recipe = dataclasses.replace(recipe, **scaled)
+    run = _Run(name, recipe, source, split, mentor, home, console)
     if at_rest:
         run.go_on_from(at_rest)
+    elif seconds:
+        run.fit_into(seconds)
+    run.describe()
     for_keras = 0 if home.quota_bytes is None else run.model_bytes
     with run.room_set_aside(), scratch(scratch_dir, home, for_keras):
         return run.train()
@@ -176,6 +189,7 @@ class _Run:
         name: str,
         recipe: Recipe,
         source: data.Dataset,
+        split: data.Split,
         teacher: Original | None,
         workspace: Workspace,
         console: Console | None,
@@ -185,14 +199,13 @@ class _Run:
         self.name, self.recipe, self.source, self.workspace = name, recipe, source, workspace
         self.console = console or Console(quiet=True)
         channels = models.architecture(recipe.model).channels
-        split = source.train()
         split = data.Split(data.with_channels(split.pictures, channels), split.labels)
         self.fitted, self.held_back = split, None
         if recipe.hold_back:
             self.fitted, self.held_back = data.hold_back(split, share=recipe.hold_back, seed=recipe.seed)
         self.batch_size = min(recipe.batch_size, len(self.fitted))
         self.steps_per_epoch = len(self.fitted) // self.batch_size
-        self.steps = recipe.epochs * self.steps_per_epoch
+        self.steps = self._planned_steps()
         self.progress = Progress()
         self.best: list[np.ndarray] | None = None  # the weights of the best epoch so far
         self.keeping = Keeping.EXACTLY
@@ -232,17 +245,54 @@ class _Run:
         classes = len(self.source.labels)
         return models.SqueezeNetModel(size, recipe.size, classes, recipe.model, recipe.preprocessing)
 
+    def _planned_steps(self) -> int:
+        whole = self.recipe.epochs * self.steps_per_epoch
+        return whole if self.recipe.steps is None else min(whole, self.recipe.steps)
+
+    def fit_into(self, seconds: float) -> None:
+        """Plan as many steps as the pace of the first ones promises for a time; those are undone."""
+        weights, state = self.network.get_weights(), self._optimizer_state(Keeping.EXACTLY)
+        indices = np.arange(self.batch_size)
+        wanted, paces = self.targets(0)[indices], list[float]()
+        for _ in range(1 + PACE_STEPS):  # the first one compiles
+            started = time.perf_counter()
+            float(self.take_step(indices, 0, wanted)[0])
+            paces.append(time.perf_counter() - started)
+        self._restore(weights, state)
+        steps = max(1, int(seconds / float(np.median(paces[1:]))))
+        epochs = math.ceil(steps / self.steps_per_epoch)
+        self.recipe = dataclasses.replace(self.recipe, epochs=epochs, steps=steps)
+        self.steps = self._planned_steps()
+
+    def _restore(self, weights: Sequence[np.ndarray], optimizer: Sequence[np.ndarray]) -> None:
+        self.network.set_weights(weights)
+        for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
+            variable.assign(value)
+
+    def describe(self) -> None:
+        """Say what is about to be done, with how much of what."""
+        recipe, labels = self.recipe, self.source.labels
+        named = f" ({', '.join(labels)})" if len(labels) <= MOST_NAMED else ""
+        images = f"{len(self.fitted):,} images for training, {len(self.held_back or ()):,} for validation"
+        if self.source.test_images is not None:
+            images += f", {self.source.test_images:,} for testing"
+        lines = [
+            f"{self.name}: {recipe.model} on {recipe.dataset}, {len(labels)} classes{named}; {images}",
+            f"{self.steps:,} steps in {recipe.epochs} epochs, {self.batch_size} images a step, "
+            f"learning rate up to {recipe.learning_rate:g}, {recipe.precision}",
+        ]
+        if self.source.division:
+            lines.append(f"{recipe.dataset}: {self.source.division}")
+        self.console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+
     def go_on_from(self, at_rest: Checkpoint) -> None:
         """Take a checkpoint's place in its run."""
         self.progress = at_rest.progress
         with checkpoint.damage_named(f"of {self.name}"):
-            self.network.set_weights(at_rest.weights)
             if self.progress.history:
                 self.best = checkpoint.read_best(self.workspace, self.name)
-            if at_rest.optimizer:
-                for variable, value in zip(self.optimizer.variables, at_rest.optimizer, strict=True):
-                    variable.assign(value)
-            else:
+            self._restore(at_rest.weights, at_rest.optimizer or self._optimizer_state(Keeping.EXACTLY))
+            if not at_rest.optimizer:
                 self.console.print(
                     "the checkpoint was kept without the optimizer's state, which begins anew", soft_wrap=True
                 )
@@ -294,7 +344,7 @@ class _Run:
         with _interrupt_between_steps() as interrupted, self._bar() as (bar, task):
             while self.progress.step < self.steps:
                 self._step(bar, task)
-                if self.progress.step % self.steps_per_epoch == 0:
+                if self.progress.step % self.steps_per_epoch == 0 or self.progress.step == self.steps:
                     self._finish_epoch(bar)
                 if interrupted():
                     break
@@ -358,9 +408,10 @@ class _Run:
 
     def _finish_epoch(self, bar: Bar) -> None:
         progress, weights, accuracy = self.progress, self._weights(), self._held_back_accuracy()
+        steps = progress.step - len(progress.history) * self.steps_per_epoch
         entry = {
-            "loss": progress.epoch_loss / self.steps_per_epoch,
-            "training_accuracy": progress.epoch_correct / (self.steps_per_epoch * self.batch_size),
+            "loss": progress.epoch_loss / steps,
+            "training_accuracy": progress.epoch_correct / (steps * self.batch_size),
         }
         shown = f"epoch {len(progress.history) + 1}/{self.recipe.epochs}: loss {entry['loss']:.3f}, "
         shown += f"accuracy {entry['training_accuracy']:.2%}, "
@@ -422,11 +473,32 @@ class _Run:
                 "recipe": dataclasses.asdict(self.recipe),
                 "held_back_accuracy": progress.best_accuracy,
                 "held_back_pictures": len(self.held_back or ()),
+                "warning": self._warning(progress),
                 "machine": machine(),
                 "minutes": round(progress.seconds / 60, 1),
                 "history": progress.history,
             },
             versions=artifact.package_versions("keras", "tensorflow", "numpy"),
+        )
+
+    def _warning(self, progress: Progress) -> str | None:
+        """What to say of a run that cannot be told from guessing the most common class; None of one that can.
+
+        Judged by the validation images or, where there are none, by how the training images of the last epoch did.
+        """
+        from edgesqz.benchmarking.stats import share_interval
+
+        split, seen, accuracy = "validation", self.held_back, progress.best_accuracy
+        if seen is None:
+            split, seen, accuracy = "training", self.fitted, progress.history[-1]["training_accuracy"]
+        if accuracy is None:  # nothing is known yet
+            return None
+        guessing = np.bincount(seen.labels).max() / len(seen)
+        if share_interval(round(accuracy * len(seen)), len(seen))[0] > guessing:
+            return None
+        return (
+            f"the {split} accuracy, {accuracy:.1%} of {len(seen)} images, cannot be told from guessing, "
+            f"{guessing:.1%}; try more images or --epochs, a lower --learning-rate, and check the labels"
         )
 
     @contextlib.contextmanager
