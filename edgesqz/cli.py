@@ -116,6 +116,9 @@ Scratch = Annotated[
     ),
 ]
 MaxLatency = Annotated[str | None, typer.Option(metavar="TIME", help="Most that a file's median may be: 2ms, 500us.")]
+MaxMemory = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Most that a file's engine may add to its idle process: 64MB.")
+]
 MinAccuracy = Annotated[float | None, typer.Option(metavar="SHARE", help="Least top-1: 0.9.")]
 PixelRange = Annotated[
     str | None,
@@ -362,9 +365,7 @@ def bench(
     ] = None,
     quota: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes that a file may have: 500kB, 2MB.")] = None,
     max_latency: MaxLatency = None,
-    max_memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Most that a file's engine may add to its idle process: 64MB.")
-    ] = None,
+    max_memory: MaxMemory = None,
     min_accuracy: MinAccuracy = None,
     max_accuracy_drop: Annotated[
         float | None,
@@ -481,16 +482,26 @@ def fit(
     format: Annotated[
         list[str] | None, typer.Option(help="tflite or onnx; may be given several times.", show_default="tflite")
     ] = None,
-    max_latency: MaxLatency = None,
-    min_accuracy: MinAccuracy = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Calibrate and measure on this; only models of its classes take part.",
+            show_default="what each model was trained on",
+        ),
+    ] = None,
     data_dir: DataDir = None,
+    max_latency: MaxLatency = None,
+    max_memory: MaxMemory = None,
+    min_accuracy: MinAccuracy = None,
     workspace: WorkspaceDir = defaults.WORKSPACE,
     scratch: Scratch = None,
     json: Json = False,
 ) -> None:
-    """Export the most accurate file that fits, out of every variant of the models in the workspace and the zoo.
+    """Find the best file that fits, out of every variant of the models in the workspace and the zoo, and keep it.
 
-    One half of the test pictures chooses, the other tells the accuracy. The exit code is 3 if nothing fits.
+    Exports that are in the workspace take part; nothing is removed. Of the files whose accuracy cannot be told from the
+    highest (McNemar, p >= 0.05), the one with the smallest product of size and latency is kept. One half of the test
+    images chooses, the other tells the accuracy. The exit code is 3 if nothing fits or is better than guessing.
 
     Example: `edgesqz fit --quota 300kB --max-latency 2ms`
     """
@@ -499,17 +510,19 @@ def fit(
     result = fitting.fit(
         quota,
         format=format or "tflite",
-        max_latency=max_latency,
-        min_accuracy=min_accuracy,
+        dataset=dataset,
         data_dir=data_dir,
+        max_latency=max_latency,
+        max_memory=max_memory,
+        min_accuracy=min_accuracy,
         workspace=workspace,
         scratch_dir=scratch,
         console=_progress_console(),
     )
     _show(result, json)
     for kept in result.kept:
-        _say(f"{workspace / kept.file_name} is the file to take")
-    _say_written(_with_manifests(workspace / kept.file_name for kept in result.kept))
+        _say(f"best file within the quota: {workspace / kept.file_name}")
+    _say_written(_with_manifests(workspace / kept.file_name for kept in result.kept if not kept.in_workspace))
     if not result.kept:
         _say("no file fits; the reasons stand beside them")
         raise typer.Exit(EXIT_MISSED_BUDGET)

@@ -1,6 +1,8 @@
-"""Fit: the most accurate files that a quota has room for, out of every model and variant at hand.
+"""Fit: the best files that a quota has room for, out of every model and variant at hand and what is there already.
 
-Accuracy that chooses is measured on one half of the test pictures, accuracy that is told on the other.
+Accuracy that chooses is measured on one half of the test images, accuracy that is told on the other. Files are chosen
+by the rule of ``edgesqz.benchmarking.selection``. Nothing is removed: a file of the workspace that is the best stays,
+and where a better one has no room, the way to make room is told.
 """
 
 from __future__ import annotations
@@ -8,18 +10,20 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz import artifact, data, defaults, plugins
-from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact
+from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, model_files
 from edgesqz.benchmarking import bench
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.report import Row
+from edgesqz.benchmarking.selection import obstacle, select
 from edgesqz.errors import EdgesqzError, NoRoomError
 from edgesqz.exporting import export
 from edgesqz.tables import Column, Table
@@ -30,7 +34,7 @@ from edgesqz.workspace.sizes import format_size
 if TYPE_CHECKING:
     from rich.console import Console
 
-CHOOSES, JUDGES = 0, 1  # the halves of the test pictures
+CHOOSES, JUDGES = 0, 1  # the halves of the test images
 
 BYTES_A_FLOAT = 4
 VARIANTS_TOGETHER = 4  # all exports of a model in all formats, to the size of its .keras file
@@ -41,25 +45,41 @@ class Fitted:
     """A file that was looked at.
 
     Attributes:
+        in_workspace: whether it was there before.
         size_bytes: with its manifest; None if it was not made.
-        accuracy: top-1 on the half of the test pictures that chooses, 0..1.
+        accuracy: top-1 on the half of the test images that chooses, 0..1.
         judged_accuracy: top-1 on the other half, 0..1, of a file that is kept.
         latency_us: the median of one inference.
         reason: why it is not kept; None if it is.
+        note: why it is kept; None if it is not.
+        row: what was measured; None if it was not. Not in JSON.
     """
 
     file_name: str
     dataset: str
+    in_workspace: bool = False
     size_bytes: int | None = None
     accuracy: float | None = None
     judged_accuracy: float | None = None
     latency_us: float | None = None
     reason: str | None = None
+    note: str | None = None
+    row: Row | None = field(default=None, compare=False, repr=False)
 
     @property
     def stored_names(self) -> tuple[str, str]:
         """Its file and that file's manifest."""
         return self.file_name, self.file_name + artifact.MANIFEST_SUFFIX
+
+    @property
+    def label(self) -> str:
+        """What it is called beside the others: with its folder, where another has its name."""
+        return self.row.artifact if self.row else self.file_name
+
+    @property
+    def cost(self) -> int:
+        """Bytes of room that keeping it takes."""
+        return 0 if self.in_workspace else self.size_bytes or 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +87,7 @@ class Fit:
     """What was kept of all that was looked at.
 
     Attributes:
-        room_bytes: that the quota had left.
+        room_bytes: that the quota had left; below zero where the workspace held more than that.
     """
 
     quota_bytes: int
@@ -81,7 +101,10 @@ class Fit:
 
     def to_json(self) -> str:
         """What was found as JSON text."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        found = dataclasses.asdict(replace(self, files=tuple(replace(file, row=None) for file in self.files)))
+        for file in found["files"]:
+            del file["row"]
+        return json.dumps(found, indent=2) + "\n"
 
     def table(self) -> Table:
         """A row a file, those that are kept first."""
@@ -95,7 +118,8 @@ class Fit:
                 (file.latency_us, 1),
             )
             cells = ["" if value is None else f"{value / unit:.{2 if unit == 0.01 else 1}f}" for value, unit in figures]
-            rows.append([file.file_name, *cells, file.reason or "kept"])
+            kept = f"{'stays' if file.in_workspace else 'kept'}: {file.note}"
+            rows.append([file.label, *cells, file.reason or kept])
         return Table(
             [
                 Column("file", is_name=True),
@@ -103,35 +127,45 @@ class Fit:
                 Column("outcome", is_prose=True),
             ],
             rows,
-            caption=f"{format_size(self.room_bytes)} of the quota of {format_size(self.quota_bytes)} were free; "
-            "chosen by one half of the test images, judged by the other",
+            caption=f"{self._room()}; chosen by one half of the test images, judged by the other",
         )
+
+    def _room(self) -> str:
+        free, over = max(0, self.room_bytes), max(0, -self.room_bytes)
+        exceeded = f", which what is there exceeds by {format_size(over)}" if over else ""
+        return f"{format_size(free)} of the quota of {format_size(self.quota_bytes)} were free{exceeded}"
 
 
 def fit(
     quota: str | int | None = None,
     *,
     format: str | Sequence[str] = "tflite",
-    max_latency: str | None = None,
-    min_accuracy: float | None = None,
+    dataset: str | None = None,
     data_dir: Path | None = None,
+    max_latency: str | None = None,
+    max_memory: str | int | None = None,
+    min_accuracy: float | None = None,
     calibration: int = defaults.CALIBRATION_PICTURES,
     workspace: Path = defaults.WORKSPACE,
     scratch_dir: Path | None = None,
     console: Console | None = None,
 ) -> Fit:
-    """Export what gives the best accuracy within a quota: of each dataset's models, the best file that fits.
+    """Find what gives the best accuracy within a quota: of each dataset's models, the best file that fits.
 
-    Every variant of every model in the workspace and the zoo is made outside of the workspace and measured; where
-    they were trained on several datasets, the files kept share the quota so that their mean accuracy is the highest.
+    Every variant of every model in the workspace and the zoo is made outside of the workspace and measured beside the
+    exports that are there. Where they were trained on several datasets, the files kept share the room so that their
+    mean accuracy is the highest. Nothing is removed from the workspace.
 
     Args:
         quota: the most bytes the workspace may hold; see ``Workspace``.
         format: one or more of ``edgesqz.plugins.converters()``.
-        max_latency: the most that the median of one inference may be, such as ``2ms``.
-        min_accuracy: the least top-1, 0..1, on the half of the test pictures that chooses.
+        dataset: a name or a folder to calibrate and measure on, in place of what the models were trained on; only
+            models with its classes take part. None for each model's own.
         data_dir: where the datasets lie, if not in the cache.
-        calibration: how many training pictures choose the ranges of quantized files.
+        max_latency: the most that the median of one inference may be, such as ``2ms``.
+        max_memory: the most that an engine may add to its idle process, such as ``64MB``.
+        min_accuracy: the least top-1, 0..1, on the half of the test images that chooses.
+        calibration: how many training images choose the ranges of quantized files.
         workspace: the folder to write to.
         scratch_dir: for all that is made on the way; None for the system's folder.
         console: where to show progress; None shows nothing.
@@ -148,37 +182,110 @@ def fit(
     room = home.room_for(())
     if room is None or home.quota_bytes is None:
         raise EdgesqzError("fit needs a quota; name it with --quota, such as --quota 300kB")
-    limits: dict[str, Any] = {"max_latency": max_latency, "min_accuracy": min_accuracy}
+    limits: dict[str, Any] = {"max_latency": max_latency, "max_memory": max_memory, "min_accuracy": min_accuracy}
     Budget.parse(**limits)  # what is no limit is told now
-    models = _models_at_hand(home.folder, data_dir)
-    with scratch(scratch_dir, home, _scratch_bytes(models)), tempfile.TemporaryDirectory() as made:
-        elsewhere, options = Workspace(Path(made), sys.maxsize), {"calibration": calibration, "data_dir": data_dir}
-        files = [
-            _made(path, dataset, kind, room, elsewhere, options, console) for path, dataset in models for kind in kinds
+    test_data = TestData.find(dataset, data_dir)
+    models = _models_at_hand(home.folder, test_data)
+    there = _exports_there(home.folder, {plugins.converter(name).SUFFIX for name in formats}, test_data)
+    within_reach = room + sum(file.size_bytes or 0 for file in there)  # if everything made way
+    with scratch(scratch_dir, home, _scratch_bytes(models)), tempfile.TemporaryDirectory() as temporary:
+        made = Workspace(Path(temporary) / "new", sys.maxsize)
+        options = {"calibration": calibration, "data_dir": data_dir, "dataset": dataset}
+        new = [_made(path, name, kind, within_reach, made, options, console) for path, name in models for kind in kinds]
+        known = [file.file_name for file in there]
+        new = [file for file in new if not (file.file_name in known and _is_same(file, made.folder, home.folder))]
+        files = [*there, *new]
+        for name in _datasets(files):
+            files = _measured(files, {True: home.folder, False: made.folder}, name, data_dir, limits, console)
+        files = _selected(files, room, home)
+        written = [
+            name for file in files if file.reason is None and not file.in_workspace for name in file.stored_names
         ]
-        for dataset in _datasets(files):
-            files = _measured(files, Path(made), dataset, data_dir, limits, console)
-        files = _chosen(files, room)
-        names = [name for file in files if file.reason is None for name in file.stored_names]
-        home.write({name: (Path(made) / name).read_bytes() for name in names})
-    for dataset in _datasets(files):
-        files = _judged(files, home.folder, dataset, data_dir, console)
+        if written:
+            home.write({name: (made.folder / name).read_bytes() for name in written})
+    for name in _datasets(files):
+        files = _judged(files, home.folder, name, data_dir, console)
     return Fit(home.quota_bytes, room, tuple(files))
 
 
-def _models_at_hand(folder: Path, data_dir: Path | None) -> list[tuple[Path, str]]:
+@dataclass(frozen=True)
+class TestData:
+    """Which dataset a model is measured on.
+
+    Attributes:
+        asked_for: the one for all models; None for each one's own.
+        labels: of its classes.
+        data_dir: where datasets lie, if not in the cache.
+    """
+
+    __test__ = False  # no test case, whatever its name makes pytest think
+
+    asked_for: str | None
+    labels: tuple[str, ...]
+    data_dir: Path | None
+
+    @classmethod
+    def find(cls, asked_for: str | None, data_dir: Path | None) -> TestData:
+        """Look for the dataset that is asked for.
+
+        Raises:
+            EdgesqzError: it is not to be had.
+        """
+        return cls(asked_for, data.load(asked_for, data_dir).labels if asked_for else (), data_dir)
+
+    def of(self, manifest: Manifest | None) -> str | None:
+        """The dataset for a model; None if there is none at hand."""
+        if manifest is None or manifest.untrained:
+            return None
+        if self.asked_for:
+            return self.asked_for if self.asked_for == manifest.dataset or self.labels == manifest.labels else None
+        return manifest.dataset if manifest.dataset and self._is_at_hand(manifest.dataset) else None
+
+    def _is_at_hand(self, name: str) -> bool:
+        try:
+            return data.locate(name, self.data_dir) is not None
+        except EdgesqzError:  # not in data_dir, or a folder that is gone
+            return False
+
+
+def _models_at_hand(folder: Path, test_data: TestData) -> list[tuple[Path, str]]:
     """The trained networks of the workspace, and those of the zoo that no name there hides, with their datasets.
 
     Raises:
         EdgesqzError: there is none whose data are at hand.
     """
     paths = {path.name: path for place in (ZOO, folder) for path in sorted(place.glob(f"*{KERAS_SUFFIX}"))}
-    named = {path: manifest.dataset for path in paths.values() if (manifest := Artifact.open(path).manifest)}
-    found = [(path, name) for path, name in named.items() if name and data.locate(name, data_dir)]
+    manifests = {path: Artifact.open(path).manifest for path in paths.values()}
+    found = [(path, name) for path, manifest in manifests.items() if (name := test_data.of(manifest))]
+    if not found and test_data.asked_for:
+        raise EdgesqzError(
+            f"no model in {folder} or the zoo has the classes of {test_data.asked_for}: {', '.join(test_data.labels)}; "
+            "train one with edgesqz train --dataset"
+        )
     if not found:
-        wanted = ", ".join(sorted({name for name in named.values() if name}))
-        raise EdgesqzError(f"the pictures that the models were trained on are not at hand: {wanted}; name --data-dir")
+        wanted = ", ".join(sorted({each.dataset for each in manifests.values() if each and each.dataset}))
+        raise EdgesqzError(
+            f"the images that the models were trained on are not at hand: {wanted}; name --data-dir or --dataset"
+        )
     return found
+
+
+def _exports_there(folder: Path, suffixes: set[str], test_data: TestData) -> list[Fitted]:
+    """The exports in the workspace that can be measured; a damaged one has its reason."""
+    files = []
+    for path in model_files(folder):
+        if path.suffix not in suffixes:
+            continue
+        try:
+            dataset = test_data.of(Artifact.open(path).manifest)
+        except EdgesqzError as error:
+            files.append(Fitted(path.name, "", in_workspace=True, reason=str(error)))
+            continue
+        if dataset:
+            file = Fitted(path.name, dataset, in_workspace=True)
+            size = sum((folder / name).stat().st_size for name in file.stored_names)
+            files.append(replace(file, size_bytes=size))
+    return files
 
 
 def _scratch_bytes(models: Sequence[tuple[Path, str]]) -> int:
@@ -196,16 +303,16 @@ def _made(
     path: Path,
     dataset: str,
     kind: tuple[str, str],
-    room: int,
+    within_reach: int,
     made: Workspace,
     options: dict[str, Any],
     console: Console,
 ) -> Fitted:
-    """Export one variant of a model, if there is room for it."""
+    """Export one variant of a model, if there can be room for it."""
     format_name, variant = kind
     file = Fitted(f"{path.stem}.{variant}{plugins.converter(format_name).SUFFIX}", dataset)
     try:
-        quota = made.used_bytes() + max(room, 1)
+        quota = made.used_bytes() + max(within_reach, 1)
         export(path, format_name, variant=variant, workspace=made.folder, quota=quota, **options)
     except NoRoomError:
         file = replace(file, reason="too large")
@@ -217,79 +324,124 @@ def _made(
     return file
 
 
+def _is_same(file: Fitted, made: Path, home: Path) -> bool:
+    """Whether what was made is, byte for byte, what the workspace has, which then stands for it."""
+    old, new = (place / file.file_name for place in (home, made))
+    return new.is_file() and old.read_bytes() == new.read_bytes()
+
+
 def _measured(
     files: Sequence[Fitted],
-    folder: Path,
+    folders: dict[bool, Path],
     dataset: str,
     data_dir: Path | None,
     limits: dict[str, Any],
     console: Console,
 ) -> list[Fitted]:
-    """Bench the files of a dataset on the half of its test pictures that chooses, and drop what misses a limit."""
-    rows = _bench(files, folder, dataset, CHOOSES, data_dir=data_dir, console=console, **limits)
-    return [_graded(file, rows[file.file_name]) if file.file_name in rows else file for file in files]
+    """Bench the files of a dataset on the half of its test images that chooses.
+
+    They lie in ``folders``, by whether they were in the workspace before.
+    """
+    running = {folders[file.in_workspace] / file.file_name: file for file in _running(files, dataset)}
+    rows = _bench(list(running), dataset, CHOOSES, data_dir=data_dir, console=console, **limits)
+    graded = {id(file): _graded(file, rows[path]) for path, file in running.items()}
+    return [graded.get(id(file), file) for file in files]
 
 
 def _judged(
     files: Sequence[Fitted], folder: Path, dataset: str, data_dir: Path | None, console: Console
 ) -> list[Fitted]:
     """Measure the accuracy of what was kept on the other half."""
-    rows = _bench(files, folder, dataset, JUDGES, data_dir=data_dir, rounds=1, console=console)
+    paths = [folder / file.file_name for file in _running(files, dataset)]
+    rows = _bench(paths, dataset, JUDGES, data_dir=data_dir, rounds=1, console=console)
+    kept = [id(file) for file in _running(files, dataset)]
     return [
-        replace(file, judged_accuracy=rows[file.file_name].accuracy) if file.file_name in rows else file
+        replace(file, judged_accuracy=rows[folder / file.file_name].accuracy) if id(file) in kept else file
         for file in files
     ]
 
 
-def _bench(files: Sequence[Fitted], folder: Path, dataset: str, half: int, **options: Any) -> dict[str, Row]:
-    """The rows of the files of a dataset that are still in the running, by their names."""
-    running = [file.file_name for file in files if file.dataset == dataset and file.reason is None]
-    report = bench([folder / name for name in running], dataset=dataset, half=half, **options)
-    return {row.artifact: row for row in report.rows if row.artifact in running}
+def _running(files: Sequence[Fitted], dataset: str) -> list[Fitted]:
+    """The files of a dataset that are still in the running."""
+    return [file for file in files if file.dataset == dataset and file.reason is None]
+
+
+def _bench(paths: Sequence[Path], dataset: str, half: int, **options: Any) -> dict[Path, Row]:
+    """The row of each file."""
+    report = bench(paths, dataset=dataset, half=half, **options)
+    return {Path(row.path): row for row in report.rows}
 
 
 def _graded(file: Fitted, row: Row) -> Fitted:
     latency = row.latency_us.p50 if row.latency_us else None
-    return replace(
-        file, accuracy=row.accuracy, latency_us=latency, reason=row.error or "; ".join(row.missed or ()) or None
-    )
+    return replace(file, accuracy=row.accuracy, latency_us=latency, reason=row.error, row=row)
 
 
-def _chosen(files: Sequence[Fitted], room: int) -> list[Fitted]:
-    """Drop all but the set, one file a dataset, that is the most accurate in the mean; of equal ones the smaller."""
-    running = [[file for file in files if file.dataset == name and file.reason is None] for name in _datasets(files)]
-    sets = itertools.product(*([None, *_front(group)] for group in running))
-    fitting = (
-        present for each in sets if sum(map(_size, present := [file for file in each if file is not None])) <= room
-    )
-    kept = max(fitting, key=_worth)
-    return [file if file in kept or file.reason else replace(file, reason=_reason(file, kept)) for file in files]
+def _selected(files: Sequence[Fitted], room: int, home: Workspace) -> list[Fitted]:
+    """Drop all but one file a dataset, by the rule of ``select`` among those that fit beside the others' files."""
+    groups = {dataset: _running(files, dataset) for dataset in _datasets(files)}
+    taken = {file.file_name for file in files if file.in_workspace} | {path.name for path in model_files(home.folder)}
+    kept = _most_accurate_set(groups, taken, room)
+    settled: dict[int, Fitted] = {}
+    for dataset, group in groups.items():
+        left = room - sum(file.cost for name, file in kept.items() if name != dataset)
+        possible = [file for file in group if _can_be_kept(file, taken, left)]
+        selection = select([file.row for file in possible if file.row])
+        if selection.chosen:
+            kept[dataset] = next(file for file in possible if file.label == selection.chosen)
+        wanted = select([file.row for file in group if file.row]).chosen
+        for file in group:
+            if file.label == selection.chosen:
+                settled[id(file)] = replace(file, note=selection.note)
+                continue
+            reason = selection.reasons.get(file.label) or (file.row and obstacle(file.row)) or _no_room(file, left)
+            if file.label == wanted and file not in possible:
+                reason += f", but better than what is kept; {_way_out(file, group, taken, left, home)}"
+            settled[id(file)] = replace(file, reason=reason)
+    return [settled.get(id(file), file) for file in files]
+
+
+def _most_accurate_set(groups: dict[str, list[Fitted]], taken: set[str], room: int) -> dict[str, Fitted]:
+    """One file a dataset, or none, that fit together: with the highest mean accuracy, of equal ones the smallest."""
+    choices = [
+        [None, *_front([f for f in group if f.row and not obstacle(f.row) and _can_be_kept(f, taken, room)])]
+        for group in groups.values()
+    ]
+    sets = ([file for file in each if file] for each in itertools.product(*choices))
+    fitting = (each for each in sets if sum(file.cost for file in each) <= max(room, 0))
+    best = max(fitting, key=lambda each: (sum(f.accuracy or 0 for f in each), -sum(f.cost for f in each)))
+    return {file.dataset: file for file in best}
 
 
 def _front(group: Sequence[Fitted]) -> list[Fitted]:
-    """The files that no other of the group beats in both accuracy and size: the best set is among these."""
+    """The files that no other of the group beats in both accuracy and cost: the best set is among these."""
     best, front = -1.0, list[Fitted]()
-    for file in sorted(group, key=lambda file: (_size(file), -(file.accuracy or 0), file.latency_us or 0)):
+    for file in sorted(group, key=lambda file: (file.cost, -(file.accuracy or 0), file.latency_us or 0)):
         if (file.accuracy or 0) > best:
             best = file.accuracy or 0
             front.append(file)
     return front
 
 
-def _worth(kept: Sequence[Fitted]) -> tuple[float, int]:
-    return sum(file.accuracy or 0 for file in kept), -sum(map(_size, kept))
+def _can_be_kept(file: Fitted, taken: set[str], left: int) -> bool:
+    return file.in_workspace or (file.cost <= left and file.file_name not in taken)
 
 
-def _reason(file: Fitted, kept: Sequence[Fitted]) -> str:
-    """Why a file is not kept that misses no limit."""
-    instead = next((each for each in kept if each.dataset == file.dataset), None)
-    if instead is None or (file.accuracy or 0) > (instead.accuracy or 0):
-        return f"no room beside {', '.join(each.file_name for each in kept)}"
-    if file.accuracy == instead.accuracy:
-        return f"as accurate as {instead.file_name}, but larger"
-    return f"less accurate than {instead.file_name}"
+def _no_room(file: Fitted, left: int) -> str:
+    if file.cost > left:
+        return f"no room: {format_size(file.cost)}, {format_size(max(0, left))} free"
+    return "another file has its name"
 
 
-def _size(file: Fitted) -> int:
-    assert file.size_bytes is not None  # it is in the running, so it was made
-    return file.size_bytes
+def _way_out(file: Fitted, group: Sequence[Fitted], taken: set[str], left: int, home: Workspace) -> str:
+    """What could go from the workspace for a file: who has its name, then the largest exports of its dataset."""
+    there = sorted((other for other in group if other.in_workspace), key=lambda other: -(other.size_bytes or 0))
+    going = [other for other in there if other.file_name == file.file_name]
+    for other in there:
+        if other not in going and left + sum(each.size_bytes or 0 for each in going) < file.cost:
+            going.append(other)
+    names = [other.file_name for other in going] or ([file.file_name] if file.file_name in taken else [])
+    if not names or left + sum(each.size_bytes or 0 for each in going) < file.cost:
+        return "raise --quota"
+    place = "" if home.folder == defaults.WORKSPACE else f" --workspace {shlex.quote(str(home.folder))}"
+    return f"edgesqz workspace rm {shlex.join(names)}{place} makes room for it"

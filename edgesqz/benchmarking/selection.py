@@ -39,9 +39,9 @@ class Selection:
 
 def select(rows: Sequence[Row]) -> Selection:
     """Choose by the rule at the top of this module; a file without per-image results cannot be chosen."""
-    candidates = [row for row in rows if _obstacle(row) is None]
+    candidates = [row for row in rows if obstacle(row) is None]
     if not candidates:
-        return Selection(None, _why_none(rows), {label(row, rows): _obstacle(row) or "" for row in rows})
+        return Selection(None, _why_none(rows), {label(row, rows): obstacle(row) or "" for row in rows})
     best = min(candidates, key=lambda row: (-(row.accuracy or 0), _cost(row)))
     p_values = {label(row, rows): _p(row, best) for row in candidates}
     chosen = min((row for row in candidates if p_values[label(row, rows)] >= SIGNIFICANCE), key=_cost)
@@ -51,8 +51,8 @@ def select(rows: Sequence[Row]) -> Selection:
         if row is chosen:
             continue
         own = label(row, rows)
-        if obstacle := _obstacle(row):
-            reasons[own] = obstacle
+        if reason := obstacle(row):
+            reasons[own] = reason
         elif p_values[own] < SIGNIFICANCE:
             reasons[own] = f"accuracy {_share(row)}, {name_of_best} has {_share(best)} ({_p_text(p_values[own])})"
         else:
@@ -66,7 +66,7 @@ def select(rows: Sequence[Row]) -> Selection:
     return Selection(name, note, reasons)
 
 
-def _obstacle(row: Row) -> str | None:
+def obstacle(row: Row) -> str | None:
     """Why a row cannot be chosen, whatever the others are; None if it can."""
     if row.error:
         return "failed"
