@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgesqz import plugins
@@ -76,6 +77,23 @@ class PixelRange(_Frozen):
             raise EdgesqzError(problem)
         return cls(scale=(high - low) / 255, offset=low)
 
+    def __str__(self) -> str:
+        """``LOW..HIGH``, as ``parse`` reads it."""
+        return f"{self.offset:.4g}..{255 * self.scale + self.offset:.4g}"
+
+    def values(self, pixels: np.ndarray) -> np.ndarray:
+        """Turn pixels 0..255 of any shape into float32 values of the input."""
+        return np.asarray(pixels.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset))
+
+    def aligned(self) -> PixelRange:
+        """Shift the range by at most half a step, so that one of the pixels becomes exactly 0.
+
+        The zero point of a quantized input is an integer: aligned, each pixel is a stored value of its own. A range
+        without 0 stays as it is.
+        """
+        zero = -self.offset / self.scale
+        return self.model_copy(update={"offset": -round(zero) * self.scale}) if 0 <= zero <= 255 else self
+
 
 class Pictures(_Frozen):
     """Which pictures a step has seen, so that nobody measures accuracy on them."""
@@ -87,17 +105,22 @@ class Pictures(_Frozen):
 
 
 class Proof(_Frozen):
-    """What export found when it ran the new file beside the original.
+    """What export found when it ran the new file beside its source model.
 
     Attributes:
         pictures: what both were run on.
-        agreement: share of the pictures on which both have the same top-1, 0..1.
-        max_error: largest difference of any probability.
+        agreement: share of the images of which both predict the same class, 0..1; a single output predicts by the side
+            of 0.5, or of 0 for a logit.
+        max_error: largest difference of any output.
+        mean_error: mean absolute difference of all outputs; None where an older edgesqz did not tell.
+        source_accuracy: top-1 of the source model on these training images, 0..1; None without labels for them.
     """
 
     pictures: Pictures
     agreement: float
     max_error: float
+    mean_error: float | None = None
+    source_accuracy: float | None = None
 
 
 class Examined(_Frozen):

@@ -276,6 +276,14 @@ def export(
         str | None, typer.Option(help="What to calibrate on.", show_default="what the model was trained on")
     ] = None,
     data_dir: DataDir = None,
+    pixel_range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW..HIGH",
+            help="What the model expects of pixels 0 and 255, such as 0..1 or -1..1.",
+            show_default="what its manifest says, else 0..255",
+        ),
+    ] = None,
     workspace: WorkspaceDir = defaults.WORKSPACE,
     quota: Quota = None,
     scratch: Scratch = None,
@@ -298,6 +306,7 @@ def export(
         "calibration": calibration,
         "dataset": dataset,
         "data_dir": data_dir,
+        "pixel_range": pixel_range,
         "workspace": workspace,
         "quota": quota,
         "scratch_dir": scratch,
@@ -310,8 +319,8 @@ def export(
     for artifact in artifacts:
         assert artifact.manifest and artifact.manifest.proof  # export writes both
         proof = artifact.manifest.proof
-        agrees = f"agrees with the original on {proof.agreement:.1%} of {proof.pictures.count} "
-        told = "random weights" if artifact.manifest.untrained else f"{agrees}{proof.pictures.dataset} pictures"
+        agrees = f"agrees with the source model on {proof.agreement:.1%} of {proof.pictures.count} "
+        told = "random weights" if artifact.manifest.untrained else f"{agrees}{proof.pictures.dataset} images"
         print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
     _say_written(_with_manifests(artifact.path for artifact in artifacts))
 

@@ -112,7 +112,7 @@ def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
         keras.Model(pixels, keras.layers.Softmax()(keras.layers.Dense(len(LABELS))(values)))
         for values in (pooled, keras.ops.sign(pooled))
     )
-    network, normalization = exporter.without_normalization(plain)
+    network, normalization = exporter.without_normalization(plain, PixelRange())
     drawn = data.with_channels(data.draw(20, 12, seed=3).pictures, 1).astype(np.float32)
     drawn[0, 0, :2, 0] = 0, 255
     converter = plugins.converter("tflite")

@@ -183,9 +183,9 @@ def answer_with(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.
 @pytest.mark.parametrize(
     ("variant", "change", "message"),
     [
-        ("fp32", lambda answers: np.full_like(answers, np.nan), "no numbers"),
+        ("fp32", lambda answers: np.full_like(answers, np.nan), "include NaN or infinity"),
         ("fp32", lambda answers: answers + 0.002, "off by 0.002"),
-        ("int8", lambda answers: np.roll(answers, 1, axis=1), "top-1 is the original's on 0.0%"),
+        ("int8", lambda answers: np.roll(answers, 1, axis=1), "agrees with the source model on 0.0%"),
     ],
 )
 def test_a_file_that_does_something_else_is_not_kept(

@@ -15,7 +15,7 @@ from edgesqz.artifact import ZOO, Artifact, Manifest, Tensor, model_files
 from edgesqz.benchmarking.saved import SavedReport
 from edgesqz.engine import Engine, EngineError, open_engine
 from edgesqz.errors import EdgesqzError
-from edgesqz.exporting import exporter
+from edgesqz.exporting import verification
 from edgesqz.image_size import ImageSize
 from edgesqz.inspecting import tflite
 
@@ -196,7 +196,7 @@ class Contract:
     @property
     def tolerance(self) -> float:
         """By how much a golden output may differ: not at all, but float kernels round as their processor does."""
-        return 0 if self.quantized else exporter.MAX_ERROR_IF_EXACT
+        return 0 if self.quantized else verification.MAX_ERROR_IF_EXACT
 
 
 def stored_pixels(manifest: Manifest) -> NDArray[Any]:
@@ -205,8 +205,7 @@ def stored_pixels(manifest: Manifest) -> NDArray[Any]:
     Returns:
         int8 or float32 (256,).
     """
-    pixels, tensor = manifest.pixels, manifest.input
-    values = PIXELS.astype(np.float32) * np.float32(pixels.scale) + np.float32(pixels.offset)
+    values, tensor = manifest.pixels.values(PIXELS), manifest.input
     if tensor.scale is None or tensor.zero_point is None:
         return values
     stored = np.round(values / np.float32(tensor.scale)) + tensor.zero_point

@@ -38,6 +38,7 @@ def export(
     workspace: Path = defaults.WORKSPACE,
     quota: str | int | None = None,
     scratch_dir: Path | None = None,
+    pixel_range: str | None = None,
     console: Console | None = None,
 ) -> list[Artifact]:
     """Convert a Keras model, prove each file, and put it into the workspace as ``NAME.VARIANT.SUFFIX``.
@@ -57,6 +58,8 @@ def export(
         workspace: the folder to write to, and to look the model up in.
         quota: the most bytes the workspace may hold; see ``Workspace``.
         scratch_dir: for the converters' temporary files; None for the system's folder.
+        pixel_range: what the model expects of pixels 0 and 255, as ``LOW..HIGH``; None for what its manifest says,
+            else 0..255.
         console: where to show progress; None shows nothing.
 
     Returns:
@@ -68,11 +71,12 @@ def export(
     """
     jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
     home = Workspace(workspace, quota)
-    exporter = Exporter(model, untrained, dataset, data_dir, calibration, home, scratch_dir, console)
-    if all_variants:
-        return exporter.export_some(jobs)
-    exporter.refuse_if_too_large(jobs)
-    return [exporter.export(job) for job in jobs]
+    exporter = Exporter(model, untrained, dataset, data_dir, calibration, home, scratch_dir, console, pixel_range)
+    if not all_variants:
+        exporter.refuse_if_too_large(jobs)
+    if warning := exporter.source_warning:
+        exporter.console.print(f"warning: {warning}", soft_wrap=True, highlight=False, markup=False)
+    return exporter.export_some(jobs) if all_variants else [exporter.export(job) for job in jobs]
 
 
 def plan_export(
@@ -89,6 +93,7 @@ def plan_export(
     workspace: Path = defaults.WORKSPACE,
     quota: str | int | None = None,
     scratch_dir: Path | None = None,
+    pixel_range: str | None = None,
     console: Console | None = None,
 ) -> ExportPlan:
     """Say what ``export`` would write, how large, and whether it fits; the arguments are its own.
@@ -97,7 +102,7 @@ def plan_export(
     """
     jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
     home = Workspace(workspace, quota)
-    exporter = Exporter(model, untrained, dataset, data_dir, calibration, home, scratch_dir, console)
+    exporter = Exporter(model, untrained, dataset, data_dir, calibration, home, scratch_dir, console, pixel_range)
     room, planned = exporter.room, list[PlannedFile]()
     for job in jobs:
         planned.append(_planned(exporter, job, room))

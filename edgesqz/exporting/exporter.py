@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from edgesqz import artifact, backend, data, plugins
 from edgesqz.artifact import ZOO, Artifact, Manifest, Pictures, PixelRange, Proof
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line
-from edgesqz.exporting import originals
+from edgesqz.exporting import originals, verification
 from edgesqz.exporting.originals import Original
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
@@ -28,9 +29,8 @@ PROOF_PICTURES = 500
 PROOF_PICTURES_IF_UNTRAINED = 50  # whose answers only have to be numbers
 SEED = 0
 
-# Beyond these an export is wrong, not merely less precise.
-MAX_ERROR_IF_EXACT = 1e-3
-MIN_AGREEMENT = 0.95
+# What to try first where the pixels of a model made elsewhere are unknown.
+USUAL_PIXEL_RANGES = ("0..1", "-1..1")
 
 # Of the size that the number of parameters tells: a converter may save some, by folding batch norm into convolutions.
 SURELY = 0.9
@@ -69,6 +69,7 @@ class Exporter:
         workspace: Workspace,
         scratch_dir: Path | None,
         console: Console | None,
+        pixel_range: str | None = None,
     ) -> None:
         from rich.console import Console
 
@@ -80,12 +81,13 @@ class Exporter:
         self.console = console or Console(quiet=True)
         self.data_dir, self.calibration_count = data_dir, calibration
         self.named_dataset, self.scratch_dir = dataset, scratch_dir
+        self.named_pixels = PixelRange.parse(pixel_range) if pixel_range else None
 
     @functools.cached_property
     def original(self) -> Original:
         if self.untrained:
-            return originals.untrained(str(self.model))
-        return originals.find(self.model, self.workspace)
+            return originals.untrained(str(self.model), pixels=self.named_pixels)
+        return originals.find(self.model, self.workspace, self.named_pixels)
 
     @functools.cached_property
     def parameters(self) -> int:
@@ -118,6 +120,40 @@ class Exporter:
         if self.room is not None and SURELY * expected > self.room:
             told = f"about {format_size(expected)}, by {self.parameters:,} parameters,"
             raise self.workspace.refusal(", ".join(map(self.file_name, jobs)), expected, told)
+
+    @functools.cached_property
+    def source_warning(self) -> str | None:
+        """Say that the source model is no better than guessing: a wrong pixel range ruins it.
+
+        None if it is better, or its labels are not at hand.
+
+        Raises:
+            EdgesqzError: it is no better, and nobody said what pixels it expects.
+        """
+        source, labels = self.original, self._verification_labels
+        if labels is None:
+            return None
+        predicted = verification.predictions(self._expected, like=self._expected)
+        if not verification.is_guessing(predicted, labels):
+            return None
+        warning = (
+            f"{source.source}: the source model itself is no better than guessing on {len(labels)} {self.dataset} "
+            f"images ({np.mean(predicted == labels):.1%})"
+        )
+        if source.manifest is None and self.named_pixels is None:
+            raise EdgesqzError(f"{warning}; {self._pixel_range_to_try(labels)}")
+        return warning
+
+    def _pixel_range_to_try(self, labels: np.ndarray) -> str:
+        for text in USUAL_PIXEL_RANGES:
+            outputs = self._outputs(PixelRange.parse(text))
+            predicted = verification.predictions(outputs, like=outputs)
+            if not verification.is_guessing(predicted, labels):
+                return f"try --pixel-range {text}, with which it has {np.mean(predicted == labels):.1%}"
+        return (
+            "if it expects other pixel values than 0..255, name them with --pixel-range, such as 0..1; "
+            "--pixel-range 0..255 exports it as it is"
+        )
 
     def export_some(self, jobs: Sequence[Job]) -> list[Artifact]:
         """Export what can be exported, and say what cannot and why."""
@@ -155,6 +191,7 @@ class Exporter:
             return self._made(job, file_name)
 
     def _made(self, job: Job, file_name: str) -> dict[str, bytes]:
+        _ = self.source_warning  # told before the work of converting
         with self.console.status(f"{file_name}: converting"):
             content, pixels, calibration = self._convert(job)
         with self.console.status(f"{file_name}: proving"):
@@ -189,14 +226,13 @@ class Exporter:
         return artifact.stored_form(ready.path.read_bytes(), made, file_name)
 
     def _convert(self, job: Job) -> tuple[bytes, PixelRange, Pictures | None]:
-        model, pixels, calibration, seen = self.original.model, PixelRange(), None, None
+        model, pixels, calibration, seen = self.original.model, self.original.pixels, None, None
         if job.kind.takes_bytes:
-            model, pixels = without_normalization(model)
+            model, pixels = without_normalization(model, pixels)
+            pixels = pixels.aligned()
         if job.kind.needs_calibration:
             split, seen = self._calibration_pictures()
-            calibration = _spanning_all_bytes(self._fitting(split)) * np.float32(pixels.scale) + np.float32(
-                pixels.offset
-            )
+            calibration = pixels.values(_spanning_all_bytes(self._fitting(split)))
         try:
             with backend.hush():
                 return job.converter.convert(model, job.variant, calibration), pixels, seen
@@ -207,15 +243,17 @@ class Exporter:
             ) from error
 
     def _prove(self, engine: Engine, job: Job, file_name: str) -> Proof:
-        """Run the new file beside the original; refuse one that does something else."""
-        answers, expected = engine.predict(self._fitting(self._proof_pictures)), self._expected
+        """Run the new file beside the source model; refuse one that does something else."""
+        outputs, expected = engine.predict(self._fitting(self._proof_pictures)), self._expected
         seen = Pictures(dataset=self._proof_dataset, split="train", count=len(expected), seed=SEED)
-        proof = Proof(
-            pictures=seen,
-            agreement=float(np.mean(answers.argmax(1) == expected.argmax(1))),
-            max_error=float(np.abs(answers - expected).max()),
-        )
-        _refuse_if_wrong(proof, job, file_name, self.dataset, untrained=self.original.untrained)
+        proof = verification.verify(outputs, expected, seen, self._source_accuracy)
+        trained = not self.original.untrained
+        if problem := verification.problem(proof, expected, exact=job.kind.exact, trained=trained):
+            advice = "try longer training, more --calibration images or another --variant"
+            if trained and seen.dataset != self.dataset:
+                trained_on = self.dataset or "what it was trained on"
+                advice = f"those are drawn, for {trained_on} is not at hand: name it with --data-dir"
+            raise EdgesqzError(f"{file_name} was not kept: {problem}; {advice}")
         return proof
 
     def _manifest(
@@ -237,7 +275,7 @@ class Exporter:
             input=engine.input,
             output=engine.output,
             pixels=pixels,
-            labels=described.labels if described else (),
+            labels=described.labels if described else self._dataset_labels,
             dataset=described.dataset if described else None if self.original.untrained else self.dataset,
             untrained=self.original.untrained,
             source_sha256=self.original.sha256,
@@ -270,8 +308,11 @@ class Exporter:
     @functools.cached_property
     def _training_pictures(self) -> tuple[data.Split, data.Split]:
         """Pictures to calibrate on, and others to prove on; all of the training split."""
-        loaded = data.load(self._named_dataset, self.data_dir, size=self.original.form[0])
-        return data.hold_back(loaded.train(), seed=SEED)
+        return data.hold_back(self._loaded_dataset.train(), seed=SEED)
+
+    @functools.cached_property
+    def _loaded_dataset(self) -> data.Dataset:
+        return data.load(self._named_dataset, self.data_dir, size=self.original.form[0])
 
     @functools.cached_property
     def _proof_dataset(self) -> str:
@@ -289,24 +330,76 @@ class Exporter:
 
     @functools.cached_property
     def _expected(self) -> np.ndarray:
-        """What the original answers to the proof's pictures, float32 (N, classes)."""
+        """The source model's outputs for the verification images, float32 (N, classes)."""
+        return self._outputs(self.original.pixels)
+
+    def _outputs(self, pixels: PixelRange) -> np.ndarray:
         with backend.hush():
-            answers = self.original.model.predict(self._fitting(self._proof_pictures).astype(np.float32), verbose=0)
-        return np.asarray(answers)
+            outputs = self.original.model.predict(pixels.values(self._fitting(self._proof_pictures)), verbose=0)
+        return np.asarray(outputs)
+
+    @property
+    def _dataset_labels(self) -> tuple[str, ...]:
+        """The class names of the dataset, if it is at hand and the model has an output for each of them."""
+        if self.original.untrained or self._proof_dataset != self.dataset:
+            return ()
+        labels = self._loaded_dataset.labels
+        return labels if len(labels) == self.original.model.output_shape[1] else ()
+
+    @functools.cached_property
+    def _verification_labels(self) -> np.ndarray | None:
+        """The classes of the verification images, int64 (N,), if they are the model's."""
+        if self.original.untrained or self._proof_dataset != self.dataset:
+            return None
+        classes = self.original.model.output_shape[1]
+        return self._proof_pictures.labels if len(self._loaded_dataset.labels) == max(classes, 2) else None
+
+    @property
+    def _source_accuracy(self) -> float | None:
+        if self._verification_labels is None:
+            return None
+        predicted = verification.predictions(self._expected, like=self._expected)
+        return float(np.mean(predicted == self._verification_labels))
 
 
-def without_normalization(model: keras.Model) -> tuple[keras.Model, PixelRange]:
-    """Split the rescaling of pixels off a model's front.
+def without_normalization(model: keras.Model, pixels: PixelRange) -> tuple[keras.Model, PixelRange]:
+    """Split off a model's front what only scales and shifts all pixels alike.
+
+    That is a rescaling and whatever leaves images as they are at inference, such as augmentation; each layer, or model
+    within the model, is tried on random images. What stands behind a branch, or treats channels differently, stays.
+
+    Args:
+        model: takes float32 (N, H, W, channels).
+        pixels: how a pixel becomes a value of its input.
 
     Returns:
-        The network behind it and what it did to a pixel; the model itself and 0..255 if it does not begin so.
+        The network behind the split, and how a pixel becomes a value of its input.
     """
     import keras
 
-    first = model.layers[1]
-    if not isinstance(first, keras.layers.Rescaling) or np.ndim(first.scale) or np.ndim(first.offset):
-        return model, PixelRange()
-    return keras.Model(first.output, model.outputs), PixelRange(scale=first.scale, offset=first.offset)
+    (start,) = (front,) = model.inputs
+    nodes = list(itertools.chain.from_iterable(model._nodes_by_depth.values()))
+    while len(readers := [node for node in nodes if any(each is front for each in node.input_tensors)]) == 1:
+        (node,) = readers
+        if len(node.input_tensors) > 1 or len(node.outputs) > 1:
+            break
+        if (found := _pixel_map(keras.Model(start, node.outputs[0]), pixels)) is None:
+            break
+        front, pixels = node.outputs[0], found
+    return (model if front is start else keras.Model(front, model.outputs)), pixels
+
+
+def _pixel_map(front: keras.Model, pixels: PixelRange) -> PixelRange | None:
+    """How a pixel becomes a value behind the front of a model; None if that is not one line for all pixels alike."""
+    if front.output_shape != front.input_shape:
+        return None
+    images = np.random.default_rng(SEED).integers(0, 256, (2, *front.input_shape[1:]), np.uint8)
+    images.flat[:2] = 0, 255
+    values = np.asarray(front(pixels.values(images), training=False), np.float64)
+    low, high = values.flat[:2]
+    found = PixelRange(scale=(high - low) / 255, offset=low)
+    fits = high > low and np.allclose(values, found.scale * images + found.offset, rtol=0, atol=1e-5 * (high - low))
+    return found if fits else None
 
 
 def _spanning_all_bytes(pictures: np.ndarray) -> np.ndarray:
@@ -317,23 +410,3 @@ def _spanning_all_bytes(pictures: np.ndarray) -> np.ndarray:
     values = pictures.astype(np.float32)
     values[0, 0, :2, 0] = 0, 255
     return values
-
-
-def _refuse_if_wrong(proof: Proof, job: Job, file_name: str, dataset: str | None, *, untrained: bool) -> None:
-    """Random weights have learned nothing that a top-1 could agree on, so that is not asked of them."""
-    problem = None
-    if not np.isfinite(proof.max_error):
-        problem = "it answers with values that are no numbers"
-    elif job.kind.exact and proof.max_error > MAX_ERROR_IF_EXACT:
-        problem = f"a probability is off by {proof.max_error:.2g}, the most allowed is {MAX_ERROR_IF_EXACT:g}"
-    elif proof.agreement < MIN_AGREEMENT and not untrained:
-        seen, learned_from = proof.pictures, dataset or "what it was trained on"
-        advice = "try longer training, more --calibration pictures or another --variant"
-        if seen.dataset != dataset:
-            advice = f"those are drawn, for {learned_from} is not at hand: name it with --data-dir"
-        problem = (
-            f"its top-1 is the original's on {proof.agreement:.1%} of {seen.count} {seen.dataset} pictures, "
-            f"the least allowed is {MIN_AGREEMENT:.0%}; {advice}"
-        )
-    if problem:
-        raise EdgesqzError(f"{file_name} was not kept: {problem}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesqz import artifact, backend
-from edgesqz.artifact import ZOO, Artifact, Manifest
+from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models import SqueezeNetModel, architecture
@@ -29,7 +29,8 @@ class Original:
     Attributes:
         name: that its exports bear.
         source: where it came from, as a person would say it.
-        model: from pixels 0..255, float32 (N, H, W, channels), to outputs (N, classes); a functional model.
+        model: from values of pixels, float32 (N, H, W, channels), to outputs (N, classes); a functional model.
+        pixels: how a pixel becomes such a value.
         manifest: what is known of it; None for a file made elsewhere and for one that was never trained.
         sha256: of its file; None if it has none.
         untrained: whether its weights are random.
@@ -38,6 +39,7 @@ class Original:
     name: str
     source: str
     model: keras.Model
+    pixels: PixelRange
     manifest: Manifest | None
     sha256: str | None
     untrained: bool = False
@@ -54,22 +56,36 @@ class Original:
         return ImageSize(height, width), channels
 
 
-def find(model: str | Path | None, workspace: Workspace) -> Original:
+def find(model: str | Path | None, workspace: Workspace, pixels: PixelRange | None = None) -> Original:
     """Load the Keras model that is meant.
 
     Args:
         model: a .keras file, or a name in the workspace or, failing that, in the zoo; None for the newest in the
             workspace.
         workspace: where to look.
+        pixels: how a pixel becomes a value of its input; None for what its manifest says, else 0..255.
 
     Raises:
-        EdgesqzError: there is none, and the message lists the names at hand; or it cannot be loaded or converted.
+        EdgesqzError: there is none, and the message lists the names at hand; it cannot be loaded or converted; or
+            its manifest says otherwise of its pixels.
     """
     found = _find(model, workspace.folder)
     source = "the zoo" if found.path.parent == ZOO else str(found.path)
-    return Original(
-        found.path.stem, source, _load(found.path), found.manifest, artifact.sha256(found.path.read_bytes())
-    )
+    known = found.manifest.pixels if found.manifest else None
+    pixels = _agreed(known, pixels, f"{source} has a manifest, by which it")
+    sha256 = artifact.sha256(found.path.read_bytes())
+    return Original(found.path.stem, source, _load(found.path), pixels, found.manifest, sha256)
+
+
+def _agreed(known: PixelRange | None, named: PixelRange | None, who: str) -> PixelRange:
+    """The pixel range that is known, or was named; 0..255 without either.
+
+    Raises:
+        EdgesqzError: they contradict each other.
+    """
+    if known and named and str(known) != str(named):
+        raise EdgesqzError(f"{who} expects pixels {known}; leave out --pixel-range {named}")
+    return known or named or PixelRange()
 
 
 def untrained_parameters(model: str) -> int:
@@ -81,26 +97,33 @@ def untrained_parameters(model: str) -> int:
     return params(model).parameters
 
 
-def untrained(model: str, classes: int | None = None, input_size: ImageSizeLike | None = None) -> Original:
+def untrained(
+    model: str,
+    classes: int | None = None,
+    input_size: ImageSizeLike | None = None,
+    pixels: PixelRange | None = None,
+) -> Original:
     """Make a network with seeded random weights: good for its size, latency and memory, and for nothing else.
 
     Args:
         model: a name in ``edgesqz.models.ARCHITECTURES``.
         classes: to tell apart; None for as many as the network was made for.
         input_size: of its images; None for what the network was made for.
+        pixels: what is said of its pixels, which are 0..255.
 
     Raises:
-        EdgesqzError: an unknown name, or pictures too small for the network.
+        EdgesqzError: an unknown name, other pixels, or pictures too small for the network.
     """
     plan = architecture(model)
     size = ImageSize.parse(input_size or plan.side)
     network = SqueezeNetModel(size, size, classes or plan.classes, model)
+    pixels = _agreed(PixelRange(), pixels, f"{model}, untrained,")
     network.graph()  # bad input is told before TensorFlow is started
     backend.start_keras()
     import keras
 
     keras.utils.set_random_seed(UNTRAINED_SEED)
-    return Original(model, f"{model}, untrained", network.build(), None, None, untrained=True)
+    return Original(model, f"{model}, untrained", network.build(), pixels, None, None, untrained=True)
 
 
 def _find(model: str | Path | None, folder: Path) -> Artifact:
