@@ -39,7 +39,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
 
     (pixels,) = model.inputs
     signature = [tf.TensorSpec(pixels.shape, tf.float32, name=pixels.name)]
-    graph, _ = tf2onnx.convert.from_keras(model, signature, opset=OPSET)
+    graph, _ = tf2onnx.convert.from_keras(model, signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])})
     match variant:
         case "fp16":
             from onnxruntime.transformers import float16
@@ -51,6 +51,17 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
             assert calibration is not None  # the variant says that it needs it
             graph = _static(graph, calibration)
     return bytes(graph.SerializeToString())
+
+
+def _erfc(graph: Any, node: Any, name: str, args: Any) -> None:
+    """Write erfc(x), of which exact GELU is made and which no opset has, as 1 - erf(x)."""
+    import numpy as np
+
+    node.type = "Erf"
+    (erf,) = node.output
+    one = graph.make_const(f"{name}/one", np.array(1, np.float32))
+    erfc = graph.make_node("Sub", [one.output[0], erf], shapes=node.output_shapes, dtypes=node.output_dtypes)
+    graph.replace_all_inputs(erf, erfc.output[0], ops=[each for each in graph.get_nodes() if each is not erfc])
 
 
 def _dynamic(graph: onnx.ModelProto) -> onnx.ModelProto:

@@ -14,6 +14,7 @@ from edgesqz import defaults, plugins
 from edgesqz.artifact import Artifact
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.exporter import SURELY, Exporter, Job
+from edgesqz.image_size import ImageSizeLike
 from edgesqz.tables import Column, Table
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.sizes import format_size
@@ -39,6 +40,7 @@ def export(
     quota: str | int | None = None,
     scratch_dir: Path | None = None,
     pixel_range: str | None = None,
+    input_size: ImageSizeLike | None = None,
     console: Console | None = None,
 ) -> list[Artifact]:
     """Convert a Keras model, prove each file, and put it into the workspace as ``NAME.VARIANT.SUFFIX``.
@@ -60,6 +62,7 @@ def export(
         scratch_dir: for the converters' temporary files; None for the system's folder.
         pixel_range: what the model expects of pixels 0 and 255, as ``LOW..HIGH``; None for what its manifest says,
             else 0..255.
+        input_size: of the images, for a model that takes any size or an untrained one: pixels, or WIDTHxHEIGHT.
         console: where to show progress; None shows nothing.
 
     Returns:
@@ -71,7 +74,9 @@ def export(
     """
     jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
     home = Workspace(workspace, quota)
-    exporter = Exporter(model, untrained, dataset, data_dir, calibration, home, scratch_dir, console, pixel_range)
+    exporter = Exporter(
+        model, untrained, dataset, data_dir, calibration, home, scratch_dir, console, pixel_range, input_size
+    )
     if not all_variants:
         exporter.refuse_if_too_large(jobs)
     if warning := exporter.source_warning:
@@ -94,6 +99,7 @@ def plan_export(
     quota: str | int | None = None,
     scratch_dir: Path | None = None,
     pixel_range: str | None = None,
+    input_size: ImageSizeLike | None = None,
     console: Console | None = None,
 ) -> ExportPlan:
     """Say what ``export`` would write, how large, and whether it fits; the arguments are its own.
@@ -102,7 +108,9 @@ def plan_export(
     """
     jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
     home = Workspace(workspace, quota)
-    exporter = Exporter(model, untrained, dataset, data_dir, calibration, home, scratch_dir, console, pixel_range)
+    exporter = Exporter(
+        model, untrained, dataset, data_dir, calibration, home, scratch_dir, console, pixel_range, input_size
+    )
     room, planned = exporter.room, list[PlannedFile]()
     for job in jobs:
         planned.append(_planned(exporter, job, room))

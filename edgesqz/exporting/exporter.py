@@ -17,6 +17,7 @@ from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line
 from edgesqz.exporting import originals, verification
 from edgesqz.exporting.originals import Original
+from edgesqz.image_size import ImageSizeLike
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
@@ -69,7 +70,8 @@ class Exporter:
         workspace: Workspace,
         scratch_dir: Path | None,
         console: Console | None,
-        pixel_range: str | None = None,
+        pixel_range: str | None,
+        input_size: ImageSizeLike | None,
     ) -> None:
         from rich.console import Console
 
@@ -82,17 +84,20 @@ class Exporter:
         self.data_dir, self.calibration_count = data_dir, calibration
         self.named_dataset, self.scratch_dir = dataset, scratch_dir
         self.named_pixels = PixelRange.parse(pixel_range) if pixel_range else None
+        self.input_size = input_size
 
     @functools.cached_property
     def original(self) -> Original:
         if self.untrained:
-            return originals.untrained(str(self.model), pixels=self.named_pixels)
-        return originals.find(self.model, self.workspace, self.named_pixels)
+            return originals.untrained(str(self.model), input_size=self.input_size, pixels=self.named_pixels)
+        return originals.find(self.model, self.workspace, self.named_pixels, self.input_size)
 
     @functools.cached_property
     def parameters(self) -> int:
         """Of the network; of an untrained one, before any is made."""
-        return originals.untrained_parameters(str(self.model)) if self.untrained else self.original.parameters
+        if self.untrained:
+            return originals.untrained_parameters(str(self.model), self.input_size)
+        return self.original.parameters
 
     @property
     def dataset(self) -> str | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgesqz import artifact, backend
 from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line
+from edgesqz.exporting import keras_config
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models import SqueezeNetModel, architecture
 from edgesqz.models.params import params
@@ -56,7 +58,12 @@ class Original:
         return ImageSize(height, width), channels
 
 
-def find(model: str | Path | None, workspace: Workspace, pixels: PixelRange | None = None) -> Original:
+def find(
+    model: str | Path | None,
+    workspace: Workspace,
+    pixels: PixelRange | None = None,
+    input_size: ImageSizeLike | None = None,
+) -> Original:
     """Load the Keras model that is meant.
 
     Args:
@@ -64,6 +71,7 @@ def find(model: str | Path | None, workspace: Workspace, pixels: PixelRange | No
             workspace.
         workspace: where to look.
         pixels: how a pixel becomes a value of its input; None for what its manifest says, else 0..255.
+        input_size: of its images, for a model that takes any size.
 
     Raises:
         EdgesqzError: there is none, and the message lists the names at hand; it cannot be loaded or converted; or
@@ -74,7 +82,7 @@ def find(model: str | Path | None, workspace: Workspace, pixels: PixelRange | No
     known = found.manifest.pixels if found.manifest else None
     pixels = _agreed(known, pixels, f"{source} has a manifest, by which it")
     sha256 = artifact.sha256(found.path.read_bytes())
-    return Original(found.path.stem, source, _load(found.path), pixels, found.manifest, sha256)
+    return Original(found.path.stem, source, _load(found.path, input_size), pixels, found.manifest, sha256)
 
 
 def _agreed(known: PixelRange | None, named: PixelRange | None, who: str) -> PixelRange:
@@ -88,13 +96,13 @@ def _agreed(known: PixelRange | None, named: PixelRange | None, who: str) -> Pix
     return known or named or PixelRange()
 
 
-def untrained_parameters(model: str) -> int:
+def untrained_parameters(model: str, input_size: ImageSizeLike | None = None) -> int:
     """How many parameters ``untrained`` would make, without making any.
 
     Raises:
         EdgesqzError: an unknown name.
     """
-    return params(model).parameters
+    return params(model, input_size=input_size).parameters
 
 
 def untrained(
@@ -151,6 +159,9 @@ def load_keras(path: Path) -> keras.Model:
     problem = f"{path} is no Keras model that can be loaded"
     if not zipfile.is_zipfile(path):
         raise EdgesqzError(f"{problem}: it is no .keras archive, or is cut short")
+    foreign = keras_config.foreign_code(keras_config.read(path))
+    if foreign and "keras" not in sys.modules:  # else somebody may have imported that code
+        raise EdgesqzError(f"{problem}: {foreign}")
     backend.start_keras()
     import keras
 
@@ -162,15 +173,61 @@ def load_keras(path: Path) -> keras.Model:
         with backend.hush():
             return keras.models.load_model(path, compile=False)
     except (*DAMAGE, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise EdgesqzError(f"{problem}: {first_line(error)}") from error
+        raise EdgesqzError(f"{problem}: {foreign or first_line(error)}") from error
 
 
-def _load(path: Path) -> keras.Model:
+def _load(path: Path, size: ImageSizeLike | None) -> keras.Model:
+    """Load a model as every converter takes it: functional, in float32, for one image size.
+
+    Raises:
+        EdgesqzError: it cannot be loaded, is not for images of that size, or does not classify.
+    """
+    size = None if size is None else ImageSize.parse(size)
+    config = keras_config.read(path)
+    keras_config.check_form(path, config)
     model = load_keras(path)
-    shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (1, 3):
-        raise EdgesqzError(f"{path}: expected a model for images, RGB or gray; its inputs are {shapes}")
+    inputs, outputs = getattr(model, "inputs", None) or (), getattr(model, "outputs", None) or ()
+    keras_config.check(path, [tensor.shape for tensor in inputs], len(outputs))
+    _, height, width, channels = inputs[0].shape
+    if size is None and None in (height, width):
+        raise EdgesqzError(f"{path} takes images of any size; name one with --input-size, such as 96 or 160x120")
+    if size and (height or size.height, width or size.width) != size:
+        raise EdgesqzError(f"{path} takes images of {ImageSize(height, width)}; leave out --input-size {size}")
+    if len(outputs[0].shape) != 2:
+        raise EdgesqzError(f"{path}: expected outputs of shape (N, classes), got {outputs[0].shape}")
+    return _rebuilt(model, (*(size or (height, width)), channels), path)
+
+
+def _rebuilt(model: keras.Model, form: tuple[int, ...], path: Path) -> keras.Model:
+    """The same network on a float32 input of a shape without None."""
     import keras
 
-    # The same network as a functional model, if it was a Sequential one: every converter takes that.
-    return keras.Model(model.inputs, model.outputs, name=model.name)
+    try:
+        with backend.hush():
+            config = model.get_config()
+            in_float32 = _in_float32(config)
+            if in_float32 != config:
+                copy = type(model).from_config(in_float32)
+                copy.set_weights(model.get_weights())
+                model = copy
+            images = keras.Input(form, name=model.inputs[0].name)
+            return keras.Model(images, model.call(images), name=model.name)
+    except (*DAMAGE, RuntimeError) as error:
+        raise EdgesqzError(f"{path} cannot be rebuilt for float32 images of {form}: {first_line(error)}") from error
+
+
+def _in_float32(config: Any) -> Any:
+    """A model's configuration with float32 in place of half floats and of an input of bytes."""
+    if isinstance(config, dict):
+        return {
+            key: "float32" if key == "dtype" and _is_short(value) else _in_float32(value)
+            for key, value in config.items()
+        }
+    if isinstance(config, list | tuple):
+        return type(config)(map(_in_float32, config))
+    return config
+
+
+def _is_short(dtype: Any) -> bool:
+    """Whether a dtype, or the policy that names one, is float16 or bfloat16, mixed or not, or uint8."""
+    return "float16" in str(dtype) or dtype == "uint8"

@@ -1,0 +1,105 @@
+"""What a .keras file tells of its model before Keras is started, which takes seconds."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgesqz.errors import DAMAGE, EdgesqzError
+
+ONE_OF_EACH = "make a keras.Model with one image input and one output of it, and save that"
+
+Shape = Sequence[int | None]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The model's configuration; empty if the file is damaged, which whoever loads it tells."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+    except (*DAMAGE, OSError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def foreign_code(config: dict[str, Any]) -> str | None:
+    """Say what of a model is code that neither Keras nor the file holds, and the way out; None if nothing is."""
+    for part in _objects(config):
+        name, module = part["class_name"], str(part.get("module") or "")
+        if name == "Lambda":
+            return "its Lambda layer is Python code; write it with Keras's own layers, such as Rescaling"
+        if name == "QuantizedDTypePolicy":
+            return "it was quantized by Keras; export the float model that it was made from"
+        if module == "builtins":
+            return f"its function {part.get('config')!r} is not Keras's own; write it with Keras's own layers"
+        if module.split(".")[0] not in ("keras", "tensorflow") and "registered_name" in part:
+            return (
+                f"its class {name!r} is not Keras's own; rebuild the model from Keras's own layers, "
+                "or import that class in Python and call edgesqz.export there"
+            )
+    return None
+
+
+def check_form(path: Path, config: dict[str, Any]) -> None:
+    """Refuse a model whose configuration tells inputs or outputs that no export takes; see ``check``."""
+    try:
+        layers = [layer["config"] for layer in config["config"]["layers"] if layer["class_name"] == "InputLayer"]
+        inputs = [[*layer["batch_shape"]] for layer in layers]
+        outputs = len(list(_names(config["config"].get("output_layers")))) or 1
+    except DAMAGE:  # or another kind of model
+        return
+    if inputs:
+        check(path, inputs, outputs)
+
+
+def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
+    """Refuse a model that does not take one image of one or three channels, channels last, or has several outputs.
+
+    Args:
+        path: of the model, for the message.
+        inputs: the shapes of its inputs, batch included.
+        outputs: how many it has.
+
+    Raises:
+        EdgesqzError: that is so; the message names the way out.
+    """
+    if len(inputs) != 1 or outputs != 1:
+        counts = f"it has {len(inputs)} inputs and {outputs} outputs"
+        raise EdgesqzError(f"{path}: expected a model with one input and one output, but {counts}; {ONE_OF_EACH}")
+    shape = tuple(inputs[0])
+    if len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
+        raise EdgesqzError(
+            f"{path}: its input {shape} has the channels first; build it with data_format='channels_last', "
+            "for which the same weights fit"
+        )
+    if len(shape) != 4 or shape[3] not in (1, 3):
+        raise EdgesqzError(f"{path}: expected a model for images, RGB or gray; its input is {shape}")
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Everything in a configuration that has a class, but what only training needs."""
+    if isinstance(config, dict):
+        if isinstance(config.get("class_name"), str):
+            yield config
+        for key, value in config.items():
+            if key != "compile_config":
+                yield from _objects(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _objects(value)
+
+
+def _names(layers: Any) -> Iterator[str]:
+    """The layers that are named in ``["name", 0, 0]``, or in a list or dictionary of such."""
+    if isinstance(layers, str):
+        yield layers
+    elif isinstance(layers, dict):
+        for value in layers.values():
+            yield from _names(value)
+    elif isinstance(layers, list):
+        for value in layers:
+            yield from _names(value)

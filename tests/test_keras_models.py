@@ -1,0 +1,345 @@
+"""Keras models that users bring: each exports, or is refused in one clear line."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import edgesqz
+from edgesqz import backend, data
+from edgesqz.artifact import PixelRange
+from edgesqz.errors import EdgesqzError
+from edgesqz.exporting import keras_config
+from edgesqz.exporting.exporter import without_normalization
+
+SHAPE = (32, 32, 3)
+
+
+@pytest.fixture(scope="module")
+def keras() -> Any:
+    """Keras, on TensorFlow."""
+    backend.start_keras()
+    import keras
+
+    return keras
+
+
+def head(keras: Any, features: Any, classes: int = 3) -> Any:
+    """A little convolution and a classifier behind it."""
+    features = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(features)
+    return keras.layers.Dense(classes, activation="softmax")(keras.layers.GlobalAveragePooling2D()(features))
+
+
+def sequential(keras: Any, *front: Any) -> Any:
+    layers = keras.layers
+    tail = [layers.Conv2D(4, 3, strides=2), layers.GlobalAveragePooling2D(), layers.Dense(3, activation="softmax")]
+    return keras.Sequential([keras.Input(SHAPE), *front, *tail])
+
+
+def augmented(keras: Any) -> Any:
+    layers = keras.layers
+    nested = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)])
+    return sequential(keras, nested, layers.RandomZoom(0.1), layers.Rescaling(1 / 127.5, offset=-1))
+
+
+def two_branches(keras: Any) -> Any:
+    images = keras.Input(SHAPE)
+    brightest = keras.layers.Dense(3)(keras.layers.GlobalMaxPooling2D()(images))
+    rescaled = head(keras, keras.layers.Rescaling(1 / 255)(images))
+    return keras.Model(images, keras.layers.Softmax()(keras.layers.Add()([rescaled, brightest])))
+
+
+def branches_behind_the_rescaling(keras: Any) -> Any:
+    images = keras.Input(SHAPE)
+    rescaled = keras.layers.Rescaling(1 / 255)(images)
+    both = [keras.layers.Conv2D(4, size, padding="same")(rescaled) for size in (1, 3)]
+    return keras.Model(images, head(keras, keras.layers.Concatenate()(both)))
+
+
+def divided(keras: Any) -> Any:
+    images = keras.Input(SHAPE)
+    return keras.Model(images, head(keras, images / 255.0))
+
+
+def per_channel(keras: Any) -> Any:
+    return sequential(keras, keras.layers.Rescaling([1 / 58, 1 / 57, 1 / 56], offset=[-2.1, -2, -1.8]))
+
+
+def within_a_model(keras: Any) -> Any:
+    images = keras.Input(SHAPE)
+    inner = keras.Model(images, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(images)))
+    layers = keras.layers
+    return keras.Sequential([keras.Input(SHAPE), layers.Rescaling(1 / 255), inner, layers.Dense(3)])
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (augmented, "-1..1"),
+        (lambda keras: sequential(keras, keras.layers.Rescaling(1 / 255)), "0..1"),
+        (lambda keras: sequential(keras, keras.layers.Normalization(mean=127.5, variance=127.5**2)), "-1..1"),
+        (divided, "0..1"),
+        (within_a_model, "0..1"),
+        (branches_behind_the_rescaling, "0..1"),
+        (two_branches, "0..255"),
+        (per_channel, "0..255"),
+        (sequential, "0..255"),
+    ],
+)
+def test_what_treats_all_pixels_alike_is_split_off(build: Callable[[Any], Any], expected: str, keras: Any) -> None:
+    model = build(keras)
+    model = keras.Model(model.inputs, model.outputs)
+    network, pixels = without_normalization(model, PixelRange())
+    assert str(pixels) == expected
+    images = data.draw(4, SHAPE[:2], seed=0).pictures
+    found, wanted = network(pixels.values(images)), model(images.astype(np.float32))
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_the_split_goes_on_from_the_pixels_that_the_model_expects(keras: Any) -> None:
+    model = sequential(keras, keras.layers.Rescaling(2, offset=-1))
+    _, pixels = without_normalization(keras.Model(model.inputs, model.outputs), PixelRange.parse("0..1"))
+    assert str(pixels) == "-1..1"
+
+
+@pytest.mark.parametrize("build", [augmented, two_branches, per_channel, within_a_model])
+def test_int8_takes_each_pixel_as_a_byte(build: Callable[[Any], Any], keras: Any, pictures: Path) -> None:
+    keras.utils.set_random_seed(1)
+    build(keras).save("mine.keras")
+    options: dict[str, Any] = {"dataset": str(pictures), "pixel_range": "0..255", "workspace": Path("ws")}
+    (artifact,) = edgesqz.export("mine.keras", quantize=True, **options)
+    manifest = artifact.manifest
+    assert manifest and manifest.input.scale and manifest.input.zero_point is not None
+    stored = np.round(manifest.pixels.values(np.arange(256)) / manifest.input.scale) + manifest.input.zero_point
+    assert stored.tolist() == list(range(-128, 128))
+
+
+# Pixel ranges
+
+
+@pytest.fixture(scope="module")
+def from_0_to_1(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that tells ``pictures`` apart if pixels become 0..1, and sees all white if they do not."""
+    colors = keras.layers.Dense(3, activation="softmax")
+    model = keras.Sequential(
+        [keras.Input(SHAPE), keras.layers.ReLU(max_value=1), keras.layers.GlobalAveragePooling2D(), colors]
+    )
+    colors.set_weights([20 * np.eye(3)[::-1], np.zeros(3)])  # blue, green, red
+    path = tmp_path_factory.mktemp("mine") / "mine.keras"
+    model.save(path)
+    return path
+
+
+def test_the_pixel_range_of_the_source_model_is_that_of_its_exports(
+    from_0_to_1: Path, pictures: Path, tmp_path: Path
+) -> None:
+    artifacts = edgesqz.export(
+        from_0_to_1,
+        ["tflite", "onnx"],
+        variant=["fp32", "int8"],
+        dataset=str(pictures),
+        pixel_range="0..1",
+        workspace=tmp_path,
+    )
+    test = data.load(str(pictures)).test()
+    for artifact in artifacts:
+        manifest = artifact.manifest
+        assert manifest and manifest.proof
+        assert str(manifest.pixels) == "0..1"
+        assert manifest.labels == ("blue", "green", "red")
+        assert manifest.proof.source_accuracy == 1
+        assert manifest.proof.mean_error is not None and manifest.proof.mean_error <= manifest.proof.max_error < 0.05
+        with edgesqz.load(artifact.path) as engine:
+            assert (engine.predict(test.pictures).argmax(axis=1) == test.labels).all()
+    int8 = artifacts[1].manifest
+    assert int8 and int8.input.scale == pytest.approx(1 / 255) and int8.input.zero_point == -128
+
+
+def test_a_source_model_that_guesses_is_told_to_try_a_pixel_range(
+    from_0_to_1: Path, pictures: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"dataset": str(pictures), "workspace": tmp_path}
+    told = r"no better than guessing on 27 .* images \(33.3%\)"
+    with pytest.raises(EdgesqzError, match=told + "; try --pixel-range 0..1, with which it has 100.0%"):
+        edgesqz.export(from_0_to_1, **options)
+    assert not list(tmp_path.glob("*.tflite"))
+    shown = io.StringIO()
+    (artifact,) = edgesqz.export(from_0_to_1, pixel_range="0..255", console=Console(file=shown, width=1000), **options)
+    assert "warning: " in shown.getvalue() and "no better than guessing" in shown.getvalue()
+    assert artifact.manifest and artifact.manifest.proof
+    assert artifact.manifest.proof.source_accuracy == pytest.approx(1 / 3)
+
+
+def test_a_pixel_range_against_the_manifest_is_refused(trained: Path) -> None:
+    with pytest.raises(EdgesqzError, match=r"expects pixels 0\.\.255; leave out --pixel-range 0\.\.1"):
+        edgesqz.export("squeezenet-nano", pixel_range="0..1", workspace=trained)
+    with pytest.raises(EdgesqzError, match=r"untrained, expects pixels 0\.\.255"):
+        edgesqz.export("squeezenet-nano", untrained=True, pixel_range="0..1", workspace=trained)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [("0..1", 0, 1), ("0..255", 0, 255), ("-1..1", -128 / 127.5, 127 / 127.5), ("1..2", 1, 2)],
+)
+def test_an_aligned_pixel_range_has_a_pixel_that_is_0(text: str, low: float, high: float) -> None:
+    ends = PixelRange.parse(text).aligned().values(np.array([0, 255]))
+    assert ends.tolist() == pytest.approx([low, high])
+
+
+# Sizes, precisions and operators
+
+
+def test_a_model_of_any_size_takes_the_size_that_is_named(keras: Any) -> None:
+    images = keras.Input((None, None, 3))
+    keras.Model(images, head(keras, images)).save("any.keras")
+    with pytest.raises(EdgesqzError, match=r"takes images of any size; name one with --input-size"):
+        edgesqz.export("any.keras", workspace=Path("ws"))
+    (artifact,) = edgesqz.export("any.keras", input_size="24x16", workspace=Path("ws"))
+    assert artifact.manifest and artifact.manifest.input.shape == (1, 16, 24, 3)
+    sequential(keras).save("fixed.keras")
+    with pytest.raises(EdgesqzError, match="takes images of 32x32; leave out --input-size 24x24"):
+        edgesqz.export("fixed.keras", input_size=24, workspace=Path("ws"))
+
+
+@pytest.mark.parametrize("policy", ["float16", "mixed_bfloat16"])
+def test_half_floats_are_exported_as_a_float32_copy(policy: str, keras: Any) -> None:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        within_a_model(keras).save("half.keras")
+    finally:
+        keras.config.set_dtype_policy(before)
+    artifacts = [
+        *edgesqz.export("half.keras", "tflite", workspace=Path("ws")),
+        *edgesqz.export("half.keras", "onnx", variant="dynamic", workspace=Path("ws")),
+    ]
+    assert [artifact.manifest and artifact.manifest.input.dtype for artifact in artifacts] == ["float32", "float32"]
+
+
+def test_a_transformer_with_gelu_is_exported(keras: Any, pictures: Path) -> None:
+    layers = keras.layers
+    images = keras.Input(SHAPE)
+    tokens = layers.Reshape((-1, 8))(layers.Conv2D(8, 8, strides=8)(layers.Rescaling(1 / 255)(images)))
+    tokens = layers.Add()([tokens, layers.MultiHeadAttention(2, 4)(tokens, tokens)])
+    tokens = layers.Dense(8)(layers.Dense(16, activation="gelu")(layers.LayerNormalization()(tokens)))
+    classes = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling1D()(tokens))
+    keras.Model(images, classes).save("transformer.keras")
+    options: dict[str, Any] = {"dataset": str(pictures), "pixel_range": "0..255", "workspace": Path("ws")}
+    for artifact in edgesqz.export("transformer.keras", ["tflite", "onnx"], **options):
+        assert artifact.manifest and artifact.manifest.proof and artifact.manifest.proof.agreement == 1
+
+
+def test_images_of_bytes_and_batches_of_a_fixed_size_are_exported(keras: Any) -> None:
+    images = keras.Input(batch_shape=(8, *SHAPE), dtype="uint8")
+    keras.Model(images, head(keras, keras.layers.Rescaling(1 / 255)(images))).save("bytes.keras")
+    (artifact,) = edgesqz.export("bytes.keras", workspace=Path("ws"))
+    assert artifact.manifest and artifact.manifest.input.shape == (1, *SHAPE)
+
+
+# What is refused
+
+
+def two_inputs(keras: Any) -> Any:
+    images = [keras.Input(SHAPE), keras.Input(SHAPE)]
+    return keras.Model(images, head(keras, keras.layers.Add()(images)))
+
+
+def two_outputs(keras: Any) -> Any:
+    images = keras.Input(SHAPE)
+    return keras.Model(images, [head(keras, images), head(keras, images)])
+
+
+def channels_first(keras: Any) -> Any:
+    return keras.Sequential([keras.Input((3, 32, 32)), keras.layers.Flatten(), keras.layers.Dense(2)])
+
+
+def mask(keras: Any) -> Any:
+    return keras.Sequential([keras.Input(SHAPE), keras.layers.Conv2D(2, 1)])
+
+
+def with_a_lambda(keras: Any) -> Any:
+    return sequential(keras, keras.layers.Lambda(lambda images: images / 255))
+
+
+def with_a_class(keras: Any) -> Any:
+    class Halved(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, images: Any) -> Any:
+            return images / 2
+
+    return sequential(keras, Halved())
+
+
+def quantized(keras: Any) -> Any:
+    layers = keras.layers
+    return keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(3, dtype="int8_from_float32")])
+
+
+REFUSED = [
+    (two_inputs, "expected a model with one input and one output, but it has 2 inputs and 1 outputs; make a keras"),
+    (two_outputs, "it has 1 inputs and 2 outputs; make a keras.Model"),
+    (channels_first, r"its input \(None, 3, 32, 32\) has the channels first; build it with data_format='channels_last"),
+    (mask, r"expected outputs of shape \(N, classes\), got \(None, 32, 32, 2\)"),
+    (with_a_lambda, "its Lambda layer is Python code; write it with Keras's own layers"),
+    (with_a_class, "its class 'Halved' is not Keras's own; rebuild the model"),
+    (quantized, "it was quantized by Keras; export the float model"),
+]
+
+
+@pytest.mark.parametrize(("build", "message"), REFUSED)
+def test_what_cannot_be_exported_names_the_way_out(build: Callable[[Any], Any], message: str, keras: Any) -> None:
+    build(keras).save("bad.keras")
+    with pytest.raises(EdgesqzError, match=rf"bad\.keras.*{message}"):
+        edgesqz.export("bad.keras", workspace=Path("ws"))
+    assert not list(Path().rglob("*.tflite"))
+
+
+@pytest.mark.parametrize("build", [two_inputs, two_outputs, channels_first, with_a_lambda, with_a_class])
+def test_what_its_configuration_tells_is_refused_before_keras_is_loaded(
+    build: Callable[[Any], Any], keras: Any, tmp_path: Path
+) -> None:
+    build(keras).save("bad.keras")
+    program = """
+import sys
+import edgesqz
+try:
+    edgesqz.export("bad.keras")
+except edgesqz.EdgesqzError:
+    sys.exit("keras" in sys.modules or "tensorflow" in sys.modules)
+sys.exit(2)
+"""
+    assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_a_models_own_layers_are_not_taken_for_foreign(keras: Any) -> None:
+    for build in (augmented, two_branches, divided, within_a_model):
+        build(keras).save("good.keras")
+        config = keras_config.read(Path("good.keras"))
+        assert config and keras_config.foreign_code(config) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"config": 3}', '{"config": {"layers": [{}]}}'])
+def test_a_damaged_configuration_is_left_to_keras(content: str) -> None:
+    with zipfile.ZipFile("damaged.keras", "w") as archive:
+        archive.writestr("config.json", content)
+    config = keras_config.read(Path("damaged.keras"))
+    keras_config.check_form(Path("damaged.keras"), config)
+    assert keras_config.foreign_code(config) is None
+
+
+def test_the_configuration_of_functions_and_other_packages() -> None:
+    function = {"module": "builtins", "class_name": "function", "config": "swish2", "registered_name": "function"}
+    config = json.loads(json.dumps({"class_name": "Functional", "module": "keras", "config": {"layers": [function]}}))
+    assert "its function 'swish2' is not Keras's own" in str(keras_config.foreign_code(config))
+    hub = {"module": "keras_hub.src", "class_name": "Backbone", "registered_name": "keras_hub>Backbone", "config": {}}
+    assert "its class 'Backbone' is not Keras's own" in str(keras_config.foreign_code(hub))
+    assert keras_config.foreign_code({**config, "config": {}, "compile_config": function}) is None

@@ -1,0 +1,75 @@
+"""What verification accepts and refuses, on figures made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgesqz.artifact import Pictures, Proof
+from edgesqz.exporting.verification import is_guessing, predictions, problem, verify
+
+
+def images(count: int) -> Pictures:
+    return Pictures(dataset="cifar10", split="train", count=count, seed=0)
+
+
+def agreeing(on: int, of: int) -> Proof:
+    return Proof(pictures=images(of), agreement=on / of, max_error=0.5, mean_error=0.1)
+
+
+def test_one_probability_is_judged_by_the_side_of_a_half() -> None:
+    expected = np.array([[0.1], [0.4], [0.6], [0.9]], np.float32)
+    found = verify(np.array([[0.2], [0.6], [0.4], [0.9]], np.float32), expected, images(4), None)
+    assert found.agreement == 0.5
+    assert found.max_error == pytest.approx(0.2)
+    assert found.mean_error == pytest.approx(0.125)
+
+
+def test_one_logit_is_judged_by_the_side_of_0() -> None:
+    expected = np.array([[-3], [0.2], [4]], np.float32)
+    assert predictions(expected, like=expected).tolist() == [0, 1, 1]
+
+
+def test_of_several_outputs_the_greatest_decides() -> None:
+    outputs = np.array([[0.2, 0.5, 0.3], [0.9, 0, 0.1]])
+    assert predictions(outputs, like=outputs).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("on", "of", "refused"), [(14, 15, False), (12, 15, True), (500, 500, False), (470, 500, False), (460, 500, True)]
+)
+def test_agreement_is_judged_by_its_interval(on: int, of: int, refused: bool) -> None:
+    found = problem(agreeing(on, of), np.eye(3), exact=False, trained=True)
+    assert (found is not None) == refused
+    if found:
+        assert f"of {of} cifar10 images, clearly below 95%" in found
+    assert problem(agreeing(on, of), np.eye(3), exact=False, trained=False) is None
+
+
+def test_what_is_exact_may_be_off_by_a_thousandth_of_large_outputs() -> None:
+    found = Proof(pictures=images(50), agreement=1, max_error=0.004, mean_error=0.001)
+    assert problem(found, np.array([[-40.0, 12.0]]), exact=True, trained=True) is None
+    assert problem(found, np.array([[0.3, 0.7]]), exact=True, trained=True) == (
+        "an output is off by 0.004, the most allowed is 0.001"
+    )
+
+
+@pytest.mark.parametrize(
+    ("correct", "count", "guessing"),
+    [
+        (57, 500, True),  # 11.4 % of ten classes
+        (90, 500, False),
+        (1, 10, True),
+        (3, 10, False),  # too few to tell
+        (400, 500, False),
+    ],
+)
+def test_guessing_is_told_from_little_knowledge(correct: int, count: int, guessing: bool) -> None:
+    labels = np.arange(count) % 10
+    predicted = np.where(np.arange(count) < correct, labels, (labels + 1) % 10)
+    assert is_guessing(predicted, labels) == guessing
+
+
+def test_naming_the_most_frequent_class_is_guessing() -> None:
+    labels = np.repeat([0, 1], [320, 180])
+    assert is_guessing(np.zeros(500, int), labels)
