@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,7 +187,8 @@ def _load(path: Path, size: ImageSizeLike | None) -> keras.Model:
     config = keras_config.read(path)
     keras_config.check_form(path, config)
     model = load_keras(path)
-    inputs, outputs = getattr(model, "inputs", None) or (), getattr(model, "outputs", None) or ()
+    inputs: Sequence[Any] = getattr(model, "inputs", None) or ()
+    outputs: Sequence[Any] = getattr(model, "outputs", None) or ()
     keras_config.check(path, [tensor.shape for tensor in inputs], len(outputs))
     _, height, width, channels = inputs[0].shape
     if size is None and None in (height, width):
@@ -207,13 +209,12 @@ def _rebuilt(model: keras.Model, form: tuple[int, ...], path: Path) -> keras.Mod
             config = model.get_config()
             in_float32 = _in_float32(config)
             if in_float32 != config:
-                copy = type(model).from_config(in_float32)
-                copy.set_weights(model.get_weights())
-                model = copy
+                model = type(model).from_config(in_float32)
+                model.load_weights(path)  # unlike set_weights, also what normalization layers make of theirs
             images = keras.Input(form, name=model.inputs[0].name)
             return keras.Model(images, model.call(images), name=model.name)
     except (*DAMAGE, RuntimeError) as error:
-        raise EdgesqzError(f"{path} cannot be rebuilt for float32 images of {form}: {first_line(error)}") from error
+        raise EdgesqzError(f"{path} cannot be rebuilt for images of shape {form}: {first_line(error)}") from error
 
 
 def _in_float32(config: Any) -> Any:
