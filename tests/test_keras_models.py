@@ -132,7 +132,7 @@ def from_0_to_1(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that tells ``pictures`` apart if pixels become 0..1, and sees all white if they do not."""
     colors = keras.layers.Dense(3, activation="softmax")
     model = keras.Sequential(
-        [keras.Input(SHAPE), keras.layers.ReLU(max_value=1), keras.layers.GlobalAveragePooling2D(), colors]
+        [keras.Input(SHAPE), keras.layers.ReLU(max_value=1), keras.layers.GlobalMaxPooling2D(), colors]
     )
     colors.set_weights([20 * np.eye(3)[::-1], np.zeros(3)])  # blue, green, red
     path = tmp_path_factory.mktemp("mine") / "mine.keras"

@@ -32,8 +32,6 @@ def foreign_code(config: dict[str, Any]) -> str | None:
         name, module = part["class_name"], str(part.get("module") or "")
         if name == "Lambda":
             return "its Lambda layer is Python code; write it with Keras's own layers, such as Rescaling"
-        if name == "QuantizedDTypePolicy":
-            return "it was quantized by Keras; export the float model that it was made from"
         if module == "builtins":
             return f"its function {part.get('config')!r} is not Keras's own; write it with Keras's own layers"
         if module.split(".")[0] not in ("keras", "tensorflow") and "registered_name" in part:
@@ -45,7 +43,13 @@ def foreign_code(config: dict[str, Any]) -> str | None:
 
 
 def check_form(path: Path, config: dict[str, Any]) -> None:
-    """Refuse a model whose configuration tells inputs or outputs that no export takes; see ``check``."""
+    """Refuse a model that Keras has quantized, or whose inputs and outputs no export takes; see ``check``.
+
+    Raises:
+        EdgesqzError: its configuration tells so.
+    """
+    if any(part["class_name"] == "QuantizedDTypePolicy" for part in _objects(config)):
+        raise EdgesqzError(f"{path}: it was quantized by Keras; export the float model that it was made from")
     try:
         layers = [layer["config"] for layer in config["config"]["layers"] if layer["class_name"] == "InputLayer"]
         inputs = [[*layer["batch_shape"]] for layer in layers]
