@@ -98,11 +98,11 @@ def within_a_model(keras: Any) -> Any:
 )
 def test_what_treats_all_pixels_alike_is_split_off(build: Callable[[Any], Any], expected: str, keras: Any) -> None:
     model = build(keras)
-    model = keras.Model(model.inputs, model.outputs)
+    model = keras.Model(model.inputs[0], model.outputs[0])
     network, pixels = without_normalization(model, PixelRange())
     assert str(pixels) == expected
     images = data.draw(4, 32, seed=0).pictures
-    found, wanted = network(pixels.values(images)), model(images.astype(np.float32))
+    found, wanted = network(pixels.values(images)), model(images.astype(np.float32), training=False)
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
@@ -122,6 +122,13 @@ def test_int8_takes_each_pixel_as_a_byte(build: Callable[[Any], Any], keras: Any
     assert manifest and manifest.input.scale and manifest.input.zero_point is not None
     stored = np.round(manifest.pixels.values(np.arange(256)) / manifest.input.scale) + manifest.input.zero_point
     assert stored.tolist() == list(range(-128, 128))
+
+
+@pytest.mark.parametrize("format", ["tflite", "onnx"])
+def test_exports_do_not_augment(format: str, keras: Any) -> None:
+    augmented(keras).save("mine.keras")
+    (artifact,) = edgesqz.export("mine.keras", format, workspace=Path("ws"))
+    assert artifact.manifest and artifact.manifest.proof and artifact.manifest.proof.agreement == 1
 
 
 # Pixel ranges

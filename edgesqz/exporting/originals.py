@@ -212,7 +212,7 @@ def _rebuilt(model: keras.Model, form: tuple[int, ...], path: Path) -> keras.Mod
                 model = type(model).from_config(in_float32)
                 model.load_weights(path)  # unlike set_weights, also what normalization layers make of theirs
             images = keras.Input(form, name=model.inputs[0].name)
-            return keras.Model(images, model.call(images), name=model.name)
+            return keras.Model(images, model.call(images, training=False), name=model.name)
     except (*DAMAGE, RuntimeError) as error:
         raise EdgesqzError(f"{path} cannot be rebuilt for images of shape {form}: {first_line(error)}") from error
 
