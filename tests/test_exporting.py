@@ -21,11 +21,11 @@ from typer.testing import CliRunner
 
 import edgesqz
 from edgesqz import backend, data, plugins
-from edgesqz.artifact import ZOO, Artifact
+from edgesqz.artifact import ZOO, Artifact, sha256, stored_form
 from edgesqz.cli import app
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
-from edgesqz.exporting import plan_export
+from edgesqz.exporting import exporter, plan_export
 from edgesqz.workspace import Workspace
 
 OTHER_VARIANTS = [
@@ -117,11 +117,33 @@ def test_without_pictures_to_calibrate_on_the_zoos_own_export_is_handed_out(tmp_
     )
     for artifact in artifacts:
         assert artifact.path.parent == tmp_path
-        assert artifact == Artifact(artifact.path, Artifact.open(ZOO / artifact.path.name).manifest)
-        assert Artifact.open(artifact.path) == artifact
-        assert f"{artifact.path.name}: no cifar10 at hand to calibrate on, so this is the file that ships" in " ".join(
-            shown.getvalue().split("\n")
-        )
+        assert artifact.path.read_bytes() == (ZOO / artifact.path.name).read_bytes()
+        here, there = artifact.manifest, Artifact.open(ZOO / artifact.path.name).manifest
+        assert here and there and here.proof and there.proof
+        assert (here.proof.pictures.dataset, there.proof.pictures.dataset) == ("synthetic", "cifar10")
+        assert here.model_copy(update={"proof": there.proof}) == there
+        told = " ".join(shown.getvalue().split())
+        assert f"{artifact.path.name}: no cifar10 at hand to calibrate on, so this is the file that ships" in told
+        assert f"where it was made, it agreed with the source model on {there.proof.agreement:.1%} of 500" in told
+
+
+def test_a_file_of_the_zoo_that_predicts_something_else_here_is_not_handed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, zoo = "squeezenet-nano.int8.onnx", tmp_path / "zoo"
+    zoo.mkdir()
+    model, manifest = onnx.load(ZOO / name), Artifact.open(ZOO / name).manifest
+    assert manifest
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.INT8 and tensor.raw_data:
+            tensor.raw_data = bytes(len(tensor.raw_data))
+    content = model.SerializeToString()
+    for path, stored in stored_form(content, manifest.model_copy(update={"sha256": sha256(content)}), name).items():
+        (zoo / path).write_bytes(stored)
+    monkeypatch.setattr(exporter, "ZOO", zoo)
+    with pytest.raises(EdgesqzError, match=r"int8\.onnx was not kept: it agrees .* on .* of 500 synthetic images"):
+        edgesqz.export("squeezenet-nano", "onnx", quantize=True, workspace=tmp_path / "workspace")
+    assert not list((tmp_path / "workspace").glob("*.onnx"))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -188,7 +189,7 @@ class Exporter:
         """Convert and prove; the new file and its manifest, by name. ``download`` pictures if there are none here."""
         file_name = self.file_name(job)
         if shipped := self._shipped(job, file_name):
-            return shipped
+            return self._verified_here(shipped, job, file_name)
         needed = self.dataset if job.kind.needs_calibration and not download else None
         if needed and not data.locate(needed, self.data_dir):
             raise EdgesqzError(f"there are no pictures of {needed} at hand to calibrate on; name --data-dir")
@@ -199,17 +200,37 @@ class Exporter:
         _ = self.source_warning  # told before the work of converting
         with self.console.status(f"{file_name}: converting"):
             content, pixels, calibration = self._convert(job)
-        with self.console.status(f"{file_name}: proving"):
-            runtime = plugins.runtime_for(job.converter.SUFFIX)
-            try:
-                with Engine(content, runtime, pixels=pixels) as engine:
-                    proof = self._prove(engine, job, file_name)
-                    manifest = self._manifest(job, content, pixels, calibration, proof, engine)
-            except EngineError as error:
-                raise EdgesqzError(f"{file_name} was not kept: its runtime cannot run it: {error}") from error
+        with self._engine(content, job, file_name, pixels) as engine:
+            proof = self._prove(engine, job, file_name)
+            manifest = self._manifest(job, content, pixels, calibration, proof, engine)
         return artifact.stored_form(content, manifest, file_name)
 
-    def _shipped(self, job: Job, file_name: str) -> dict[str, bytes] | None:
+    def _verified_here(self, shipped: Artifact, job: Job, file_name: str) -> dict[str, bytes]:
+        """Verify a file of the zoo on this machine; its manifest then holds what was found here."""
+        manifest, content = shipped.manifest, shipped.path.read_bytes()
+        assert manifest and manifest.proof  # the zoo's files have both
+        with self._engine(content, job, file_name, manifest.pixels) as engine:
+            proof, elsewhere = self._prove(engine, job, file_name), manifest.proof
+        self.console.print(
+            f"{file_name}: no {self.dataset} at hand to calibrate on, so this is the file that ships with edgesqz, "
+            f"calibrated on {self.calibration_count} training images; where it was made, it agreed with the source "
+            f"model on {elsewhere.agreement:.1%} of {elsewhere.pictures.count} {elsewhere.pictures.dataset} images",
+            soft_wrap=True,
+            highlight=False,
+        )
+        return artifact.stored_form(content, manifest.model_copy(update={"proof": proof}), file_name)
+
+    @contextlib.contextmanager
+    def _engine(self, content: bytes, job: Job, file_name: str, pixels: PixelRange) -> Iterator[Engine]:
+        """Load an export to verify it; what its runtime refuses is not kept."""
+        with self.console.status(f"{file_name}: verifying"):
+            try:
+                with Engine(content, plugins.runtime_for(job.converter.SUFFIX), pixels=pixels) as engine:
+                    yield engine
+            except EngineError as error:
+                raise EdgesqzError(f"{file_name} was not kept: its runtime cannot run it: {error}") from error
+
+    def _shipped(self, job: Job, file_name: str) -> Artifact | None:
         """The file of the zoo, if what would calibrate a new one is not at hand; that one was made in the same way."""
         if not job.kind.needs_calibration or not (ZOO / file_name).is_file():
             return None
@@ -223,12 +244,7 @@ class Exporter:
             or data.locate(made.calibration.dataset, self.data_dir) is not None
         ):
             return None
-        self.console.print(
-            f"{file_name}: no {self.dataset} at hand to calibrate on, so this is the file that ships with edgesqz, "
-            f"calibrated on {self.calibration_count} of its training pictures",
-            soft_wrap=True,
-        )
-        return artifact.stored_form(ready.path.read_bytes(), made, file_name)
+        return ready
 
     def _convert(self, job: Job) -> tuple[bytes, PixelRange, Pictures | None]:
         model, pixels, calibration, seen = self.original.model, self.original.pixels, None, None
