@@ -188,7 +188,7 @@ def test_the_page_tells_budget_choice_date_and_command() -> None:
     text = page(FULL)
     assert "Budget: size 500.0 kB, latency 1000.0 µs" in text
     assert html.escape(FULL.selection.note, quote=False) in text
-    assert FULL.created in text and "edgesqz bench &#39;&lt;a&gt;&#39;" in text
+    assert FULL.created in text and "&#39;&lt;a&gt;&#39;</span>" in text
 
 
 def test_contact_sheets_are_linked_from_where_the_page_lies(tmp_path: Path) -> None:
