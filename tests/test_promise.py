@@ -144,8 +144,10 @@ model = "squeezenet-nano.int8"
 versions = [{name: (ZOO / name).read_bytes() for name in (f"{model}.{suffix}", f"{model}.{suffix}.json")}
             for suffix in ("tflite", "onnx")]
 
-def write_for_ever(seed):
+def write_for_ever(seed, told):
     chance = random.Random(seed)
+    Workspace(folder, quota).write({"checkpoint": bytes(1000)})
+    os.write(told, b".")
     while True:
         home, files = Workspace(folder, quota), chance.choice(versions)
         if chance.random() < 0.3:
@@ -156,11 +158,14 @@ def write_for_ever(seed):
 
 torn = 0
 for kill in range(kills):
+    heard, told = os.pipe()
     if not (child := os.fork()):
-        write_for_ever(kill)
-    time.sleep(random.Random(kill).uniform(0.005, 0.04))
+        write_for_ever(kill, told)
+    os.read(heard, 1)  # from now on it is in the middle of a change most of the time, however fast the machine is
+    time.sleep(random.Random(kill).uniform(0, 0.04))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+    os.close(heard), os.close(told)
     torn += any(name.endswith("-partial") or "/committed" in name for name in disk.file_sizes(folder))
     home = Workspace(folder, quota)
     assert not housekeeping.verify(home).problems, housekeeping.verify(home)
@@ -196,7 +201,7 @@ except EdgesqzError:
 
 
 def test_of_eight_processes_at_once_three_find_room(tmp_path: Path) -> None:
-    quota, seen = 3 * 201_000 + 100_000, [0]
+    quota, seen = 3 * 201_000 + 100_000, list[int]()
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path), str(quota), f"net{number}"],
@@ -212,8 +217,11 @@ def test_of_eight_processes_at_once_three_find_room(tmp_path: Path) -> None:
         assert writer.stdin
         writer.stdin.write("go\n")
         writer.stdin.flush()
-    while any(writer.poll() is None for writer in writers):
+    while True:
+        running = any(writer.poll() is None for writer in writers)
         seen.append(sum(disk.file_sizes(tmp_path).values()))
+        if not running:
+            break
         time.sleep(0.0005)
     for writer in writers:
         writer.communicate()

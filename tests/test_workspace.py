@@ -55,16 +55,57 @@ def failing_at(call: int, error: BaseException) -> Callable[[int], None]:
         ("1.5MB", 1_500_000),
         (" 64 KiB ", 65_536),
         ("1", 1),
+        ("2 mb", 2_000_000),
+        ("500k", 500_000),
+        ("1e6", 1_000_000),
+        ("1.5e3kB", 1_500_000),
+        ("0.1MiB", 104_857),
     ],
 )
 def test_sizes_are_read_in_decimal_and_binary_units(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "lots", "-5", "0", "0.5", "5 bananas", "MB", "nan", "inf", "9" * 400 + "MB"])
+NO_SIZES = [
+    "",
+    "lots",
+    "-5",
+    "0",
+    "0.5",
+    "1.5",
+    "5 bananas",
+    "MB",
+    "nan",
+    "inf",
+    "9" * 400 + "MB",
+    "1e99",
+    "2MB!!!",
+    "2MB 3",
+]
+
+
+@pytest.mark.parametrize("text", [*NO_SIZES, "0x10", "1.5.2MB", "iB", "1ib", "12,34,56", "\u0661\u0662", "3\u00b2"])
 def test_what_is_no_size_above_zero_is_refused(text: str) -> None:
     with pytest.raises(EdgesqzError, match=r"expected a size above zero such as 500kB, .*, got " + repr(text)):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("300,000", "300000"),
+        ("1,500,000 B", "1500000 B"),
+        ("1.500.000", "1500000"),
+        ("300 000", "300000"),
+        ("1_000", "1000"),
+        ("1,5MB", "1.5MB"),
+        ("0,25 MiB", "0.25 MiB"),
+    ],
+)
+def test_a_size_with_separators_is_refused_and_its_right_form_told(text: str, form: str) -> None:
+    with pytest.raises(EdgesqzError, match=f"got {text!r}; write {form}$"):
+        parse_size(text)
+    assert parse_size(form) > 0
 
 
 @pytest.mark.parametrize(("quota", "size"), [(None, None), (2000, 2000), ("2kB", 2000)])

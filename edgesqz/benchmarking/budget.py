@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.errors import EdgesqzError
-from edgesqz.workspace.sizes import format_size, parse_quota
+from edgesqz.workspace.sizes import format_size, parse_quota, quantity, right_form
 
 if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Row
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 _Told = Callable[[Any], str]  # a figure, as a person would write it
 _Limit = tuple[str, Any, Any, _Told]  # what is limited, what was found, the most it may be
 
-MICROSECONDS = {"us": 1, "µs": 1, "ms": 1000, "s": 1_000_000}
+MICROSECONDS = {"us": 1, "\u00b5s": 1, "\u03bcs": 1, "ms": 1000, "s": 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -106,10 +105,17 @@ def parse_microseconds(text: str) -> float:
     Raises:
         EdgesqzError: the text is no time above zero.
     """
-    match = re.fullmatch(r"(\d+\.?\d*|\.\d+) ?(us|µs|ms|s)", text.strip())
-    if match is None or float(match[1]) == 0:
-        raise EdgesqzError(f"expected a time above zero such as 2ms, 500us or 0.01s, got {text!r}")
-    return float(match[1]) * MICROSECONDS[match[2]]
+    time_us = _time_us(text)
+    if time_us is None:
+        right = right_form(text, lambda form: _time_us(form) is not None)
+        raise EdgesqzError(f"expected a time above zero such as 2ms, 500us or 0.01s, got {text!r}{right}")
+    return time_us
+
+
+def _time_us(text: str) -> float | None:
+    """The microseconds that a text is; None if it is no time."""
+    number, unit = quantity(text) or (0, "")
+    return float(number * MICROSECONDS[unit]) if number > 0 and unit in MICROSECONDS else None
 
 
 def _microseconds(time_us: float) -> str:

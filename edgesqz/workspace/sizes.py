@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+
 from edgesqz.errors import EdgesqzError
+
+_QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})? ?([a-zµμ]*)", re.ASCII | re.IGNORECASE)
+_SEPARATOR = re.compile(r"(?<=\d)[,. _'](?=\d{3}(?!\d))", re.ASCII)  # between groups of three digits
+_POWERS = "kmgt"
 
 
 def parse_size(text: str) -> int:
     """Read a size such as ``500kB``, ``2MB``, ``1MiB`` or ``123456`` as bytes; kB is 1000 bytes, KiB is 1024.
 
     Raises:
-        EdgesqzError: the text is no size, or not above zero.
+        EdgesqzError: the text is no size, below one byte, above what a file can have, or has a part of a byte.
     """
-    from pydantic import ByteSize, TypeAdapter, ValidationError
-
-    problem = f"expected a size above zero such as 500kB, 2MB, 1MiB or a number of bytes, got {text!r}"
-    try:
-        size = int(TypeAdapter(ByteSize).validate_python(text.strip()))
-    except (ValidationError, OverflowError) as error:
-        raise EdgesqzError(problem) from error
-    if size <= 0:
-        raise EdgesqzError(problem)
+    size = _bytes(text)
+    if size is None:
+        expected = "a size above zero such as 500kB, 2MB, 1MiB or a number of bytes"
+        right = right_form(text, lambda form: _bytes(form) is not None)
+        raise EdgesqzError(f"expected {expected}, got {text!r}{right}")
     return size
+
+
+def _bytes(text: str) -> int | None:
+    """The size that a text is; None if it is none."""
+    number, unit = quantity(text) or (Decimal(0), "")
+    parts = re.fullmatch(r"([kmgt]?)(i?)b?", unit.lower())
+    if parts is None or (parts[2] and not parts[1]):
+        return None
+    power = _POWERS.index(parts[1]) + 1 if parts[1] else 0
+    size = number * (1024 if parts[2] else 1000) ** power
+    is_whole = power > 0 or size == int(size)  # 1.5 alone is more likely a unit forgotten than a byte and a half
+    return int(size) if 1 <= size <= sys.maxsize and is_whole else None
+
+
+def quantity(text: str) -> tuple[Decimal, str] | None:
+    """Split a text such as ``1.5 MB`` or ``1e6`` into its number and its unit; None if it is anything else."""
+    match = _QUANTITY.fullmatch(text.strip())
+    return (Decimal(match[1] + (match[2] or "")), match[3]) if match else None
+
+
+def right_form(text: str, is_read: Callable[[str], bool]) -> str:
+    """How to write a number that has separators in it, as the end of an error message; empty if that is not known."""
+    forms = (_SEPARATOR.sub("", text).strip(), text.replace(",", ".").strip())
+    return next((f"; write {form}" for form in forms if is_read(form)), "")
 
 
 def parse_quota(quota: str | int | None) -> int | None:
