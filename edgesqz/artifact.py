@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgesqz import plugins
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
 from edgesqz.workspace import MANIFEST_SUFFIX as MANIFEST_SUFFIX
-from edgesqz.workspace import recover
 
 KERAS_SUFFIX = ".keras"
 ZOO = Path(__file__).parent / "zoo"  # trained networks that ship with the package
@@ -188,20 +188,22 @@ class Artifact:
         """Read the manifest beside a model file.
 
         Raises:
-            EdgesqzError: there is no such file, or its manifest is damaged or belongs to other bytes.
+            EdgesqzError: there is no such file, it cannot be read, or its manifest is damaged or of other bytes.
         """
         if not path.is_file():
             raise EdgesqzError(f"no model file {path}")
+        if not os.access(path, os.R_OK):
+            raise EdgesqzError(f"cannot read {path}: {os.strerror(errno.EACCES)}")
         beside = path.with_name(path.name + MANIFEST_SUFFIX)
         if not beside.is_file():
             return cls(path, None)
         try:
-            manifest = Manifest.model_validate_json(beside.read_bytes())
+            manifest = Manifest.model_validate_json(read_bytes(beside))
         except ValidationError as error:
             first = error.errors()[0]
             what = " ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
             raise EdgesqzError(f"{beside} is no manifest of edgesqz: {what}") from error
-        if manifest.sha256 != sha256(path.read_bytes()):
+        if manifest.sha256 != sha256(read_bytes(path)):
             raise EdgesqzError(
                 f"{path} is not the file its manifest {beside.name} describes; make it anew, or remove one"
             )
@@ -218,28 +220,16 @@ class Artifact:
         return known if len(known) == count else tuple(f"class {number}" for number in range(count))
 
 
-def model_files(folder: Path) -> list[Path]:
-    """The model files in a folder, an original before what was made from it."""
-    recover(folder)
-    suffixes = {suffix for runtime in plugins.runtimes().values() for suffix in runtime.SUFFIXES}
-    return sorted(
-        (path for path in folder.glob("*") if path.suffix in suffixes),
-        key=lambda path: (path.name.split(".")[0], path.suffix != KERAS_SUFFIX, path.suffix, path.name),
-    )
-
-
-def find_model_file(name: str | Path, folder: Path) -> Path:
-    """A model file that is meant by its path, or by its file name in a folder or in the zoo.
+def read_bytes(path: Path) -> bytes:
+    """Read a file.
 
     Raises:
-        EdgesqzError: there is none; the message lists what the folder and the zoo hold.
+        EdgesqzError: it cannot be read.
     """
-    recover(folder)
-    for path in (Path(name), folder / name, ZOO / name):
-        if path.is_file():
-            return path
-    at_hand, shipped = (", ".join(path.name for path in model_files(place)) or "none" for place in (folder, ZOO))
-    raise EdgesqzError(f"no model file {str(name)!r}; the files in {folder}: {at_hand}; in the zoo: {shipped}")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EdgesqzError(f"cannot read {path}: {error.strerror}") from error
 
 
 def sha256(content: bytes) -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import logging
+import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 from typer.core import TyperGroup
 
-from edgesqz import defaults
+from edgesqz import defaults, stopping
 from edgesqz.errors import EdgesqzError
 from edgesqz.recipe import Recipe
 from edgesqz.workspace import MANIFEST_SUFFIX
@@ -32,29 +34,43 @@ STANDARD_OUTPUT = Path("-")
 EXIT_BAD_INPUT = 1
 EXIT_MISSED_BUDGET = 3
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+@contextlib.contextmanager
+def _errors_told() -> Iterator[None]:
+    """Print what a person should know as one line, without a traceback."""
+    try:
+        yield
+    except EdgesqzError as error:
+        _say(f"error: {error}")
+        raise typer.Exit(EXIT_BAD_INPUT) from error
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # Typer ends quietly
+            raise
+        what = f"use {error.filename}" if error.filename else "write the output"  # which has no name
+        _say(f"error: cannot {what}: {error.strerror}")
+        raise typer.Exit(EXIT_BAD_INPUT) from error
+    except KeyboardInterrupt as interrupt:
+        _say(str(interrupt) or "stopped")
+        terminated = isinstance(interrupt, stopping.Terminated)
+        raise typer.Exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED) from interrupt
 
 
 class _Commands(TyperGroup):
-    """Prints what a person should know as one line, without a traceback."""
+    """Commands whose errors are told, those of printing help among them."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _errors_told():
+            return super().make_context(*arguments, **options)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the options of all commands behind the command too."""
         return super().parse_args(ctx, sorted(args, key=lambda arg: arg not in OF_ALL_COMMANDS))
 
     def invoke(self, ctx: Any) -> object:
-        try:
+        with _errors_told():
             return super().invoke(ctx)
-        except EdgesqzError as error:
-            _say(f"error: {error}")
-            raise typer.Exit(EXIT_BAD_INPUT) from error
-        except OSError as error:  # the standard output, for the library names its own; a closed pipe is Typer's
-            if error.errno == errno.EPIPE:
-                raise
-            _say(f"error: cannot write the output: {error.strerror}")
-            raise typer.Exit(EXIT_BAD_INPUT) from error
-        except KeyboardInterrupt as interrupt:
-            _say(str(interrupt) or "stopped")
-            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
 
 
 class _Notes(logging.Handler):
@@ -729,7 +745,7 @@ def workspace_list(workspace: WorkspaceDir = defaults.WORKSPACE, quota: Quota = 
     from edgesqz import housekeeping
     from edgesqz.workspace import Workspace
 
-    _show(housekeeping.look(Workspace(workspace, quota)), json)
+    _show(housekeeping.look(Workspace(workspace, quota, only_read=True)), json)
 
 
 @workspace_app.command("rm")
@@ -787,7 +803,7 @@ def workspace_verify(workspace: WorkspaceDir = defaults.WORKSPACE, json: Json = 
     from edgesqz import housekeeping
     from edgesqz.workspace import Workspace
 
-    verdict = housekeeping.verify(Workspace(workspace))
+    verdict = housekeeping.verify(Workspace(workspace, only_read=True))
     print(verdict.to_json() if json else f"{verdict.told()}\n", end="")
     if verdict.problems:
         raise typer.Exit(EXIT_BAD_INPUT)
@@ -806,12 +822,12 @@ def workspace_quota(
     """
     from edgesqz.workspace import Workspace
 
-    home = Workspace(workspace)
+    home = Workspace(workspace, only_read=not size)
     if size == "none":
         home.drop_quota()
     elif size:
         home.keep_quota(size)
-    home = Workspace(workspace)
+    home = Workspace(workspace, only_read=True)
     limit = "no quota" if home.quota_bytes is None else f"a quota of {format_size(home.quota_bytes)}"
     print(f"{workspace}: {limit}, {format_size(home.used_bytes())} used")
 
@@ -862,4 +878,10 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """Run the command line."""
+    # A closed stream is None in Python, and its number would go to the next file that is opened.
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    if sys.stdout is None:
+        _say("error: cannot write the output: it is closed")
+        sys.exit(EXIT_BAD_INPUT)
+    stopping.raise_on_sigterm()
     app()

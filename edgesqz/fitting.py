@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz import artifact, data, defaults, plugins
-from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, model_files
+from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest
 from edgesqz.benchmarking import bench
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.report import Row
 from edgesqz.benchmarking.selection import obstacle, select
 from edgesqz.errors import EdgesqzError, NoRoomError
 from edgesqz.exporting import export
+from edgesqz.lookup import model_files
 from edgesqz.tables import Column, Table
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesqz.artifact import KERAS_SUFFIX, MANIFEST_SUFFIX, ZOO, Artifact, Manifest, model_files, sha256
+from edgesqz.artifact import KERAS_SUFFIX, MANIFEST_SUFFIX, ZOO, Artifact, Manifest, sha256
 from edgesqz.errors import EdgesqzError
+from edgesqz.lookup import model_files
 from edgesqz.tables import Column, Table
 from edgesqz.training import checkpoint
 from edgesqz.workspace import Workspace, stands_alone

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from edgesqz import data, defaults
-from edgesqz.artifact import Artifact, find_model_file
+from edgesqz.artifact import Artifact
 from edgesqz.engine import Engine, load
 from edgesqz.errors import EdgesqzError
+from edgesqz.lookup import find_model_file
 from edgesqz.tables import Column, Table
+from edgesqz.workspace import settle
 
 BEST = 5
 
@@ -83,9 +85,10 @@ def predict_files(
         EdgesqzError: no such model file, or a folder without an image.
     """
     files = data.image_files(images)
+    settle(workspace)
     path = find_model_file(artifact, workspace)
     model = Artifact.open(path)
-    with load(path, pixel_range=pixel_range) as engine:
+    with load(path, pixel_range=pixel_range, workspace=workspace) as engine:
         predictions = tuple(_predicted(file, engine, model) for file in files)
     return Predictions(model.path.name, predictions)
 

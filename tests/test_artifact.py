@@ -16,8 +16,6 @@ from edgesqz.artifact import (
     PixelRange,
     Proof,
     Tensor,
-    find_model_file,
-    model_files,
     package_versions,
     sha256,
     stored_form,
@@ -204,45 +202,3 @@ def test_what_is_no_pixel_range_is_refused(text: str) -> None:
     with pytest.raises(EdgesqzError, match=r"expected a pixel range LOW\.\.HIGH") as refusal:
         PixelRange.parse(text)
     assert repr(text) in str(refusal.value)
-
-
-# Finding files
-
-
-def test_model_files_are_listed_with_each_original_first(tmp_path: Path) -> None:
-    in_order = (
-        "squeezenet.keras",
-        "squeezenet.fp32.onnx",
-        "squeezenet.fp32.tflite",
-        "squeezenet.int8.tflite",
-        "squeezenet-nano.keras",
-        "squeezenet-nano.fp16.onnx",
-    )
-    for name in (*reversed(in_order), "squeezenet.keras.json", "squeezenet.last.npz", "notes.txt", ".lock"):
-        (tmp_path / name).touch()
-    assert [path.name for path in model_files(tmp_path)] == list(in_order)
-
-
-def test_a_model_file_is_found_by_its_path_before_its_name(tmp_path: Path) -> None:
-    folder = tmp_path / "workspace"
-    folder.mkdir()
-    (folder / "net.keras").touch()
-    assert find_model_file("net.keras", folder) == folder / "net.keras"
-    assert find_model_file(folder / "net.keras", tmp_path / "elsewhere") == folder / "net.keras"
-    (tmp_path / "net.keras").touch()  # the tests run in tmp_path
-    assert find_model_file("net.keras", folder) == Path("net.keras")
-
-
-@pytest.mark.parametrize(
-    ("at_hand", "told"), [((), "none"), (("b.tflite", "b.keras", "note.txt"), r"b\.keras, b\.tflite")]
-)
-def test_a_model_file_that_is_not_there_is_answered_with_those_that_are(
-    at_hand: tuple[str, ...], told: str, tmp_path: Path
-) -> None:
-    for name in at_hand:
-        (tmp_path / name).touch()
-    with pytest.raises(
-        EdgesqzError,
-        match=rf"no model file 'a\.keras'; the files in {tmp_path}: {told}; in the zoo: squeezenet.keras, ",
-    ):
-        find_model_file("a.keras", tmp_path)

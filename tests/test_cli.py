@@ -111,7 +111,7 @@ def test_help_shows_the_recipes_defaults() -> None:
 
 # Help is as slow as what it imports; tests/benchmarks/test_help_speed.py takes the time.
 HEAVY = (
-    "ai_edge_litert execnet filelock flatbuffers jinja2 keras matplotlib numpy onnx onnxruntime PIL psutil pydantic "
+    "ai_edge_litert execnet filelock flatbuffers jinja2 keras matplotlib numpy onnx onnxruntime PIL psutil "
     "rich.progress tensorflow tf2onnx"
 )
 
@@ -162,23 +162,63 @@ def test_the_whole_way(pictures: Path, tmp_path: Path) -> None:
     assert "green" in predict.stdout
 
 
-def test_ctrl_c_keeps_what_was_learned(pictures: Path, tmp_path: Path) -> None:
-    arguments = ("train", "--model", "squeezenet-nano", "--workspace", "workspace")
-    recipe = ("--dataset", str(pictures), "--epochs", "40", "--batch-size", "16")
-    process = subprocess.Popen([*EDGESQZ, *arguments, *recipe], stderr=subprocess.PIPE, text=True)
-    assert process.stderr
-    while "epoch 2/40" not in process.stderr.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "--resume goes on" in rest and "Traceback" not in rest
-    assert "squeezenet-nano.last.npz" in files_below(tmp_path / "workspace")
+# The command, which gets a signal in the middle of its second epoch.
+STOPPED = """
+import os, sys
+from edgesqz.cli import main
+from edgesqz.workspace import Workspace
+
+write = Workspace.write
+def stopping(workspace, contents, *others):
+    write(workspace, contents, *others)
+    if any(name.endswith(".last.npz") for name in contents):
+        Workspace.write = write
+        os.kill(os.getpid(), int(sys.argv.pop()))
+Workspace.write = stopping
+main()
+"""
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_keep_what_was_learned(sent: int, code: int, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    arguments = ("train", "--model", "squeezenet-nano", "--workspace", "workspace", "--quota", "10MB")
+    recipe = ("--scratch", "scratch", "--dataset", str(pictures), "--epochs", "3", "--batch-size", "64")
+    command = [sys.executable, "-c", STOPPED, *arguments, *recipe, str(sent)]
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert stopped.returncode == code
+    assert "--resume goes on" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert files_below(tmp_path / "workspace") == {"squeezenet-nano.best.npz", "squeezenet-nano.last.npz"}
+    assert not list((tmp_path / "scratch").iterdir())
 
     result = run_alone(*arguments, "--resume")
     assert result.returncode == 0, result.stderr
-    assert "epoch 2/40" not in result.stderr and "epoch 40/40" in result.stderr
+    assert "epoch 1/3" not in result.stderr and "epoch 3/3" in result.stderr
     assert files_below(tmp_path / "workspace") == {"squeezenet-nano.keras", "squeezenet-nano.keras.json"}
+
+
+@pytest.mark.parametrize("arguments", ["models", "--version", "train", "--help"])
+def test_a_closed_standard_output_is_one_clear_line(arguments: str) -> None:
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", *EDGESQZ, arguments]
+    closed = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert closed.returncode == 1
+    assert closed.stderr == "error: cannot write the output: it is closed\n"
+
+
+def test_a_closed_standard_error_puts_nothing_into_the_output() -> None:
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *EDGESQZ, "export", "nothing"]
+    closed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert (closed.returncode, closed.stdout) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [("models",), ("models", "--json"), ("--help",), ("models", "--help")])
+def test_a_full_standard_output_is_one_clear_line(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [*EDGESQZ, *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: cannot write the output: No space left on device\n"
 
 
 def test_train_on_synthetic_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_a_file_that_its_runtime_refuses_is_not_kept(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "squeezenet-mano"}, "unknown model 'squeezenet-mano'.*squeezenet-nano"),
+        ({"model": "squeezenet-mano"}, "no Keras model 'squeezenet-mano'; did you mean squeezenet-nano"),
         ({"format": "coreml"}, "unknown format 'coreml'; the known formats are onnx, tflite"),
         ({"variant": "int4"}, "unknown variant 'int4' for tflite; the known are int8"),
         ({"format": "onnx", "variant": "int16x8"}, "unknown variant 'int16x8' for onnx"),

@@ -13,7 +13,7 @@ import pytest
 
 import edgesqz
 from edgesqz import EdgesqzError, plugins
-from edgesqz.artifact import model_files
+from edgesqz.lookup import model_files
 
 PACKAGE = Path(edgesqz.__file__).parent
 CORE = sorted(PACKAGE.rglob("*.py"))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import edgesqz
-from edgesqz.artifact import ZOO, Artifact, Manifest, model_files
+from edgesqz.artifact import ZOO, Artifact, Manifest
 from edgesqz.benchmarking.saved import SavedReport
+from edgesqz.lookup import model_files
 from edgesqz.zoo import __main__ as zoo
 
 NETWORKS = ("squeezenet", "squeezenet-nano")

@@ -20,9 +20,8 @@ from rich.markup import escape
 from edgesqz import data, defaults, plugins, saturation
 from edgesqz.artifact import (
     PixelRange,
-    find_model_file,
-    model_files,
     package_versions,
+    read_bytes,
     sha256,
 )
 from edgesqz.benchmarking import accuracy, parity
@@ -35,7 +34,8 @@ from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
 from edgesqz.inventory import machine
-from edgesqz.workspace import write_file
+from edgesqz.lookup import find_model_file, model_files
+from edgesqz.workspace import settle, write_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,6 +118,7 @@ def bench(
         raise EdgesqzError("--layers looks at files on this machine; leave out --host")
     pixels = PixelRange.parse(pixel_range) if pixel_range else None
     budget = Budget.parse(quota, max_latency, max_memory, min_accuracy, max_accuracy_drop)
+    settle(workspace)
     named = _find(artifacts, workspace)
     reference = find_model_file(baseline, workspace) if baseline else None
     found = _distinct([*named, *([reference] if reference else [])])
@@ -421,23 +422,24 @@ def _row(
     threads: int,
 ) -> Row:
     """The figures of a candidate, compared with its original's and with the baseline's."""
-    content = candidate.path.read_bytes()
     row = Row(
         artifact=candidate.name,
         path=str(candidate.path),
-        sha256=sha256(content),
         flips=str(candidate.flips) if candidate.flips else None,
         format=candidate.path.suffix.removeprefix("."),
         variant=candidate.manifest.variant if candidate.manifest else None,
         runtime=candidate.choice.name if candidate.choice else None,
         runtime_version=candidate.runtime_version or (candidate.choice.version if candidate.choice else None),
-        size_bytes=len(content),
-        gzipped_bytes=len(gzip.compress(content)),
+        size_bytes=candidate.path.stat().st_size,
+        gzipped_bytes=None,
         fits_quota=None,
         named=candidate.named,
         threads=threads,
         untrained=candidate.untrained,
     )
+    with contextlib.suppress(EdgesqzError):  # a file that cannot be read has a size all the same
+        content = read_bytes(candidate.path)
+        row = replace(row, sha256=sha256(content), gzipped_bytes=len(gzip.compress(content)))
     if candidate.error:
         return replace(row, error=candidate.error)
     original = original_of(candidate, candidates)

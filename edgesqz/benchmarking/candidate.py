@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgesqz import plugins
-from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, sha256
+from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, read_bytes, sha256
 from edgesqz.benchmarking.parity import LayerErrors
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
@@ -152,4 +152,5 @@ def original_of(candidate: Candidate, among: Sequence[Candidate]) -> Candidate |
     if candidate.is_original:
         return candidate
     wanted = candidate.manifest.source_sha256 if candidate.manifest else None
-    return next((c for c in among if c.is_original and sha256(c.path.read_bytes()) == wanted), None)
+    readable = (c for c in among if c.is_original and c.artifact)
+    return next((c for c in readable if sha256(read_bytes(c.path)) == wanted), None)

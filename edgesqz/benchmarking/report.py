@@ -106,7 +106,7 @@ class Row:
         sha256: of the file, in hexadecimal.
         variant: None for a file without a manifest.
         runtime: None where no runtime knows the format.
-        gzipped_bytes: the file as a download or an update would carry it.
+        gzipped_bytes: the file as a download or an update would carry it; None if it cannot be read.
         fits_quota: whether the file alone is within the quota; None without one.
         named: whether it was asked for by name, and did not come along as an original or with its whole folder.
         missed: why it is not within the budget, a reason a limit; empty if it is, None without a budget.
@@ -144,7 +144,7 @@ class Row:
     runtime: str | None
     runtime_version: str | None
     size_bytes: int
-    gzipped_bytes: int
+    gzipped_bytes: int | None
     fits_quota: bool | None
     threads: int
     path: str = ""

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesqz import defaults
-from edgesqz.artifact import Artifact, find_model_file
+from edgesqz.artifact import Artifact
 from edgesqz.embedding.contract import Contract, Measured, manifest_of
 from edgesqz.embedding.sources import CONTRACT_FILE, TARGETS, sources
 from edgesqz.errors import EdgesqzError
-from edgesqz.workspace import disk, write_file
+from edgesqz.lookup import find_model_file
+from edgesqz.workspace import disk, settle, write_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,6 +70,7 @@ def embed(
     kind = TARGETS.get(target)
     if kind is None:
         raise EdgesqzError(f"unknown target {target!r}; the known are {', '.join(TARGETS)}")
+    settle(workspace)
     found = Artifact.open(find_model_file(artifact, workspace))
     manifest = manifest_of(found)
     folder = out or Path(f"{found.path.stem}-{target}")

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqz import data, metadata
-from edgesqz.artifact import ZOO, Artifact, Manifest, Tensor, model_files
+from edgesqz.artifact import ZOO, Artifact, Manifest, Tensor
 from edgesqz.benchmarking.saved import SavedReport
 from edgesqz.engine import Engine, EngineError, open_engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import verification
 from edgesqz.image_size import ImageSize
 from edgesqz.inspecting import tflite
+from edgesqz.lookup import model_files
 
 SUFFIX = ".tflite"
 REFERENCE = "litert"  # the engine that the bench runs .tflite files in

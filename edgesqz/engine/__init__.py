@@ -11,12 +11,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from edgesqz import plugins
-from edgesqz.artifact import Artifact, PixelRange, Tensor
+from edgesqz import defaults, plugins
+from edgesqz.artifact import Artifact, PixelRange, Tensor, read_bytes
 from edgesqz.engine import environments
 from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
+from edgesqz.lookup import find_model_file
+from edgesqz.workspace import settle
 
 # No question takes longer on a machine that is alive; a larger dataset is asked about in parts.
 ANSWER_TIMEOUT_S = 600
@@ -268,7 +270,9 @@ def _raised(remote_traceback: str) -> str:
     return message or kind
 
 
-def load(path: Path | str, *, threads: int = 1, pixel_range: str | None = None) -> Engine:
+def load(
+    path: Path | str, *, threads: int = 1, pixel_range: str | None = None, workspace: Path = defaults.WORKSPACE
+) -> Engine:
     """Load any artifact into the engine that runs its format.
 
     Example:
@@ -276,16 +280,22 @@ def load(path: Path | str, *, threads: int = 1, pixel_range: str | None = None) 
         ...     probabilities = model.predict(pictures)
 
     Args:
-        path: a .keras, .tflite or .onnx file.
+        path: a .keras, .tflite or .onnx file, or the name of one in the workspace or the zoo; see ``edgesqz.lookup``.
         threads: for the engine to use.
         pixel_range: what pixels 0..255 become for a file without a manifest, as ``LOW..HIGH``; None for 0..255.
+        workspace: where names are looked up.
 
     Raises:
-        EdgesqzError: no such file, no runtime for it, or the engine refuses it.
+        EdgesqzError: no such file, no runtime for it, a pixel range for a file whose manifest has one, or the engine
+            refuses it.
     """
+    settle(workspace)
+    found = Artifact.open(find_model_file(path, workspace))
+    if pixel_range and found.manifest:
+        raise EdgesqzError(f"{found.path}: its manifest tells what pixels become; leave out --pixel-range")
     pixels = PixelRange.parse(pixel_range) if pixel_range else None
     try:
-        return open_engine(Artifact.open(Path(path)), threads=threads, pixels=pixels)
+        return open_engine(found, threads=threads, pixels=pixels)
     except EngineError as error:
         raise EngineError(f"{path}: {error}") from error
 
@@ -302,5 +312,5 @@ def open_engine(
     """Load an artifact into an engine, None for the one of its format; ``pixels`` is for one that has no manifest."""
     runtime = runtime or plugins.runtime_for(artifact.path.suffix)
     described = artifact.manifest.pixels if artifact.manifest else pixels
-    content = artifact.path.read_bytes()
+    content = read_bytes(artifact.path)
     return Engine(content, runtime, threads=threads, pinned_to=pinned_to, pixels=described, host=host)

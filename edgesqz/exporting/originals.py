@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgesqz import artifact, backend
+from edgesqz import artifact, backend, lookup
 from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line
 from edgesqz.exporting import keras_config
@@ -68,8 +68,7 @@ def find(
     """Load the Keras model that is meant.
 
     Args:
-        model: a .keras file, or a name in the workspace or, failing that, in the zoo; None for the newest in the
-            workspace.
+        model: a .keras file, or a name; see ``edgesqz.lookup``. None for the newest in the workspace.
         workspace: where to look.
         pixels: how a pixel becomes a value of its input; None for what its manifest says, else 0..255.
         input_size: of its images, for a model that takes any size.
@@ -78,12 +77,14 @@ def find(
         EdgesqzError: there is none, and the message lists the names at hand; it cannot be loaded or converted; or
             its manifest says otherwise of its pixels.
     """
-    found = _find(model, workspace.folder)
-    source = "the zoo" if found.path.parent == ZOO else str(found.path)
+    folder = workspace.folder
+    path = lookup.newest_keras_file(folder) if model is None else lookup.find_keras_file(model, folder)
+    found = Artifact.open(path)
+    source = "the zoo" if path.parent == ZOO else str(path)
     known = found.manifest.pixels if found.manifest else None
     pixels = _agreed(known, pixels, f"{source} has a manifest, by which it")
-    sha256 = artifact.sha256(found.path.read_bytes())
-    return Original(found.path.stem, source, _load(found.path, input_size), pixels, found.manifest, sha256)
+    sha256 = artifact.sha256(artifact.read_bytes(path))
+    return Original(path.stem, source, _load(path, input_size), pixels, found.manifest, sha256)
 
 
 def _agreed(known: PixelRange | None, named: PixelRange | None, who: str) -> PixelRange:
@@ -133,22 +134,6 @@ def untrained(
 
     keras.utils.set_random_seed(UNTRAINED_SEED)
     return Original(model, f"{model}, untrained", network.build(), pixels, None, None, untrained=True)
-
-
-def _find(model: str | Path | None, folder: Path) -> Artifact:
-    at_hand = sorted(folder.glob(f"*{artifact.KERAS_SUFFIX}"), key=lambda path: path.stat().st_mtime)
-    if model is None:
-        if not at_hand:
-            raise EdgesqzError(f"no .keras file in {folder}; run edgesqz train, or name one")
-        return Artifact.open(at_hand[-1])
-    file_name = f"{model}{artifact.KERAS_SUFFIX}"
-    for path in (folder / file_name, ZOO / file_name, Path(model)):
-        if path.suffix == artifact.KERAS_SUFFIX and path.is_file():
-            return Artifact.open(path)
-    known, zoo = (", ".join(path.stem for path in paths) or "none" for paths in (at_hand, artifact.model_files(ZOO)))
-    raise EdgesqzError(
-        f"unknown model {str(model)!r}; expected a .keras file, a name in {folder} ({known}) or one in the zoo ({zoo})"
-    )
 
 
 def load_keras(path: Path) -> keras.Model:

@@ -10,6 +10,8 @@ from edgesqz import artifact, defaults
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line
 from edgesqz.inspecting import keras, onnx, tflite
 from edgesqz.inspecting.inspection import Inspection
+from edgesqz.lookup import find_model_file
+from edgesqz.workspace import settle
 
 READERS: dict[str, Callable[[Path, bytes], Inspection]] = {
     ".tflite": tflite.read,
@@ -28,11 +30,12 @@ def inspect(file: str | Path, *, workspace: Path = defaults.WORKSPACE) -> Inspec
     Raises:
         EdgesqzError: there is no such file, its suffix is another one, or it is damaged.
     """
-    path = artifact.find_model_file(file, workspace)
+    settle(workspace)
+    path = find_model_file(file, workspace)
     reader = READERS.get(path.suffix)
     if reader is None:
         raise EdgesqzError(f"expected a {', '.join(READERS)} file, got {path}")
-    content = path.read_bytes()
+    content = artifact.read_bytes(path)
     try:
         return reader(path, content)
     except (*DAMAGE, RecursionError, struct.error) as error:

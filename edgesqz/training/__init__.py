@@ -7,9 +7,7 @@ import dataclasses
 import functools
 import math
 import re
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesqz import artifact, backend, data, defaults, models
+from edgesqz import artifact, backend, data, defaults, models, stopping
 from edgesqz.artifact import Artifact, Manifest, PixelRange, Tensor
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import originals
@@ -104,7 +102,7 @@ def train(
     Raises:
         EdgesqzError: bad input, a finished model of that name, no data, a loss that is NaN or infinity, or no room for
             the finished model.
-        KeyboardInterrupt: after Ctrl-C, when a checkpoint has been written.
+        KeyboardInterrupt: after Ctrl-C, or SIGTERM in a command, when a checkpoint has been written.
     """
     home = Workspace(workspace, quota)
     name = model or Recipe.model if name is None else _checked_name(name)
@@ -340,20 +338,20 @@ class _Run:
         return [best, last, best, last, model]
 
     def train(self) -> Artifact:
-        """Run to the end, or until Ctrl-C; then write the best epoch's network."""
-        with _interrupt_between_steps() as interrupted, self._bar() as (bar, task):
+        """Run to the end, or until Ctrl-C or SIGTERM; then write the best epoch's network."""
+        with stopping.noted() as stop, self._bar() as (bar, task):
             while self.progress.step < self.steps:
                 self._step(bar, task)
                 if self.progress.step % self.steps_per_epoch == 0 or self.progress.step == self.steps:
                     self._finish_epoch(bar)
-                if interrupted():
+                if stop():
                     break
-        if self.progress.step < self.steps:
+        if (stopped := stop()) and self.progress.step < self.steps:
             self._write_checkpoint()
             kept = "the same command with --resume goes on"
             if self.keeping is Keeping.NOTHING:
                 kept = "nothing was kept, for the quota had no room for checkpoints"
-            raise KeyboardInterrupt(f"stopped after step {self.progress.step} of {self.steps}; {kept}")
+            raise stopped(f"stopped after step {self.progress.step} of {self.steps}; {kept}")
         return self._write_model()
 
     def _step(self, bar: Bar, task: TaskID) -> None:
@@ -534,29 +532,6 @@ def _smoothed(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     """The order of the pictures in an epoch, int64 (count,)."""
     return np.random.default_rng([seed, epoch]).permutation(count)
-
-
-@contextlib.contextmanager
-def _interrupt_between_steps() -> Iterator[Callable[[], bool]]:
-    """Note Ctrl-C instead of raising, so that a step is whole when the checkpoint is written.
-
-    A second Ctrl-C raises at once. Outside the main thread, where Python delivers no signals, nothing is changed.
-    """
-    pressed = False
-
-    def note(signum: int, frame: object) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    previous = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 def keras_bytes(model: keras.Model) -> bytes:

@@ -67,17 +67,20 @@ class Workspace:
         folder: made with the first write, if it is not there.
         quota: the most bytes that all files together may take, as a number or as text such as ``2MB``; None for what
             the environment variable EDGESQZ_QUOTA says or, without it, what the workspace keeps itself.
+        only_read: whether it is only looked at, so that it need not be writable.
 
     Raises:
         EdgesqzError: the folder cannot be made or written to, or the quota is no size.
     """
 
-    def __init__(self, folder: Path = defaults.WORKSPACE, quota: str | int | None = None) -> None:
+    def __init__(
+        self, folder: Path = defaults.WORKSPACE, quota: str | int | None = None, *, only_read: bool = False
+    ) -> None:
         self.folder = folder
         with disk.errors_named(f"the workspace {folder} cannot be used", folder):
-            disk.check_usable(folder)
-        self.quota_bytes = _quota_in_force(quota, folder)
-        recover(folder)
+            disk.check_usable(folder, only_read=only_read)
+            self.quota_bytes = _quota_in_force(quota, folder)
+        (settle if only_read else recover)(folder)
 
     def sizes(self) -> dict[str, int]:
         """The sizes of all files in the workspace, by their names relative to it, in bytes."""
@@ -279,6 +282,24 @@ def recover(folder: Path) -> None:
         return
     with disk.errors_named(f"the workspace {folder} cannot be used", folder), lock(own / "lock"):
         _recover_locked(folder)
+
+
+def settle(folder: Path) -> None:
+    """Make what is in a workspace whole before it is read: ``recover`` it, unless it cannot be written to.
+
+    Where it cannot, what a killed process left is passed over, for readers look at no temporary file.
+
+    Raises:
+        EdgesqzError: it cannot be written to, and a change of several files is half done.
+    """
+    try:
+        recover(folder)
+    except EdgesqzError as error:
+        if (folder / OWN / "committed").is_dir():
+            raise EdgesqzError(
+                f"a change of the workspace {folder} is half done and cannot be finished here ({error}); "
+                "run edgesqz workspace list as somebody who may write there"
+            ) from error
 
 
 def _recover_locked(folder: Path) -> None:

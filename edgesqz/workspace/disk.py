@@ -73,10 +73,11 @@ def file_sizes(folder: Path) -> dict[str, int]:
     return sizes
 
 
-def check_usable(folder: Path) -> None:
-    """Raise OSError if a folder could not be made or written to, without making it."""
+def check_usable(folder: Path, *, only_read: bool = False) -> None:
+    """Raise OSError if a folder could not be made or written to, without making it; or, if it is there, not be read."""
     nearest = nearest_existing(folder)
     if not nearest.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    needed = os.R_OK if only_read else os.W_OK
+    if not os.access(nearest, needed | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

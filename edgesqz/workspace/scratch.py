@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -50,7 +51,7 @@ def scratch(folder: Path | None, workspace: Workspace, size_bytes: int) -> Itera
         raise EdgesqzError(f"no folder {folder} for temporary files; make it, or name another --scratch")
     with contextlib.ExitStack() as stack:
         _remove_left(folder)
-        name = f"{PREFIX}{os.getpid()}"
+        name = f"{PREFIX}{uuid.uuid4().hex}"
         counted = folder.resolve().is_relative_to(workspace.folder.resolve()) and workspace.quota_bytes is not None
         if counted:
             inside = (folder.resolve() / name).relative_to(workspace.folder.resolve()).as_posix()
@@ -78,11 +79,11 @@ def scratch(folder: Path | None, workspace: Workspace, size_bytes: int) -> Itera
 
 
 def _remove_left(folder: Path) -> None:
-    """Remove what killed processes left."""
+    """Remove what killed processes left, but for what another user has or another process is removing now."""
     from filelock import Timeout
 
     for left in folder.glob(f"{PREFIX}*"):
-        with contextlib.suppress(Timeout), lock(left / ALIVE).acquire(timeout=0):
+        with contextlib.suppress(Timeout, OSError), lock(left / ALIVE).acquire(timeout=0):
             shutil.rmtree(left, ignore_errors=True)
 
 

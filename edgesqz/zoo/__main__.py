@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from edgesqz.artifact import ZOO, Artifact, Examined, Pictures, model_files, stored_form
+from edgesqz.artifact import ZOO, Artifact, Examined, Pictures, stored_form
 from edgesqz.benchmarking.saved import Row, SavedReport
 from edgesqz.errors import EdgesqzError
+from edgesqz.lookup import model_files
 
 
 def admit(workspace: Path, report: SavedReport) -> list[Path]:

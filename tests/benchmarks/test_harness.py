@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import edgesqz
-from edgesqz.artifact import ZOO, Artifact, model_files
+from edgesqz.artifact import ZOO, Artifact
 from edgesqz.engine import Engine
+from edgesqz.lookup import model_files
 
 PICTURES = 10_000  # as many as CIFAR-10's test split has
 

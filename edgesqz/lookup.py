@@ -1,0 +1,89 @@
+"""Find the model file that a person means: one order in every command and in ``edgesqz.load``.
+
+1. A path to a file that exists.
+2. A file of that name in the workspace.
+3. A file in the workspace whose name is that without its suffix: NAME.keras if there is one, which is all that counts
+   where a Keras model is wanted; else the one model file of that name.
+4. The zoo, in the same two ways.
+
+Finding only reads. A workspace that a killed process left in the middle of a change is settled by the command that
+looks there (``edgesqz.workspace.settle``), before it looks.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from edgesqz import plugins
+from edgesqz.artifact import KERAS_SUFFIX, ZOO
+from edgesqz.errors import EdgesqzError
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The model files in a folder, a source model before what was exported from it."""
+    suffixes = {suffix for runtime in plugins.runtimes().values() for suffix in runtime.SUFFIXES}
+    return sorted(
+        (path for path in folder.glob("*") if path.suffix in suffixes),
+        key=lambda path: (path.name.split(".")[0], path.suffix != KERAS_SUFFIX, path.suffix, path.name),
+    )
+
+
+def find_model_file(name: str | Path, folder: Path) -> Path:
+    """Find a model file of any format by its path or its name, with or without its suffix.
+
+    Raises:
+        EdgesqzError: there is none, or several have that name; the message lists what there is.
+    """
+    return _find(str(name), folder, model_files(folder), model_files(ZOO), "model file")
+
+
+def find_keras_file(name: str | Path, folder: Path) -> Path:
+    """Find a Keras model by its path or its name, with or without its suffix.
+
+    Raises:
+        EdgesqzError: there is none, or the file has another format; the message lists what there is.
+    """
+    at_hand, shipped = ([path for path in model_files(place) if path.suffix == KERAS_SUFFIX] for place in (folder, ZOO))
+    found = _find(str(name), folder, at_hand, shipped, "Keras model")
+    if found.suffix != KERAS_SUFFIX:
+        raise EdgesqzError(f"expected a {KERAS_SUFFIX} file, got {found}")
+    return found
+
+
+def newest_keras_file(folder: Path) -> Path:
+    """Find the Keras model that was written last.
+
+    Raises:
+        EdgesqzError: there is none.
+    """
+    at_hand = [path for path in model_files(folder) if path.suffix == KERAS_SUFFIX]
+    if not at_hand:
+        raise EdgesqzError(f"no {KERAS_SUFFIX} file in {folder}; run edgesqz train, or name one")
+    return max(at_hand, key=lambda path: path.stat().st_mtime)
+
+
+def _find(name: str, folder: Path, at_hand: list[Path], shipped: list[Path], what: str) -> Path:
+    if Path(name).is_file():
+        return Path(name)
+    for place, files in ((folder, at_hand), (ZOO, shipped)):
+        if (place / name).is_file():
+            return place / name
+        named = [path for path in files if path.stem == name]
+        if len(named) == 1 or (named and named[0].suffix == KERAS_SUFFIX):
+            return named[0]
+        if named:
+            several = " and ".join(path.name for path in named)
+            raise EdgesqzError(f"{name!r} may be {several} in {place}; name one with its suffix")
+    raise EdgesqzError(f"no {what} {name!r}; {_nearest(name, [*at_hand, *shipped])}{_listed(folder, at_hand, shipped)}")
+
+
+def _nearest(name: str, files: list[Path]) -> str:
+    names = dict.fromkeys(path.name for path in files) | dict.fromkeys(path.stem for path in files)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def _listed(folder: Path, at_hand: list[Path], shipped: list[Path]) -> str:
+    told = (", ".join(path.name for path in files) or "none" for files in (at_hand, shipped))
+    return "in {}: {}; in the zoo: {}".format(folder, *told)
