@@ -307,7 +307,7 @@ def export(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would be written, how large, and whether it fits.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print what --dry-run shows as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Convert a Keras model to other formats; each file is run beside the original before it is kept.
 
@@ -334,12 +334,15 @@ def export(
         _show(exporting.plan_export(model, format or (), **options), json)
         return
     artifacts = exporting.export(model, format or (), **options)
-    for artifact in artifacts:
-        assert artifact.manifest and artifact.manifest.proof  # export writes both
-        proof = artifact.manifest.proof
-        agrees = f"agrees with the source model on {proof.agreement:.1%} of {proof.pictures.count} "
-        told = "random weights" if artifact.manifest.untrained else f"{agrees}{proof.pictures.dataset} images"
-        print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
+    if json:
+        print(exporting.to_json(artifacts), end="")
+    else:
+        for artifact in artifacts:
+            assert artifact.manifest and artifact.manifest.proof  # export writes both
+            proof = artifact.manifest.proof
+            agrees = f"agrees with the source model on {proof.agreement:.1%} of {proof.pictures.count} "
+            told = "random weights" if artifact.manifest.untrained else f"{agrees}{proof.pictures.dataset} images"
+            print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
     _say_written(_with_manifests(artifact.path for artifact in artifacts))
 
 
@@ -443,7 +446,11 @@ def bench(
         (html, lambda result: result.to_html(html.parent if html else None)),
     ]
     texts = [(path, text_of) for path, text_of in writers if path]
-    printed = any(path == STANDARD_OUTPUT for path, _ in texts)
+    printed = [path for path, _ in texts if path == STANDARD_OUTPUT]
+    if len(printed) > 1:
+        raise EdgesqzError("only one of --json, --csv, --markdown and --html can go to the standard output")
+    if printed and (per_class or layers) and json != STANDARD_OUTPUT:
+        raise EdgesqzError("--per-class and --layers print tables; write the report to a file, or as --json -")
     # What cannot be written is told now, not after the measuring.
     for path in (*(path for path, _ in texts if path != STANDARD_OUTPUT), *([plot] if plot else [])):
         report.check_writable(path)
@@ -673,7 +680,7 @@ def params(
     names = models or [Recipe.model]
     if len(names) > 1 and not compare:
         raise EdgesqzError(f"expected one network, or --compare, got {len(names)}")
-    comparison = counting.compare(names, classes=classes, input_size=input_size)
+    comparison = counting.compare(names, classes=classes, input_size=input_size, quota=quota)
     if plot:
         comparison.plot(plot)
         _say_written([plot])
@@ -774,7 +781,9 @@ def workspace_clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     workspace: WorkspaceDir = defaults.WORKSPACE,
 ) -> None:
-    """Drop what can be made again, after showing it: checkpoints first, then exports, then trained networks.
+    """Drop as few files as make room, after showing them: exports whose source model remains, here or in the zoo.
+
+    Only if that is not enough, checkpoints of unfinished training go too. Trained models stay, unless the zoo has them.
 
     Example: `edgesqz workspace clean --to 1MB`
     """

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesqz.artifact import KERAS_SUFFIX, MANIFEST_SUFFIX, ZOO, Artifact, Manifest, sha256
+from edgesqz.artifact import KERAS_SUFFIX, MANIFEST_SUFFIX, ZOO, Artifact, Manifest, read_bytes, sha256
 from edgesqz.errors import EdgesqzError
 from edgesqz.lookup import model_files
+from edgesqz.models import ARCHITECTURES
 from edgesqz.tables import Column, Table
 from edgesqz.training import checkpoint
 from edgesqz.workspace import Workspace, stands_alone
 from edgesqz.workspace.sizes import format_size
 
-# The kinds of things in a workspace that can be made again, in the order they are dropped to make room.
-CHECKPOINT, EXPORT, ORIGINAL = DROPPED_IN_ORDER = ("checkpoint", "export", "original")
-OTHER = "other"
+# The kinds of things in a workspace.
+CHECKPOINT, EXPORT, ORIGINAL, OTHER = "checkpoint", "export", "original", "other"
 
 _COLUMNS = (Column("name", is_name=True), Column("kind"), Column("size", "right"))
 
@@ -34,6 +35,7 @@ class Item:
         origin: what it came from, in words; empty if nothing is known.
         files: it consists of: a model and its manifest, or a single file.
         in_use: whether work that is going on will write it.
+        can_be_made_again: whether export makes it again from what is here, or the zoo holds the same file.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Item:
     origin: str
     files: tuple[str, ...]
     in_use: bool
+    can_be_made_again: bool
 
 
 @dataclass(frozen=True)
@@ -85,38 +88,47 @@ def look(workspace: Workspace) -> Contents:
 
 def _item(name: str, sizes: dict[str, int], workspace: Workspace) -> Item:
     files = tuple(each for each in (name, name + MANIFEST_SUFFIX) if each in sizes)
-    kind, origin = _described(workspace.folder / name)
-    return Item(name, kind, sum(sizes[each] for each in files), origin, files, workspace.is_claimed(name))
+    kind, origin, again = _described(workspace.folder / name)
+    return Item(name, kind, sum(sizes[each] for each in files), origin, files, workspace.is_claimed(name), again)
 
 
-def _described(path: Path) -> tuple[str, str]:
-    """The kind of a file, and what it came from."""
+def _described(path: Path) -> tuple[str, str, bool]:
+    """The kind of a file, what it came from, and whether it can be made again."""
     if model := checkpoint.model_of(path.name):
-        return CHECKPOINT, f"an unfinished training of {model}"
+        return CHECKPOINT, f"an unfinished training of {model}", False
     if not _manifest_of(path).is_file():
-        return OTHER, ""
+        return OTHER, "", False
     try:
         manifest = Artifact.open(path).manifest
     except EdgesqzError:
-        return OTHER, "damaged; see edgesqz workspace verify"
+        return OTHER, "damaged; see edgesqz workspace verify", False
     assert manifest  # it is there
     if path.suffix == KERAS_SUFFIX:
-        return ORIGINAL, f"trained on {manifest.dataset}"
-    return EXPORT, _source(manifest, path.parent)
+        return ORIGINAL, f"trained on {manifest.dataset}", _keras_file(manifest.sha256, ZOO) is not None
+    return EXPORT, *_source(manifest, path.parent)
 
 
 def _manifest_of(path: Path) -> Path:
     return path.with_name(path.name + MANIFEST_SUFFIX)
 
 
-def _source(manifest: Manifest, folder: Path) -> str:
+def _source(manifest: Manifest, folder: Path) -> tuple[str, bool]:
+    """What an export came from, and whether that is here."""
     if manifest.untrained:
-        return f"{manifest.name} with random weights"
+        return f"{manifest.name} with random weights", manifest.name in ARCHITECTURES
     for place, told in ((folder, ""), (ZOO, " of the zoo")):
-        for path in place.glob(f"*{KERAS_SUFFIX}"):
-            if sha256(path.read_bytes()) == manifest.source_sha256:
-                return f"{path.name}{told}"
-    return f"a {manifest.name} that is not here"
+        if found := _keras_file(manifest.source_sha256, place):
+            return f"{found.name}{told}", True
+    return f"a {manifest.name} that is not here", False
+
+
+def _keras_file(wanted_sha256: str | None, folder: Path) -> Path | None:
+    """The Keras model in a folder that has this content."""
+    for path in folder.glob(f"*{KERAS_SUFFIX}"):
+        with contextlib.suppress(EdgesqzError):  # it cannot be read
+            if sha256(read_bytes(path)) == wanted_sha256:
+                return path
+    return None
 
 
 @dataclass(frozen=True)
@@ -145,18 +157,38 @@ class CleaningPlan:
 
 
 def plan_cleaning(workspace: Workspace, target_bytes: int) -> CleaningPlan:
-    """Choose what to drop: checkpoints, then exports, then trained networks; of each kind the largest first.
+    """Choose what to drop: what can be made again from what remains and, only if that is not enough, checkpoints.
 
-    What is in use, and what cannot be made again by edgesqz, is left alone.
+    Of both as few as free enough. The checkpoints of a run go together, for one is of no use without the other. What
+    is in use, a trained network that the zoo does not hold, and what is not edgesqz's are left alone.
     """
     contents = look(workspace)
-    after, dropped = contents.used_bytes, list[Item]()
-    for kind in DROPPED_IN_ORDER:
-        for item in contents.items:
-            if item.kind == kind and not item.in_use and after > target_bytes:
-                dropped.append(item)
-                after -= item.size_bytes
+    excess = contents.used_bytes - target_bytes
+    idle = [item for item in contents.items if not item.in_use]
+    again = [(item,) for item in idle if item.can_be_made_again]
+    runs = [
+        tuple(item for item in idle if item.kind == CHECKPOINT and item.origin == run)
+        for run in dict.fromkeys(item.origin for item in idle if item.kind == CHECKPOINT)
+    ]
+    lost = _fewest(runs, excess - _bytes(again))
+    dropped = [item for group in (*_fewest(again, excess - _bytes(lost)), *lost) for item in group]
+    after = contents.used_bytes - sum(item.size_bytes for item in dropped)
     return CleaningPlan(target_bytes, contents.used_bytes, after, tuple(dropped))
+
+
+def _fewest(groups: Sequence[tuple[Item, ...]], needed_bytes: int) -> list[tuple[Item, ...]]:
+    """As few groups as free so many bytes, or all: the largest, until the smallest that is enough can be the last."""
+    left, chosen = sorted(groups, key=lambda group: _bytes([group])), list[tuple[Item, ...]]()
+    while left and needed_bytes > 0:
+        group = next((group for group in left if _bytes([group]) >= needed_bytes), left[-1])
+        left.remove(group)
+        chosen.append(group)
+        needed_bytes -= _bytes([group])
+    return chosen
+
+
+def _bytes(groups: Sequence[tuple[Item, ...]]) -> int:
+    return sum(item.size_bytes for group in groups for item in group)
 
 
 def drop(workspace: Workspace, items: Sequence[Item]) -> None:

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 from typer.testing import CliRunner, Result
 
+from edgesqz.artifact import Artifact
 from edgesqz.cli import app
 from edgesqz.demo import EPOCHS
 from edgesqz.models import catalogue
@@ -260,6 +261,19 @@ def test_params_and_models_print_tables_and_json() -> None:
     assert len(json.loads(run("models", "--json").output)["models"]) == 8
 
 
+def test_params_hold_compared_networks_against_the_quota() -> None:
+    result = run("params", "--compare", "squeezenet", "digits", "--quota", "500kB")
+    assert "of the quota of 500.0 kB the int8 file takes: squeezenet 91" in " ".join(result.output.split())
+
+
+def test_export_prints_json(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [exported / f"squeezenet-nano.{kind}" for kind in ("fp32.onnx", "int8.tflite")]
+    monkeypatch.setattr("edgesqz.exporting.export", lambda *_, **__: [Artifact.open(path) for path in paths])
+    files = json.loads(run("export", "--json").stdout)["files"]
+    assert [(file["path"], file["size_bytes"]) for file in files] == [(str(p), p.stat().st_size) for p in paths]
+    assert all(file["verification"]["agreement"] >= 0.95 for file in files)
+
+
 BAD_INPUT = {
     "no network and no data": (("train",), ("--data-dir", "--dataset synthetic")),
     "an unknown model": (("train", "--model", "resnet"), ("'resnet'", "squeezenet, squeezenet-nano")),
@@ -278,6 +292,16 @@ BAD_INPUT = {
     "nothing to export": (("export",), ("no .keras file", "edgesqz train")),
     "nothing to bench": (("bench",), ("no model file", "edgesqz train")),
     "a report in a missing folder": (("bench", "--json", "missing/report.json"), ("cannot write missing/report.json",)),
+    "a teacher and labels": (
+        ("train", "--teacher", "squeezenet", "--label-smoothing", "0.1"),
+        ("--teacher takes the place of the labels; leave out --label-smoothing",),
+    ),
+    "a pixel range beside a manifest": (
+        ("predict", "squeezenet.int8.tflite", "b.png", "--pixel-range", "0..1"),
+        ("its manifest tells what pixels become; leave out --pixel-range",),
+    ),
+    "two reports on one output": (("bench", "--json", "-", "--csv", "-"), ("only one of --json, --csv,",)),
+    "tables beside a report": (("bench", "--csv", "-", "--per-class"), ("--per-class and --layers print tables",)),
     "no model to predict with": (("predict", "a.tflite", "b.png"), ("no model file 'a.tflite'",)),
 }
 

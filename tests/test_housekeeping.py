@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from edgesqz import EdgesqzError, housekeeping
-from edgesqz.artifact import Artifact
+from edgesqz.artifact import ZOO, Artifact
 from edgesqz.cli import app
 from edgesqz.workspace import Workspace
 
@@ -98,16 +99,54 @@ def test_what_running_work_will_write_is_not_removed(full: Path) -> None:
         assert "squeezenet.last.npz" not in names(housekeeping.plan_cleaning(Workspace(full), 1).items)
 
 
-def test_checkpoints_go_before_exports_before_originals(full: Path) -> None:
+def test_cleaning_drops_the_smallest_export_that_is_enough(full: Path) -> None:
     workspace = Workspace(full)
     used = workspace.used_bytes()
     sizes = {item.name: item.size_bytes for item in housekeeping.look(workspace).items}
-    exports = sorted(EXPORTS, key=sizes.__getitem__, reverse=True)
-    order = ["squeezenet.last.npz", *exports, "squeezenet-nano.keras"]
-    for target, dropped in ((used, 0), (used - 1, 1), (used - 1001, 2), (1, len(order))):
-        plan = housekeeping.plan_cleaning(workspace, target)
-        assert names(plan.items) == order[:dropped]
-        assert plan.after_bytes == used - sum(sizes[name] for name in order[:dropped])
+    smallest, *_, second, largest = sorted(EXPORTS, key=sizes.__getitem__)
+    for freed, dropped in (
+        (0, []),
+        (1, [smallest]),
+        (sizes[smallest] + 1, [sorted(EXPORTS, key=sizes.__getitem__)[1]]),
+        (sizes[largest], [largest]),
+        (sizes[largest] + 1, [largest, smallest]),
+        (sizes[largest] + sizes[second], [largest, second]),
+    ):
+        plan = housekeeping.plan_cleaning(workspace, used - freed)
+        assert names(plan.items) == dropped
+        assert plan.after_bytes == used - sum(sizes[name] for name in dropped) <= used - freed
+
+
+def test_checkpoints_go_last_and_those_of_a_run_together(full: Path) -> None:
+    (full / "squeezenet.best.npz").write_bytes(bytes(500))
+    (full / "other.last.npz").write_bytes(bytes(200))
+    workspace = Workspace(full)
+    used = workspace.used_bytes()
+    exports = sum(item.size_bytes for item in housekeeping.look(workspace).items if item.kind == housekeeping.EXPORT)
+    for freed, runs in ((exports, set()), (exports + 1, {"other.last.npz"})):
+        assert set(names(housekeeping.plan_cleaning(workspace, used - freed).items)) == {*EXPORTS, *runs}
+    of_both = names(housekeeping.plan_cleaning(workspace, used - exports - 201).items)
+    assert of_both[-2:] == ["squeezenet.last.npz", "squeezenet.best.npz"]
+    assert "other.last.npz" not in of_both
+    assert set(names(housekeeping.plan_cleaning(workspace, 1).items)) == {*EXPORTS, *of_both[-2:], "other.last.npz"}
+
+
+def test_a_checkpoint_that_has_to_go_spares_the_exports_it_makes_room_for(full: Path) -> None:
+    (full / "squeezenet.last.npz").write_bytes(bytes(5_000_000))
+    assert names(housekeeping.plan_cleaning(Workspace(full), 3_000_000).items) == ["squeezenet.last.npz"]
+
+
+def test_what_cannot_be_made_again_stays(full: Path) -> None:
+    (full / "squeezenet.last.npz").unlink()
+    (full / "squeezenet-nano.keras").unlink()
+    assert housekeeping.plan_cleaning(Workspace(full), 1).items == ()
+    for name in ("squeezenet-nano.keras", "squeezenet-nano.int8.tflite"):  # copies of the zoo's
+        for suffix in ("", ".json"):
+            shutil.copy(ZOO / f"{name}{suffix}", full / f"{name}{suffix}")
+    assert set(names(housekeeping.plan_cleaning(Workspace(full), 1).items)) == {
+        "squeezenet-nano.keras",
+        "squeezenet-nano.int8.tflite",
+    }
 
 
 def test_cleaning_shows_the_plan_and_asks(full: Path) -> None:
@@ -117,7 +156,8 @@ def test_cleaning_shows_the_plan_and_asks(full: Path) -> None:
     assert (full / EXPORTS[0]).exists()
     agreed = run("clean", "--to", "1", "--workspace", full, typed="y\n")
     assert agreed.exit_code == 0
-    assert {path.name for path in full.iterdir()} == {"notes.txt", ".edgesqz"}
+    kept = {"notes.txt", ".edgesqz", "squeezenet-nano.keras", "squeezenet-nano.keras.json"}
+    assert {path.name for path in full.iterdir()} == kept
     assert "cannot be made again" in agreed.output
 
 
@@ -126,7 +166,8 @@ def test_cleaning_goes_down_to_the_quota_if_nothing_is_said(full: Path, monkeypa
     assert (without.exit_code, "say with --to" in without.output) == (1, True)
     monkeypatch.setenv("EDGESQZ_QUOTA", str(Workspace(full).used_bytes() - 500))
     assert run("clean", "--yes", "--workspace", full).exit_code == 0
-    assert not (full / "squeezenet.last.npz").exists() and (full / EXPORTS[0]).exists()
+    left = [name for name in EXPORTS if (full / name).exists()]
+    assert (full / "squeezenet.last.npz").exists() and len(left) == len(EXPORTS) - 1
     assert "nothing to drop" in run("clean", "--yes", "--workspace", full).output
 
 

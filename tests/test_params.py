@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import edgesqz
 from edgesqz import backend
@@ -129,6 +131,17 @@ def test_the_json_has_the_total_and_every_layer() -> None:
 
 def caption(costs: Params) -> str:
     return costs.table().caption
+
+
+def test_compared_networks_are_each_held_against_the_quota() -> None:
+    comparison = compare(["squeezenet", "squeezenet-nano"], quota="500kB")
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(comparison.table())
+    told = " ".join(shown.getvalue().split())
+    shares = ", ".join(f"{costs.model} {costs.tflite_int8_bytes / 5000:.1f}%" for costs in comparison.models)
+    assert f"of the quota of 500.0 kB the int8 file takes: {shares}" in told
+    assert [each["quota_bytes"] for each in json.loads(comparison.to_json())["models"]] == [500_000, 500_000]
+    assert compare(["digits"]).table().caption == ""
 
 
 def test_the_quota_is_told_as_a_share() -> None:

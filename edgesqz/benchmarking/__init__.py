@@ -123,8 +123,8 @@ def bench(
     reference = find_model_file(baseline, workspace) if baseline else None
     found = _distinct([*named, *([reference] if reference else [])])
     choices = [plugins.Choice.parse(text) for text in dict.fromkeys(runtimes)]
-    if flips:
-        _make_folder(flips)
+    if idle := [str(each) for each in choices if not any(path.suffix in each.runtime.SUFFIXES for path in found)]:
+        raise EdgesqzError(f"none of the files is for --runtime {', '.join(idle)}")
     if board:
         board.check()
     candidates = with_originals(
@@ -134,13 +134,21 @@ def bench(
             for choice in _runtimes_of(path, choices)
         ]
     )
+    if pixels and all(candidate.manifest for candidate in candidates):
+        raise EdgesqzError("the manifest of each file tells what pixels become; leave out --pixel-range")
     names = distinct_names([candidate.path for candidate in candidates])
     for candidate in candidates:
         candidate.name = names[candidate.path]
     compared_with = next((each for each in candidates if reference and place(each.path) == place(reference)), None)
+    if dataset and all(candidate.untrained for candidate in candidates):
+        raise EdgesqzError("the files are untrained, so they have no accuracy; leave out --dataset")
     meant = dataset or _common_dataset(candidates)
     # Data that cannot be had are told first.
     exam, no_accuracy = _prepared(candidates, meant, data_dir, limit, half, asked_for=bool(dataset or data_dir))
+    if flips and not exam:
+        raise EdgesqzError(f"--flips needs test images: {no_accuracy}")
+    if flips:
+        _make_folder(flips)
     if console and exam and exam.division:
         console.print(f"{exam.name}: {exam.division}", soft_wrap=True, highlight=False, markup=False)
     opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels, host=board)

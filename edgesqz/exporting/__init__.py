@@ -119,6 +119,16 @@ def plan_export(
     return ExportPlan(tuple(planned), home.quota_bytes, home.used_bytes())
 
 
+def to_json(artifacts: Sequence[Artifact]) -> str:
+    """Tell what was exported as JSON text: each file's path, its size in bytes and how it was verified."""
+    files = []
+    for artifact in artifacts:
+        assert artifact.manifest and artifact.manifest.proof  # export writes both
+        verification = artifact.manifest.proof.model_dump(mode="json")
+        files.append({"path": str(artifact.path), "size_bytes": artifact.size_bytes, "verification": verification})
+    return json.dumps({"files": files}, indent=2) + "\n"
+
+
 def _planned(exporter: Exporter, job: Job, room: int | None) -> PlannedFile:
     """What an export would write of one variant; one that is refused for another reason than its size says why."""
     file = PlannedFile(exporter.file_name(job), exporter.expected_bytes(job))

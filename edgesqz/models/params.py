@@ -234,7 +234,10 @@ class Comparison:
 
     def table(self) -> Table:
         """A row a network."""
-        first = self.models[0]
+        first, caption = self.models[0], ""
+        if quota := first.quota_bytes:
+            shares = (f"{params.model} {params.tflite_int8_bytes / quota:.1%}" for params in self.models)
+            caption = f"of the quota of {format_size(quota)} the int8 file takes: {', '.join(shares)}"
         return Table(
             [
                 Column("model", is_name=True),
@@ -263,6 +266,7 @@ class Comparison:
                 ]
                 for params in self.models
             ],
+            caption=caption,
         )
 
     def plot(self, path: Path) -> None:
@@ -292,9 +296,10 @@ def compare(
     *,
     classes: int | None = None,
     input_size: ImageSizeLike | None = None,
+    quota: str | int | None = None,
 ) -> Comparison:
     """Count what several networks cost; arguments as for ``params``."""
-    return Comparison(tuple(params(model, classes=classes, input_size=input_size) for model in models))
+    return Comparison(tuple(params(model, classes=classes, input_size=input_size, quota=quota) for model in models))
 
 
 def _totals(params: Params) -> dict[str, object]:

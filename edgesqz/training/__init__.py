@@ -104,6 +104,8 @@ def train(
             the finished model.
         KeyboardInterrupt: after Ctrl-C, or SIGTERM in a command, when a checkpoint has been written.
     """
+    if teacher and label_smoothing is not None:
+        raise EdgesqzError("--teacher takes the place of the labels; leave out --label-smoothing")
     home = Workspace(workspace, quota)
     name = model or Recipe.model if name is None else _checked_name(name)
     finished = home.folder / (name + artifact.KERAS_SUFFIX)
