@@ -781,9 +781,9 @@ def workspace_clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     workspace: WorkspaceDir = defaults.WORKSPACE,
 ) -> None:
-    """Drop as few files as make room, after showing them: exports whose source model remains, here or in the zoo.
+    """Drop as few exports as make room, after showing them; only those whose source model is here or in the zoo.
 
-    Only if that is not enough, checkpoints of unfinished training go too. Trained models stay, unless the zoo has them.
+    If that is not enough, checkpoints of unfinished training go too. Trained models stay, unless the zoo has them.
 
     Example: `edgesqz workspace clean --to 1MB`
     """

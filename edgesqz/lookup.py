@@ -74,7 +74,8 @@ def _find(name: str, folder: Path, at_hand: list[Path], shipped: list[Path], wha
             return named[0]
         if named:
             several = " and ".join(path.name for path in named)
-            raise EdgesqzError(f"{name!r} may be {several} in {place}; name one with its suffix")
+            where = "the zoo" if place == ZOO else place
+            raise EdgesqzError(f"{name!r} may be {several} in {where}; name one with its suffix")
     raise EdgesqzError(f"no {what} {name!r}; {_nearest(name, [*at_hand, *shipped])}{_listed(folder, at_hand, shipped)}")
 
 

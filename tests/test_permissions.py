@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_read_costs_its_own_row(workspace: Path) -> None:
         path.chmod(0)
     done = run("bench", "--rounds", "1", "--limit", "6", "--json", "report.json", "--workspace", workspace)
     rows = {row["artifact"]: row for row in json.loads(Path("report.json").read_text())["rows"]}
-    failed = {name: rows[name]["error"] for name in rows if rows[name]["error"]}
+    failed = {name: row["error"] for name, row in rows.items() if "error" in row}
     assert failed == {path.name: f"cannot read {path}: Permission denied" for path in unreadable}
     assert len(rows) == 6
     assert f"failed: foreign.onnx: cannot read {unreadable[1]}: Permission denied" in done.stderr
