@@ -103,10 +103,10 @@ def test_every_command_finds_a_model_in_the_same_way(exported: Path, pictures: P
     for name in ("squeezenet-nano", "squeezenet-nano.keras"):
         assert originals.find(name, Workspace(exported)).source == str(exported / "squeezenet-nano.keras")
         assert edgesqz.inspect(name, workspace=exported).format == "keras"
-    for name in ("squeezenet-nano.fp32.onnx", exported / "squeezenet-nano.fp32.onnx"):
-        assert predict_files(name, [image], workspace=exported).artifact == "squeezenet-nano.fp32.onnx"
-        with edgesqz.load(name, workspace=exported) as model:
-            assert model.form == (32, 3)
+    for file in ("squeezenet-nano.fp32.onnx", exported / "squeezenet-nano.fp32.onnx"):
+        assert predict_files(file, [image], workspace=exported).artifact == "squeezenet-nano.fp32.onnx"
+        with edgesqz.load(file, workspace=exported) as model:
+            assert model.form[1] == 3
 
 
 def test_finding_writes_nothing(folder: Path) -> None:
