@@ -169,12 +169,12 @@ import os, sys
 from edgesqz.cli import main
 from edgesqz.workspace import Workspace
 
-write = Workspace.write
+sent, write = int(sys.argv.pop()), Workspace.write
 def stopping(workspace, contents, *others):
     write(workspace, contents, *others)
     if any(name.endswith(".last.npz") for name in contents):
         Workspace.write = write
-        os.kill(os.getpid(), int(sys.argv.pop()))
+        os.kill(os.getpid(), sent)
 Workspace.write = stopping
 main()
 """
