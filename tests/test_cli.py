@@ -156,7 +156,7 @@ def test_the_whole_way(pictures: Path, tmp_path: Path) -> None:
     assert max(map(len, bench.stdout.splitlines())) <= 100
     assert refused.returncode == 3
     assert "over budget: squeezenet-nano.int8.tflite: size " in refused.stderr
-    assert "chosen: none, for no file is within the budget" in refused.stdout
+    assert "chosen: none; no file is within the budget" in refused.stdout
     rows = json.loads(Path("report.json").read_text())["rows"]
     assert {row["artifact"]: row["fits_quota"] for row in rows}["squeezenet-nano.int8.tflite"] is True
     assert len(json.loads(piped.stdout)["rows"]) == 2
