@@ -725,16 +725,16 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Train for a minute, export four ways, and bench them all: on CIFAR-10 if it is at hand, else on drawn pictures.
+    """Train for a minute, export four ways, and bench them all: on CIFAR-10 if it is at hand, else on drawn images.
 
     Example: `edgesqz demo`
     """
     from edgesqz.demo import run
 
     result = run(data_dir=data_dir, workspace=workspace, quota=quota, console=_progress_console())
-    _show(result)
+    _show(result.report)
     print(f"The model files and their manifests lie in {workspace}; try next:")
-    print(f"edgesqz predict squeezenet-nano.int8.tflite PICTURE --workspace {workspace}")
+    print(result.next_command)
 
 
 workspace_app = typer.Typer(

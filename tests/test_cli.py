@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,7 +19,6 @@ from typer.testing import CliRunner, Result
 
 from edgesqz.artifact import Artifact
 from edgesqz.cli import app
-from edgesqz.demo import EPOCHS
 from edgesqz.models import catalogue
 from edgesqz.recipe import Recipe
 
@@ -232,16 +232,23 @@ def test_train_on_synthetic_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     }
 
 
-def test_demo_runs_the_whole_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("edgesqz.data.synthetic.COUNTS", {"train": 2000, "test": 100})
-    monkeypatch.setattr("edgesqz.data.synthetic.NOISE", 4.0)  # easier, since there are fewer to learn from
-    monkeypatch.setitem(EPOCHS, "synthetic", 25)
-    result = run("demo")
+def test_demo_runs_over_an_older_one_of_another_dataset_and_ends_with_a_command_that_works(
+    monkeypatch: pytest.MonkeyPatch, workspace: Path, tmp_path: Path
+) -> None:
+    workspace.rename(tmp_path / "my demo")
+    monkeypatch.setattr("edgesqz.defaults.DEMO_SECONDS", 1e-9)  # one step, however fast the machine is
+    monkeypatch.setattr("edgesqz.data.synthetic.COUNTS", {"train": 200, "test": 20})
+    result = run("demo", "--workspace", "my demo")
     assert result.exit_code == 0, result.output
-    assert "100 test images of synthetic" in result.stdout
-    assert result.stdout.count("squeezenet-nano") == 5 + 1 + 1  # rows, what ratios are to, and what to try next
-    assert "edgesqz-demo" in result.stdout
-    assert sum(path.stat().st_size for path in (tmp_path / "edgesqz-demo").iterdir()) <= 2_000_000
+    assert "1 steps in 1 epochs" in result.stderr and "20 test images of synthetic" in result.stdout
+    for name in ("squeezenet-nano.keras", "squeezenet-nano.fp32.tflite", "squeezenet-nano.fp32.onnx"):
+        assert name in result.stdout
+    assert sum(path.stat().st_size for path in (tmp_path / "my demo").iterdir()) <= 2_000_000
+    program, *command = shlex.split(result.stdout.splitlines()[-1])
+    assert program == "edgesqz"
+    predicted = run(*command)
+    assert predicted.exit_code == 0, predicted.output
+    assert "demo-image.png" in predicted.stdout
 
 
 def test_info_tells_what_is_there() -> None:
