@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,8 @@ def scaled_to(images: int) -> dict[str, Any]:
 
 def fastest_precision() -> str:
     """``bfloat16`` where the processor multiplies it faster than float32: x86 with AVX-512 BF16 or AMX, on Linux."""
+    if os.environ.get("ONEDNN_MAX_CPU_ISA"):  # TensorFlow's kernels are held below what the processor has
+        return "float32"
     processor = Path("/proc/cpuinfo")
     flags = set(processor.read_text().split()) if processor.is_file() else set()
     return "bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"

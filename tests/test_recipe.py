@@ -10,7 +10,7 @@ import pytest
 
 from edgesqz import EdgesqzError
 from edgesqz.image_size import ImageSize
-from edgesqz.recipe import Recipe, scaled_to
+from edgesqz.recipe import Recipe, fastest_precision, scaled_to
 
 
 @pytest.mark.parametrize("steps", [7, 10, 10_000])
@@ -85,3 +85,8 @@ def test_fewer_images_mean_smaller_batches_a_lower_rate_and_more_epochs() -> Non
     assert [each["batch_size"] for each in found] == [16, 16, 16, 32, 128, 128]
     assert [each["learning_rate"] for each in found] == [0.05, 0.05, 0.05, 0.079, 0.2, 0.2]
     assert [each["epochs"] for each in found] == [200, 200, 137, 84, 39, 30]
+
+
+def test_where_tensorflows_kernels_are_limited_training_is_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert fastest_precision() == "float32"
