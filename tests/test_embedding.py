@@ -356,6 +356,21 @@ def test_the_arena_is_enough_for_tflite_micro_and_no_more_than_it_needs(for_micr
         assert (ran.returncode == 0) is works, ran.stderr
 
 
+def test_a_small_network_on_large_images_has_an_arena() -> None:
+    runtime = plugins.runtimes()["tflite-micro"]
+    environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    backend.start_keras()
+    import keras
+
+    images = keras.Input((120, 160, 3))
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, padding="same")(images))
+    with backend.hush():
+        content = plugins.converter("tflite").convert(keras.Model(images, features), "fp32", None)
+    with Engine(content, "tflite-micro") as engine:
+        assert engine.arena_bytes and engine.arena_bytes > 4 * (3 + 4) * 120 * 160
+        assert engine.predict(np.zeros((1, 120, 160, 3), np.uint8)).shape == (1, 4)
+
+
 def test_an_operator_that_tflite_micro_lacks_is_named_with_the_variant_that_works(grey: Path, tmp_path: Path) -> None:
     runtime = plugins.runtimes()["tflite-micro"]
     environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
