@@ -253,7 +253,7 @@ def test_demo_runs_over_an_older_one_of_another_dataset_and_ends_with_a_command_
 
 def test_info_tells_what_is_there() -> None:
     found = json.loads(run("info", "--json").output)
-    assert set(found) == {"versions", "converters", "runtimes", "models", "datasets"}
+    assert set(found) == {"versions", "converters", "runtimes", "models", "datasets", "data_dir"}
     table = run("info").output
     for name in ("tflite", "onnx", "litert", "onnxruntime", "squeezenet-nano", "synthetic"):
         assert name in table
