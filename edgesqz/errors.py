@@ -15,6 +15,10 @@ DAMAGE = (
 )
 
 
+HDF5_SUFFIXES = (".h5", ".hdf5")
+AS_KERAS = "load it in Keras and save it as .keras: keras.models.load_model(FILE).save('model.keras')"
+
+
 class EdgesqzError(Exception):
     """Bad input or a full disk, told in one line: what was expected, what came, what to try.
 
@@ -28,4 +32,6 @@ class NoRoomError(EdgesqzError):
 
 def first_line(error: BaseException) -> str:
     """What an exception says, in one line."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"the text {error.object[:40]!r} in it is not UTF-8"
     return str(error).strip().split("\n")[0]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -47,7 +47,8 @@ def find_keras_file(name: str | Path, folder: Path) -> Path:
     at_hand, shipped = ([path for path in model_files(place) if path.suffix == KERAS_SUFFIX] for place in (folder, ZOO))
     found = _find(str(name), folder, at_hand, shipped, "Keras model")
     if found.suffix != KERAS_SUFFIX:
-        raise EdgesqzError(f"expected a {KERAS_SUFFIX} file, got {found}")
+        advice = f"; {AS_KERAS}" if found.suffix in HDF5_SUFFIXES else ""
+        raise EdgesqzError(f"expected a {KERAS_SUFFIX} file, got {found}{advice}")
     return found
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError
 
 if TYPE_CHECKING:
     import keras
@@ -140,6 +140,8 @@ def runtime_for(suffix: str) -> str:
         EdgesqzError: there is none; the message lists the known suffixes.
     """
     known = {suffix: name for name, runtime in reversed(runtimes().items()) for suffix in runtime.SUFFIXES}
+    if suffix in HDF5_SUFFIXES:
+        raise EdgesqzError(f"no runtime for {suffix}; {AS_KERAS}")
     if suffix not in known:
         raise EdgesqzError(f"no runtime for {suffix or 'a file without a suffix'}; the known are {', '.join(known)}")
     return known[suffix]

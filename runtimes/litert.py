@@ -83,11 +83,16 @@ def _real(stored: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
 
 
 def _tensor(detail: dict[str, Any]) -> dict[str, Any]:
+    scales = detail["quantization_parameters"]["scales"]
+    if len(scales) > 1:
+        raise ValueError(
+            f"expected inputs and outputs of one scale, {detail['name']} has {len(scales)}, one per channel"
+        )
     scale, zero_point = detail["quantization"]
     quantized = scale != 0
     return {
         "shape": [int(size) for size in detail["shape"]],
-        "dtype": detail["dtype"].__name__,
+        "dtype": "string" if detail["dtype"] is np.bytes_ else np.dtype(detail["dtype"]).name,
         "scale": scale if quantized else None,
         "zero_point": zero_point if quantized else None,
     }

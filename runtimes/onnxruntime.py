@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ SUFFIXES = (".onnx",)
 PYTHON = None
 TIMED = True
 
-DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8", "tensor(float16)": "float16"}
+NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
@@ -36,12 +37,15 @@ class Session:
         self.session = session
         self.inputs = [_tensor(detail) for detail in session.get_inputs()]
         self.outputs = [_tensor(detail) for detail in session.get_outputs()]
+        # Read at once, for a damaged name is no text.
+        self.input_names = [detail.name for detail in session.get_inputs()]
+        self.output_names = [detail.name for detail in session.get_outputs()]
         self.binding = session.io_binding()
 
     def set_input(self, batch: np.ndarray) -> None:
         """The stored values that ``run_once`` works on."""
-        self.binding.bind_cpu_input(self.session.get_inputs()[0].name, batch)
-        self.binding.bind_output(self.session.get_outputs()[0].name)
+        self.binding.bind_cpu_input(self.input_names[0], batch)
+        self.binding.bind_output(self.output_names[0])
 
     def run_once(self) -> None:
         """One inference on what ``set_input`` set."""
@@ -49,7 +53,7 @@ class Session:
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Stored input values to stored output values."""
-        output: np.ndarray = self.session.run(None, {self.session.get_inputs()[0].name: batch})[0]
+        output: np.ndarray = self.session.run(None, {self.input_names[0]: batch})[0]
         return output
 
 
@@ -77,9 +81,10 @@ def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
 
 
 def _tensor(detail: Any) -> dict[str, Any]:
+    name = re.sub(r"^tensor\((\w+)\)$", r"\1", detail.type)
     return {
         "shape": [size if isinstance(size, int) else None for size in detail.shape],
-        "dtype": DTYPES[detail.type],
+        "dtype": NUMPY_NAMES.get(name, name),
         "scale": None,
         "zero_point": None,
     }

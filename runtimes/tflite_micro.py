@@ -81,6 +81,8 @@ def _listening(told: list[str], call: Callable[[], Any]) -> Any:
 def _tensor(detail: dict[str, Any]) -> dict[str, Any]:
     scales = detail["quantization_parameters"]["scales"]
     zero_points = detail["quantization_parameters"]["zero_points"]
+    if len(scales) > 1:
+        raise ValueError(f"expected inputs and outputs of one scale, this model has {len(scales)}, one per channel")
     return {
         "shape": [int(size) for size in detail["shape"]],
         "dtype": np.dtype(detail["dtype"]).name,

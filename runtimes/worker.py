@@ -21,6 +21,7 @@ import numpy as np
 
 PROC = Path("/proc")  # where Linux tells of itself; another system has none
 BATCH = 100  # where the model takes any
+DTYPES = ("float32", "float16", "uint8", "int8")  # of images and probabilities; int16 where it is quantized
 
 
 class Worker:
@@ -45,10 +46,8 @@ class Worker:
             counts = f"{len(self.session.inputs)} inputs and {len(self.session.outputs)} outputs"
             raise ValueError(f"expected a model of one picture input and one output, got {counts}")
         self.input, self.output = self.session.inputs[0], self.session.outputs[0]
-        shape = self.input["shape"]
-        if len(shape) != 4 or not {1, 3} & {shape[1], shape[3]}:
-            raise ValueError(f"expected pictures as input, (N, H, W, 3 or 1) or (N, 3 or 1, H, W), got {tuple(shape)}")
-        self.channels_first = shape[3] not in (1, 3)
+        _refuse_if_no_classifier(self.input, self.output)
+        self.channels_first = self.input["shape"][3] not in (1, 3)
 
     def facts(self) -> dict[str, Any]:
         """What the engine says of the model."""
@@ -111,6 +110,27 @@ class Worker:
             return values
         real: np.ndarray = (values - self.output["zero_point"]) * np.float32(self.output["scale"])
         return real
+
+
+def _refuse_if_no_classifier(given: dict[str, Any], made: dict[str, Any]) -> None:
+    """Refuse a model that takes something else than images or gives something else than a number per class."""
+    shape = tuple(given["shape"])
+    is_image = len(shape) == 4 and (shape[1] in (1, 3) or shape[3] in (1, 3))
+    if not is_image or not _is_number(given):
+        raise ValueError(
+            "expected an input of images (float32, float16, uint8 or int8; NHWC or NCHW with 3 or 1 channels), "
+            f"this model takes {given['dtype']} of shape {shape}"
+        )
+    if not _is_number(made):
+        raise ValueError(
+            "expected an output of probabilities (float32, float16, uint8 or int8), "
+            f"this model gives {made['dtype']} of shape {tuple(made['shape'])}"
+        )
+
+
+def _is_number(tensor: dict[str, Any]) -> bool:
+    """Whether values are real numbers, or integers that stand for some."""
+    return tensor["dtype"] in DTYPES or (tensor["dtype"] == "int16" and tensor["scale"] is not None)
 
 
 def durations(run: Callable[[], object], count: int) -> list[int]:
@@ -182,7 +202,10 @@ def serve(channel: Any) -> None:
     silence()
     exec(compile(source, "runtime", "exec"), runtime.__dict__)
     runtime.__dict__["ENGINE"] = engine  # a source may be shared
-    worker = Worker(runtime, model_bytes, threads, pixel_scale, pixel_offset)
+    try:
+        worker = Worker(runtime, model_bytes, threads, pixel_scale, pixel_offset)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is damaged: the name {error.object[:40]!r} in it is not UTF-8") from error
     channel.send(worker.facts() | {"version": metadata.version(engine), "machine": machine()})
     for verb, argument in channel:
         channel.send(answer(worker, verb, argument))

@@ -14,7 +14,7 @@ from edgesqz import data, metadata
 from edgesqz.artifact import ZOO, Artifact, Manifest, Tensor
 from edgesqz.benchmarking.saved import SavedReport
 from edgesqz.engine import Engine, EngineError, open_engine
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError
 from edgesqz.exporting import verification
 from edgesqz.image_size import ImageSize
 from edgesqz.inspecting import tflite
@@ -219,6 +219,8 @@ def manifest_of(found: Artifact) -> Manifest:
     Raises:
         EdgesqzError: the file is no .tflite, has no manifest, or takes or gives what no target has arithmetic for.
     """
+    if found.path.suffix in HDF5_SUFFIXES:
+        raise EdgesqzError(f"expected a {SUFFIX} file, got {found.path}; {AS_KERAS}; then export it")
     if found.path.suffix != SUFFIX:
         name = found.path.name.split(".")[0]
         raise EdgesqzError(

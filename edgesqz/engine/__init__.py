@@ -247,7 +247,8 @@ def _refuse_clipping(tensor: Tensor, pixels: PixelRange) -> None:
     if low < least - tensor.scale or high > most + tensor.scale:
         raise EngineError(
             f"its input holds values from {least:.4g} to {most:.4g}, but pixels would become {low:.4g} to {high:.4g}; "
-            f"try --pixel-range {least:.4g}..{most:.4g}"
+            f"try --pixel-range {least:.4g}..{most:.4g} "
+            "if it takes images whose channels are all scaled alike"
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgesqz import artifact, defaults
-from edgesqz.errors import DAMAGE, EdgesqzError, first_line
+from edgesqz.errors import AS_KERAS, DAMAGE, HDF5_SUFFIXES, EdgesqzError, first_line
 from edgesqz.inspecting import keras, onnx, tflite
 from edgesqz.inspecting.inspection import Inspection
 from edgesqz.lookup import find_model_file
@@ -33,6 +33,8 @@ def inspect(file: str | Path, *, workspace: Path = defaults.WORKSPACE) -> Inspec
     settle(workspace)
     path = find_model_file(file, workspace)
     reader = READERS.get(path.suffix)
+    if path.suffix in HDF5_SUFFIXES:
+        raise EdgesqzError(f"cannot inspect {path}; {AS_KERAS}")
     if reader is None:
         raise EdgesqzError(f"expected a {', '.join(READERS)} file, got {path}")
     content = artifact.read_bytes(path)

@@ -1,0 +1,91 @@
+"""What is said of files that are no image classifiers, or that need another step first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from typer.testing import CliRunner
+
+import edgesqz
+from edgesqz import EdgesqzError
+from edgesqz.artifact import ZOO
+from edgesqz.cli import app
+from edgesqz.engine import load
+from edgesqz.tflite_file import serialized
+
+
+def onnx_file(path: Path, dtype: int, shape: tuple[int, ...], to: int = TensorProto.FLOAT) -> Path:
+    """A model that gives its input in another dtype."""
+    node = helper.make_node("Cast", ["x"], ["y"], to=to)
+    x, y = (helper.make_tensor_value_info(name, kind, shape) for name, kind in (("x", dtype), ("y", to)))
+    graph = helper.make_graph([node], "g", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["INT32", "INT64", "DOUBLE", "BOOL", "STRING"])
+def test_an_input_that_is_no_image_is_told_with_its_dtype_and_shape(dtype: str, tmp_path: Path) -> None:
+    name = "float64" if dtype == "DOUBLE" else dtype.lower()
+    for shape in ((1, 128), (1, 8, 8, 3)):
+        path = onnx_file(tmp_path / "theirs.onnx", TensorProto.DataType.Value(dtype), shape)
+        with pytest.raises(EdgesqzError) as caught:
+            load(path)
+        assert "expected an input of images (float32, float16, uint8 or int8;" in str(caught.value)
+        assert str(caught.value).endswith(f"this model takes {name} of shape {shape}")
+
+
+def test_sound_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=r"takes float32 of shape \(1, 16000\)$"):
+        load(onnx_file(tmp_path / "theirs.onnx", TensorProto.FLOAT, (1, 16000)))
+
+
+def test_an_output_of_labels_is_told(tmp_path: Path) -> None:
+    path = onnx_file(tmp_path / "theirs.onnx", TensorProto.FLOAT, (1, 8, 8, 3), to=TensorProto.INT64)
+    with pytest.raises(EdgesqzError, match=r"expected an output of probabilities .*, this model gives int64"):
+        load(path)
+
+
+def changed_tflite(path: Path, *, name: bytes | None = None, scales: int = 1) -> Path:
+    """The network that ships, with another input."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf((ZOO / "squeezenet-nano.int8.tflite").read_bytes(), 0)
+    pixels = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    pixels.name = name or pixels.name
+    if scales > 1:
+        pixels.quantization.scale = np.full(scales, 0.015625, np.float32)
+        pixels.quantization.zeroPoint = np.zeros(scales, np.int64)
+        pixels.quantization.quantizedDimension = 3
+    path.write_bytes(serialized(model))
+    return path
+
+
+def test_a_scale_per_channel_is_no_matter_of_the_pixel_range(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="one scale, .* 3, one per channel$"):
+        load(changed_tflite(tmp_path / "theirs.tflite", scales=3))
+
+
+def test_a_damaged_name_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=r"it is damaged: the name b'.*xff.*' in it is not UTF-8$"):
+        load(changed_tflite(tmp_path / "theirs.tflite", name=b"pix\xffels"))
+
+    path = onnx_file(tmp_path / "theirs.onnx", TensorProto.FLOAT, (1, 8, 8, 3))
+    path.write_bytes(path.read_bytes().replace(b"\n\x01x", b"\n\x01\xff"))
+    with pytest.raises(EdgesqzError, match=r"it is damaged: the name b'.*xff' in it is not UTF-8$"):
+        load(path)
+    assert edgesqz.inspect(tmp_path / "theirs.tflite").inputs[0].name == "pix\ufffdels"
+
+
+@pytest.mark.parametrize("command", ["bench", "export", "predict", "inspect", "embed"])
+def test_an_h5_file_is_to_be_saved_as_keras(command: str, tmp_path: Path) -> None:
+    old = tmp_path / "theirs.h5"
+    old.write_bytes(b"\x89HDF\r\n\x1a\n")
+    more = {"predict": [str(tmp_path / "image.png")], "embed": ["--target", "python"]}.get(command, [])
+    result = CliRunner().invoke(app, [command, str(old), *more])
+    assert result.exit_code == 1, result.output
+    told = " ".join(f"{result.stdout} {result.stderr}".split())
+    assert "load it in Keras and save it as .keras" in told
