@@ -1,0 +1,93 @@
+"""What is derived from a command's dataclass for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from edgesqz.cli.options import add
+from edgesqz.command import Option
+from edgesqz.errors import EdgesqzError, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    PANEL: ClassVar = "Limits"
+    max_size: Annotated[str | int | None, Option("Fail if larger than this.", metavar="SIZE")] = None
+
+
+@dataclass(frozen=True)
+class Measure(Limits):
+    """Measure files.
+
+    Example: `edgesqz measure a.tflite`
+    """
+
+    files: Annotated[str | Path | Sequence[str | Path], Option("Files.", metavar="FILE", positional=True)]
+    runtimes: Annotated[str | Sequence[str], Option("Engines.", flag="--runtime")] = ()
+    rounds: Annotated[int, Option("Rounds.")] = 3
+    fast: Annotated[bool, Option("Hurry.")] = False
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise EdgesqzError(
+                f"{option('rounds')} must be at least 1, got {self.rounds}; give no {option('runtimes')}"
+            )
+
+    def run(self, console: Console) -> dict[str, Any]:
+        return vars(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    PANEL: ClassVar = "Output"
+    json: Annotated[str | Path | None, Option("Write JSON.", metavar="FILE|-")] = None
+
+    def show(self, result: Any) -> None:
+        print(self.json, sorted(result.items()))
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    made = typer.Typer(pretty_exceptions_enable=False)
+    made.callback()(lambda: None)
+    add(made, Measure, Shown, lambda: Console(quiet=True))
+    return made
+
+
+def test_options_become_fields(app: typer.Typer) -> None:
+    options = ["a", "b", "--runtime", "x", "--runtime", "y", "--fast", "--max-size", "2MB", "--json", "-"]
+    result = CliRunner().invoke(app, ["measure", *options], catch_exceptions=False)
+    assert result.output == (
+        "- [('fast', True), ('files', ['a', 'b']), ('max_size', '2MB'), ('rounds', 3), ('runtimes', ['x', 'y'])]\n"
+    )
+
+
+def test_what_is_left_out_keeps_its_default(app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["measure", "a"], catch_exceptions=False)
+    assert result.output == (
+        "None [('fast', False), ('files', ['a']), ('max_size', None), ('rounds', 3), ('runtimes', ())]\n"
+    )
+
+
+def test_help_is_in_panels(app: typer.Typer) -> None:
+    told = CliRunner().invoke(app, ["measure", "--help"]).output
+    assert "Measure files." in told
+    assert all(f"─ {panel} ─" in told for panel in ("Arguments", "Options", "Limits", "Output"))
+    assert "--no-fast" not in told
+
+
+def test_the_command_line_names_flags(app: typer.Typer) -> None:
+    with pytest.raises(EdgesqzError, match="^--rounds must be at least 1, got 0; no --runtime$"):
+        CliRunner().invoke(app, ["measure", "a", "--rounds", "0"], catch_exceptions=False)
+
+
+def test_a_missing_argument_is_wrong_usage(app: typer.Typer) -> None:
+    assert CliRunner().invoke(app, ["measure"]).exit_code == 2

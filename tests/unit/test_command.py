@@ -1,0 +1,73 @@
+"""What is derived from a command's dataclass for Python."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import pytest
+from rich.console import Console
+
+from edgesqz.command import Option, command, fields
+from edgesqz.errors import EdgesqzError, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    PANEL: ClassVar = "Timing"
+    threads: Annotated[int, Option("Threads for each engine.")] = 1
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise EdgesqzError(f"{option('threads')} must be at least 1, got {self.threads}")
+
+
+@dataclass(frozen=True)
+class Greet(Timing):
+    """Greet people.
+
+    Example: `edgesqz greet Ada`
+    """
+
+    names: Annotated[str | Path | Sequence[str | Path], Option("Whom.", metavar="NAME", positional=True)] = ()
+    loudly: Annotated[bool, Option("Shout.", default="in a low voice")] = False
+
+    def run(self, console: Console) -> str:
+        console.print("greeting")
+        return f"{self.names} {self.threads}"
+
+
+greet = command(Greet)
+
+
+def test_a_command_is_a_function_of_its_fields() -> None:
+    assert greet("Ada", threads=2) == "Ada 2"
+    assert list(inspect.signature(greet).parameters) == ["names", "loudly", "threads"]
+    assert greet.__name__ == "greet"
+
+
+def test_the_functions_docstring_describes_every_parameter() -> None:
+    told = inspect.getdoc(greet)
+    assert told and told.startswith("Greet people.")
+    assert "    names: Whom.\n    loudly: Shout. By default in a low voice.\n    threads: Threads" in told
+
+
+def test_fields_know_their_panel_and_flag() -> None:
+    assert [(field.flag, field.panel) for field in fields(Greet)] == [
+        ("NAME", None),
+        ("--loudly", None),
+        ("--threads", "Timing"),
+    ]
+
+
+def test_where_nobody_watches_no_progress_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    greet("Ada")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_python_names_parameters() -> None:
+    with pytest.raises(EdgesqzError, match="^threads must be at least 1, got 0$"):
+        greet("Ada", threads=0)
