@@ -32,7 +32,7 @@ QUANTIZED_OPERATORS = ["Conv", "Relu", "MaxPool", "Concat", "Add", "GlobalAverag
 
 
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
-    """Convert a Keras model; see ``edgesqz.plugins.Converter``. The file takes any number of NHWC pictures."""
+    """Convert a Keras model; see ``edgesqz.plugins.Converter``. The file takes any number of NHWC images."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is first imported
     import tensorflow as tf
     import tf2onnx
@@ -112,12 +112,12 @@ def _reader(name: str, calibration: np.ndarray) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """Hands the quantizer one picture after the other, then None."""
+        """Hands the quantizer one image after the other, then None."""
 
-        pictures = ({name: picture[None]} for picture in calibration)
+        images = ({name: image[None]} for image in calibration)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            return next(self.pictures, None)
+            return next(self.images, None)
 
     return Reader()
 

@@ -28,7 +28,7 @@ PACKAGES = ("tensorflow", "keras")
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
     """Convert a Keras model; see ``edgesqz.plugins.Converter``.
 
-    The file takes one picture at a time, and LiteRT can resize that.
+    The file takes one image at a time, and LiteRT can resize that.
     """
     import tensorflow as tf
 
@@ -36,8 +36,8 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
     if variant != "fp32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if calibration is not None:
-        pictures = calibration
-        converter.representative_dataset = lambda: ([picture[None]] for picture in pictures)
+        images = calibration
+        converter.representative_dataset = lambda: ([image[None]] for image in images)
     operations = tf.lite.OpsSet
     match variant:
         case "fp16":

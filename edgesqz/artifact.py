@@ -18,6 +18,7 @@ from edgesqz.image_size import ImageSize
 from edgesqz.workspace import MANIFEST_SUFFIX as MANIFEST_SUFFIX
 
 KERAS_SUFFIX = ".keras"
+SCHEMA = 2  # of manifests
 ZOO = Path(__file__).parent / "zoo"  # trained networks that ship with the package
 
 
@@ -95,8 +96,8 @@ class PixelRange(_Frozen):
         return self.model_copy(update={"offset": -round(zero) * self.scale}) if 0 <= zero <= 255 else self
 
 
-class Pictures(_Frozen):
-    """Which pictures a step has seen, so that nobody measures accuracy on them."""
+class Images(_Frozen):
+    """Which images a step has seen, so that nobody measures accuracy on them."""
 
     dataset: str
     split: str
@@ -104,11 +105,11 @@ class Pictures(_Frozen):
     seed: int | None = None  # of the draw; None for the whole split
 
 
-class Proof(_Frozen):
+class Verification(_Frozen):
     """What export found when it ran the new file beside its source model.
 
     Attributes:
-        pictures: what both were run on.
+        images: what both were run on.
         agreement: share of the images of which both predict the same class, 0..1; a single output predicts by the side
             of 0.5, or of 0 for a logit.
         max_error: largest difference of any output.
@@ -116,24 +117,24 @@ class Proof(_Frozen):
         source_accuracy: top-1 of the source model on these training images, 0..1; None without labels for them.
     """
 
-    pictures: Pictures
+    images: Images
     agreement: float
     max_error: float
     mean_error: float | None = None
     source_accuracy: float | None = None
 
 
-class Examined(_Frozen):
-    """How a file did on test pictures, which neither training nor calibration nor the choice of a model saw.
+class Evaluation(_Frozen):
+    """How a file did on test images, which neither training nor calibration nor the choice of a model saw.
 
     Attributes:
-        pictures: what it was run on.
+        images: what it was run on.
         accuracy: its top-1, 0..1.
         times: how often this file has been measured on them.
         machine: the processor it ran on; None if it is not known.
     """
 
-    pictures: Pictures
+    images: Images
     accuracy: float
     times: int
     machine: str | None = None
@@ -148,15 +149,15 @@ class Manifest(_Frozen):
         pixels: how a pixel becomes a value of ``input``.
         labels: names of the classes, in the order of the output.
         untrained: whether its weights are random, so that its accuracy means nothing.
-        source_sha256: of the .keras file it was converted from; None for an original.
-        dataset: the name of what the original was trained on, or the path of its folder; None if unknown.
-        calibration: the pictures that chose the quantization ranges, where there are any.
-        training: the recipe and its results, for an original.
+        source_sha256: of the .keras file it was converted from; None for a source model.
+        dataset: the name of what the source model was trained on, or the path of its folder; None if unknown.
+        calibration: the images that chose the quantization ranges, where there are any.
+        training: the recipe and its results, for a source model.
         test: for a file of the zoo.
         versions: of the packages that made the file.
     """
 
-    schema_version: int = 1
+    schema_version: int = SCHEMA
     name: str
     variant: str
     format: str
@@ -169,10 +170,10 @@ class Manifest(_Frozen):
     dataset: str | None = None
     untrained: bool = False
     source_sha256: str | None = None
-    calibration: Pictures | None = None
-    proof: Proof | None = None
+    calibration: Images | None = None
+    verification: Verification | None = None
     training: dict[str, Any] | None = None
-    test: Examined | None = None
+    test: Evaluation | None = None
     versions: dict[str, str]
 
 
@@ -203,6 +204,8 @@ class Artifact:
             first = error.errors()[0]
             what = " ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
             raise EdgesqzError(f"{beside} is no manifest of edgesqz: {what}") from error
+        if manifest.schema_version != SCHEMA:
+            raise EdgesqzError(f"{beside} has schema {manifest.schema_version}, expected {SCHEMA}; make the file anew")
         if manifest.sha256 != sha256(read_bytes(path)):
             raise EdgesqzError(
                 f"{path} is not the file its manifest {beside.name} describes; make it anew, or remove one"

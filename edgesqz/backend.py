@@ -50,9 +50,9 @@ def _redirected(target: int) -> Iterator[None]:
             os.dup2(target, descriptor)
         yield
     finally:
-        for descriptor, original in zip((1, 2), saved, strict=True):
-            os.dup2(original, descriptor)
-            os.close(original)
+        for descriptor, source_model in zip((1, 2), saved, strict=True):
+            os.dup2(source_model, descriptor)
+            os.close(source_model)
 
 
 def start_keras() -> None:

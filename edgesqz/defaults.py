@@ -4,7 +4,7 @@ from pathlib import Path
 
 WORKSPACE = Path("edgesqz-workspace")
 DATASET = "cifar10"  # where no manifest and nobody else names one
-CALIBRATION_PICTURES = 500
+CALIBRATION_IMAGES = 500
 BENCH_ROUNDS = 30
 DEMO_WORKSPACE = Path("edgesqz-demo")
 DEMO_QUOTA = "2MB"

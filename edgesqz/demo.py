@@ -107,6 +107,6 @@ def _leave_image(dataset: str, data_dir: Path | None, workspace: Workspace) -> P
     from PIL import Image
 
     content = io.BytesIO()
-    Image.fromarray(data.load(dataset, data_dir).test().pictures[0]).save(content, "PNG")
+    Image.fromarray(data.load(dataset, data_dir).test().images[0]).save(content, "PNG")
     workspace.write({IMAGE: content.getvalue()})
     return workspace.folder / IMAGE

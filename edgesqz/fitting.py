@@ -146,7 +146,7 @@ def fit(
     max_latency: str | None = None,
     max_memory: str | int | None = None,
     min_accuracy: float | None = None,
-    calibration: int = defaults.CALIBRATION_PICTURES,
+    calibration: int = defaults.CALIBRATION_IMAGES,
     workspace: Path = defaults.WORKSPACE,
     scratch_dir: Path | None = None,
     console: Console | None = None,
@@ -383,7 +383,7 @@ def _selected(files: Sequence[Fitted], room: int, home: Workspace) -> list[Fitte
     groups = {dataset: _running(files, dataset) for dataset in _datasets(files)}
     taken = {file.file_name for file in files if file.in_workspace} | {path.name for path in model_files(home.folder)}
     kept = _most_accurate_set(groups, taken, room)
-    settled: dict[int, Fitted] = {}
+    stable: dict[int, Fitted] = {}
     for dataset, group in groups.items():
         left = room - sum(file.cost for name, file in kept.items() if name != dataset)
         possible = [file for file in group if _can_be_kept(file, taken, left)]
@@ -393,13 +393,13 @@ def _selected(files: Sequence[Fitted], room: int, home: Workspace) -> list[Fitte
         wanted = select([file.row for file in group if file.row]).chosen
         for file in group:
             if file.label == selection.chosen:
-                settled[id(file)] = replace(file, note=selection.note)
+                stable[id(file)] = replace(file, note=selection.note)
                 continue
             reason = selection.reasons.get(file.label) or (file.row and obstacle(file.row)) or _no_room(file, left)
             if file.label == wanted and file not in possible:
                 reason += f", but better than what is kept; {_way_out(file, group, taken, left, home)}"
-            settled[id(file)] = replace(file, reason=reason)
-    return [settled.get(id(file), file) for file in files]
+            stable[id(file)] = replace(file, reason=reason)
+    return [stable.get(id(file), file) for file in files]
 
 
 def _most_accurate_set(groups: dict[str, list[Fitted]], taken: set[str], room: int) -> dict[str, Fitted]:

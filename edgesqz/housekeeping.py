@@ -19,7 +19,7 @@ from edgesqz.workspace import Workspace, stands_alone
 from edgesqz.workspace.sizes import format_size
 
 # The kinds of things in a workspace.
-CHECKPOINT, EXPORT, ORIGINAL, OTHER = "checkpoint", "export", "original", "other"
+CHECKPOINT, EXPORT, ORIGINAL, OTHER = "checkpoint", "export", "source_model", "other"
 
 _COLUMNS = (Column("name", is_name=True), Column("kind"), Column("size", "right"))
 
@@ -30,7 +30,7 @@ class Item:
 
     Attributes:
         name: of its file.
-        kind: checkpoint, export, original (a trained network) or other.
+        kind: checkpoint, export, source model (a trained network) or other.
         size_bytes: of its files.
         origin: what it came from, in words; empty if nothing is known.
         files: it consists of: a model and its manifest, or a single file.

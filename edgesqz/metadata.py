@@ -62,14 +62,14 @@ class _File(IntEnum):
 FEATURE, IMAGE = 1, 2  # kinds of a tensor's content
 NORMALIZATION = 1  # kind of a process unit
 AXIS_LABELS = 2  # kind of a file
-COLOR_SPACES = {3: 1, 1: 2}  # channels: RGB, grey
+COLOR_SPACES = {3: 1, 1: 2}  # channels: RGB, gray
 
 
 def with_metadata(content: bytes, manifest: Manifest, labels: Sequence[str]) -> bytes:
     """Put the labels and the pixel contract of a .tflite file into it.
 
     Args:
-        content: the file, with one picture input and one output.
+        content: the file, with one image input and one output.
         manifest: what describes it.
         labels: in the order of the output; a line each in ``labels.txt``.
 
@@ -136,11 +136,11 @@ def _written(manifest: Manifest) -> bytes:
     image = _table(builder, {}, {_Image.COLOR_SPACE: COLOR_SPACES[channels or 3]})
     content = _table(builder, {_Content.PROPERTIES: image}, {_Content.KIND: IMAGE})
     unit = _table(builder, {_Unit.OPTIONS: normalization}, {_Unit.KIND: NORMALIZATION})
-    picture = _table(
+    image = _table(
         builder,
         {
-            _Tensor.NAME: builder.CreateString("picture"),
-            _Tensor.DESCRIPTION: builder.CreateString("one picture, rows from the top, channels last"),
+            _Tensor.NAME: builder.CreateString("image"),
+            _Tensor.DESCRIPTION: builder.CreateString("one image, rows from the top, channels last"),
             _Tensor.CONTENT: content,
             _Tensor.PROCESS_UNITS: _offsets(builder, [unit]),
         },
@@ -164,13 +164,13 @@ def _written(manifest: Manifest) -> bytes:
         },
     )
     graph = _table(
-        builder, {_Graph.INPUTS: _offsets(builder, [picture]), _Graph.OUTPUTS: _offsets(builder, [probability])}
+        builder, {_Graph.INPUTS: _offsets(builder, [image]), _Graph.OUTPUTS: _offsets(builder, [probability])}
     )
     model = _table(
         builder,
         {
             _Model.NAME: builder.CreateString(f"{manifest.name} {manifest.variant}"),
-            _Model.DESCRIPTION: builder.CreateString("tells the class of a picture"),
+            _Model.DESCRIPTION: builder.CreateString("tells the class of an image"),
             _Model.SUBGRAPHS: _offsets(builder, [graph]),
             _Model.MIN_PARSER_VERSION: builder.CreateString(PARSER_VERSION),
         },

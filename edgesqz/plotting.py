@@ -1,4 +1,4 @@
-"""Pictures of results, through matplotlib if it is installed."""
+"""Images of results, through matplotlib if it is installed."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ class Variant:
 
     Attributes:
         bytes_a_parameter: that it stores, about.
-        exact: whether it computes what the original does, up to float32's rounding.
-        needs_calibration: whether pictures choose its quantization ranges.
+        exact: whether it computes what the source model does, up to float32's rounding.
+        needs_calibration: whether images choose its quantization ranges.
         takes_bytes: whether its input is int8 and *is* the normalization, by its scale and zero point; the converter
             then gets the network without its normalization.
     """

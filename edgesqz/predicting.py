@@ -97,7 +97,7 @@ def _predicted(file: Path, engine: Engine, model: Artifact) -> Prediction:
     """An image at a time, so that any number of them fits into the memory."""
     size, channels = engine.form
     try:
-        image = data.read_picture(file, size)
+        image = data.read_image(file, size)
     except EdgesqzError as error:
         return Prediction(str(file), error=str(error))
     (answer,) = engine.predict(data.with_channels(image[None], channels))

@@ -30,13 +30,13 @@ class Recipe:
     learning_rate: float = 0.2  # at its peak
     steps: int | None = None  # the most to take, for a run that has a time to keep; None for all of its epochs
     input_size: int | str | None = None  # that the network works at, as ImageSize.plain; None for what it was made for
-    seed: int = 0  # of the first weights, the order of the pictures, and their augmentation
+    seed: int = 0  # of the first weights, the order of the images, and their augmentation
     warmup: float = 0.2  # share of the steps in which the rate rises
     momentum: float = 0.9  # Nesterov's
     weight_decay: float = 5e-4  # L2 penalty on kernels only, in the loss
     label_smoothing: float = 0.1
-    shift: int = 4  # most pixels a picture is moved by, reflected at its border
-    hold_back: float = 0.1  # share of the training pictures that train nothing and choose the epoch; 0 for none
+    shift: int = 4  # most pixels an image is moved by, reflected at its border
+    validation_split: float = 0.1  # share of the training images that train nothing and choose the epoch; 0 for none
     teacher: str | None = None  # SHA-256 of its .keras file
     temperature: float = 4.0  # that the teacher's answers are softened with
     teacher_views: int = 10  # epochs after which the augmentation begins anew, so that its answers can be kept
@@ -52,7 +52,7 @@ class Recipe:
                 raise EdgesqzError(f"--{name.replace('_', '-')} must be above 0, got {value}")
         if self.input_size is not None:
             ImageSize.parse(self.input_size)
-        for name, limit in (("weight_decay", math.inf), ("label_smoothing", 1), ("hold_back", 1)):
+        for name, limit in (("weight_decay", math.inf), ("label_smoothing", 1), ("validation_split", 1)):
             if not 0 <= getattr(self, name) < limit:
                 raise EdgesqzError(
                     f"--{name.replace('_', '-')} must be from 0 to below {limit:g}, got {getattr(self, name)}"
@@ -74,12 +74,12 @@ class Recipe:
         return self.temperature if self.teacher else 1.0
 
     def view_of(self, epoch: int) -> int:
-        """Which augmentation of the pictures an epoch (from 0) sees."""
+        """Which augmentation of the images an epoch (from 0) sees."""
         return epoch % self.teacher_views if self.teacher else epoch
 
     @property
     def mirrored(self) -> bool:
-        """Whether a picture may be mirrored: most things look alike from both sides, but digits do not."""
+        """Whether an image may be mirrored: most things look alike from both sides, but digits do not."""
         return self.dataset != "mnist"
 
     def rate_at(self, step: int, steps: int) -> float:

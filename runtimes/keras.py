@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: the original that exports are compared with."""
+"""Keras on TensorFlow: the source model that exports are compared with."""
 
 from __future__ import annotations
 

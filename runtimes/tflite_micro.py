@@ -41,7 +41,7 @@ def load(model_bytes: bytes, threads: int) -> Session:
 
 
 class Session:
-    """One interpreter; it takes one picture at a time."""
+    """One interpreter; it takes one image at a time."""
 
     def __init__(self, interpreter: Any, arena_bytes: int) -> None:
         self.interpreter, self.arena_bytes = interpreter, arena_bytes

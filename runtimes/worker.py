@@ -25,7 +25,7 @@ DTYPES = ("float32", "float16", "uint8", "int8")  # of images and probabilities;
 
 
 class Worker:
-    """One loaded model that takes uint8 pictures, RGB (N, H, W, 3) or grey (N, H, W, 1), and gives real-valued outputs.
+    """One loaded model that takes uint8 images, RGB (N, H, W, 3) or gray (N, H, W, 1), and gives real-valued outputs.
 
     Args:
         runtime: a runtime module.
@@ -44,7 +44,7 @@ class Worker:
         self.pixel_scale, self.pixel_offset = pixel_scale, pixel_offset
         if len(self.session.inputs) != 1 or len(self.session.outputs) != 1:
             counts = f"{len(self.session.inputs)} inputs and {len(self.session.outputs)} outputs"
-            raise ValueError(f"expected a model of one picture input and one output, got {counts}")
+            raise ValueError(f"expected a model of one image input and one output, got {counts}")
         self.input, self.output = self.session.inputs[0], self.session.outputs[0]
         _refuse_if_no_classifier(self.input, self.output)
         self.channels_first = self.input["shape"][3] not in (1, 3)
@@ -60,27 +60,27 @@ class Worker:
             "overhead_ns": sorted(durations(int, 999))[499],
         }
 
-    def first(self, picture: np.ndarray) -> float:
-        """Set the picture (1, H, W, C) that is timed from now on; the microseconds of the first inference on it."""
-        self.session.set_input(self._encoded(picture))
+    def first(self, image: np.ndarray) -> float:
+        """Set the image (1, H, W, C) that is timed from now on; the microseconds of the first inference on it."""
+        self.session.set_input(self._encoded(image))
         return self.time(1)[0] / 1000
 
     def time(self, count: int) -> list[int]:
         """Nanoseconds of each of ``count`` inferences."""
         return durations(self.session.run_once, count)
 
-    def predict(self, pictures: np.ndarray) -> np.ndarray:
-        """Run uint8 pictures (N, H, W, C); real outputs, float32 (N, classes)."""
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Run uint8 images (N, H, W, C); real outputs, float32 (N, classes)."""
         size = self.input["shape"][0] or BATCH
         parts = []
-        for start in range(0, len(pictures), size):
-            part = pictures[start : start + size]
+        for start in range(0, len(images), size):
+            part = images[start : start + size]
             parts.append(self._decoded(self.session.run(self._encoded(part)))[: len(part)])
         return np.concatenate(parts)
 
-    def tensors(self, picture: np.ndarray) -> dict[str, np.ndarray]:
-        """Run a picture (1, H, W, C); the real values of every tensor, float32."""
-        return self.probe(self._encoded(picture))
+    def tensors(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Run an image (1, H, W, C); the real values of every tensor, float32."""
+        return self.probe(self._encoded(image))
 
     @functools.cached_property
     def probe(self) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
@@ -88,11 +88,11 @@ class Worker:
         found: Callable[[np.ndarray], dict[str, np.ndarray]] = self.runtime.probe(self.model_bytes)
         return found
 
-    def _encoded(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 (N, H, W, C) as the values that the input stores; filled up to a fixed batch with the last picture."""
-        missing = max(0, (self.input["shape"][0] or 0) - len(pictures))
-        pictures = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
-        values = pictures.astype(np.float32) * np.float32(self.pixel_scale) + np.float32(self.pixel_offset)
+    def _encoded(self, images: np.ndarray) -> np.ndarray:
+        """uint8 (N, H, W, C) as the values that the input stores; filled up to a fixed batch with the last image."""
+        missing = max(0, (self.input["shape"][0] or 0) - len(images))
+        images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+        values = images.astype(np.float32) * np.float32(self.pixel_scale) + np.float32(self.pixel_offset)
         dtype = np.dtype(self.input["dtype"])
         if self.input["scale"] is not None:
             values = np.round(values / np.float32(self.input["scale"])) + self.input["zero_point"]
@@ -232,9 +232,9 @@ def packed(values: np.ndarray) -> tuple[tuple[int, ...], bytes]:
     return values.shape, values.tobytes()
 
 
-def unpacked(pictures: tuple[tuple[int, ...], bytes]) -> np.ndarray:
-    """Pictures uint8 (N, H, W, C) from their shape and bytes."""
-    shape, content = pictures
+def unpacked(images: tuple[tuple[int, ...], bytes]) -> np.ndarray:
+    """Images uint8 (N, H, W, C) from their shape and bytes."""
+    shape, content = images
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 

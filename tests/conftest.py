@@ -1,4 +1,4 @@
-"""What the tests share: pictures made here, and one small network trained on them, exported once."""
+"""What the tests share: images made here, and one small network trained on them, exported once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def draw_folder(folder: Path, counts: dict[str, int], size: ImageSize = SQUARE) -> Path:
-    """Make a folder of noisy pictures, a class a colour: easy, so that a few seconds of training are enough."""
+    """Make a folder of noisy images, a class a color: easy, so that a few seconds of training are enough."""
     rng = np.random.default_rng(0)
     for split, count in counts.items():
         for channel, name in enumerate(CLASSES):
@@ -57,16 +57,16 @@ def draw_folder(folder: Path, counts: dict[str, int], size: ImageSize = SQUARE) 
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 90 training and 10 test pictures for each of three classes."""
-    return draw_folder(tmp_path_factory.mktemp("pictures"), {"train": 90, "test": 10})
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 90 training and 10 test images for each of three classes."""
+    return draw_folder(tmp_path_factory.mktemp("images"), {"train": 90, "test": 10})
 
 
 @pytest.fixture(scope="session")
-def trained(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with ``squeezenet-nano.keras``, trained on ``pictures``; not to be written to."""
+def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with ``squeezenet-nano.keras``, trained on ``images``; not to be written to."""
     workspace = tmp_path_factory.mktemp("trained")
-    edgesqz.train("squeezenet-nano", str(pictures), epochs=15, batch_size=16, learning_rate=0.05, workspace=workspace)
+    edgesqz.train("squeezenet-nano", str(images), epochs=15, batch_size=16, learning_rate=0.05, workspace=workspace)
     return workspace
 
 
@@ -81,7 +81,7 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def wide_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as ``pictures``, of images that are not square."""
+    """A folder as ``images``, of images that are not square."""
     return draw_folder(tmp_path_factory.mktemp("wide_images"), {"train": 60, "test": 4}, WIDE)
 
 

@@ -14,14 +14,14 @@ def answers(*top1: int, classes: int = 10) -> np.ndarray:
 
 
 def test_what_was_gained_and_lost_is_counted() -> None:
-    truth = np.arange(8)
-    figures = graded(answers(0, 9, 9, 9, 4, 8, 9, 9), truth, answers(0, 1, 2, 3, 9, 9, 9, 9))
+    labels = np.arange(8)
+    figures = graded(answers(0, 9, 9, 9, 4, 8, 9, 9), labels, answers(0, 1, 2, 3, 9, 9, 9, 9))
     assert (figures["accuracy"], figures["gained"], figures["lost"], figures["accuracy_drop_pp"]) == (0.25, 1, 3, 25.0)
     assert (figures["agreement"], figures["mcnemar_p"]) == (0.375, mcnemar_p(1, 3))
     assert figures["accuracy_interval"] == share_interval(2, 8)
 
 
-def test_without_an_original_nothing_is_compared() -> None:
+def test_without_an_source_model_nothing_is_compared() -> None:
     assert not {"agreement", "accuracy_drop_pp", "gained", "lost", "mcnemar_p"} & set(
         graded(answers(1), np.ones(1, int), None)
     )
@@ -41,5 +41,5 @@ def test_answers_are_counted_by_class() -> None:
 @pytest.mark.parametrize(("classes", "expected"), [(5, None), (10, 0.75)])
 def test_the_five_best_answers_are_looked_at(classes: int, expected: float | None) -> None:
     probabilities = np.tile(np.arange(classes, dtype=np.float32), (4, 1))  # the last five are the best
-    truth = np.array([classes - 1, classes - 5, classes - 3, 0])
-    assert top5(probabilities, truth) == expected
+    labels = np.array([classes - 1, classes - 5, classes - 3, 0])
+    assert top5(probabilities, labels) == expected

@@ -11,11 +11,11 @@ import pytest
 from edgesqz import EdgesqzError
 from edgesqz.artifact import (
     Artifact,
+    Images,
     Manifest,
-    Pictures,
     PixelRange,
-    Proof,
     Tensor,
+    Verification,
     package_versions,
     sha256,
     stored_form,
@@ -34,7 +34,7 @@ ORIGINAL = Manifest(
     output=Tensor(shape=(None, 2), dtype="float32"),
     pixels=PixelRange(),
     labels=("cat", "Hündin"),
-    training={"recipe": {"epochs": 3}, "held_back_accuracy": 0.75},
+    training={"recipe": {"epochs": 3}, "validation_accuracy": 0.75},
     versions={"edgesqz": "0.1.0"},
 )
 EXPORT = Manifest(
@@ -48,10 +48,10 @@ EXPORT = Manifest(
     pixels=PixelRange(scale=1 / 64, offset=-2),
     labels=("cat", "dog"),
     dataset="cifar10",
-    source_sha256=sha256(b"the original"),
-    calibration=Pictures(dataset="cifar10", split="train", count=500, seed=0),
-    proof=Proof(
-        pictures=Pictures(dataset="cifar10", split="train", count=200, seed=1), agreement=0.995, max_error=0.02
+    source_sha256=sha256(b"the source model"),
+    calibration=Images(dataset="cifar10", split="train", count=500, seed=0),
+    verification=Verification(
+        images=Images(dataset="cifar10", split="train", count=200, seed=1), agreement=0.995, max_error=0.02
     ),
     versions={"edgesqz": "0.1.0", "tensorflow": "2.21.0"},
 )
@@ -95,7 +95,7 @@ def test_an_input_that_takes_no_images_of_one_size_is_refused(shape: tuple[int |
 # Manifests
 
 
-@pytest.mark.parametrize("manifest", [ORIGINAL, EXPORT], ids=["original", "export"])
+@pytest.mark.parametrize("manifest", [ORIGINAL, EXPORT], ids=["source_model", "export"])
 def test_a_manifest_is_read_as_it_was_written(manifest: Manifest, tmp_path: Path) -> None:
     artifact = Artifact.open(stored(tmp_path, manifest))
     assert artifact.manifest == manifest
@@ -108,7 +108,7 @@ def test_a_manifest_leaves_out_what_it_does_not_know_but_keeps_open_sizes(tmp_pa
     text = (tmp_path / "net.keras.json").read_text(encoding="utf-8")
     fields = json.loads(text)
     assert fields["input"] == {"shape": [None, 32, 32, 3], "dtype": "float32"}
-    assert not {"dataset", "source_sha256", "calibration", "proof"} & set(fields)
+    assert not {"dataset", "source_sha256", "calibration", "verification"} & set(fields)
     assert text.endswith("}\n")
     assert Artifact.open(path).manifest == ORIGINAL
 
@@ -135,7 +135,7 @@ def test_a_damaged_manifest_is_refused_by_its_path(content: bytes, tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"colour": "red"}, "colour"),
+        ({"color": "red"}, "color"),
         ({"labels": ...}, "labels"),
         ({"size_bytes": "many"}, "size_bytes"),
         ({"input": {"shape": [1], "dtype": "int8", "stride": 1}}, r"input\.stride"),

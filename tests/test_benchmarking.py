@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 import edgesqz
 from edgesqz import benchmarking, data, plugins
 from edgesqz.artifact import PixelRange, sha256
-from edgesqz.benchmarking.candidate import Candidate, distinct_names, with_originals
+from edgesqz.benchmarking.candidate import Candidate, distinct_names, with_source_models
 from edgesqz.benchmarking.flips import Flip, contact_sheet
 from edgesqz.benchmarking.report import Ratio, Report, Row
 from edgesqz.cli import app
@@ -46,7 +46,7 @@ def report(exported: Path) -> Report:
     return edgesqz.bench(rounds=ROUNDS, quota="150kB", workspace=exported)
 
 
-def test_rows_are_the_original_and_every_export(report: Report) -> None:
+def test_rows_are_the_source_model_and_every_export(report: Report) -> None:
     assert [(row.artifact, row.runtime) for row in report.rows] == [
         ("squeezenet-nano.keras", "keras"),
         ("squeezenet-nano.fp32.onnx", "onnxruntime"),
@@ -72,10 +72,10 @@ def test_figures_are_plausible(report: Report) -> None:
         assert row.gzipped_bytes is not None and 1000 < row.gzipped_bytes < row.size_bytes
 
 
-def test_the_original_agrees_with_itself(report: Report) -> None:
-    original = report.rows[0]
-    assert (original.agreement, original.accuracy_drop_pp) == (1, 0)
-    assert (original.gained, original.lost, original.mcnemar_p) == (0, 0, 1)
+def test_the_source_model_agrees_with_itself(report: Report) -> None:
+    source_model = report.rows[0]
+    assert (source_model.agreement, source_model.accuracy_drop_pp) == (1, 0)
+    assert (source_model.gained, source_model.lost, source_model.mcnemar_p) == (0, 0, 1)
 
 
 def test_the_bar_says_which_engine_is_at_work(exported: Path) -> None:
@@ -86,7 +86,7 @@ def test_the_bar_says_which_engine_is_at_work(exported: Path) -> None:
     assert "timing squeezenet-nano.int8.tflite on litert" in terminal.getvalue()
 
 
-def test_latencies_are_compared_with_the_originals(report: Report) -> None:
+def test_latencies_are_compared_with_the_source_models(report: Report) -> None:
     for row in report.rows:
         assert row.latency_ratio is not None and row.latency_ratio.to == "squeezenet-nano.keras"
     assert report.rows[0].latency_ratio == Ratio("squeezenet-nano.keras", 1.0, None)  # three rounds give no interval
@@ -125,11 +125,11 @@ def test_an_engine_at_another_version_has_a_row_of_its_own(runtime: str, exporte
     suffix = plugins.runtimes()[here].SUFFIXES[0]
     report = edgesqz.bench([f"squeezenet-nano.int8{suffix}"], rounds=1, runtimes=[here, runtime], workspace=exported)
     assert [row.error for row in report.rows] == [None] * 3
-    original, ours, other = report.rows
+    source_model, ours, other = report.rows
     assert [row.runtime for row in report.rows] == ["keras", here, name]
     assert other.runtime_version == (version or "2.14.0") != ours.runtime_version
     assert ours.accuracy is not None and other.accuracy == pytest.approx(ours.accuracy, abs=0.05)
-    assert original.runtime_version == plugins.engine_version(plugins.runtimes()["keras"])
+    assert source_model.runtime_version == plugins.engine_version(plugins.runtimes()["keras"])
 
 
 def test_a_microcontrollers_engine_tells_its_arena_and_no_time(exported: Path) -> None:
@@ -159,44 +159,46 @@ def test_a_version_that_there_is_none_of_costs_its_row_alone(exported: Path) -> 
     assert "cannot make an environment with onnxruntime==0.0.1" in (report.rows[2].error or "")
 
 
-def test_flipped_pictures_are_drawn(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flipped_images_are_drawn(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, list[Flip]] = {}
 
     def draw(title: str, flips: list[Flip]) -> bytes:
         drawn[title] = flips
         return contact_sheet(title, flips)
 
-    examine = benchmarking._examine
+    examine = benchmarking._evaluate
 
-    def stumble(candidate: Candidate, engine: Engine, exam: benchmarking._Exam) -> None:
-        examine(candidate, engine, exam)
-        assert candidate.probabilities is not None and candidate.truth is not None
+    def stumble(candidate: Candidate, engine: Engine, evaluation_set: benchmarking._EvaluationSet) -> None:
+        examine(candidate, engine, evaluation_set)
+        assert candidate.probabilities is not None and candidate.labels is not None
         if candidate.path.suffix == ".tflite":
-            candidate.probabilities[:2] = np.eye(3)[(candidate.truth[:2] + 1) % 3]
+            candidate.probabilities[:2] = np.eye(3)[(candidate.labels[:2] + 1) % 3]
 
     monkeypatch.setattr(benchmarking, "contact_sheet", draw)
-    monkeypatch.setattr(benchmarking, "_examine", stumble)
+    monkeypatch.setattr(benchmarking, "_evaluate", stumble)
     names = ["squeezenet-nano.int8.tflite", "squeezenet-nano.fp32.onnx"]
     edgesqz.bench(names, rounds=1, flips=tmp_path / "deep" / "flips", workspace=workspace)
     assert [path.name for path in (tmp_path / "deep" / "flips").iterdir()] == ["squeezenet-nano.int8.tflite.flips.png"]
     flips = drawn["squeezenet-nano.int8.tflite"]
     assert len(flips) >= 2
     assert all(flip.before != flip.after for flip in flips)
-    assert {flip.truth for flip in flips} <= {"blue", "green", "red"}
+    assert {flip.label for flip in flips} <= {"blue", "green", "red"}
 
 
 def test_each_engine_of_a_file_has_a_sheet_of_its_own(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, choice = workspace / "squeezenet-nano.fp32.onnx", plugins.Choice.parse
-    original, *exports = with_originals([Candidate(path, choice=choice(each)) for each in ("litert", "onnxruntime")])
-    exam = benchmarking._Exam("synthetic", None, 2)
+    source_model, *exports = with_source_models(
+        [Candidate(path, choice=choice(each)) for each in ("litert", "onnxruntime")]
+    )
+    evaluation_set = benchmarking._EvaluationSet("synthetic", None, 2)
     size = ImageSize(SIDE, SIDE)
-    exam.split(size)
-    for candidate, answer in ((original, 0), *((export, 1) for export in exports)):
+    evaluation_set.split(size)
+    for candidate, answer in ((source_model, 0), *((export, 1) for export in exports)):
         candidate.size, candidate.probabilities = size, np.eye(3)[[answer, answer]]
         candidate.name = f"old/{candidate.path.name}"
-    benchmarking._save_flips([original, *exports], exam, tmp_path)
+    benchmarking._save_flips([source_model, *exports], evaluation_set, tmp_path)
     assert {sheet.name for sheet in (tmp_path / "old").iterdir()} == {
         f"squeezenet-nano.fp32.onnx.{name}.flips.png" for name in ("litert", "onnxruntime")
     }
@@ -230,20 +232,20 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
     assert set(found["rows"][0]["latency_ratio"]) == {"to", "median", "interval", "is_noise"}
 
 
-def test_accuracy_is_counted_by_hand(exported: Path, pictures: Path) -> None:
+def test_accuracy_is_counted_by_hand(exported: Path, images: Path) -> None:
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=12, workspace=exported)
-    chosen = data.load(str(pictures)).test()
+    chosen = data.load(str(images)).test()
     chosen = data.sample(chosen, 12, seed=benchmarking.SEED)
     with edgesqz.load(exported / "squeezenet-nano.int8.tflite") as model:
-        right = model.predict(chosen.pictures).argmax(axis=1) == chosen.labels
+        right = model.predict(chosen.images).argmax(axis=1) == chosen.labels
     assert report.dataset and report.dataset["images"] == 12
     assert by_name(report)["squeezenet-nano.int8.tflite"].accuracy == right.mean()
 
 
 def test_a_folder_with_test_images_alone_is_measured_and_one_not_divided_is_told(
-    exported: Path, pictures: Path, tmp_path: Path
+    exported: Path, images: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(pictures / "test", tmp_path / "only" / "test")
+    shutil.copytree(images / "test", tmp_path / "only" / "test")
     told, rows = list[str](), list[Row]()
     for folder in (tmp_path / "only", tmp_path / "only" / "test"):
         shown = io.StringIO()
@@ -256,7 +258,7 @@ def test_a_folder_with_test_images_alone_is_measured_and_one_not_divided_is_told
     assert ["a fifth of each class is its test split" in text for text in told] == [False, True]
 
 
-def test_where_its_pictures_are_out_of_reach_a_zoo_file_is_measured_all_the_same(tmp_path: Path) -> None:
+def test_where_its_images_are_out_of_reach_a_zoo_file_is_measured_all_the_same(tmp_path: Path) -> None:
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path)
     assert report.dataset is None and report.title().startswith("no accuracy: cannot download ")
     for row in report.rows:
@@ -265,25 +267,25 @@ def test_where_its_pictures_are_out_of_reach_a_zoo_file_is_measured_all_the_same
 
 
 @pytest.mark.parametrize("asked", [{"dataset": "cifar10"}, {"data_dir": Path()}])
-def test_pictures_that_were_asked_for_must_be_there(asked: dict[str, Any], tmp_path: Path) -> None:
+def test_images_that_were_asked_for_must_be_there(asked: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="cannot download|no cifar10 in"):
         edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path, **asked)
 
 
-def test_an_exports_original_comes_along(exported: Path) -> None:
+def test_an_exports_source_model_comes_along(exported: Path) -> None:
     report = edgesqz.bench([exported / "squeezenet-nano.int8.onnx"], rounds=1, limit=6, workspace=Path("elsewhere"))
     assert [row.artifact for row in report.rows] == ["squeezenet-nano.keras", "squeezenet-nano.int8.onnx"]
 
 
-def test_a_file_without_a_manifest_has_no_original(exported: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_file_without_a_manifest_has_no_source_model(exported: Path, images: Path, tmp_path: Path) -> None:
     (tmp_path / "foreign.onnx").write_bytes((exported / "squeezenet-nano.fp32.onnx").read_bytes())
-    report = edgesqz.bench([tmp_path / "foreign.onnx"], dataset=str(pictures), rounds=1)
+    report = edgesqz.bench([tmp_path / "foreign.onnx"], dataset=str(images), rounds=1)
     (row,) = report.rows
     assert row.accuracy is not None and row.accuracy > 0.9
     assert (row.variant, row.agreement, row.accuracy_drop_pp) == (None, None, None)
 
 
-def mean_colour_model(layout: str, batch: int | None, height: int = 32) -> bytes:
+def mean_color_model(layout: str, batch: int | None, height: int = 32) -> bytes:
     """An .onnx made elsewhere: the mean of each channel, in the classes' order blue, green, red."""
     shape: list[Any] = [batch, 3, height, 32] if layout == "NCHW" else [batch, height, 32, 3]
     axes = [2, 3] if layout == "NCHW" else [1, 2]
@@ -293,7 +295,7 @@ def mean_colour_model(layout: str, batch: int | None, height: int = 32) -> bytes
     ]
     graph = helper.make_graph(
         nodes,
-        "mean colour",
+        "mean color",
         [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [batch, 3])],
         [helper.make_tensor("order", TensorProto.INT64, [3], [2, 1, 0])],
@@ -305,14 +307,14 @@ def mean_colour_model(layout: str, batch: int | None, height: int = 32) -> bytes
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("batch", [1, 4, None])
-def test_models_made_elsewhere_in_either_layout(layout: str, batch: int | None, pictures: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere.onnx").write_bytes(mean_colour_model(layout, batch, height=24))
-    report = edgesqz.bench([tmp_path / "elsewhere.onnx"], dataset=str(pictures), rounds=1)
+def test_models_made_elsewhere_in_either_layout(layout: str, batch: int | None, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.onnx").write_bytes(mean_color_model(layout, batch, height=24))
+    report = edgesqz.bench([tmp_path / "elsewhere.onnx"], dataset=str(images), rounds=1)
     assert report.rows[0].accuracy == 1
 
 
 def test_the_pixel_range_is_what_a_foreign_model_sees(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere.onnx").write_bytes(mean_colour_model("NHWC", None))
+    (tmp_path / "elsewhere.onnx").write_bytes(mean_color_model("NHWC", None))
     pixels = PixelRange.parse("-1..1")
     with Engine((tmp_path / "elsewhere.onnx").read_bytes(), "onnxruntime", pixels=pixels) as engine:
         answers = engine.predict(np.stack([np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)]))
@@ -330,11 +332,11 @@ DAMAGE: dict[str, Callable[[Path], bytes]] = {
 }
 
 
-def test_damaged_files_fail_alone(exported: Path, pictures: Path, tmp_path: Path) -> None:
+def test_damaged_files_fail_alone(exported: Path, images: Path, tmp_path: Path) -> None:
     for name, content in DAMAGE.items():
         (tmp_path / name).write_bytes(content(exported))
     names = [*(str(tmp_path / name) for name in DAMAGE), str(exported / "squeezenet-nano.fp32.onnx")]
-    rows = by_name(edgesqz.bench(names, dataset=str(pictures), rounds=1))
+    rows = by_name(edgesqz.bench(names, dataset=str(images), rounds=1))
     for name in DAMAGE:
         error = rows[name].error
         assert error is not None and "\n" not in error
@@ -375,13 +377,13 @@ def test_a_missing_engine_says_what_to_install(exported: Path, monkeypatch: pyte
     assert all("pip install" in (row.error or "") for row in report.rows)
 
 
-def test_a_model_of_other_classes_fails(exported: Path, tmp_path: Path, pictures: Path) -> None:
+def test_a_model_of_other_classes_fails(exported: Path, tmp_path: Path, images: Path) -> None:
     renamed = tmp_path / "renamed"
     for split in ("train", "test"):
         for old, new in (("blue", "azure"), ("green", "jade"), ("red", "rose")):
             (renamed / split / new).mkdir(parents=True)
-            picture = (pictures / split / old / "0.png").read_bytes()
-            (renamed / split / new / "0.png").write_bytes(picture)
+            image = (images / split / old / "0.png").read_bytes()
+            (renamed / split / new / "0.png").write_bytes(image)
     report = edgesqz.bench(["squeezenet-nano.fp32.onnx"], dataset=str(renamed), rounds=1, workspace=exported)
     assert all("azure, jade, rose" in (row.error or "") for row in report.rows)
 
@@ -416,11 +418,11 @@ def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
 def test_engines_are_kept_on_a_core(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     core = max(os.sched_getaffinity(0))
     kept: list[set[int]] = []
-    weigh = Candidate.weigh
+    measure_memory = Candidate.measure_memory
 
     def look(candidate: Candidate, engine: Engine) -> None:
         kept.append(os.sched_getaffinity(engine_pid(engine)))
-        weigh(candidate, engine)
+        measure_memory(candidate, engine)
 
     monkeypatch.setattr(Candidate, "weigh", look)
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, pin=core, workspace=exported)
@@ -437,7 +439,7 @@ def test_warming_up_ends_when_rounds_take_the_same_time_or_at_its_bound() -> Non
         def __init__(self, *medians: int) -> None:
             self.medians, self.rounds = iter(medians), 0
 
-        def first_us(self, picture: np.ndarray) -> float:
+        def first_us(self, image: np.ndarray) -> float:
             return 1.0
 
         def time_ns(self, count: int) -> list[int]:
@@ -446,10 +448,10 @@ def test_warming_up_ends_when_rounds_take_the_same_time_or_at_its_bound() -> Non
             self.rounds += 1
             return [next(self.medians)] * count
 
-    for medians, rounds, settled in (((400, 200, 198, 1), 3, True), (range(100, 10_000, 100), 20, False)):
+    for medians, rounds, stable in (((400, 200, 198, 1), 3, True), (range(100, 10_000, 100), 20, False)):
         engine, warmed = Clock(*medians), Candidate(Path("net.tflite"))
         warmed.warm_up(engine, np.zeros(0))  # type: ignore[arg-type]
-        assert (engine.rounds, warmed.settled) == (rounds, settled)
+        assert (engine.rounds, warmed.stable) == (rounds, stable)
 
 
 def test_engines_leave_no_files_behind(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,38 +470,38 @@ def test_more_threads_than_cores_are_refused(exported: Path) -> None:
 
 
 def test_an_integer_input_that_cannot_hold_the_pixels_fails_with_the_way_out(
-    exported: Path, pictures: Path, tmp_path: Path
+    exported: Path, images: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bare.tflite").write_bytes((exported / "squeezenet-nano.int8.tflite").read_bytes())
-    (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(pictures), rounds=1).rows
+    (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(images), rounds=1).rows
     assert row.error == (
         "its input holds values from -2 to 1.984, but pixels would become 0 to 255; try --pixel-range -2..1.984 "
         "if it takes images whose channels are all scaled alike"
     )
     assert psutil.Process().children() == []
-    (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(pictures), rounds=1, pixel_range="-2..1.984").rows
+    (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(images), rounds=1, pixel_range="-2..1.984").rows
     assert row.accuracy is not None and row.accuracy > 0.9
 
 
-def test_calibrating_on_other_pictures_does_not_change_what_it_was_trained_on(
-    workspace: Path, pictures: Path, tmp_path: Path
+def test_calibrating_on_other_images_does_not_change_what_it_was_trained_on(
+    workspace: Path, images: Path, tmp_path: Path
 ) -> None:
-    others = str(shutil.copytree(pictures, tmp_path / "others"))
+    others = str(shutil.copytree(images, tmp_path / "others"))
     (artifact,) = edgesqz.export("squeezenet-nano", quantize=True, dataset=others, workspace=workspace)
     assert artifact.manifest and artifact.manifest.calibration
-    assert (artifact.manifest.calibration.dataset, artifact.manifest.dataset) == (others, str(pictures))
+    assert (artifact.manifest.calibration.dataset, artifact.manifest.dataset) == (others, str(images))
     assert not any(row.error for row in edgesqz.bench(rounds=1, limit=6, workspace=workspace).rows)
 
 
-def test_the_original_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> None:
+def test_the_source_model_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> None:
     (artifact,) = edgesqz.export("squeezenet", "onnx", workspace=tmp_path)
-    candidates = with_originals([Candidate(artifact.path)])
+    candidates = with_source_models([Candidate(artifact.path)])
     assert [candidate.path.name for candidate in candidates] == ["squeezenet.keras", "squeezenet.fp32.onnx"]
 
 
-def test_models_of_different_sizes_are_measured_on_one_folder(pictures: Path, trained: Path, tmp_path: Path) -> None:
+def test_models_of_different_sizes_are_measured_on_one_folder(images: Path, trained: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"epochs": 1, "batch_size": 64, "learning_rate": 0.01, "workspace": tmp_path}
-    edgesqz.train("squeezenet-1.1", str(pictures), input_size=48, **options)
+    edgesqz.train("squeezenet-1.1", str(images), input_size=48, **options)
     names = [tmp_path / "squeezenet-1.1.keras", trained / "squeezenet-nano.keras"]
     rows = edgesqz.bench(names, rounds=1).rows
     assert [row.error for row in rows] == [None, None]
@@ -524,7 +526,7 @@ def test_files_of_one_name_are_called_by_as_many_folders_as_tell_them_apart(tmp_
     assert distinct_names([Path("/m.tflite"), Path("/tmp/m.tflite")])[Path("/m.tflite")] == "m.tflite"
 
 
-def test_two_files_of_one_name_stay_two_rows(exported: Path, pictures: Path, tmp_path: Path) -> None:
+def test_two_files_of_one_name_stay_two_rows(exported: Path, images: Path, tmp_path: Path) -> None:
     """Each with its path, its checksum and its own sheet of flips; one file spelled twice is one row."""
     paths = [tmp_path / folder / "m.onnx" for folder in ("old", "new")]
     for path, variant in zip(paths, ("fp32", "int8"), strict=True):
@@ -532,7 +534,7 @@ def test_two_files_of_one_name_stay_two_rows(exported: Path, pictures: Path, tmp
         shutil.copy(exported / f"squeezenet-nano.{variant}.onnx", path)
     report = edgesqz.bench(
         [*paths, tmp_path / "old" / ".." / "new" / "m.onnx"],
-        dataset=str(pictures),
+        dataset=str(images),
         rounds=1,
         limit=6,
         baseline=Path("new/m.onnx"),
@@ -549,7 +551,7 @@ def test_a_file_of_another_size_is_timed_and_told_what_to_do(
     at_hand: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the dataset of 32x32 images is at hand or not."""
-    graph = mean_colour_model("NHWC", 1).replace(bytes([10, 2, 8, 32]), bytes([10, 2, 8, 48]))
+    graph = mean_color_model("NHWC", 1).replace(bytes([10, 2, 8, 32]), bytes([10, 2, 8, 48]))
     (tmp_path / "elsewhere.onnx").write_bytes(graph)
     if at_hand:
         place = tmp_path / "cifar-10"

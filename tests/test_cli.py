@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from edgesqz.artifact import Artifact
 from edgesqz.cli import app
-from edgesqz.models import catalogue
+from edgesqz.models import listing
 from edgesqz.recipe import Recipe
 
 COMMANDS = ("train", "export", "bench", "fit", "predict", "embed", "inspect", "params", "models", "info", "demo")
@@ -64,9 +64,9 @@ def test_notes_of_temporary_files_are_shown_on_demand(
 ) -> None:
     def listed() -> Any:
         logging.getLogger("edgesqz.workspace.scratch").info("used 3 MB")
-        return catalogue.Catalogue(())
+        return listing.ModelListing(())
 
-    monkeypatch.setattr(catalogue, "list_models", listed)
+    monkeypatch.setattr(listing, "list_models", listed)
     assert run("models", *option).stderr.splitlines() == shown
     assert run(*option, "models").stderr.splitlines() == shown
 
@@ -131,17 +131,17 @@ def test_the_version_is_the_packages() -> None:
     assert run("--version").output.strip() == version("edgesqz")
 
 
-def test_the_whole_way(pictures: Path, tmp_path: Path) -> None:
+def test_the_whole_way(images: Path, tmp_path: Path) -> None:
     workspace = ("--workspace", tmp_path / "workspace")
     options = ("--epochs", "15", "--batch-size", "16", "--learning-rate", "0.05", "--quota", "3MB")
-    train = run_alone("train", "--model", "squeezenet-nano", "--dataset", pictures, *options, *workspace)
+    train = run_alone("train", "--model", "squeezenet-nano", "--dataset", images, *options, *workspace)
     formats = ("--format", "tflite", "--format", "onnx")
     export = run_alone("export", *formats, "--quantize", "--variant", "fp32", "--calibration", "50", *workspace)
     bench = run_alone("bench", "--quota", "100kB", "--rounds", "2", "--json", "report.json", *workspace)
     piped = run_alone("bench", "squeezenet-nano.int8.tflite", "--rounds", "1", "--json", "-", *workspace)
     limits = ("--quota", "10kB", "--rounds", "1", "--limit", "6", "--choose")
     refused = run_alone("bench", "squeezenet-nano.int8.tflite", *limits, *workspace)
-    predict = run_alone("predict", "squeezenet-nano.int8.tflite", pictures / "test/green/0.png", *workspace)
+    predict = run_alone("predict", "squeezenet-nano.int8.tflite", images / "test/green/0.png", *workspace)
 
     for result in (train, export, bench, piped, predict):
         assert result.returncode == 0, result.stderr
@@ -181,10 +181,10 @@ main()
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_and_sigterm_keep_what_was_learned(sent: int, code: int, pictures: Path, tmp_path: Path) -> None:
+def test_ctrl_c_and_sigterm_keep_what_was_learned(sent: int, code: int, images: Path, tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     arguments = ("train", "--model", "squeezenet-nano", "--workspace", "workspace", "--quota", "10MB")
-    recipe = ("--scratch", "scratch", "--dataset", str(pictures), "--epochs", "3", "--batch-size", "64")
+    recipe = ("--scratch", "scratch", "--dataset", str(images), "--epochs", "3", "--batch-size", "64")
     command = [sys.executable, "-c", STOPPED, *arguments, *recipe, str(sent)]
     stopped = subprocess.run(command, capture_output=True, text=True, check=False)
     assert stopped.returncode == code
@@ -222,7 +222,7 @@ def test_a_full_standard_output_is_one_clear_line(arguments: tuple[str, ...]) ->
     assert done.stderr == "error: cannot write the output: No space left on device\n"
 
 
-def test_train_on_synthetic_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_train_on_synthetic_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("edgesqz.data.synthetic.COUNTS", {"train": 300, "test": 50})
     result = run("train", "--model", "squeezenet-nano", "--dataset", "synthetic", "--epochs", "1")
     assert result.exit_code == 0, result.output
@@ -294,7 +294,7 @@ BAD_INPUT = {
     "an unknown variant": (("export", "--variant", "int4"), ("'int4'", "int8, fp16, dynamic, fp32, int16x8")),
     "an untrained model without a name": (("export", "--untrained"), ("--untrained takes an architecture",)),
     "several networks at once": (("params", "digits", "alexnet"), ("--compare",)),
-    "pictures too small": (("params", "alexnet", "--input-size", "20"), ("alexnet needs larger pictures", "20x20")),
+    "images too small": (("params", "alexnet", "--input-size", "20"), ("alexnet needs larger images", "20x20")),
     "an unknown preprocessing": (("train", "--preprocessing", "blur"), ("'blur'", "scale, course")),
     "nothing to export": (("export",), ("no .keras file", "edgesqz train")),
     "nothing to bench": (("bench",), ("no model file", "edgesqz train")),
@@ -331,21 +331,21 @@ def test_a_workspace_that_cannot_be_written() -> None:
     assert "the workspace file/workspace cannot be used: Not a directory" in result.stderr
 
 
-def test_a_loss_that_is_no_number(pictures: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number(images: Path, tmp_path: Path) -> None:
     recipe = ("--learning-rate", "1e30", "--batch-size", "128")
-    result = run("train", "--model", "squeezenet-nano", "--dataset", pictures, *recipe)
+    result = run("train", "--model", "squeezenet-nano", "--dataset", images, *recipe)
     assert result.exit_code == 1
     assert "became no numbers in epoch 1, step 1" in result.stderr
     assert "try a --learning-rate below 1e+30" in result.stderr
     assert files_below(tmp_path) == set()
 
 
-def test_an_unreadable_image_costs_its_line(exported: Path, pictures: Path) -> None:
+def test_an_unreadable_image_costs_its_line(exported: Path, images: Path) -> None:
     Path("torn.png").write_bytes(b"\x89PNG torn")
-    whole = pictures / "test/red/0.png"
+    whole = images / "test/red/0.png"
     result = run("predict", "squeezenet-nano.int8.tflite", "torn.png", whole, "--workspace", exported)
     assert result.exit_code == 1
-    assert "failed: cannot read the picture torn.png" in result.stderr
+    assert "failed: cannot read the image torn.png" in result.stderr
     assert "unreadable" in result.stdout and "red" in result.stdout
 
 

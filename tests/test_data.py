@@ -1,4 +1,4 @@
-"""The data sets: what is read from where, what is refused, and that training never sees a test picture."""
+"""The data sets: what is read from where, what is refused, and that training never sees a test image."""
 
 import gc
 import hashlib
@@ -21,7 +21,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgesqz.data import DATASETS, Split, cache_dir, cifar, hold_back, load, locate, read_picture, sample, synthetic
+from edgesqz.data import DATASETS, Split, cache_dir, cifar, holdout_split, load, locate, read_image, sample, synthetic
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
 
@@ -48,7 +48,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def cifar_split(name: str, split: str) -> Split:
-    """Return the pictures and labels that the small data set `name` is made of."""
+    """Return the images and labels that the small data set `name` is made of."""
     rng = np.random.default_rng([len(name), len(split)])
     count = BATCH_SIZE * BATCHES[name][split]
     return Split(rng.integers(0, 256, (count, 32, 32, 3), np.uint8), rng.integers(0, len(CLASS_NAMES), count))
@@ -87,7 +87,7 @@ def write_cifar(parent: Path, name: str, layout: str) -> Path:
         whole = cifar_split(name, split)
         for number in range(count):
             part = whole.take(np.arange(BATCH_SIZE) + BATCH_SIZE * number)
-            rows = part.pictures.transpose(0, 3, 1, 2).reshape(BATCH_SIZE, 3072)
+            rows = part.images.transpose(0, 3, 1, 2).reshape(BATCH_SIZE, 3072)
             file = folder / (split if name == "cifar100" else f"data_batch_{number + 1}" if count > 1 else "test_batch")
             if layout == "python":
                 label_key = b"labels" if name == "cifar10" else b"fine_labels"
@@ -127,13 +127,13 @@ def name_of_test_file(name: str, layout: str) -> str:
 
 
 def assert_types(split: Split) -> None:
-    assert split.pictures.dtype == np.uint8
+    assert split.images.dtype == np.uint8
     assert split.labels.dtype == np.int64
 
 
 def assert_same(split: Split, expected: Split) -> None:
     assert_types(split)
-    np.testing.assert_array_equal(split.pictures, expected.pictures)
+    np.testing.assert_array_equal(split.images, expected.images)
     np.testing.assert_array_equal(split.labels, expected.labels)
 
 
@@ -171,7 +171,7 @@ def test_an_unpacked_folder_is_preferred_to_an_archive(tmp_path: Path) -> None:
 def test_batches_pickled_anew_are_read(tmp_path: Path) -> None:
     folder = write_cifar(tmp_path, "cifar10", "python")
     expected = cifar_split("cifar10", "test")
-    rows = expected.pictures.transpose(0, 3, 1, 2).reshape(-1, 3072).copy()
+    rows = expected.images.transpose(0, 3, 1, 2).reshape(-1, 3072).copy()
     (folder / "test_batch").write_bytes(pickle.dumps({b"labels": expected.labels.tolist(), b"data": rows}, protocol=2))
     assert_same(load("cifar10", tmp_path).test(), expected)
 
@@ -200,10 +200,10 @@ ROWS = np.zeros((2, 3072), np.uint8)
         (python2_batch(ROWS, [0, 1])[:-200], "truncated"),
         (b"", "EOFError"),
         (b"no pickle", "UnpicklingError"),
-        (python2_batch(ROWS, [0]), "2 pictures but 1 labels"),
-        (python2_batch(ROWS, [0, 1, 1]), "2 pictures but 3 labels"),
+        (python2_batch(ROWS, [0]), "2 images but 1 labels"),
+        (python2_batch(ROWS, [0, 1, 1]), "2 images but 3 labels"),
         (python2_batch(ROWS, [0, 3]), "labels are 0 to 3, but there are 3 classes"),
-        (python2_batch(ROWS[:0], []), "no pictures"),
+        (python2_batch(ROWS[:0], []), "no images"),
         (python2_batch(ROWS[:, :3000], [0, 1]), "cannot reshape"),
         (python2_batch(ROWS, [0, 1], b"fine_labels"), "KeyError: b'labels'"),
         (python2_dict({b"labels": python2_list([])}), "KeyError: b'data'"),
@@ -229,7 +229,7 @@ def test_a_damaged_python_batch_is_named(tmp_path: Path, content: bytes, complai
     [
         (lambda content: content[:-1], "no whole number of records of {record} bytes"),
         (lambda content: content + b"\0", "no whole number of records of {record} bytes"),
-        (lambda content: b"", "no pictures"),
+        (lambda content: b"", "no images"),
         (lambda content: b"\x07" * len(content), "labels are 7 to 7, but there are 3 classes"),
     ],
 )
@@ -458,13 +458,13 @@ def test_importing_the_module_is_light() -> None:
 
 
 def split_of(labels: list[int]) -> Split:
-    """Return a split whose pictures of one pixel tell their position."""
+    """Return a split whose images of one pixel tell their position."""
     positions = np.arange(len(labels), dtype=np.uint32)
     return Split(positions.view(np.uint8).reshape(-1, 1, 1, 4)[..., :3], np.array(labels, np.int64))
 
 
 def positions_in(split: Split) -> list[int]:
-    return [int.from_bytes(picture.tobytes(), "little") for picture in split.pictures]
+    return [int.from_bytes(image.tobytes(), "little") for image in split.images]
 
 
 def test_take_takes_positions_and_masks() -> None:
@@ -477,15 +477,15 @@ def test_take_takes_positions_and_masks() -> None:
 
 def test_a_tenth_of_cifar10_is_500_of_each_class() -> None:
     split = split_of(np.random.default_rng(0).permutation(np.repeat(np.arange(10), 5000)).tolist())
-    rest, held_back = hold_back(split, seed=0)
-    assert np.bincount(held_back.labels).tolist() == [500] * 10
+    rest, holdout = holdout_split(split, seed=0)
+    assert np.bincount(holdout.labels).tolist() == [500] * 10
     assert np.bincount(rest.labels).tolist() == [4500] * 10
-    assert sorted(positions_in(rest) + positions_in(held_back)) == list(range(50_000))
-    assert positions_in(held_back) == sorted(positions_in(held_back))
-    assert split.labels[positions_in(held_back)].tolist() == held_back.labels.tolist()
+    assert sorted(positions_in(rest) + positions_in(holdout)) == list(range(50_000))
+    assert positions_in(holdout) == sorted(positions_in(holdout))
+    assert split.labels[positions_in(holdout)].tolist() == holdout.labels.tolist()
 
 
-@pytest.mark.parametrize("draw", [lambda split, seed: hold_back(split, seed=seed)[1], partial(sample, count=50)])
+@pytest.mark.parametrize("draw", [lambda split, seed: holdout_split(split, seed=seed)[1], partial(sample, count=50)])
 def test_the_seed_decides(draw: Callable[..., Split]) -> None:
     split = split_of([0, 1] * 250)
     assert positions_in(draw(split, seed=1)) == positions_in(draw(split, seed=1))
@@ -497,14 +497,14 @@ def test_the_seed_decides(draw: Callable[..., Split]) -> None:
 )
 def test_both_parts_have_every_class(share: float, expected: list[int]) -> None:
     split = split_of([0] * 2 + [1] * 3 + [2] * 5 + [4] * 100)
-    rest, held_back = hold_back(split, share=share, seed=0)
-    assert np.bincount(held_back.labels).tolist() == expected
-    assert set(rest.labels) == set(held_back.labels)
+    rest, holdout = holdout_split(split, share=share, seed=0)
+    assert np.bincount(holdout.labels).tolist() == expected
+    assert set(rest.labels) == set(holdout.labels)
 
 
-def test_a_class_of_one_picture_cannot_be_divided() -> None:
-    with pytest.raises(EdgesqzError, match="class number 1 has one picture"):
-        hold_back(split_of([0, 0, 1, 2, 2]), seed=0)
+def test_a_class_of_one_image_cannot_be_divided() -> None:
+    with pytest.raises(EdgesqzError, match="class number 1 has one image"):
+        holdout_split(split_of([0, 0, 1, 2, 2]), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -527,17 +527,17 @@ def test_a_sample_is_as_even_as_can_be(sizes: list[int], count: int, expected: l
     assert split.labels[positions_in(drawn)].tolist() == drawn.labels.tolist()
 
 
-# Picture files
+# Image files
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
-def corners(picture: NDArray[np.uint8]) -> list[tuple[int, ...]]:
-    return [tuple(picture[row, column].tolist()) for row in (0, -1) for column in (0, -1)]
+def corners(image: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+    return [tuple(image[row, column].tolist()) for row in (0, -1) for column in (0, -1)]
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour", "suffix", "expected"),
+    ("mode", "color", "suffix", "expected"),
     [
         ("RGB", (10, 20, 30), "png", (10, 20, 30)),
         ("RGB", (10, 20, 30), "bmp", (10, 20, 30)),
@@ -552,32 +552,32 @@ def corners(picture: NDArray[np.uint8]) -> list[tuple[int, ...]]:
         ("LA", (0, 51), "png", (204, 204, 204)),
     ],
 )
-def test_any_picture_becomes_rgb(
-    tmp_path: Path, mode: str, colour: int | tuple[int, ...], suffix: str, expected: tuple[int, ...]
+def test_any_image_becomes_rgb(
+    tmp_path: Path, mode: str, color: int | tuple[int, ...], suffix: str, expected: tuple[int, ...]
 ) -> None:
-    path = tmp_path / f"picture.{suffix}"
-    Image.new(mode, (20, 10), colour).save(path)
-    picture = read_picture(path, 8)
-    assert picture.shape == (8, 8, 3)
-    assert picture.dtype == np.uint8
-    assert picture.flags.writeable
-    assert (picture == expected).all()
+    path = tmp_path / f"image.{suffix}"
+    Image.new(mode, (20, 10), color).save(path)
+    image = read_image(path, 8)
+    assert image.shape == (8, 8, 3)
+    assert image.dtype == np.uint8
+    assert image.flags.writeable
+    assert (image == expected).all()
 
 
-def test_a_transparent_palette_colour_becomes_white(tmp_path: Path) -> None:
-    picture = Image.new("P", (4, 4), 1)
-    picture.putpalette([*RED, *GREEN])
-    picture.save(tmp_path / "picture.png", transparency=b"\xff\x00")
-    assert (read_picture(tmp_path / "picture.png", 4) == WHITE).all()
+def test_a_transparent_palette_color_becomes_white(tmp_path: Path) -> None:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([*RED, *GREEN])
+    image.save(tmp_path / "image.png", transparency=b"\xff\x00")
+    assert (read_image(tmp_path / "image.png", 4) == WHITE).all()
 
 
-def test_a_picture_is_cropped_at_its_centre(tmp_path: Path) -> None:
+def test_a_image_is_cropped_at_its_center(tmp_path: Path) -> None:
     pixels = np.zeros((16, 48, 3), np.uint8)
     pixels[:, 16:32] = GREEN
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     Image.fromarray(pixels.transpose(1, 0, 2)).save(tmp_path / "high.png")
     for name in ("wide.png", "high.png"):
-        assert (read_picture(tmp_path / name, 16) == GREEN).all()
+        assert (read_image(tmp_path / name, 16) == GREEN).all()
 
 
 def test_the_largest_crop_of_the_aspect_ratio_is_read(tmp_path: Path) -> None:
@@ -586,9 +586,9 @@ def test_the_largest_crop_of_the_aspect_ratio_is_read(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     Image.fromarray(pixels.transpose(1, 0, 2)).save(tmp_path / "high.png")
     for name, size in (("wide.png", ImageSize(48, 64)), ("high.png", ImageSize(64, 48))):
-        picture = read_picture(tmp_path / name, size)
-        assert picture.shape == (*size, 3)
-        assert (picture == GREEN).all()
+        image = read_image(tmp_path / name, size)
+        assert image.shape == (*size, 3)
+        assert (image == GREEN).all()
 
 
 def test_the_exif_orientation_is_respected(tmp_path: Path) -> None:
@@ -598,30 +598,30 @@ def test_the_exif_orientation_is_respected(tmp_path: Path) -> None:
     exif[0x0112] = 6  # to be turned by a quarter, clockwise
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
     black = (0, 0, 0)
-    assert corners(read_picture(tmp_path / "turned.png", 16)) == [black, RED, black, black]
+    assert corners(read_image(tmp_path / "turned.png", 16)) == [black, RED, black, black]
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "tif", "webp"])
 @pytest.mark.parametrize("share", [0, 0.02, 0.5])
-def test_an_unreadable_picture_is_named(tmp_path: Path, suffix: str, share: float) -> None:
-    path = tmp_path / f"picture.{suffix}"
+def test_an_unreadable_image_is_named(tmp_path: Path, suffix: str, share: float) -> None:
+    path = tmp_path / f"image.{suffix}"
     Image.effect_noise((64, 64), 50).convert("RGB").save(path)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(EdgesqzError, match=str(path)):
-        read_picture(path, 8)
+        read_image(path, 8)
 
 
-def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="absent.png"):
-        read_picture(tmp_path / "absent.png", 8)
+        read_image(tmp_path / "absent.png", 8)
 
 
-# Folders of pictures
+# Folders of images
 
 
-def write_pictures(folder: Path, count: int, red: int = 0) -> Path:
-    """Write `count` pictures whose green value tells their position."""
+def write_images(folder: Path, count: int, red: int = 0) -> Path:
+    """Write `count` images whose green value tells their position."""
     folder.mkdir(parents=True, exist_ok=True)
     for position in range(count):
         Image.new("RGB", (6, 5), (red, position, 0)).save(folder / f"{position:03}.png")
@@ -630,34 +630,34 @@ def write_pictures(folder: Path, count: int, red: int = 0) -> Path:
 
 def test_a_folder_with_train_and_test(tmp_path: Path) -> None:
     for class_name in ("dog", "cat"):
-        write_pictures(tmp_path / "train" / class_name, 3, red=100)
-        write_pictures(tmp_path / "test" / class_name, 2, red=200)
+        write_images(tmp_path / "train" / class_name, 3, red=100)
+        write_images(tmp_path / "test" / class_name, 2, red=200)
     dataset = load(str(tmp_path), size=7)
     assert (dataset.name, dataset.labels) == (str(tmp_path), ("cat", "dog"))
     assert locate(str(tmp_path)) == tmp_path
     for split, count, red in ((dataset.train(), 3, 100), (dataset.test(), 2, 200)):
-        assert split.pictures.shape == (2 * count, 7, 7, 3)
+        assert split.images.shape == (2 * count, 7, 7, 3)
         assert_types(split)
         assert split.labels.tolist() == [0] * count + [1] * count
-        assert split.pictures[:, 0, 0, :2].tolist() == [[red, k] for k in range(count)] * 2
+        assert split.images[:, 0, 0, :2].tolist() == [[red, k] for k in range(count)] * 2
 
 
 def test_a_folder_without_a_test_split_lends_a_fifth_of_each_class(tmp_path: Path) -> None:
     for class_name, count in (("cat", 10), ("dog", 30), ("emu", 2)):
-        write_pictures(tmp_path / class_name, count)
+        write_images(tmp_path / class_name, count)
     train, test = load(str(tmp_path)).train(), load(str(tmp_path)).test()
     assert np.bincount(test.labels).tolist() == [2, 6, 1]
     assert np.bincount(train.labels).tolist() == [8, 24, 1]
     for label, count in enumerate((10, 30, 2)):
-        greens = [split.pictures[split.labels == label, 0, 0, 1].tolist() for split in (train, test)]
+        greens = [split.images[split.labels == label, 0, 0, 1].tolist() for split in (train, test)]
         assert sorted(greens[0] + greens[1]) == list(range(count))
 
 
 def test_how_a_folder_is_divided_is_told_where_the_files_do_not_say(tmp_path: Path) -> None:
     for class_name in ("cat", "dog"):
-        write_pictures(tmp_path / "whole" / class_name, 10)
+        write_images(tmp_path / "whole" / class_name, 10)
         for split in ("train", "test"):
-            write_pictures(tmp_path / "divided" / split / class_name, 3)
+            write_images(tmp_path / "divided" / split / class_name, 3)
     whole, divided = load(str(tmp_path / "whole")), load(str(tmp_path / "divided"))
     assert whole.division and "a fifth of each class" in whole.division
     assert divided.division is None
@@ -667,7 +667,7 @@ def test_how_a_folder_is_divided_is_told_where_the_files_do_not_say(tmp_path: Pa
 @pytest.mark.parametrize(("there", "missing"), [("test", "train"), ("train", "test")])
 def test_a_folder_with_one_split_has_that_one(there: str, missing: str, tmp_path: Path) -> None:
     for class_name in ("cat", "dog"):
-        write_pictures(tmp_path / there / class_name, 3)
+        write_images(tmp_path / there / class_name, 3)
     (tmp_path / missing).mkdir()
     dataset = load(str(tmp_path))
     assert dataset.labels == ("cat", "dog")
@@ -678,14 +678,14 @@ def test_a_folder_with_one_split_has_that_one(there: str, missing: str, tmp_path
 
 def test_classes_may_be_called_test_and_train(tmp_path: Path) -> None:
     for class_name in ("test", "train"):
-        write_pictures(tmp_path / class_name, 5)
+        write_images(tmp_path / class_name, 5)
     assert load(str(tmp_path)).labels == ("test", "train")
 
 
 def test_training_never_reads_the_test_folder(tmp_path: Path) -> None:
     for split in ("train", "test"):
         for class_name in ("cat", "dog"):
-            write_pictures(tmp_path / split / class_name, 2)
+            write_images(tmp_path / split / class_name, 2)
     dataset = load(str(tmp_path))
     (tmp_path / "test" / "cat" / "001.png").write_bytes(b"damaged")
     assert len(load(str(tmp_path)).train()) == 4
@@ -697,18 +697,18 @@ def test_training_never_reads_the_test_folder(tmp_path: Path) -> None:
 
 def test_training_never_reads_the_fifth_that_is_the_test_split(tmp_path: Path) -> None:
     for class_name in ("cat", "dog"):
-        write_pictures(tmp_path / class_name, 10)
+        write_images(tmp_path / class_name, 10)
     expected, test = load(str(tmp_path)).train(), load(str(tmp_path)).test()
-    for label, green in zip(test.labels, test.pictures[:, 0, 0, 1], strict=True):
+    for label, green in zip(test.labels, test.images[:, 0, 0, 1], strict=True):
         (tmp_path / ("cat", "dog")[label] / f"{green:03}.png").write_bytes(b"damaged")
     assert_same(load(str(tmp_path)).train(), expected)
-    with pytest.raises(EdgesqzError, match="cannot read the picture"):
+    with pytest.raises(EdgesqzError, match="cannot read the image"):
         load(str(tmp_path)).test()
 
 
-def test_only_visible_pictures_count(tmp_path: Path) -> None:
+def test_only_visible_images_count(tmp_path: Path) -> None:
     for class_name in ("cat", "dog", ".hidden"):
-        write_pictures(tmp_path / class_name, 2)
+        write_images(tmp_path / class_name, 2)
     (tmp_path / "readme.txt").touch()
     (tmp_path / "cat" / "notes.txt").touch()
     (tmp_path / "cat" / ".hidden.png").touch()
@@ -726,53 +726,53 @@ def test_only_visible_pictures_count(tmp_path: Path) -> None:
         ({"train/cat": 3, "test/cat": 1}, "at least two sub-folders, one per class, in {root}; found: cat"),
         ({"train/cat": 3, "train/dog": 3, "test/cat": 1}, "{root}/test lacks classes of the other split: dog"),
         ({"train/cat": 3, "test/cat": 1, "test/dog": 1}, "{root}/train lacks classes of the other split: dog"),
-        ({"cat": 3, "dog": 0}, "no picture in the class folder {root}/dog"),
+        ({"cat": 3, "dog": 0}, "no image in the class folder {root}/dog"),
         (
             {"train/cat": 3, "train/dog": 1, "test/cat": 1, "test/dog": 0},
-            "no picture in the class folder {root}/test/dog",
+            "no image in the class folder {root}/test/dog",
         ),
-        ({"cat": 3, "dog": 1}, "{root}/dog/000.png is the only picture of its class"),
+        ({"cat": 3, "dog": 1}, "{root}/dog/000.png is the only image of its class"),
     ],
 )
 def test_folders_that_are_no_data_set(tmp_path: Path, folders: dict[str, int], complaint: str) -> None:
     for folder, count in folders.items():
-        write_pictures(tmp_path / folder, count)
+        write_images(tmp_path / folder, count)
     with pytest.raises(EdgesqzError) as caught:
         load(str(tmp_path))
     assert complaint.format(root=tmp_path) in str(caught.value)
 
 
-def test_an_unreadable_picture_of_a_folder_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_image_of_a_folder_is_named(tmp_path: Path) -> None:
     for class_name in ("cat", "dog"):
-        write_pictures(tmp_path / class_name, 2)
+        write_images(tmp_path / class_name, 2)
     for damaged in ("000.png", "001.png"):
         (tmp_path / "dog" / damaged).write_bytes(b"damaged")
     with pytest.raises(EdgesqzError, match=r"dog/00\d\.png"):
         load(str(tmp_path)).train()
 
 
-# Synthetic pictures
+# Synthetic images
 
 
-def test_synthetic_pictures() -> None:
+def test_synthetic_images() -> None:
     dataset = load("synthetic")
     train, test = dataset.train(), dataset.test()
     assert (dataset.name, len(dataset.labels), len(set(dataset.labels))) == ("synthetic", 10, 10)
     for split, count in ((train, 10_000), (test, 2_000)):
-        assert split.pictures.shape == (count, 32, 32, 3)
+        assert split.images.shape == (count, 32, 32, 3)
         assert_types(split)
-        assert (split.pictures.min(), split.pictures.max()) == (0, 255)
+        assert (split.images.min(), split.images.max()) == (0, 255)
         assert np.bincount(split.labels).tolist() == [count // 10] * 10
         assert len(set(split.labels[:50])) > 5  # the classes are mixed
-    assert not {picture.tobytes() for picture in train.pictures} & {picture.tobytes() for picture in test.pictures}
+    assert not {image.tobytes() for image in train.images} & {image.tobytes() for image in test.images}
     assert_same(load("synthetic").test(), test)
 
 
-def test_synthetic_pictures_of_another_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synthetic_images_of_another_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(synthetic.COUNTS, "test", 20)
-    assert load("synthetic", size=48).test().pictures.shape == (20, 48, 48, 3)
+    assert load("synthetic", size=48).test().images.shape == (20, 48, 48, 3)
     test = load("synthetic", size="48x32").test()
-    assert (test.pictures.shape, test.size) == ((20, 32, 48, 3), ImageSize(height=32, width=48))
+    assert (test.images.shape, test.size) == ((20, 32, 48, 3), ImageSize(height=32, width=48))
 
 
 def test_shapes_are_not_stretched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -789,7 +789,7 @@ def test_shapes_are_not_stretched(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_synthetic_class_has_a_shape_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(synthetic.COUNTS, "test", 2_000)
     test = load("synthetic").test()
-    contrast = np.abs(test.pictures.astype(float) - np.median(test.pictures, axis=(1, 2), keepdims=True)).sum(3)
+    contrast = np.abs(test.images.astype(float) - np.median(test.images, axis=(1, 2), keepdims=True)).sum(3)
     means = np.stack([contrast[test.labels == label].mean(0).ravel() for label in range(10)])
     assert np.triu(np.corrcoef(means), 1).max() < 0.999
 

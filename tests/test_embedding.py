@@ -96,8 +96,8 @@ def for_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An int8 file of another shape: grey, normalized to -1..1 so that no shift makes a pixel its input; odd labels.
+def gray(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An int8 file of another shape: gray, normalized to -1..1 so that no shift makes a pixel its input; odd labels.
 
     Beside it lies an fp32 file with an operator that tflite-micro lacks.
     """
@@ -113,15 +113,15 @@ def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for values in (pooled, keras.ops.sign(pooled))
     )
     network, normalization = exporter.without_normalization(plain, PixelRange())
-    drawn = data.with_channels(data.draw(20, 12, seed=3).pictures, 1).astype(np.float32)
+    drawn = data.with_channels(data.draw(20, 12, seed=3).images, 1).astype(np.float32)
     drawn[0, 0, :2, 0] = 0, 255
     converter = plugins.converter("tflite")
     with backend.hush():
         int8 = converter.convert(network, "int8", drawn * normalization.scale + normalization.offset)
         fp32 = converter.convert(signed, "fp32", None)
-    folder = tmp_path_factory.mktemp("grey")
-    store(folder / "grey.fp32.tflite", fp32, PixelRange())
-    return store(folder / "grey.int8.tflite", int8, normalization)
+    folder = tmp_path_factory.mktemp("gray")
+    store(folder / "gray.fp32.tflite", fp32, PixelRange())
+    return store(folder / "gray.int8.tflite", int8, normalization)
 
 
 def store(path: Path, content: bytes, pixels: PixelRange) -> Path:
@@ -142,16 +142,16 @@ def write(path: Path, content: bytes, manifest: Manifest) -> Path:
 # C
 
 
-def test_the_c_program_answers_the_golden_pictures_as_the_bench_does(for_c: Path) -> None:
+def test_the_c_program_answers_the_test_vectors_as_the_bench_does(for_c: Path) -> None:
     tested = made(for_c, "test", f"LITERT_LIBRARY={library()}")
     assert tested.returncode == 0, tested.stderr
-    assert "self-test passed: 8 pictures, each byte as litert" in tested.stdout
+    assert "self-test passed: 8 images, each byte as litert" in tested.stdout
     assert [line for line in tested.stderr.splitlines() if "XNNPACK delegate" not in line] == []
-    source = (for_c / "golden.c").read_text()
-    pictures = np.array(numbers_of(source, "golden_pictures"), np.uint8).reshape(8, 32, 32, 3)
+    source = (for_c / "test_vectors.c").read_text()
+    images = np.array(numbers_of(source, "test_vectors"), np.uint8).reshape(8, 32, 32, 3)
     with edgesqz.load(ZOO / MODEL) as engine:
-        stored = np.round(engine.predict(pictures) * 256) - 128
-    np.testing.assert_array_equal(np.array(numbers_of(source, "golden_outputs")).reshape(8, 10), stored)
+        stored = np.round(engine.predict(images) * 256) - 128
+    np.testing.assert_array_equal(np.array(numbers_of(source, "expected_outputs")).reshape(8, 10), stored)
 
 
 @pytest.mark.parametrize("fault", ["an expected byte", "a weight", "a zero point"])
@@ -159,7 +159,7 @@ def test_the_self_test_fails_at_the_first_difference(fault: str, for_c: Path, tm
     folder = Path(shutil.copytree(for_c, tmp_path / "app"))
     match fault:
         case "an expected byte":
-            change_number(folder / "golden.c", "golden_outputs", 0, 1)
+            change_number(folder / "test_vectors.c", "expected_outputs", 0, 1)
         case "a weight":
             change_number(folder / "model.c", "model_data", 60_000, 64)
         case "a zero point":
@@ -167,7 +167,7 @@ def test_the_self_test_fails_at_the_first_difference(fault: str, for_c: Path, tm
             header.write_text(header.read_text().replace("(pixel) + (-128)", "(pixel) + (-127)"))
     tested = made(folder, "-B", "test", f"LITERT_LIBRARY={library()}")
     assert tested.returncode != 0
-    assert re.search(r"self-test FAILED: golden picture \d, label \d \(\w+\): expected -?\d+, got -?\d+", tested.stderr)
+    assert re.search(r"self-test FAILED: test vector \d, label \d \(\w+\): expected -?\d+, got -?\d+", tested.stderr)
     assert "passed" not in tested.stdout
 
 
@@ -179,7 +179,7 @@ def test_a_missing_label_does_not_compile(for_c: Path, tmp_path: Path) -> None:
 
 
 def test_the_array_is_the_file_and_aligned(for_c: Path, tmp_path: Path) -> None:
-    for name in ("model", "picture"):
+    for name in ("model", "image"):
         subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / f"{name}.so", for_c / f"{name}.c"], check=True)
     model = ctypes.CDLL(str(tmp_path / "model.so"))
     size = ctypes.c_size_t.in_dll(model, "model_size").value
@@ -190,14 +190,14 @@ def test_the_array_is_the_file_and_aligned(for_c: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(640, 480), (211, 97), (32, 32), (33, 32), (7, 5), (1, 1)])
-def test_a_cameras_picture_is_scaled_to_the_byte_as_pillow_does(
+def test_a_cameras_image_is_scaled_to_the_byte_as_pillow_does(
     size: tuple[int, int], for_c: Path, tmp_path: Path
 ) -> None:
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "p.so", for_c / "picture.c", "-lm"], check=True)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "p.so", for_c / "image.c", "-lm"], check=True)
     width, height = size
-    fit = ctypes.CDLL(str(tmp_path / "p.so")).picture_fit
+    fit = ctypes.CDLL(str(tmp_path / "p.so")).image_fit
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    upright = np.ascontiguousarray(data.draw(1, 200, seed=4).pictures[0][:, :90])
+    upright = np.ascontiguousarray(data.draw(1, 200, seed=4).images[0][:, :90])
     for wanted in ((32, 32), (48, 36), (40, 17), (24, 32), (9, 31)):
         if width * wanted[1] >= wanted[0] * height:  # of a taller one, Pillow may scale the columns first
             by_pillow = np.asarray(ImageOps.fit(Image.fromarray(pixels), wanted))
@@ -216,13 +216,13 @@ def fitted(fit: Any, pixels: np.ndarray, wanted: tuple[int, int]) -> np.ndarray:
 @pytest.mark.parametrize("size", [(32, 32), (160, 120)])
 def test_the_c_program_tells_what_predict_tells(size: tuple[int, int], for_c: Path, tmp_path: Path) -> None:
     width, height = size
-    pixels = data.draw(1, max(size), seed=5).pictures[0][:height, :width]
-    (tmp_path / "picture.rgb").write_bytes(pixels.tobytes())
-    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    pixels = data.draw(1, max(size), seed=5).images[0][:height, :width]
+    (tmp_path / "image.rgb").write_bytes(pixels.tobytes())
+    Image.fromarray(pixels).save(tmp_path / "image.png")
     form = [] if size == (32, 32) else [str(width), str(height)]
     surroundings = os.environ | {"LITERT_LIBRARY": library()}
-    told = executed(for_c / "edgesqz_app", tmp_path / "picture.rgb", *form, env=surroundings)
-    (expected,) = predict_files(ZOO / MODEL, [tmp_path / "picture.png"]).images
+    told = executed(for_c / "edgesqz_app", tmp_path / "image.rgb", *form, env=surroundings)
+    (expected,) = predict_files(ZOO / MODEL, [tmp_path / "image.png"]).images
     shown = dict(line.strip().split(" %  ")[::-1] for line in told.stdout.splitlines())
     assert len(shown) == 5
     for guess in expected.guesses[:3]:  # behind them are ties
@@ -249,23 +249,23 @@ def test_the_c_program_refuses_what_it_cannot_use(for_c: Path, tmp_path: Path) -
     assert told.returncode == 1 and "set LITERT_LIBRARY" in told.stderr
 
 
-@pytest.mark.parametrize("kind", ["grey", "fp32", "wide"])
-def test_other_models_work_too(kind: str, grey: Path, exported: Path, wide: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["gray", "fp32", "wide"])
+def test_other_models_work_too(kind: str, gray: Path, exported: Path, wide: Path, tmp_path: Path) -> None:
     models = {"fp32": exported / "squeezenet-nano.fp32.tflite", "wide": wide / "squeezenet-nano.int8.tflite"}
-    model = models.get(kind, grey)
+    model = models.get(kind, gray)
     c = embed(model, "c", out=tmp_path / "c")
     height, width = c.contract.size
     assert f", {height}, {width}, " in (c.folder / "CONTRACT.md").read_text()
     tested = made(c.folder, "test", f"LITERT_LIBRARY={library()}")
     assert tested.returncode == 0, tested.stderr
-    picture = data.draw(1, c.contract.size, seed=9).pictures[0]
-    (tmp_path / "picture.rgb").write_bytes(picture.tobytes())
-    Image.fromarray(picture).save(tmp_path / "picture.png")
+    image = data.draw(1, c.contract.size, seed=9).images[0]
+    (tmp_path / "image.rgb").write_bytes(image.tobytes())
+    Image.fromarray(image).save(tmp_path / "image.png")
     python = embed(model, "python", out=tmp_path / "python").folder / "edgesqz_app.py"
     assert executed(sys.executable, python, "--self-test").returncode == 0
     surroundings = os.environ | {"LITERT_LIBRARY": library()}
-    in_c = executed(c.folder / "edgesqz_app", tmp_path / "picture.rgb", env=surroundings).stdout.splitlines()
-    in_python = executed(sys.executable, python, tmp_path / "picture.png").stdout.splitlines()[1:]
+    in_c = executed(c.folder / "edgesqz_app", tmp_path / "image.rgb", env=surroundings).stdout.splitlines()
+    in_python = executed(sys.executable, python, tmp_path / "image.png").stdout.splitlines()[1:]
     assert in_c == in_python
     assert in_c[0].partition("%  ")[2] in c.contract.labels
 
@@ -276,7 +276,9 @@ def test_other_models_work_too(kind: str, grey: Path, exported: Path, wide: Path
 def compiled_for_micro(folder: Path, tmp_path: Path) -> Path:
     """A copy of a folder with the answers that the stand-in gives, compiled against it."""
     copy = Path(shutil.copytree(folder, tmp_path / "app"))
-    answers = (copy / "golden.c").read_text().partition("const model_value golden_outputs")[2].partition("= {")[2]
+    answers = (
+        (copy / "test_vectors.c").read_text().partition("const model_value expected_outputs")[2].partition("= {")[2]
+    )
     (copy / "answers.h").write_text(
         '#pragma once\n#include "model.h"\nconstexpr model_value kAnswers[][MODEL_LABELS] = {' + answers
     )
@@ -293,7 +295,7 @@ def test_the_micro_program_compiles_against_the_interface_and_runs(for_micro: Em
     folder = compiled_for_micro(for_micro.folder, tmp_path)
     tested = made_for_micro(folder, "test")
     assert tested.returncode == 0, tested.stderr
-    assert "self-test passed: 8 pictures as tflite-micro" in tested.stdout
+    assert "self-test passed: 8 images as tflite-micro" in tested.stdout
     assert len(re.findall(r"^\d+ % \w+$", tested.stdout, re.MULTILINE)) == 8
     as_sketch = made_for_micro(folder, "-B", "edgesqz_app.o", f"CXXFLAGS={STRICT} -I{folder} -DARDUINO")
     assert as_sketch.returncode == 0, as_sketch.stderr
@@ -303,10 +305,10 @@ def test_the_micro_program_compiles_against_the_interface_and_runs(for_micro: Em
 
 def test_the_micro_self_test_fails_when_a_byte_is_another(for_micro: Embedding, tmp_path: Path) -> None:
     folder = compiled_for_micro(for_micro.folder, tmp_path)
-    change_number(folder / "golden.c", "golden_outputs", 0, 1)
+    change_number(folder / "test_vectors.c", "expected_outputs", 0, 1)
     tested = made_for_micro(folder, "test")
     assert tested.returncode != 0
-    assert "self-test FAILED: golden picture 0, label 0 (airplane): expected " in tested.stdout
+    assert "self-test FAILED: test vector 0, label 0 (airplane): expected " in tested.stdout
 
 
 @pytest.mark.parametrize("goal", ["edgesqz_app", "test"])
@@ -371,14 +373,14 @@ def test_a_small_network_on_large_images_has_an_arena() -> None:
         assert engine.predict(np.zeros((1, 120, 160, 3), np.uint8)).shape == (1, 4)
 
 
-def test_an_operator_that_tflite_micro_lacks_is_named_with_the_variant_that_works(grey: Path, tmp_path: Path) -> None:
+def test_an_operator_that_tflite_micro_lacks_is_named_with_the_variant_that_works(gray: Path, tmp_path: Path) -> None:
     runtime = plugins.runtimes()["tflite-micro"]
     environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
     with pytest.raises(EdgesqzError) as refusal:
-        embed(grey.with_name("grey.fp32.tflite"), "micro", out=tmp_path / "app")
+        embed(gray.with_name("gray.fp32.tflite"), "micro", out=tmp_path / "app")
     told = str(refusal.value)
-    assert "grey.fp32.tflite: tflite-micro cannot run it: " in told and "SIGN" in told
-    assert told.endswith("; it runs grey.int8.tflite")
+    assert "gray.fp32.tflite: tflite-micro cannot run it: " in told and "SIGN" in told
+    assert told.endswith("; it runs gray.int8.tflite")
     assert not (tmp_path / "app").exists()
 
 
@@ -397,7 +399,7 @@ def test_the_python_program_is_one_file_that_answers_as_the_bench_does(for_pytho
     alone = shutil.copy(for_python, tmp_path / "alone.py")
     tested = executed(sys.executable, alone, "--self-test", cwd=tmp_path)
     assert tested.returncode == 0, tested.stderr
-    assert "self-test passed: 8 pictures, each byte as litert" in tested.stdout
+    assert "self-test passed: 8 images, each byte as litert" in tested.stdout
 
 
 def test_the_python_program_passes_with_tflite_runtime_too(for_python: Path) -> None:
@@ -405,18 +407,18 @@ def test_the_python_program_passes_with_tflite_runtime_too(for_python: Path) -> 
     python = environment_or_skip([*runtime.REQUIREMENTS, "pillow"], runtime.PYTHON)
     tested = executed(*python, for_python, "--self-test")
     assert tested.returncode == 0, tested.stderr
-    assert "self-test passed: 8 pictures, each byte as tflite-runtime 2.14.0" in tested.stdout
+    assert "self-test passed: 8 images, each byte as tflite-runtime 2.14.0" in tested.stdout
 
 
 def test_the_python_program_shows_its_usage(for_python: Path) -> None:
     told = executed(sys.executable, for_python, "--help")
-    assert told.returncode == 0 and "python edgesqz_app.py --self-test    the golden pictures" in told.stdout
+    assert told.returncode == 0 and "python edgesqz_app.py --self-test    the test vectors" in told.stdout
     for arguments in ([], ["--unknown"], ["--self-test", "cat.png"]):
         told = executed(sys.executable, for_python, *arguments)
         assert told.returncode == 2 and told.stderr.startswith("usage: ")
 
 
-def test_an_engine_without_golden_outputs_is_told_and_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_engine_without_expected_outputs_is_told_and_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     runtime = plugins.runtimes()["tflite-runtime"]
     python = environment_or_skip([*runtime.REQUIREMENTS, "pillow"], runtime.PYTHON)
     monkeypatch.setitem(sys.modules, "uv", None)
@@ -428,10 +430,10 @@ def test_an_engine_without_golden_outputs_is_told_and_fails(monkeypatch: pytest.
     assert "install uv by `pip install 'edgesqz[tflite-runtime]'` and embed again" in text and "\\" not in text
     tested = executed(*python, folder / "edgesqz_app.py", "--self-test")
     assert tested.returncode == 1
-    assert "self-test FAILED: there are no golden outputs of tflite-runtime" in tested.stderr
+    assert "self-test FAILED: there are no expected outputs of tflite-runtime" in tested.stderr
 
 
-@pytest.mark.parametrize(("part", "words"), [("GOLDEN_OUTPUTS", "self-test FAILED"), ("MODEL", "is damaged")])
+@pytest.mark.parametrize(("part", "words"), [("EXPECTED_OUTPUTS", "self-test FAILED"), ("MODEL", "is damaged")])
 def test_the_python_program_notices_a_byte_that_is_another(
     part: str, words: str, for_python: Path, tmp_path: Path
 ) -> None:
@@ -443,8 +445,8 @@ def test_the_python_program_notices_a_byte_that_is_another(
     assert tested.returncode == 1 and words in tested.stderr and "passed" not in tested.stdout
 
 
-def test_the_python_program_reads_pictures_as_predict_does(for_python: Path, tmp_path: Path) -> None:
-    pixels = data.draw(1, 90, seed=2).pictures[0][:60]
+def test_the_python_program_reads_images_as_predict_does(for_python: Path, tmp_path: Path) -> None:
+    pixels = data.draw(1, 90, seed=2).images[0][:60]
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=turned)
@@ -462,7 +464,7 @@ def test_the_python_program_reads_pictures_as_predict_does(for_python: Path, tmp
     assert [line for k, line in enumerate(shown) if k % 6 < 4] == expected
     (tmp_path / "torn.png").write_bytes(b"\x89PNG torn")
     refused = executed(sys.executable, for_python, tmp_path / "torn.png")
-    assert refused.returncode == 1 and "cannot read the picture" in refused.stderr
+    assert refused.returncode == 1 and "cannot read the image" in refused.stderr
 
 
 # The contract
@@ -481,11 +483,11 @@ def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
         "`input = pixel - 128`, for pixels 0..255",
         "`0.015625 * (pixel - 128)`, which is `0.015625 * pixel - 2`",
         "`probability = 0.00390625 * (output + 128)`",
-        "set `GOLDEN_TOLERANCE` in `golden.h` to 1",
+        "set `EXPECTED_TOLERANCE` in `test_vectors.h` to 1",
         "embed the fp32 file for them",
         "0. airplane 1. automobile 2. bird 3. cat 4. deer 5. dog 6. frog 7. horse 8. ship 9. truck",
         "17 `CONV_2D`, 5 `CONCATENATION`, 3 `ADD`, 2 `MAX_POOL_2D`, 1 `MEAN`, 1 `SOFTMAX`",
-        "89.61 % top-1 on 10,000 test pictures of cifar10, measured in LiteRT on AMD EPYC",
+        "89.61 % top-1 on 10,000 test images of cifar10, measured in LiteRT on AMD EPYC",
         "none: LiteRT allocates what it needs",
     ):
         assert words in text, words
@@ -495,9 +497,9 @@ def test_the_contract_for_micro_tells_the_arena_and_what_was_not_tried(for_micro
     text = " ".join((for_micro.folder / "CONTRACT.md").read_text().split())
     assert f"{for_micro.contract.answers['tflite-micro'].arena_bytes:,} bytes, aligned to 16" in text
     assert "| 85,408 bytes for `model_data`, " in text
-    assert "the golden pictures add 24,656 bytes only until the self-test is taken out" in text
+    assert "the test vectors add 24,656 bytes only until the self-test is taken out" in text
     arena = for_micro.contract.answers["tflite-micro"].arena_bytes
-    assert arena and f"{arena:,} bytes for `arena` and 3,072 for `pixels`, the picture: {arena + 3072:,} bytes" in text
+    assert arena and f"{arena:,} bytes for `arena` and 3,072 for `pixels`, the image: {arena + 3072:,} bytes" in text
     micro, bench = (for_micro.contract.answers[name] for name in ("tflite-micro", "litert"))
     assert (
         f"has the same best label as litert 2.3.0, which the bench runs, on {micro.same_best(bench)} of the 8," in text
@@ -516,13 +518,13 @@ def test_what_is_not_known_is_said_so_and_a_report_tells_it(tmp_path: Path) -> N
     assert row.accuracy is not None and row.latency_us
     embed(model, "c", out=tmp_path / "after", report=tmp_path / "report.json")
     text = (tmp_path / "after" / "CONTRACT.md").read_text()
-    assert f"{100 * row.accuracy:.2f} % top-1 on 20 test pictures of synthetic" in text
+    assert f"{100 * row.accuracy:.2f} % top-1 on 20 test images of synthetic" in text
     assert f"measured with litert {row.runtime_version} on {report.machine['cpu']}" in text
     assert f"| latency | {row.latency_us.p50:.1f} µs" in text
 
 
-def test_labels_of_any_kind_are_written_so_that_they_come_back(grey: Path, tmp_path: Path) -> None:
-    folder = embed(grey, "c", out=tmp_path / "c").folder
+def test_labels_of_any_kind_are_written_so_that_they_come_back(gray: Path, tmp_path: Path) -> None:
+    folder = embed(gray, "c", out=tmp_path / "c").folder
     source = folder / "show.c"
     source.write_text(
         '#include <stdio.h>\n#include "model.h"\n'
@@ -604,7 +606,7 @@ def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: 
     (app / "mine.c").touch()
 
     def full(path: Path, content: bytes) -> None:
-        if path.name == "golden.c":
+        if path.name == "test_vectors.c":
             raise EdgesqzError(f"cannot write {path}: No space left on device")
         path.write_bytes(content)
 

@@ -1,4 +1,4 @@
-"""Exports: every variant does what the original does, is proved, and is kept whole or not at all."""
+"""Exports: every variant does what the source model does, is verified, and is kept whole or not at all."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def model_files(workspace: Path) -> set[str]:
     return {path.name for path in workspace.iterdir() if path.name != ".edgesqz"}
 
 
-def test_exports_are_named_and_described(exported: Path, pictures: Path) -> None:
-    original = Artifact.open(exported / "squeezenet-nano.keras").manifest
-    assert original
+def test_exports_are_named_and_described(exported: Path, images: Path) -> None:
+    source_model = Artifact.open(exported / "squeezenet-nano.keras").manifest
+    assert source_model
     for file_name in ("fp32.tflite", "int8.tflite", "fp32.onnx", "int8.onnx"):
         artifact = Artifact.open(exported / f"squeezenet-nano.{file_name}")
         manifest = artifact.manifest
-        assert manifest and manifest.proof
+        assert manifest and manifest.verification
         assert f"{manifest.variant}.{manifest.format}" == file_name
         assert manifest.size_bytes == artifact.size_bytes
-        assert manifest.source_sha256 == original.sha256
-        assert manifest.labels == original.labels == ("blue", "green", "red")
-        assert manifest.dataset == str(pictures)
-        assert manifest.proof.agreement >= 0.95
+        assert manifest.source_sha256 == source_model.sha256
+        assert manifest.labels == source_model.labels == ("blue", "green", "red")
+        assert manifest.dataset == str(images)
+        assert manifest.verification.agreement >= 0.95
         assert (manifest.calibration is not None) == (manifest.variant == "int8")
         if manifest.calibration:
             assert (manifest.calibration.split, manifest.calibration.count) == ("train", 50)
@@ -91,10 +91,10 @@ def test_the_other_variants(format: str, variant: str, trained: Path, tmp_path: 
     (artifact,) = edgesqz.export(
         trained / "squeezenet-nano.keras", format, variant=variant, calibration=20, workspace=tmp_path
     )
-    original = (trained / "squeezenet-nano.keras").stat().st_size
+    source_model = (trained / "squeezenet-nano.keras").stat().st_size
     assert artifact.path == tmp_path / f"squeezenet-nano.{variant}.{format}"
-    assert artifact.size_bytes < original / 2
-    assert artifact.manifest and artifact.manifest.proof and artifact.manifest.proof.agreement >= 0.95
+    assert artifact.size_bytes < source_model / 2
+    assert artifact.manifest and artifact.manifest.verification and artifact.manifest.verification.agreement >= 0.95
 
 
 def test_quantize_means_int8_and_the_newest_model_is_meant(workspace: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_name_that_the_workspace_lacks_is_looked_up_in_the_zoo(tmp_path: Path)
     assert artifact.manifest.labels[:2] == ("airplane", "automobile")
 
 
-def test_without_pictures_to_calibrate_on_the_zoos_own_export_is_handed_out(tmp_path: Path) -> None:
+def test_without_images_to_calibrate_on_the_zoos_own_export_is_handed_out(tmp_path: Path) -> None:
     shown = io.StringIO()
     artifacts = edgesqz.export(
         "squeezenet-nano", ["tflite", "onnx"], quantize=True, workspace=tmp_path, console=Console(file=shown)
@@ -118,12 +118,14 @@ def test_without_pictures_to_calibrate_on_the_zoos_own_export_is_handed_out(tmp_
         assert artifact.path.parent == tmp_path
         assert artifact.path.read_bytes() == (ZOO / artifact.path.name).read_bytes()
         here, there = artifact.manifest, Artifact.open(ZOO / artifact.path.name).manifest
-        assert here and there and here.proof and there.proof
-        assert (here.proof.pictures.dataset, there.proof.pictures.dataset) == ("synthetic", "cifar10")
-        assert here.model_copy(update={"proof": there.proof}) == there
+        assert here and there and here.verification and there.verification
+        assert (here.verification.images.dataset, there.verification.images.dataset) == ("synthetic", "cifar10")
+        assert here.model_copy(update={"verification": there.verification}) == there
         told = " ".join(shown.getvalue().split())
         assert f"{artifact.path.name}: no cifar10 at hand to calibrate on, so this is the file that ships" in told
-        assert f"where it was made, it agreed with the source model on {there.proof.agreement:.1%} of 500" in told
+        assert (
+            f"where it was made, it agreed with the source model on {there.verification.agreement:.1%} of 500" in told
+        )
 
 
 def test_a_file_of_the_zoo_that_predicts_something_else_here_is_not_handed_out(
@@ -148,7 +150,7 @@ def test_a_file_of_the_zoo_that_predicts_something_else_here_is_not_handed_out(
 @pytest.mark.parametrize(
     "other", [{"variant": "int16x8"}, {"quantize": True, "calibration": 20}, {"quantize": True, "dataset": "cifar100"}]
 )
-def test_what_the_zoo_does_not_hold_asks_for_pictures(other: dict[str, Any], tmp_path: Path) -> None:
+def test_what_the_zoo_does_not_hold_asks_for_images(other: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="cannot download .*--data-dir"):
         edgesqz.export("squeezenet-nano", workspace=tmp_path, **other)
     assert not list(tmp_path.glob("*.tflite"))
@@ -164,20 +166,20 @@ def test_a_model_without_a_manifest_can_be_exported_as_float(trained: Path, tmp_
     foreign = tmp_path / "foreign.keras"
     foreign.write_bytes((trained / "squeezenet-nano.keras").read_bytes())
     (artifact,) = edgesqz.export(foreign, "onnx", workspace=tmp_path)
-    assert artifact.manifest and artifact.manifest.proof
-    assert artifact.manifest.proof.pictures.dataset == "synthetic"
+    assert artifact.manifest and artifact.manifest.verification
+    assert artifact.manifest.verification.images.dataset == "synthetic"
     with pytest.raises(EdgesqzError, match="--dataset"):
         edgesqz.export(foreign, quantize=True, workspace=tmp_path)
 
 
-def test_int8_of_a_model_without_a_rescaling_takes_pixels_as_they_are(pictures: Path, tmp_path: Path) -> None:
+def test_int8_of_a_model_without_a_rescaling_takes_pixels_as_they_are(images: Path, tmp_path: Path) -> None:
     backend.start_keras()
     import keras
 
     keras.utils.set_random_seed(0)
     bare = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)])
     bare.save(tmp_path / "bare.keras")
-    options: dict[str, Any] = {"dataset": str(pictures), "pixel_range": "0..255", "workspace": tmp_path}
+    options: dict[str, Any] = {"dataset": str(images), "pixel_range": "0..255", "workspace": tmp_path}
     (artifact,) = edgesqz.export(tmp_path / "bare.keras", quantize=True, **options)
     assert artifact.manifest
     assert (artifact.manifest.input.scale, artifact.manifest.input.zero_point) == (1, -128)
@@ -196,8 +198,8 @@ def answer_with(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.
     """A stand-in for ``Engine.predict`` that spoils what the runtime really answers."""
     true_predict = Engine.predict
 
-    def predict(engine: Any, pictures: np.ndarray) -> np.ndarray:
-        return change(true_predict(engine, pictures).copy())
+    def predict(engine: Any, images: np.ndarray) -> np.ndarray:
+        return change(true_predict(engine, images).copy())
 
     return predict
 
@@ -408,7 +410,7 @@ def test_a_plan_tells_the_sizes_that_the_export_then_has(workspace: Path) -> Non
     for file in (fp32, int8):
         edgesqz.export("squeezenet-nano", **options | {"variant": file.file_name.split(".")[1]})
         written = sum(path.stat().st_size for path in workspace.glob(f"{file.file_name}*"))
-        assert file.exact_bytes == pytest.approx(written, abs=40)  # a proof's figures have more or fewer digits
+        assert file.exact_bytes == pytest.approx(written, abs=40)  # a verification's figures have more or fewer digits
     assert fp32.expected_bytes == pytest.approx(fp32.exact_bytes, rel=0.05)
 
 

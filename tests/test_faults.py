@@ -110,7 +110,7 @@ def workers() -> list[psutil.Process]:
 
 
 def test_engines_that_misbehave_cost_their_rows_alone(
-    odd_engine: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    odd_engine: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     warm_up = Candidate.warm_up
 
@@ -122,7 +122,7 @@ def test_engines_that_misbehave_cost_their_rows_alone(
 
     monkeypatch.setattr(Candidate, "warm_up", warm_up_impatiently)
     before = workers()
-    report = edgesqz.bench(sorted(odd_engine.iterdir()), dataset=str(pictures), rounds=2, limit=6)
+    report = edgesqz.bench(sorted(odd_engine.iterdir()), dataset=str(images), rounds=2, limit=6)
     rows = {row.artifact.removesuffix(".odd"): row for row in report.rows}
     for habit, told in HABITS.items():
         assert told in (rows[habit].error or ""), habit
@@ -147,14 +147,14 @@ def test_a_process_that_reads_no_longer_is_given_up(odd_engine: Path, monkeypatc
 
 
 def test_a_missing_engine_costs_its_row_alone(
-    odd_engine: Path, pictures: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
+    odd_engine: Path, images: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = plugins.engine_version
     monkeypatch.setattr(
         plugins, "engine_version", lambda runtime: None if ".odd" in runtime.SUFFIXES else version(runtime)
     )
     names = [odd_engine / "fine.odd", exported / "squeezenet-nano.fp32.onnx"]
-    report = edgesqz.bench(names, dataset=str(pictures), rounds=1, limit=6)
+    report = edgesqz.bench(names, dataset=str(images), rounds=1, limit=6)
     assert [(row.artifact, row.error is None) for row in report.rows] == [
         ("fine.odd", False),
         ("squeezenet-nano.keras", True),
@@ -163,8 +163,8 @@ def test_a_missing_engine_costs_its_row_alone(
     assert "pip install" in (report.rows[0].error or "")
 
 
-def test_where_every_engine_fails_all_rows_tell_why(odd_engine: Path, pictures: Path) -> None:
-    report = edgesqz.bench([odd_engine / "raise.odd", odd_engine / "quit.odd"], dataset=str(pictures), rounds=1)
+def test_where_every_engine_fails_all_rows_tell_why(odd_engine: Path, images: Path) -> None:
+    report = edgesqz.bench([odd_engine / "raise.odd", odd_engine / "quit.odd"], dataset=str(images), rounds=1)
     assert all(row.error for row in report.rows)
     with pytest.raises(EdgesqzError, match="nothing to draw"):
         report.plot(odd_engine / "plot.png")
@@ -219,14 +219,14 @@ def test_two_benches_at_once_do_not_disturb_each_other(workspace: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["int8.tflite", "fp32.onnx"])
 def test_damaged_files_give_a_result_or_a_failed_row(
-    kind: str, damaged: Callable[[bytes, int], bytes], exported: Path, pictures: Path, tmp_path: Path
+    kind: str, damaged: Callable[[bytes, int], bytes], exported: Path, images: Path, tmp_path: Path
 ) -> None:
     """A few of the thousand that the benchmark of damage makes."""
-    original = (exported / f"squeezenet-nano.{kind}").read_bytes()
+    source_model = (exported / f"squeezenet-nano.{kind}").read_bytes()
     paths = [tmp_path / f"{seed}.{kind}" for seed in range(8)]
     for seed, path in enumerate(paths):
-        path.write_bytes(damaged(original, seed))
-    report = edgesqz.bench(paths, dataset=str(pictures), pixel_range="-2..1.984", rounds=1, limit=6)
+        path.write_bytes(damaged(source_model, seed))
+    report = edgesqz.bench(paths, dataset=str(images), pixel_range="-2..1.984", rounds=1, limit=6)
     assert len(report.rows) == len(paths)
     for row in report.rows:
         assert row.accuracy is not None or (row.error and "\n" not in row.error)

@@ -140,11 +140,11 @@ def test_only_what_is_kept_is_in_the_workspace(found: fitting.Fit, home: Path) -
     (best,) = found.kept
     assert {path.name for path in home.glob("*.tflite")} == {best.file_name}
     artifact = Artifact.open(home / best.file_name)
-    assert artifact.manifest and artifact.manifest.proof
+    assert artifact.manifest and artifact.manifest.verification
     assert best.size_bytes == sum((home / name).stat().st_size for name in best.stored_names) <= 200_000
 
 
-def test_every_variant_was_looked_at_and_the_zoos_models_only_where_their_pictures_are(found: fitting.Fit) -> None:
+def test_every_variant_was_looked_at_and_the_zoos_models_only_where_their_images_are(found: fitting.Fit) -> None:
     kinds = ("dynamic", "fp16", "fp32", "int16x8", "int8")
     assert sorted(each.file_name for each in found.files) == [f"squeezenet-nano.{kind}.tflite" for kind in kinds]
     by_name = {each.file_name.split(".")[1]: each for each in found.files}
@@ -153,10 +153,10 @@ def test_every_variant_was_looked_at_and_the_zoos_models_only_where_their_pictur
     assert by_name["fp32"].accuracy is None
 
 
-def test_one_half_chooses_and_the_other_judges(found: fitting.Fit, home: Path, pictures: Path) -> None:
+def test_one_half_chooses_and_the_other_judges(found: fitting.Fit, home: Path, images: Path) -> None:
     (best,) = found.kept
     halves = [
-        edgesqz.bench([home / best.file_name], dataset=str(pictures), half=half, rounds=1, workspace=home).rows[-1]
+        edgesqz.bench([home / best.file_name], dataset=str(images), half=half, rounds=1, workspace=home).rows[-1]
         for half in (0, 1)
     ]
     assert [row.accuracy for row in halves] == [best.accuracy, best.judged_accuracy]
@@ -202,7 +202,7 @@ def test_without_a_quota_there_is_nothing_to_fit(tmp_path: Path) -> None:
         fit(workspace=tmp_path)
 
 
-def test_without_pictures_nothing_can_be_chosen(tmp_path: Path) -> None:
+def test_without_images_nothing_can_be_chosen(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="images that the models were trained on are not at hand: cifar10; name"):
         fit("300kB", workspace=tmp_path)
     assert not list(tmp_path.iterdir())
@@ -222,23 +222,23 @@ def manifest(dataset: str | None, labels: tuple[str, ...] = CLASSES, untrained: 
     return Manifest(**(shared | about), dataset=dataset, untrained=untrained)  # type: ignore[arg-type]
 
 
-def test_each_model_is_measured_on_what_it_was_trained_on_where_that_is_at_hand(pictures: Path, tmp_path: Path) -> None:
+def test_each_model_is_measured_on_what_it_was_trained_on_where_that_is_at_hand(images: Path, tmp_path: Path) -> None:
     test_data = fitting.TestData.find(None, tmp_path)
-    assert test_data.of(manifest(str(pictures))) == str(pictures)
+    assert test_data.of(manifest(str(images))) == str(images)
     for elsewhere in (str(tmp_path / "gone"), "cifar10", "mnist", None):
         assert test_data.of(manifest(elsewhere)) is None
-    assert test_data.of(manifest(str(pictures), untrained=True)) is None
+    assert test_data.of(manifest(str(images), untrained=True)) is None
 
 
-def test_a_dataset_that_is_asked_for_is_for_the_models_of_its_classes(pictures: Path) -> None:
-    test_data = fitting.TestData.find(str(pictures), None)
-    assert test_data.of(manifest("a folder that was moved")) == str(pictures)
-    assert test_data.of(manifest(str(pictures), labels=())) == str(pictures)
+def test_a_dataset_that_is_asked_for_is_for_the_models_of_its_classes(images: Path) -> None:
+    test_data = fitting.TestData.find(str(images), None)
+    assert test_data.of(manifest("a folder that was moved")) == str(images)
+    assert test_data.of(manifest(str(images), labels=())) == str(images)
     assert test_data.of(manifest("cifar10", labels=("cat", "dog"))) is None
 
 
 def test_the_command_has_the_options_of_bench_for_data_and_limits(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {}
 
@@ -247,14 +247,14 @@ def test_the_command_has_the_options_of_bench_for_data_and_limits(
         return fitting.Fit(1, 1, ())
 
     monkeypatch.setattr(fitting, "fit", record)
-    limits = ["--dataset", str(pictures), "--data-dir", str(tmp_path), "--max-memory", "64MB"]
+    limits = ["--dataset", str(images), "--data-dir", str(tmp_path), "--max-memory", "64MB"]
     assert CliRunner().invoke(app, ["fit", "--quota", "1MB", *limits]).exit_code == 3
-    assert (asked["dataset"], asked["data_dir"], asked["max_memory"]) == (str(pictures), tmp_path, "64MB")
+    assert (asked["dataset"], asked["data_dir"], asked["max_memory"]) == (str(images), tmp_path, "64MB")
     monkeypatch.undo()
     with pytest.raises(EdgesqzError, match="expected a size"):
         fit("1MB", max_memory="much", workspace=tmp_path)
 
 
-def test_a_dataset_that_no_model_knows_is_told(pictures: Path, tmp_path: Path) -> None:
+def test_a_dataset_that_no_model_knows_is_told(images: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="no model in .* or the zoo has the classes of .*: blue, green, red; train"):
-        fit("1MB", dataset=str(pictures), workspace=tmp_path)
+        fit("1MB", dataset=str(images), workspace=tmp_path)

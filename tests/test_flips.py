@@ -12,8 +12,8 @@ from edgesqz.benchmarking import flips
 from edgesqz.benchmarking.flips import Flip, contact_sheet
 
 
-def flip(colour: int, channels: int = 3) -> Flip:
-    return Flip(np.full((32, 32, channels), colour, np.uint8), "cat", "cat", "dog")
+def flip(color: int, channels: int = 3) -> Flip:
+    return Flip(np.full((32, 32, channels), color, np.uint8), "cat", "cat", "dog")
 
 
 def opened(sheet: bytes) -> Image.Image:
@@ -21,13 +21,13 @@ def opened(sheet: bytes) -> Image.Image:
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (8, 1), (9, 2), (401, 50)])
-def test_a_sheet_has_room_for_its_pictures_but_not_for_more_than_it_shows(count: int, rows: int) -> None:
+def test_a_sheet_has_room_for_its_images_but_not_for_more_than_it_shows(count: int, rows: int) -> None:
     sheet = opened(contact_sheet("net.tflite", [flip(0)] * count))
     assert sheet.size == (flips.COLUMNS * flips.CELL[0], 2 * flips.LINE + rows * flips.CELL[1])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_stand_in_reading_order(channels: int) -> None:
+def test_images_stand_in_reading_order(channels: int) -> None:
     sheet = np.asarray(opened(contact_sheet("net.tflite", [flip(10 * place, channels) for place in range(10)])))
     for place in range(10):
         row, column = divmod(place, flips.COLUMNS)

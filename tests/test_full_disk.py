@@ -127,7 +127,7 @@ def test_an_export_is_whole_or_has_not_been(failure: Failure, tmp_path: Path, mo
 
 @pytest.mark.parametrize("failure", [full_after, limited_to, broken_after])
 def test_training_is_at_its_last_checkpoint_or_finished(
-    failure: Failure, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    failure: Failure, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import edgesqz.training.step
 
@@ -138,7 +138,7 @@ def test_training_is_at_its_last_checkpoint_or_finished(
     options: dict[str, Any] = {"epochs": 2, "batch_size": 64, "quota": "2MB", "workspace": tmp_path}
 
     def train() -> object:
-        return edgesqz.train("squeezenet-nano", str(pictures), **options)
+        return edgesqz.train("squeezenet-nano", str(images), **options)
 
     full = (0, 100_000, 400_000, 1_000_000, 1_900_000, 2_500_000)
     limit = (0, 100, 200_000, 400_000, 500_000)

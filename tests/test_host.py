@@ -218,14 +218,14 @@ def test_a_version_cannot_be_chosen_for_a_board(server: Server, exported: Path) 
 def test_a_board_that_drops_off_costs_its_rows(server: Server, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import psutil
 
-    examine = benchmarking._examine
+    examine = benchmarking._evaluate
 
-    def drop_off(candidate: Candidate, engine: Engine, exam: benchmarking._Exam) -> None:
+    def drop_off(candidate: Candidate, engine: Engine, evaluation_set: benchmarking._EvaluationSet) -> None:
         for child in psutil.Process(server.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
-        examine(candidate, engine, exam)
+        examine(candidate, engine, evaluation_set)
 
-    monkeypatch.setattr(benchmarking, "_examine", drop_off)
+    monkeypatch.setattr(benchmarking, "_evaluate", drop_off)
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
     assert [row.error for row in report.rows] == ["the engine's process ended while it worked on this model"] * 2

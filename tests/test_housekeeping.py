@@ -23,7 +23,7 @@ def run(*arguments: str | Path, typed: str = "") -> Result:
 
 @pytest.fixture
 def full(workspace: Path) -> Path:
-    """A workspace with an original, four exports, a checkpoint and somebody's notes."""
+    """A workspace with a source model, four exports, a checkpoint and somebody's notes."""
     (workspace / "squeezenet.last.npz").write_bytes(bytes(1000))
     (workspace / "notes.txt").write_bytes(bytes(70))
     return workspace
@@ -33,11 +33,11 @@ def names(items: tuple[housekeeping.Item, ...]) -> list[str]:
     return [item.name for item in items]
 
 
-def test_everything_is_listed_once_with_where_it_came_from(full: Path, pictures: Path) -> None:
+def test_everything_is_listed_once_with_where_it_came_from(full: Path, images: Path) -> None:
     contents = housekeeping.look(Workspace(full, "2MB"))
     origins = {item.name: (item.kind, item.origin) for item in contents.items}
     assert origins == {
-        "squeezenet-nano.keras": ("original", f"trained on {pictures}"),
+        "squeezenet-nano.keras": ("source_model", f"trained on {images}"),
         **dict.fromkeys(EXPORTS, ("export", "squeezenet-nano.keras")),
         "squeezenet.last.npz": ("checkpoint", "an unfinished training of squeezenet"),
         "notes.txt": ("other", ""),
@@ -62,7 +62,7 @@ def test_exports_of_the_zoo_of_random_weights_and_of_nobody_are_told_apart(full:
 def test_the_list_as_a_person_sees_it(full: Path) -> None:
     used = Workspace(full).used_bytes()
     shown = run("list", "--workspace", full, "--quota", str(2 * used)).output
-    (line,) = [line for line in shown.splitlines() if "squeezenet-nano.keras " in line and "original" in line]
+    (line,) = [line for line in shown.splitlines() if "squeezenet-nano.keras " in line and "source_model" in line]
     size = sum((full / name).stat().st_size for name in ("squeezenet-nano.keras", "squeezenet-nano.keras.json"))
     assert f"{size / 1000:.1f} kB" in line
     assert f"{size / 2 / used:.1%}" in line

@@ -59,7 +59,7 @@ LAYERS = {"normalize": None, "stem": 37.25, "<logits>": -3.0}
 FULL = report(
     row("squeezenet.keras", 1_900_000, 0.9244, 2700, "keras"),
     row("squeezenet.int8.onnx", 520_000, 0.9235, 453, "onnxruntime"),
-    dataclasses.replace(row("squeezenet.int8.tflite", 470_000, 0.9231, 376), layer_snr_db=LAYERS),
+    dataclasses.replace(row("squeezenet.int8.tflite", 470_000, 0.9231, 376), layer_sqnr_db=LAYERS),
     row(HOSTILE, 87_000, 0.8871, 69),
     row("untrained.tflite", 20_000, None, 40),
     dataclasses.replace(row("broken.onnx", 10, None, 1), error="no <model>", latency_us=None),
@@ -235,11 +235,11 @@ def test_a_browser_shows_the_page_without_a_complaint(width: int, dark: bool, tm
     if browser is None:
         pytest.skip("no Chromium here: Debian has it as chromium")
     (tmp_path / "report.html").write_text(page(FULL), encoding="utf-8")
-    picture = tmp_path / "page.png"
+    image = tmp_path / "page.png"
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--enable-logging=stderr"]
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--v=0"]
     look = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []
-    size = [f"--window-size={width},1400", f"--screenshot={picture}", f"--user-data-dir={tmp_path / 'profile'}"]
+    size = [f"--window-size={width},1400", f"--screenshot={image}", f"--user-data-dir={tmp_path / 'profile'}"]
     done = subprocess.run(
         [*command, *quiet, *look, *size, (tmp_path / "report.html").as_uri()],
         capture_output=True,
@@ -249,7 +249,7 @@ def test_a_browser_shows_the_page_without_a_complaint(width: int, dark: bool, tm
     )
     assert done.returncode == 0, done.stderr
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    with Image.open(picture) as shown:
+    with Image.open(image) as shown:
         corner = shown.convert("RGB").getpixel((2, 2))
         assert shown.width == width
     assert isinstance(corner, tuple)

@@ -189,14 +189,16 @@ def test_a_missing_file_is_told() -> None:
         inspect("missing.onnx")
 
 
-@pytest.mark.parametrize(("original", "seeds"), [(TFLITE, 60), (ONNX, 30), (KERAS, 3)], ids=["tflite", "onnx", "keras"])
+@pytest.mark.parametrize(
+    ("source_model", "seeds"), [(TFLITE, 60), (ONNX, 30), (KERAS, 3)], ids=["tflite", "onnx", "keras"]
+)
 def test_damaged_files_are_told_or_read(
-    original: Path, seeds: int, damaged: Callable[[bytes, int], bytes], tmp_path: Path
+    source_model: Path, seeds: int, damaged: Callable[[bytes, int], bytes], tmp_path: Path
 ) -> None:
     told = 0
     for seed in range(seeds):
-        path = tmp_path / f"torn{original.suffix}"
-        path.write_bytes(damaged(original.read_bytes(), seed))
+        path = tmp_path / f"torn{source_model.suffix}"
+        path.write_bytes(damaged(source_model.read_bytes(), seed))
         try:
             found = inspect(path)
             assert shown(found) and found.to_json()

@@ -101,7 +101,7 @@ def test_what_treats_all_pixels_alike_is_split_off(build: Callable[[Any], Any], 
     model = keras.Model(model.inputs[0], model.outputs[0])
     network, pixels = without_normalization(model, PixelRange())
     assert str(pixels) == expected
-    images = data.draw(4, 32, seed=0).pictures
+    images = data.draw(4, 32, seed=0).images
     found, wanted = network(pixels.values(images)), model(images.astype(np.float32), training=False)
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
@@ -113,10 +113,10 @@ def test_the_split_goes_on_from_the_pixels_that_the_model_expects(keras: Any) ->
 
 
 @pytest.mark.parametrize("build", [augmented, two_branches, per_channel, within_a_model])
-def test_int8_takes_each_pixel_as_a_byte(build: Callable[[Any], Any], keras: Any, pictures: Path) -> None:
+def test_int8_takes_each_pixel_as_a_byte(build: Callable[[Any], Any], keras: Any, images: Path) -> None:
     keras.utils.set_random_seed(1)
     build(keras).save("mine.keras")
-    options: dict[str, Any] = {"dataset": str(pictures), "pixel_range": "0..255", "workspace": Path("ws")}
+    options: dict[str, Any] = {"dataset": str(images), "pixel_range": "0..255", "workspace": Path("ws")}
     (artifact,) = edgesqz.export("mine.keras", quantize=True, **options)
     manifest = artifact.manifest
     assert manifest and manifest.input.scale and manifest.input.zero_point is not None
@@ -128,7 +128,7 @@ def test_int8_takes_each_pixel_as_a_byte(build: Callable[[Any], Any], keras: Any
 def test_exports_do_not_augment(format: str, keras: Any) -> None:
     augmented(keras).save("mine.keras")
     (artifact,) = edgesqz.export("mine.keras", format, workspace=Path("ws"))
-    assert artifact.manifest and artifact.manifest.proof and artifact.manifest.proof.agreement == 1
+    assert artifact.manifest and artifact.manifest.verification and artifact.manifest.verification.agreement == 1
 
 
 # Pixel ranges
@@ -136,7 +136,7 @@ def test_exports_do_not_augment(format: str, keras: Any) -> None:
 
 @pytest.fixture(scope="module")
 def from_0_to_1(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that tells ``pictures`` apart if pixels become 0..1, and sees all white if they do not."""
+    """A model that tells ``images`` apart if pixels become 0..1, and sees all white if they do not."""
     colors = keras.layers.Dense(3, activation="softmax")
     model = keras.Sequential(
         [keras.Input(SHAPE), keras.layers.ReLU(max_value=1), keras.layers.GlobalMaxPooling2D(), colors]
@@ -148,34 +148,37 @@ def from_0_to_1(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_pixel_range_of_the_source_model_is_that_of_its_exports(
-    from_0_to_1: Path, pictures: Path, tmp_path: Path
+    from_0_to_1: Path, images: Path, tmp_path: Path
 ) -> None:
     artifacts = edgesqz.export(
         from_0_to_1,
         ["tflite", "onnx"],
         variant=["fp32", "int8"],
-        dataset=str(pictures),
+        dataset=str(images),
         pixel_range="0..1",
         workspace=tmp_path,
     )
-    test = data.load(str(pictures)).test()
+    test = data.load(str(images)).test()
     for artifact in artifacts:
         manifest = artifact.manifest
-        assert manifest and manifest.proof
+        assert manifest and manifest.verification
         assert str(manifest.pixels) == "0..1"
         assert manifest.labels == ("blue", "green", "red")
-        assert manifest.proof.source_accuracy == 1
-        assert manifest.proof.mean_error is not None and manifest.proof.mean_error <= manifest.proof.max_error < 0.05
+        assert manifest.verification.source_accuracy == 1
+        assert (
+            manifest.verification.mean_error is not None
+            and manifest.verification.mean_error <= manifest.verification.max_error < 0.05
+        )
         with edgesqz.load(artifact.path) as engine:
-            assert (engine.predict(test.pictures).argmax(axis=1) == test.labels).all()
+            assert (engine.predict(test.images).argmax(axis=1) == test.labels).all()
     int8 = artifacts[1].manifest
     assert int8 and int8.input.scale == pytest.approx(1 / 255) and int8.input.zero_point == -128
 
 
 def test_a_source_model_that_guesses_is_told_to_try_a_pixel_range(
-    from_0_to_1: Path, pictures: Path, tmp_path: Path
+    from_0_to_1: Path, images: Path, tmp_path: Path
 ) -> None:
-    options: dict[str, Any] = {"dataset": str(pictures), "workspace": tmp_path}
+    options: dict[str, Any] = {"dataset": str(images), "workspace": tmp_path}
     told = r"no better than guessing on 27 .* images \(33.3%\)"
     with pytest.raises(EdgesqzError, match=told + "; try --pixel-range 0..1, with which it has 100.0%"):
         edgesqz.export(from_0_to_1, **options)
@@ -183,8 +186,8 @@ def test_a_source_model_that_guesses_is_told_to_try_a_pixel_range(
     shown = io.StringIO()
     (artifact,) = edgesqz.export(from_0_to_1, pixel_range="0..255", console=Console(file=shown, width=1000), **options)
     assert "warning: " in shown.getvalue() and "no better than guessing" in shown.getvalue()
-    assert artifact.manifest and artifact.manifest.proof
-    assert artifact.manifest.proof.source_accuracy == pytest.approx(1 / 3)
+    assert artifact.manifest and artifact.manifest.verification
+    assert artifact.manifest.verification.source_accuracy == pytest.approx(1 / 3)
 
 
 def test_a_pixel_range_against_the_manifest_is_refused(trained: Path) -> None:
@@ -233,7 +236,7 @@ def test_half_floats_are_exported_as_a_float32_copy(policy: str, keras: Any) -> 
     assert [artifact.manifest and artifact.manifest.input.dtype for artifact in artifacts] == ["float32", "float32"]
 
 
-def test_a_transformer_with_gelu_is_exported(keras: Any, pictures: Path) -> None:
+def test_a_transformer_with_gelu_is_exported(keras: Any, images: Path) -> None:
     layers = keras.layers
     images = keras.Input(SHAPE)
     tokens = layers.Reshape((-1, 8))(layers.Conv2D(8, 8, strides=8)(layers.Rescaling(1 / 255)(images)))
@@ -241,9 +244,9 @@ def test_a_transformer_with_gelu_is_exported(keras: Any, pictures: Path) -> None
     tokens = layers.Dense(8)(layers.Dense(16, activation="gelu")(layers.LayerNormalization()(tokens)))
     classes = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling1D()(tokens))
     keras.Model(images, classes).save("transformer.keras")
-    options: dict[str, Any] = {"dataset": str(pictures), "pixel_range": "0..255", "workspace": Path("ws")}
+    options: dict[str, Any] = {"dataset": str(images), "pixel_range": "0..255", "workspace": Path("ws")}
     for artifact in edgesqz.export("transformer.keras", ["tflite", "onnx"], **options):
-        assert artifact.manifest and artifact.manifest.proof and artifact.manifest.proof.agreement == 1
+        assert artifact.manifest and artifact.manifest.verification and artifact.manifest.verification.agreement == 1
 
 
 def test_images_of_bytes_and_batches_of_a_fixed_size_are_exported(keras: Any) -> None:

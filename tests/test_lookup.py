@@ -11,8 +11,8 @@ import pytest
 import edgesqz
 from edgesqz.artifact import ZOO
 from edgesqz.errors import EdgesqzError
-from edgesqz.exporting import originals
 from edgesqz.lookup import find_keras_file, find_model_file, model_files, newest_keras_file
+from edgesqz.models import loading
 from edgesqz.predicting import predict_files
 from edgesqz.workspace import Workspace
 
@@ -98,10 +98,10 @@ def test_the_newest_keras_model_is_the_one_written_last(folder: Path) -> None:
     assert newest_keras_file(folder) == folder / "new.keras"
 
 
-def test_every_command_finds_a_model_in_the_same_way(exported: Path, pictures: Path) -> None:
-    image = next((pictures / "test").glob("*/*.png"))
+def test_every_command_finds_a_model_in_the_same_way(exported: Path, images: Path) -> None:
+    image = next((images / "test").glob("*/*.png"))
     for name in ("squeezenet-nano", "squeezenet-nano.keras"):
-        assert originals.find(name, Workspace(exported)).source == str(exported / "squeezenet-nano.keras")
+        assert loading.find(name, Workspace(exported)).source == str(exported / "squeezenet-nano.keras")
         assert edgesqz.inspect(name, workspace=exported).format == "keras"
     for file in ("squeezenet-nano.fp32.onnx", exported / "squeezenet-nano.fp32.onnx"):
         assert predict_files(file, [image], workspace=exported).artifact == "squeezenet-nano.fp32.onnx"

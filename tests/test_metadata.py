@@ -81,11 +81,11 @@ def test_another_reader_finds_the_pixels_and_the_labels(described: bytes) -> Non
     content = entry(described)
     assert content[4:8] == b"M001"
     graph = Table(content, struct.unpack_from("<I", content)[0]).first(3)
-    picture, probability = graph.first(2), graph.first(3)
-    assert picture.table(3).kind(0) == 2  # ImageProperties
-    assert picture.table(3).table(1).kind(0) == 1  # RGB
-    assert picture.first(4).kind(0) == 1  # NormalizationOptions
-    normalization = picture.first(4).table(1)
+    image, probability = graph.first(2), graph.first(3)
+    assert image.table(3).kind(0) == 2  # ImageProperties
+    assert image.table(3).table(1).kind(0) == 1  # RGB
+    assert image.first(4).kind(0) == 1  # NormalizationOptions
+    normalization = image.first(4).table(1)
     assert (normalization.float(0), normalization.float(1)) == (128, 64)
     labels = probability.first(6)
     assert (labels.text(0), labels.kind(2)) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
@@ -103,18 +103,18 @@ def test_inspect_shows_what_was_written(described: bytes, tmp_path: Path) -> Non
     assert "TFLITE_METADATA" not in inspect(MODEL).metadata
 
 
-def test_a_grey_float_file_says_so(manifest: Manifest) -> None:
-    grey = manifest.input.model_copy(update={"shape": (1, 32, 32, 1)})
-    changed = manifest.model_copy(update={"input": grey, "pixels": manifest.pixels.model_copy(update={"offset": 0.5})})
+def test_a_gray_float_file_says_so(manifest: Manifest) -> None:
+    gray = manifest.input.model_copy(update={"shape": (1, 32, 32, 1)})
+    changed = manifest.model_copy(update={"input": gray, "pixels": manifest.pixels.model_copy(update={"offset": 0.5})})
     content = entry(metadata.with_metadata(MODEL.read_bytes(), changed, ["two\nlines"]))
-    picture = Table(content, struct.unpack_from("<I", content)[0]).first(3).first(2)
-    assert picture.table(3).table(1).kind(0) == 2  # GRAYSCALE
-    assert picture.first(4).table(1).float(0) == -32
+    image = Table(content, struct.unpack_from("<I", content)[0]).first(3).first(2)
+    assert image.table(3).table(1).kind(0) == 2  # GRAYSCALE
+    assert image.first(4).table(1).float(0) == -32
 
 
 @pytest.mark.parametrize("runtime", ["litert", "tflite-runtime", "tflite-micro"])
 def test_every_engine_answers_the_same_with_and_without(runtime: str, described: bytes, manifest: Manifest) -> None:
-    pictures = data.draw(20, 32, seed=1).pictures
+    images = data.draw(20, 32, seed=1).images
     answers = []
     for content in (MODEL.read_bytes(), described):
         try:
@@ -124,7 +124,7 @@ def test_every_engine_answers_the_same_with_and_without(runtime: str, described:
                 pytest.skip(str(error))
             raise
         with engine:
-            answers.append(engine.predict(pictures))
+            answers.append(engine.predict(images))
     without, with_metadata = answers
     np.testing.assert_array_equal(with_metadata, without)
 

@@ -1,4 +1,4 @@
-"""MNIST, and the one network here that takes grey pictures."""
+"""MNIST, and the one network here that takes gray images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgesqz.predicting import predict_files
 
 
 def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Grey pictures whose digit is the wavelength of their stripes: easy, and the same when they are moved."""
+    """Gray images whose digit is the wavelength of their stripes: easy, and the same when they are moved."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count, dtype=np.uint8) % 10
     waves = np.sin(
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 def test_it_is_read_from_a_folder(folder: Path) -> None:
     found = data.load("mnist", folder)
     assert found.labels == tuple("0123456789")
-    assert found.train().pictures.shape == (300, 28, 28, 1)
+    assert found.train().images.shape == (300, 28, 28, 1)
     assert found.test().labels[:3].tolist() == [0, 1, 2]
 
 
@@ -83,7 +83,7 @@ def test_what_is_no_mnist_is_refused(tmp_path: Path) -> None:
 
 def test_the_test_split_is_not_read_for_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x_train, y_train = draw(20, 0)
-    np.savez(folder / "mnist.npz", x_train=x_train, y_train=y_train)  # no test pictures at all
+    np.savez(folder / "mnist.npz", x_train=x_train, y_train=y_train)  # no test images at all
     assert len(mnist.load("mnist", folder).train()) == 20
 
 
@@ -95,15 +95,15 @@ def test_digits_goes_the_whole_way(folder: Path) -> None:
     for row in report.rows:
         assert row.error is None
         assert row.accuracy is not None and row.accuracy > 0.9
-    pictures, _ = draw(10, 2)
-    Image.fromarray(pictures[7]).convert("RGB").save(folder / "seven.png")
+    images, _ = draw(10, 2)
+    Image.fromarray(images[7]).convert("RGB").save(folder / "seven.png")
     found = predict_files("digits.int8.tflite", [folder / "seven.png"], workspace=workspace)
     assert found.images[0].guesses[0].label == "7"
 
 
-def test_grey_and_colour_become_each_other() -> None:
-    colour = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]]], np.uint8)
-    grey = data.with_channels(colour, 1)
-    assert grey[0, 0, :, 0].tolist() == [76, 150, 29, 9]
-    assert data.with_channels(grey, 3)[0, 0, 1].tolist() == [150, 150, 150]
-    assert data.with_channels(colour, 3) is colour
+def test_gray_and_color_become_each_other() -> None:
+    color = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]]], np.uint8)
+    gray = data.with_channels(color, 1)
+    assert gray[0, 0, :, 0].tolist() == [76, 150, 29, 9]
+    assert data.with_channels(gray, 3)[0, 0, 1].tolist() == [150, 150, 150]
+    assert data.with_channels(color, 3) is color

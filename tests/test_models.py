@@ -22,12 +22,12 @@ def keras_on_tensorflow() -> None:
 
 
 def noise(count: int, side: int) -> np.ndarray:
-    """Pictures as a network takes them."""
+    """Images as a network takes them."""
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 3)).astype(np.float32)
 
 
-def answers(model: Any, pictures: np.ndarray) -> np.ndarray:
-    return np.asarray(model(pictures, training=False))
+def answers(model: Any, images: np.ndarray) -> np.ndarray:
+    return np.asarray(model(images, training=False))
 
 
 @pytest.mark.parametrize(("name", "count"), [("squeezenet", 421_642), ("squeezenet-nano", 67_322)])
@@ -59,14 +59,14 @@ def test_pooling_the_branches_is_pooling_the_module() -> None:
 
 
 @each_architecture
-def test_pictures_become_probabilities(name: str) -> None:
+def test_images_become_probabilities(name: str) -> None:
     model = SqueezeNetModel(name=name).build()
     assert model.input_shape == (None, 32, 32, 3)
     assert model.output_shape == (None, 10)
     probabilities = answers(model, noise(4, 32))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     assert probabilities.min() >= 0
-    assert len(np.unique(probabilities.round(7), axis=0)) == 4  # each picture has an answer of its own
+    assert len(np.unique(probabilities.round(7), axis=0)) == 4  # each image has an answer of its own
 
 
 @each_architecture
@@ -90,18 +90,18 @@ def test_normalization_comes_first_and_is_exact() -> None:
     np.testing.assert_array_equal(np.asarray(first(pixels)), (pixels - 128) / 64)
 
 
-def test_pictures_of_another_size_are_resized_inside() -> None:
+def test_images_of_another_size_are_resized_inside() -> None:
     shrinking = SqueezeNetModel(original_dim=48, resize_dim=32, name="squeezenet-nano").build()
     plain = SqueezeNetModel(original_dim=32, resize_dim=32, name="squeezenet-nano").build()
     assert shrinking.input_shape == (None, 48, 48, 3)
     assert shrinking.get_layer("stem").output.shape[1:3] == (32, 32)
     plain.set_weights(shrinking.get_weights())
-    colours = noise(5, 1)
-    of_48, of_32 = (np.tile(colours, (1, side, side, 1)) for side in (48, 32))
+    colors = noise(5, 1)
+    of_48, of_32 = (np.tile(colors, (1, side, side, 1)) for side in (48, 32))
     np.testing.assert_allclose(answers(shrinking, of_48), answers(plain, of_32), atol=1e-5)
 
 
-def test_pictures_of_the_right_size_are_not_resized() -> None:
+def test_images_of_the_right_size_are_not_resized() -> None:
     import keras
 
     model = SqueezeNetModel(name="squeezenet-nano").build()
@@ -169,8 +169,8 @@ def test_four_pixels_a_side_are_enough(name: str) -> None:
 @pytest.mark.parametrize(
     ("sizes", "problem"),
     [
-        ({"original_dim": 3, "resize_dim": 3}, "needs larger pictures.*; got images of 3x3, processed at 3x3"),
-        ({"original_dim": 32, "resize_dim": 3}, "needs larger pictures.*; got images of 32x32, processed at 3x3"),
+        ({"original_dim": 3, "resize_dim": 3}, "needs larger images.*; got images of 3x3, processed at 3x3"),
+        ({"original_dim": 32, "resize_dim": 3}, "needs larger images.*; got images of 32x32, processed at 3x3"),
         ({"original_dim": 0, "resize_dim": 32}, "expected an image size .*, got 0"),
         ({"resize_dim": 40, "preprocessing": "course"}, "cannot cut out more pixels than there are"),
         ({"preprocessing": "none"}, "unknown preprocessing 'none'; the known are scale, course"),

@@ -36,7 +36,7 @@ def unpacked(made: Artifact) -> bytes:
     return made.path.read_bytes()
 
 
-def test_a_packed_file_is_smaller_and_answers_the_same(made: Artifact, pictures: Path) -> None:
+def test_a_packed_file_is_smaller_and_answers_the_same(made: Artifact, images: Path) -> None:
     unpacked = made.path.read_bytes()
     packed = packing.packed(unpacked)
     assert len(packed) < len(unpacked) - 3000
@@ -44,7 +44,7 @@ def test_a_packed_file_is_smaller_and_answers_the_same(made: Artifact, pictures:
     for content in (unpacked, packed):
         assert made.manifest
         with Engine(content, "litert", pixels=made.manifest.pixels) as engine:
-            answers.append(engine.predict(data.load(str(pictures)).test().pictures))
+            answers.append(engine.predict(data.load(str(images)).test().images))
     before, after = answers
     np.testing.assert_array_equal(after, before)
 

@@ -17,8 +17,8 @@ from edgesqz.artifact import ZOO, Artifact
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
 from edgesqz.models import ARCHITECTURES, SqueezeNetModel
-from edgesqz.models.catalogue import list_models
 from edgesqz.models.graph import AddRelu, Convolution, Graph, MaxPool, Pixels
+from edgesqz.models.listing import list_models
 from edgesqz.models.params import Params, compare, params, peak_activation_bytes
 
 PUBLISHED = {
@@ -159,7 +159,7 @@ def test_ratios_are_to_the_first() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_the_bars_are_a_picture(suffix: str, tmp_path: Path) -> None:
+def test_the_bars_are_a_image(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"sizes.{suffix}"
     compare(["squeezenet", "digits"]).plot(path)
     start = path.read_bytes()[:500]
@@ -179,7 +179,7 @@ def test_bars_that_cannot_be_written(name: str, tmp_path: Path) -> None:
         ({"model": "resnet"}, "unknown model 'resnet'"),
         (
             {"model": "alexnet", "input_size": 32},
-            "alexnet needs larger pictures: nothing is left .* at pool2; got images of 32x32",
+            "alexnet needs larger images: nothing is left .* at pool2; got images of 32x32",
         ),
         ({"model": "squeezenet", "classes": 1}, "at least 2 classes"),
         ({"model": "squeezenet", "input_size": -3}, "expected an image size .*, got -3"),
@@ -191,7 +191,7 @@ def test_bad_input(arguments: dict[str, object], message: str) -> None:
         params(**arguments)  # type: ignore[arg-type]
 
 
-def test_the_catalogue_lists_every_network_with_what_the_zoo_knows() -> None:
+def test_the_listing_has_every_network_with_what_the_zoo_knows() -> None:
     entries = {entry.name: entry for entry in list_models().models}
     assert list(entries) == list(ARCHITECTURES)
     manifest = Artifact.open(ZOO / "squeezenet.keras").manifest

@@ -50,9 +50,9 @@ def read_only(workspace: Path) -> Iterator[Path]:
         place.chmod(place.stat().st_mode | 0o200)
 
 
-def test_a_workspace_that_may_only_be_read_is_read(read_only: Path, pictures: Path) -> None:
+def test_a_workspace_that_may_only_be_read_is_read(read_only: Path, images: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in read_only.rglob("*")}
-    image, name = next((pictures / "test").glob("*/*.png")), "squeezenet-nano.int8.tflite"
+    image, name = next((images / "test").glob("*/*.png")), "squeezenet-nano.int8.tflite"
     for arguments in (
         ("workspace", "list"),
         ("workspace", "verify"),

@@ -1,4 +1,4 @@
-"""Predictions for picture files, and what ``edgesqz.load`` takes and gives."""
+"""Predictions for image files, and what ``edgesqz.load`` takes and gives."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODEL_FILES = (
 
 
 @pytest.mark.parametrize("file_name", MODEL_FILES)
-def test_every_artifact_knows_a_red_picture_of_any_size(file_name: str, exported: Path, tmp_path: Path) -> None:
+def test_every_artifact_knows_a_red_image_of_any_size(file_name: str, exported: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 160, (100, 60, 3), np.uint8)
     pixels[..., 0] += 95
@@ -35,8 +35,8 @@ def test_every_artifact_knows_a_red_picture_of_any_size(file_name: str, exported
     assert sum(guess.probability for guess in prediction.guesses) == pytest.approx(1, abs=0.02)
 
 
-def test_predictions_are_a_table_and_json(exported: Path, pictures: Path) -> None:
-    found = predict_files("squeezenet-nano.int8.tflite", [pictures / "test/blue/0.png"], workspace=exported)
+def test_predictions_are_a_table_and_json(exported: Path, images: Path) -> None:
+    found = predict_files("squeezenet-nano.int8.tflite", [images / "test/blue/0.png"], workspace=exported)
     as_data = json.loads(found.to_json())
     assert as_data["artifact"] == "squeezenet-nano.int8.tflite"
     assert as_data["images"][0]["guesses"][0]["label"] == "blue"
@@ -44,12 +44,12 @@ def test_predictions_are_a_table_and_json(exported: Path, pictures: Path) -> Non
 
 
 def test_a_folder_means_every_image_below_it_and_an_unreadable_one_costs_its_line(
-    exported: Path, pictures: Path, tmp_path: Path
+    exported: Path, images: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "mine"
     for name, source in (("b/2.png", "blue/1.png"), ("b/1.PNG", "red/0.png"), ("a.png", "green/0.png")):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(pictures / "test" / source, folder / name)
+        shutil.copy(images / "test" / source, folder / name)
     (folder / "notes.txt").write_text("no image")
     (folder / "torn.png").write_bytes(b"\x89PNG torn")
     (folder / "b" / ".hidden.png").write_bytes(b"")
@@ -74,9 +74,9 @@ def test_a_folder_without_an_image_is_told(exported: Path, tmp_path: Path) -> No
 
 
 def test_load_gives_probabilities(exported: Path) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), np.uint8)
     with edgesqz.load(exported / "squeezenet-nano.fp32.onnx") as model:
-        probabilities = model.predict(pictures)
+        probabilities = model.predict(images)
     assert probabilities.shape == (7, 3)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
@@ -85,7 +85,7 @@ def test_load_gives_probabilities(exported: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "dtype"), [((1, 32, 32), np.uint8), ((1, 16, 16, 3), np.uint8), ((1, 32, 32, 3), np.float32)]
 )
-def test_pictures_of_another_form_are_refused(shape: tuple[int, ...], dtype: type, exported: Path) -> None:
+def test_images_of_another_form_are_refused(shape: tuple[int, ...], dtype: type, exported: Path) -> None:
     with (
         edgesqz.load(exported / "squeezenet-nano.fp32.tflite") as model,
         pytest.raises(edgesqz.EdgesqzError, match=r"expected images of shape \(N, 32, 32, 3\) and dtype uint8"),
@@ -93,14 +93,14 @@ def test_pictures_of_another_form_are_refused(shape: tuple[int, ...], dtype: typ
         model.predict(np.zeros(shape, dtype))
 
 
-def test_a_file_made_elsewhere_is_told_what_its_pixels_are(exported: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_file_made_elsewhere_is_told_what_its_pixels_are(exported: Path, images: Path, tmp_path: Path) -> None:
     content = (exported / "squeezenet-nano.int8.tflite").read_bytes()
     (tmp_path / "theirs.tflite").write_bytes(content)
-    picture = pictures / "test/green/0.png"
+    image = images / "test/green/0.png"
     with pytest.raises(EdgesqzError, match="try --pixel-range -2..1.984"):
-        predict_files(tmp_path / "theirs.tflite", [picture])
-    told = predict_files(tmp_path / "theirs.tflite", [picture], pixel_range="-2..1.984")
-    known = predict_files(exported / "squeezenet-nano.int8.tflite", [picture])
+        predict_files(tmp_path / "theirs.tflite", [image])
+    told = predict_files(tmp_path / "theirs.tflite", [image], pixel_range="-2..1.984")
+    known = predict_files(exported / "squeezenet-nano.int8.tflite", [image])
     assert [guess.probability for guess in told.images[0].guesses] == [
         guess.probability for guess in known.images[0].guesses
     ]

@@ -44,11 +44,11 @@ MEASURED = Row(
     latency_ratio=Ratio("squeezenet-nano.keras", 0.126, (0.116, 0.14)),
     load_ms=12.5,
     first_us=345.6,
-    settled=True,
+    stable=True,
     overhead_us=0.05,
     peak_rss_bytes=1_173_400_000,
     memory_bytes=1_123_400_000,
-    layer_snr_db={"normalize": None, "stem": 37.25, "logits": 24.0},
+    layer_sqnr_db={"normalize": None, "stem": 37.25, "logits": 24.0},
 )
 FAILED = Row(
     artifact="squeezenet-nano.fp16.onnx",
@@ -80,9 +80,9 @@ FIGURES = {
     "peak_rss_bytes",
     "memory_bytes",
     "arena_bytes",
-    "settled",
+    "stable",
     "overhead_us",
-    "layer_snr_db",
+    "layer_sqnr_db",
 }
 
 
@@ -369,8 +369,8 @@ def test_a_file_name_is_shown_as_it_is() -> None:
     assert line_of(marked, shown(report(marked)))[0] == "net[bold].tflite"
 
 
-@pytest.mark.parametrize("name", ["pictures [v2]", "pictures[/v2]"])
-def test_a_folder_of_pictures_is_shown_as_it_is(name: str) -> None:
+@pytest.mark.parametrize("name", ["images [v2]", "images[/v2]"])
+def test_a_folder_of_images_is_shown_as_it_is(name: str) -> None:
     assert shown(report(MEASURED, name=name))[0] == f"10,000 test images of {name}"
 
 
@@ -383,7 +383,7 @@ def test_failures_are_told_a_line_each() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_accuracy_against_size_is_a_picture(suffix: str, tmp_path: Path) -> None:
+def test_accuracy_against_size_is_a_image(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"plot.{suffix}"
     report(MEASURED, FAILED, quota_bytes=100_000).plot(path)
     content = path.read_bytes()
@@ -417,7 +417,7 @@ def test_the_markdown_is_the_table() -> None:
 
 
 def test_each_layer_has_its_row_and_a_mark_where_the_error_grows() -> None:
-    other = dataclasses.replace(MEASURED, artifact="other.onnx", layer_snr_db={"stem": 38.0, "fire": 36.0})
+    other = dataclasses.replace(MEASURED, artifact="other.onnx", layer_sqnr_db={"stem": 38.0, "fire": 36.0})
     table = report(MEASURED, other, FAILED).layer_table()
     assert [column.head for column in table.columns] == ["layer", MEASURED.artifact, "other.onnx"]
     assert table.rows == [

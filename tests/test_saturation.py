@@ -105,7 +105,7 @@ def test_the_files_that_ship_do_not_saturate(path: Path) -> None:
 
 @pytest.mark.parametrize(("vnni", "weight", "warned"), [(False, 127, True), (False, 64, False), (True, 127, False)])
 def test_bench_warns_where_it_can_happen(
-    vnni: bool, weight: int, warned: bool, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    vnni: bool, weight: int, warned: bool, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = Engine.__init__
 
@@ -115,7 +115,7 @@ def test_bench_warns_where_it_can_happen(
 
     monkeypatch.setattr(Engine, "__init__", on_that_processor)
     onnx.save(static(filled(weight)), tmp_path / "foreign.onnx")
-    report = edgesqz.bench([tmp_path / "foreign.onnx"], dataset=str(pictures), rounds=1)
+    report = edgesqz.bench([tmp_path / "foreign.onnx"], dataset=str(images), rounds=1)
     assert report.rows[0].error is None
     assert report.rows[0].to_dict()["may_saturate"] == warned
     expected = [f"foreign.onnx: {WARNING}, such as this one; quantize with 7-bit weights (reduce_range=True)"]

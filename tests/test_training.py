@@ -38,7 +38,7 @@ from edgesqz.workspace.sizes import parse_size
 
 MODEL = "squeezenet-nano"
 EPOCHS, STEPS_PER_EPOCH = 3, 3
-HELD_BACK = 27  # a tenth of 270
+HOLDOUT = 27  # a tenth of 270
 CHECKPOINT = f"{MODEL}.last.npz"
 Step = Callable[[np.ndarray, int, np.ndarray], tuple[float, int]]
 StandIn = Callable[[Step], list[Any]]
@@ -60,9 +60,9 @@ def keras_on_tensorflow() -> None:
 
 
 @pytest.fixture(scope="module")
-def train_only(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``pictures`` with garbage for a test split: nothing works that reads it."""
-    folder = Path(shutil.copytree(pictures, tmp_path_factory.mktemp("train_only") / "pictures"))
+def train_only(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``images`` with garbage for a test split: nothing works that reads it."""
+    folder = Path(shutil.copytree(images, tmp_path_factory.mktemp("train_only") / "images"))
     for file in (folder / "test").rglob("*.png"):
         file.write_bytes(b"garbage")
     return folder
@@ -179,15 +179,15 @@ def test_the_manifest_tells_the_recipe_and_its_results(finished: Finished, train
     precision = fastest_precision()
     recipe = Recipe(MODEL, str(train_only), EPOCHS, 64, 0.1, precision=precision)
     assert facts["recipe"] == dataclasses.asdict(recipe)
-    assert facts["held_back_pictures"] == HELD_BACK
+    assert facts["validation_images"] == HOLDOUT
     assert len(facts["history"]) == EPOCHS
-    assert facts["held_back_accuracy"] == max(entry["held_back_accuracy"] for entry in facts["history"])
+    assert facts["validation_accuracy"] == max(entry["validation_accuracy"] for entry in facts["history"])
     assert facts["history"][-1]["loss"] < facts["history"][0]["loss"]
     assert facts["history"][-1]["training_accuracy"] > 0.5  # a third by chance
 
 
 def test_training_never_reads_the_test_split(finished: Finished, train_only: Path) -> None:
-    with pytest.raises(EdgesqzError, match="cannot read the picture"):
+    with pytest.raises(EdgesqzError, match="cannot read the image"):
         data.load(str(train_only)).test()
     assert finished.artifact.path.is_file()
 
@@ -200,24 +200,24 @@ def test_the_saved_model_holds_layers_of_keras_alone(finished: Finished) -> None
 
 
 def test_the_saved_model_is_as_accurate_as_its_manifest_says(finished: Finished, train_only: Path) -> None:
-    _, held_back = data.hold_back(data.load(str(train_only)).train(), seed=0)
+    _, holdout = data.holdout_split(data.load(str(train_only)).train(), seed=0)
     with edgesqz.load(finished.artifact.path) as model:
-        top1 = model.predict(held_back.pictures).argmax(axis=1)
-    assert len(held_back) == HELD_BACK
-    assert np.mean(top1 == held_back.labels) == finished.facts["held_back_accuracy"] > 0.5  # a third by chance
+        top1 = model.predict(holdout.images).argmax(axis=1)
+    assert len(holdout) == HOLDOUT
+    assert np.mean(top1 == holdout.labels) == finished.facts["validation_accuracy"] > 0.5  # a third by chance
 
 
 def test_the_console_shows_a_line_an_epoch(finished: Finished) -> None:
-    lines = [line for line in finished.shown.splitlines() if "held-back" in line]
+    lines = [line for line in finished.shown.splitlines() if "validation" in line]
     for number, (line, entry) in enumerate(zip(lines, finished.facts["history"], strict=True), start=1):
         assert line.startswith(
             f"epoch {number}/3: loss {entry['loss']:.3f}, accuracy {entry['training_accuracy']:.2%}, "
-            f"held-back {entry['held_back_accuracy']:.2%}, "
+            f"validation {entry['validation_accuracy']:.2%}, "
         )
-        assert line.endswith(" pictures/s")
+        assert line.endswith(" images/s")
 
 
-def test_the_epoch_that_did_best_on_held_back_pictures_is_the_one_written(
+def test_the_epoch_that_did_best_on_validation_images_is_the_one_written(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras
@@ -229,7 +229,7 @@ def test_the_epoch_that_did_best_on_held_back_pictures_is_the_one_written(
     written = recorded_checkpoints(monkeypatch)
     artifact = train(train_only, tmp_path)
     assert artifact.manifest and artifact.manifest.training
-    assert artifact.manifest.training["held_back_accuracy"] == pytest.approx(18 / HELD_BACK)
+    assert artifact.manifest.training["validation_accuracy"] == pytest.approx(18 / HOLDOUT)
     saved = keras.models.load_model(artifact.path, compile=False).get_weights()
     assert_same_arrays(saved, written[1].weights)
     assert not all(np.allclose(one, other) for one, other in zip(saved, written[2].weights, strict=True))
@@ -262,7 +262,7 @@ def test_the_first_weights_are_the_seeds(
     assert np.mean(first == other) < 0.01
 
 
-def test_each_epoch_takes_each_picture_at_most_once_in_an_order_of_its_own(
+def test_each_epoch_takes_each_image_at_most_once_in_an_order_of_its_own(
     train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
     taken: list[np.ndarray] = []
@@ -277,7 +277,7 @@ def test_each_epoch_takes_each_picture_at_most_once_in_an_order_of_its_own(
     for indices in (first, second):
         assert len(np.unique(indices)) == len(indices) == STEPS_PER_EPOCH * 64
         assert indices.min() >= 0
-        assert indices.max() < 270 - HELD_BACK
+        assert indices.max() < 270 - HOLDOUT
     assert not np.array_equal(first, second)
 
 
@@ -309,7 +309,7 @@ def test_what_is_learned_are_the_labels_smoothed(train_only: Path, tmp_path: Pat
 
     stand_in(step)
     train(train_only, tmp_path, epochs=1, label_smoothing=0.3)
-    fitted, _ = data.hold_back(data.load(str(train_only)).train(), seed=0)
+    fitted, _ = data.holdout_split(data.load(str(train_only)).train(), seed=0)
     for indices, wanted in asked:
         assert wanted.dtype == np.float32
         np.testing.assert_allclose(wanted, np.array([0.1, 0.8])[np.eye(3, dtype=int)[fitted.labels[indices]]])
@@ -334,16 +334,16 @@ def test_what_nobody_asked_for_follows_the_number_of_images_and_is_told_before_t
     assert "30 steps in 2 epochs, 16 images a step, learning rate up to 0.05" in before
 
 
-@pytest.mark.parametrize("hold_back", [0.1, 0])
+@pytest.mark.parametrize("validation_split", [0.1, 0])
 def test_a_run_that_learned_nothing_is_told_and_one_that_learned_is_not(
-    hold_back: float, train_only: Path, tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+    validation_split: float, train_only: Path, tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import edgesqz.training.step
 
     for correct, is_told in ((9, True), (25, False)):  # of 27 validation images, or of 27 of a step
         stand_in(lambda *asked, correct=correct: (1.0, correct))
         monkeypatch.setattr(edgesqz.training.step, "evaluation", lambda network, n=correct: lambda split: n)
-        options = {"epochs": 1, "batch_size": 27, "hold_back": hold_back, "force": True}
+        options = {"epochs": 1, "batch_size": 27, "validation_split": validation_split, "force": True}
         artifact = train(train_only, tmp_path, **options)
         assert artifact.manifest and artifact.manifest.training
         warning = artifact.manifest.training["warning"]
@@ -410,24 +410,24 @@ def test_a_name_that_begins_no_file_name_is_refused(name: str, tmp_path: Path) -
         train(tmp_path / "no such folder", tmp_path / "workspace", name=name)
 
 
-# All pictures, and a teacher
+# All images, and a teacher
 
 
-def test_with_nothing_held_back_all_pictures_train_and_the_last_epoch_is_written(
+def test_with_nothing_validation_all_images_train_and_the_last_epoch_is_written(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras
 
     written = recorded_checkpoints(monkeypatch)
     shown = io.StringIO()
-    artifact = train(train_only, tmp_path, hold_back=0, console=Console(file=shown, width=60, color_system=None))
+    artifact = train(train_only, tmp_path, validation_split=0, console=Console(file=shown, width=60, color_system=None))
     assert artifact.manifest and artifact.manifest.training
     facts = artifact.manifest.training
-    assert (facts["held_back_accuracy"], facts["held_back_pictures"]) == (None, 0)
+    assert (facts["validation_accuracy"], facts["validation_images"]) == (None, 0)
     assert all(set(entry) == {"loss", "training_accuracy"} for entry in facts["history"])
     assert written[-1].progress.step == EPOCHS * (270 // 64)
     assert_same_arrays(keras.models.load_model(artifact.path, compile=False).get_weights(), written[-1].weights)
-    assert "held-back" not in shown.getvalue()
+    assert "validation" not in shown.getvalue()
 
 
 def test_a_teachers_answers_are_learned_instead_of_the_labels(
@@ -440,7 +440,9 @@ def test_a_teachers_answers_are_learned_instead_of_the_labels(
         return 1.0, 0
 
     stand_in(step)
-    artifact = train(train_only, tmp_path, epochs=12, hold_back=0, precision="float32", teacher=finished.artifact.path)
+    artifact = train(
+        train_only, tmp_path, epochs=12, validation_split=0, precision="float32", teacher=finished.artifact.path
+    )
     assert artifact.manifest and artifact.manifest.training
     assert finished.artifact.manifest
     recipe = Recipe(**artifact.manifest.training["recipe"])
@@ -458,16 +460,16 @@ def test_a_teachers_answers_are_learned_instead_of_the_labels(
     assert [view for _, view, _ in asked] == np.repeat([*range(10), 0, 1], 270 // 64).tolist()
 
 
-def test_a_student_comes_to_answer_as_its_teacher(trained: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_student_comes_to_answer_as_its_teacher(trained: Path, images: Path, tmp_path: Path) -> None:
     teacher = trained / f"{MODEL}.keras"
-    student = train(pictures, tmp_path, epochs=5, batch_size=16, learning_rate=0.05, seed=1, teacher=teacher)
+    student = train(images, tmp_path, epochs=5, batch_size=16, learning_rate=0.05, seed=1, teacher=teacher)
     assert student.manifest and student.manifest.training
     losses = [entry["loss"] for entry in student.manifest.training["history"]]  # how far it is from its teacher
     assert losses[-1] < losses[0] / 2
 
 
 def test_a_teacher_of_something_else_is_refused(finished: Finished, tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match=r"takes pictures of \(32, 32, 3\) and tells 3 classes; expected .* and 10"):
+    with pytest.raises(EdgesqzError, match=r"takes images of \(32, 32, 3\) and tells 3 classes; expected .* and 10"):
         edgesqz.train(MODEL, "synthetic", teacher=finished.artifact.path, workspace=tmp_path)
 
 
@@ -719,7 +721,7 @@ def test_without_the_optimizers_state_a_run_goes_on(at_rest: Path) -> None:
 )
 def test_bad_input_is_told_before_any_work(options: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=told):
-        train(tmp_path / "no pictures here", tmp_path / "workspace", **options)
+        train(tmp_path / "no images here", tmp_path / "workspace", **options)
 
 
 # A step
@@ -792,12 +794,12 @@ def test_a_step_sees_the_view_that_it_is_told() -> None:
 
 
 @pytest.mark.parametrize("count", [3, 500, 1203])
-def test_the_evaluation_counts_every_picture_once(count: int) -> None:
+def test_the_evaluation_counts_every_image_once(count: int) -> None:
     from edgesqz.training.step import evaluation
 
     network, split = small_network(), small_split(count)
-    top1 = np.asarray(network(split.pictures.astype(np.float32), training=False)).argmax(axis=1)
-    assert evaluation(network)(data.Split(split.pictures, top1)) == count
+    top1 = np.asarray(network(split.images.astype(np.float32), training=False)).argmax(axis=1)
+    assert evaluation(network)(data.Split(split.images, top1)) == count
     assert evaluation(network)(split) == np.sum(top1 == split.labels)
 
 
@@ -806,11 +808,11 @@ def test_the_evaluation_counts_every_picture_once(count: int) -> None:
 SHIFT = 4
 
 
-def seen(pictures: np.ndarray, view: int = 0, size: ImageSizeLike | None = None, **recipe: Any) -> np.ndarray:
-    """Pictures as training sees them."""
+def seen(images: np.ndarray, view: int = 0, size: ImageSizeLike | None = None, **recipe: Any) -> np.ndarray:
+    """Images as training sees them."""
     from edgesqz.training.step import Views
 
-    split = data.Split(pictures, np.zeros(len(pictures), np.int64))
+    split = data.Split(images, np.zeros(len(images), np.int64))
     return np.asarray(
         Views(split, ImageSize.parse(size or split.size), Recipe(MODEL, **recipe))(np.arange(len(split)), view)
     )
@@ -820,10 +822,10 @@ def noise(count: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
 
 
-def moved(picture: np.ndarray) -> dict[tuple[int, int, bool], np.ndarray]:
-    """All that a picture may become, by how far it is moved down and right, and whether it is mirrored."""
-    side = picture.shape[0]
-    wide = np.pad(picture, ((SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="reflect")
+def moved(image: np.ndarray) -> dict[tuple[int, int, bool], np.ndarray]:
+    """All that an image may become, by how far it is moved down and right, and whether it is mirrored."""
+    side = image.shape[0]
+    wide = np.pad(image, ((SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="reflect")
     return {
         (down, right, mirror): wide[down : down + side, right : right + side][:, :: -1 if mirror else 1]
         for down in range(2 * SHIFT + 1)
@@ -832,21 +834,21 @@ def moved(picture: np.ndarray) -> dict[tuple[int, int, bool], np.ndarray]:
     }
 
 
-def which(picture: np.ndarray, found: np.ndarray) -> tuple[int, int, bool]:
-    (choice,) = (choice for choice, crop in moved(picture).items() if np.array_equal(crop, found))
+def which(image: np.ndarray, found: np.ndarray) -> tuple[int, int, bool]:
+    (choice,) = (choice for choice, crop in moved(image).items() if np.array_equal(crop, found))
     return choice
 
 
 def test_the_same_view_is_the_same_and_others_are_not() -> None:
-    pictures = noise(5, 8, 8)
-    first = seen(pictures, 7, seed=3)
-    assert (first.shape, first.dtype) == (pictures.shape, pictures.dtype)
-    np.testing.assert_array_equal(seen(pictures, 7, seed=3), first)
-    assert not np.array_equal(seen(pictures, 8, seed=3), first)
-    assert not np.array_equal(seen(pictures, 7, seed=4), first)
+    images = noise(5, 8, 8)
+    first = seen(images, 7, seed=3)
+    assert (first.shape, first.dtype) == (images.shape, images.dtype)
+    np.testing.assert_array_equal(seen(images, 7, seed=3), first)
+    assert not np.array_equal(seen(images, 8, seed=3), first)
+    assert not np.array_equal(seen(images, 7, seed=4), first)
 
 
-def test_a_view_shows_a_picture_alike_whatever_stands_beside_it() -> None:
+def test_a_view_shows_a_image_alike_whatever_stands_beside_it() -> None:
     from edgesqz.training.step import Views
 
     split = small_split(20)
@@ -855,19 +857,19 @@ def test_a_view_shows_a_picture_alike_whatever_stands_beside_it() -> None:
     np.testing.assert_array_equal(views(np.array([7, 2, 19]), 3), everything[[7, 2, 19]])
 
 
-def test_pictures_are_moved_crops_reflected_at_the_border_half_of_them_mirrored() -> None:
-    pictures = noise(600, 12, 12)
-    found = [which(*pair) for pair in zip(pictures, seen(pictures), strict=True)]
+def test_images_are_moved_crops_reflected_at_the_border_half_of_them_mirrored() -> None:
+    images = noise(600, 12, 12)
+    found = [which(*pair) for pair in zip(images, seen(images), strict=True)]
     assert 240 < sum(mirrored for _, _, mirrored in found) < 360
     for down_or_right in (0, 1):  # every shift there is, in both directions
         assert {choice[down_or_right] for choice in found} == set(range(2 * SHIFT + 1))
     assert len(set(found)) > 100  # of 162: the three choices are made apart
 
 
-def test_a_picture_is_mirrored_in_every_other_view() -> None:
-    pictures = noise(30, 12, 12)
+def test_a_image_is_mirrored_in_every_other_view() -> None:
+    images = noise(30, 12, 12)
     mirrored = np.array(
-        [[which(*pair)[2] for pair in zip(pictures, seen(pictures, view), strict=True)] for view in range(4)]
+        [[which(*pair)[2] for pair in zip(images, seen(images, view), strict=True)] for view in range(4)]
     )
     assert (mirrored[0] == mirrored[2]).all()
     assert (mirrored[1] == mirrored[3]).all()
@@ -875,9 +877,9 @@ def test_a_picture_is_mirrored_in_every_other_view() -> None:
 
 
 def test_digits_are_moved_but_not_mirrored() -> None:
-    pictures = noise(200, 12, 12)
+    images = noise(200, 12, 12)
     for view in (0, 1):
-        found = [which(*pair)[2] for pair in zip(pictures, seen(pictures, view, dataset="mnist"), strict=True)]
+        found = [which(*pair)[2] for pair in zip(images, seen(images, view, dataset="mnist"), strict=True)]
         assert not any(found)
 
 
@@ -912,12 +914,12 @@ def test_the_evaluation_sees_the_middle_on_each_axis() -> None:
     assert evaluation(network)(data.Split(images, np.array([1]))) == 1
 
 
-def test_crops_lie_inside_the_picture_anywhere() -> None:
-    pictures = noise(300, 8, 8)
+def test_crops_lie_inside_the_image_anywhere() -> None:
+    images = noise(300, 8, 8)
     found = set()
-    for crop, picture in zip(seen(pictures, size=5, dataset="mnist"), pictures, strict=True):
+    for crop, image in zip(seen(images, size=5, dataset="mnist"), images, strict=True):
         places = [(down, right) for down in range(4) for right in range(4)]
-        found |= {(d, r) for d, r in places if np.array_equal(picture[d : d + 5, r : r + 5], crop)}
+        found |= {(d, r) for d, r in places if np.array_equal(image[d : d + 5, r : r + 5], crop)}
     assert len(found) == 16
 
 
@@ -969,7 +971,7 @@ def test_the_fused_normalization_moves_its_averages_as_the_stock_one_does() -> N
         layer(values, training=True)
     np.testing.assert_allclose(fused.moving_mean, stock.moving_mean, rtol=1e-5)
     # The kernel averages the unbiased variance, Keras the biased one: n / (n - 1) apart, n values a channel. Of a
-    # batch of 128 pictures, even at 8 x 8 pixels, that is one part in eight thousand.
+    # batch of 128 images, even at 8 x 8 pixels, that is one part in eight thousand.
     count = values[..., 0].size
     step = (np.asarray(stock.moving_variance) - 0.99 * before) * count / (count - 1)
     np.testing.assert_allclose(fused.moving_variance, 0.99 * before + step, rtol=1e-5)
@@ -1112,12 +1114,12 @@ def test_the_course_crops_at_random_and_its_model_takes_the_middle(train_only: P
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(synthetic, "COUNTS", {"train": 200, "test": 20})
         artifact = edgesqz.train("squeezenet-course", "synthetic", input_size=24, workspace=tmp_path, **recipe)
-    pictures = synthetic.draw(20, 32, seed=0).pictures
-    rimmed = pictures.copy()
+    images = synthetic.draw(20, 32, seed=0).images
+    rimmed = images.copy()
     for rim in (np.s_[:, :4], np.s_[:, -4:], np.s_[:, :, :4], np.s_[:, :, -4:]):
         rimmed[rim] = 255
     with edgesqz.load(artifact.path) as model:
-        seen, expected = model.predict(rimmed), model.predict(pictures)
-        brighter = model.predict((pictures // 2 + 60).astype(np.uint8))
+        seen, expected = model.predict(rimmed), model.predict(images)
+        brighter = model.predict((images // 2 + 60).astype(np.uint8))
     np.testing.assert_allclose(seen, expected, atol=1e-6)
-    np.testing.assert_allclose(brighter, expected, atol=0.02)  # each picture is standardized by itself
+    np.testing.assert_allclose(brighter, expected, atol=0.02)  # each image is standardized by itself

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgesqz.artifact import Pictures, Proof
+from edgesqz.artifact import Images, Verification
 from edgesqz.exporting.verification import is_guessing, predictions, problem, verify
 
 
-def images(count: int) -> Pictures:
-    return Pictures(dataset="cifar10", split="train", count=count, seed=0)
+def images(count: int) -> Images:
+    return Images(dataset="cifar10", split="train", count=count, seed=0)
 
 
-def agreeing(on: int, of: int) -> Proof:
-    return Proof(pictures=images(of), agreement=on / of, max_error=0.5, mean_error=0.1)
+def agreeing(on: int, of: int) -> Verification:
+    return Verification(images=images(of), agreement=on / of, max_error=0.5, mean_error=0.1)
 
 
 def test_one_probability_is_judged_by_the_side_of_a_half() -> None:
@@ -47,7 +47,7 @@ def test_agreement_is_judged_by_its_interval(on: int, of: int, refused: bool) ->
 
 
 def test_what_is_exact_may_be_off_by_a_thousandth_of_large_outputs() -> None:
-    found = Proof(pictures=images(50), agreement=1, max_error=0.004, mean_error=0.001)
+    found = Verification(images=images(50), agreement=1, max_error=0.004, mean_error=0.001)
     assert problem(found, np.array([[-40.0, 12.0]]), exact=True, trained=True) is None
     assert problem(found, np.array([[0.3, 0.7]]), exact=True, trained=True) == (
         "an output is off by 0.004, the most allowed is 0.001"

@@ -24,9 +24,9 @@ def manifest_of(path: Path) -> Manifest:
 
 
 def accuracy_of(file_name: str) -> float:
-    examined = manifest_of(ZOO / file_name).test
-    assert examined
-    return examined.accuracy
+    evaluation = manifest_of(ZOO / file_name).test
+    assert evaluation
+    return evaluation.accuracy
 
 
 def test_the_zoo_holds_each_network_with_its_int8_exports() -> None:
@@ -38,7 +38,7 @@ def test_each_file_tells_where_it_comes_from_and_how_good_it_is(file_name: str) 
     manifest = manifest_of(ZOO / file_name)
     assert manifest.dataset == "cifar10"
     assert manifest.test and manifest.test.times >= 1
-    assert manifest.test.pictures.model_dump(exclude_none=True) == {
+    assert manifest.test.images.model_dump(exclude_none=True) == {
         "dataset": "cifar10",
         "split": "test",
         "count": 10_000,
@@ -49,7 +49,7 @@ def test_each_file_tells_where_it_comes_from_and_how_good_it_is(file_name: str) 
     else:
         assert manifest.source_sha256 == manifest_of(ZOO / f"{manifest.name}.keras").sha256
         assert manifest.calibration and manifest.calibration.split == "train"
-        assert manifest.proof and manifest.proof.agreement >= 0.95
+        assert manifest.verification and manifest.verification.agreement >= 0.95
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -83,6 +83,6 @@ def test_what_was_measured_comes_in_with_its_accuracy(
         admitted = zoo.admit(workspace, SavedReport.read(saved))
         assert [path.name for path in admitted] == names
         for path, row in zip(admitted, report.rows, strict=False):
-            examined = manifest_of(path).test
-            assert examined and (examined.accuracy, examined.times) == (row.accuracy, times)
+            evaluation = manifest_of(path).test
+            assert evaluation and (evaluation.accuracy, evaluation.times) == (row.accuracy, times)
             assert manifest_of(path).model_copy(update={"test": None}) == manifest_of(workspace / path.name)

@@ -24,9 +24,9 @@ from edgesqz.artifact import (
     read_bytes,
     sha256,
 )
-from edgesqz.benchmarking import accuracy, parity
+from edgesqz.benchmarking import accuracy, layer_error
 from edgesqz.benchmarking.budget import Budget
-from edgesqz.benchmarking.candidate import Candidate, distinct_names, original_of, place, with_originals
+from edgesqz.benchmarking.candidate import Candidate, distinct_names, place, source_model_of, with_source_models
 from edgesqz.benchmarking.flips import Flip, contact_sheet
 from edgesqz.benchmarking.report import Latency, Ratio, Report, Row
 from edgesqz.engine import Engine, open_engine
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 E = TypeVar("E")
 
 SEED = 0  # of the choice that --limit makes
-LAYER_PICTURES = 16  # each has thousands of values in a layer
+LAYER_IMAGES = 16  # each has thousands of values in a layer
 
 
 def bench(
@@ -73,33 +73,33 @@ def bench(
 ) -> Report:
     """Measure model files on their runtimes, each in a process of its own, their timing interleaved.
 
-    An export's original is measured with it if it lies in the same folder or in the zoo. What cannot be measured is a
-    row with an error; the others stand.
+    An export's source model is measured with it if it is in the same folder or in the zoo. A file that cannot be
+    measured is a row with an error; the others stand.
 
     Args:
         artifacts: model files, or names of files in the workspace; none for everything in the workspace.
         dataset: whose test split to use; None for the one the manifests name, or for no accuracy if that one is neither
             at hand nor can be downloaded.
         data_dir: where the dataset lies, if not in the cache.
-        limit: use this many test pictures only, the classes evenly.
-        half: 0 or 1 to use this half of the test pictures only: what one chooses, the other can judge.
+        limit: use this many test images only, the classes evenly.
+        half: 0 or 1 to use this half of the test images only: what one chooses, the other can judge.
         threads: for each engine to use.
         pin: the number of the processor's core to keep every engine on; None for any.
         rounds: how often each candidate's turn comes.
         pixel_range: what pixels 0..255 become for files without a manifest, as ``LOW..HIGH``.
         runtimes: engines to measure each file on that they run, as ``NAME`` or ``NAME==VERSION``; a file that none of
             them runs, or all files if there are none, are measured on the one installed for their format.
-        baseline: the model file whose latency the others' are compared with; None for each one's original.
+        baseline: the model file whose latency the others' are compared with; None for each one's source model.
         quota: bytes that a model file may have, as a number or as text such as ``2MB``.
         max_latency: the most that its median may be, such as ``2ms`` or ``500us``.
         max_memory: the most that its engine may add to its idle process, as ``quota``.
         min_accuracy: the least top-1, 0..1.
-        max_accuracy_drop: the most it may lose against its original, in percentage points.
-        layers: whether to compare the layers of each export with its original's.
+        max_accuracy_drop: the most it may lose against its source model, in percentage points.
+        layers: whether to compare the layers of each export with its source model's.
         flips: a folder for a contact sheet of each export's flipped images, ``ARTIFACT.flips.png``, or
             ``ARTIFACT.RUNTIME.flips.png`` for a file on several runtimes; of files of one name, in sub-folders.
         host: another machine to run the engines on, as ``ssh://user@board:22?python=/path``; it needs Python, NumPy and
-            the engines, and gets the models and pictures through the connection.
+            the engines, and gets the models and images through the connection.
         workspace: where to look for the artifacts.
         console: where to show progress; None shows nothing.
 
@@ -127,7 +127,7 @@ def bench(
         raise EdgesqzError(f"none of the files is for --runtime {', '.join(idle)}")
     if board:
         board.check()
-    candidates = with_originals(
+    candidates = with_source_models(
         [
             Candidate(path, bool(artifacts) and path in named, choice)
             for path in found
@@ -144,21 +144,25 @@ def bench(
         raise EdgesqzError("the files are untrained, so they have no accuracy; leave out --dataset")
     meant = dataset or _common_dataset(candidates)
     # Data that cannot be had are told first.
-    exam, no_accuracy = _prepared(candidates, meant, data_dir, limit, half, asked_for=bool(dataset or data_dir))
-    if flips and not exam:
+    evaluation_set, no_accuracy = _prepared(
+        candidates, meant, data_dir, limit, half, asked_for=bool(dataset or data_dir)
+    )
+    if flips and not evaluation_set:
         raise EdgesqzError(f"--flips needs test images: {no_accuracy}")
     if flips:
         _make_folder(flips)
-    if console and exam and exam.division:
-        console.print(f"{exam.name}: {exam.division}", soft_wrap=True, highlight=False, markup=False)
+    if console and evaluation_set and evaluation_set.division:
+        console.print(
+            f"{evaluation_set.name}: {evaluation_set.division}", soft_wrap=True, highlight=False, markup=False
+        )
     opened = functools.partial(open_engine, threads=threads, pinned_to=pin, pixels=pixels, host=board)
-    _measure(candidates, exam, meant, opened, rounds, layers, console)
-    if flips and exam:
-        _save_flips(candidates, exam, flips)
+    _measure(candidates, evaluation_set, meant, opened, rounds, layers, console)
+    if flips and evaluation_set:
+        _save_flips(candidates, evaluation_set, flips)
     return Report(
         machine=_machine(board, candidates),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
-        dataset=exam.described(_first_size(candidates)) if exam else None,
+        dataset=evaluation_set.described(_first_size(candidates)) if evaluation_set else None,
         budget=budget,
         rows=tuple(_judged(_row(c, candidates, compared_with, threads), budget) for c in candidates),
         no_accuracy=no_accuracy,
@@ -189,8 +193,8 @@ def _cores() -> list[int]:
 
 
 @dataclass
-class _Exam:
-    """What accuracy is measured on: a dataset's test pictures, at the size that each model takes."""
+class _EvaluationSet:
+    """What accuracy is measured on: a dataset's test images, at the size that each model takes."""
 
     name: str
     data_dir: Path | None
@@ -205,10 +209,10 @@ class _Exam:
         size = None if self.name in data.SIZES else size
         if size not in self.splits:
             source = data.load(self.name, self.data_dir, size=size)
-            pictures, self.labels, self.division = source.test(), source.labels, source.division
+            images, self.labels, self.division = source.test(), source.labels, source.division
             if self.half is not None:
-                pictures = data.hold_back(pictures, share=0.5, seed=SEED)[self.half]
-            self.splits[size] = pictures if self.limit is None else data.sample(pictures, self.limit, seed=SEED)
+                images = data.holdout_split(images, share=0.5, seed=SEED)[self.half]
+            self.splits[size] = images if self.limit is None else data.sample(images, self.limit, seed=SEED)
         return self.splits[size]
 
     def described(self, size: ImageSize | None) -> dict[str, Any]:
@@ -223,19 +227,19 @@ def _prepared(
     half: int | None,
     *,
     asked_for: bool,
-) -> tuple[_Exam | None, str | None]:
-    """The exam with its pictures read, or none and why: a dataset that only a manifest names may be out of reach."""
+) -> tuple[_EvaluationSet | None, str | None]:
+    """The exam with its images read, or none and why: a dataset that only a manifest names may be out of reach."""
     if name is None:
         return None, "the files are untrained"
     meant = asked_for or data.locate(name)
-    exam = _Exam(name, data_dir, limit, half)
+    evaluation_set = _EvaluationSet(name, data_dir, limit, half)
     try:
-        exam.split(_first_size(candidates))
+        evaluation_set.split(_first_size(candidates))
     except EdgesqzError as error:
         if meant:
             raise
         return None, str(error)
-    return exam, None
+    return evaluation_set, None
 
 
 def _runtimes_of(path: Path, choices: Sequence[plugins.Choice]) -> Sequence[plugins.Choice | None]:
@@ -283,7 +287,7 @@ def _first_size(candidates: Sequence[Candidate]) -> ImageSize | None:
 
 def _measure(
     candidates: Sequence[Candidate],
-    exam: _Exam | None,
+    evaluation_set: _EvaluationSet | None,
     dataset: str | None,
     opened: Callable[..., Engine],
     rounds: int,
@@ -296,27 +300,27 @@ def _measure(
         started: list[Engine] = []
         stack.callback(_close, started)
         for candidate, _ in _turns(bar, "loading", [(each, None) for each in candidates]):
-            with candidate.blamed():
+            with candidate.collecting_failures():
                 assert candidate.artifact  # what could not be opened has an error, and no turn
                 engine = opened(candidate.artifact, runtime=str(candidate.choice))
                 started.append(engine)
-                candidate.meet(engine)
+                candidate.open(engine)
                 candidate.no_accuracy = _other_size(candidate, engine, dataset)
                 if candidate.is_timed:
-                    candidate.warm_up(engine, _timed_picture(candidate, engine, exam))
+                    candidate.warm_up(engine, _timed_image(candidate, engine, evaluation_set))
                 engines.append((candidate, engine))
         for candidate, engine in _turns(bar, "timing", [pair for pair in engines if pair[0].is_timed] * rounds):
-            with candidate.blamed():
+            with candidate.collecting_failures():
                 candidate.rounds_ns.append(engine.time_ns(candidate.inferences_a_round))
         for candidate, engine in _turns(bar, "accuracy", engines):
-            with candidate.blamed():
+            with candidate.collecting_failures():
                 if candidate.is_timed:
-                    candidate.weigh(engine)
-                if exam and not candidate.untrained and not candidate.no_accuracy:
-                    _examine(candidate, engine, exam)
+                    candidate.measure_memory(engine)
+                if evaluation_set and not candidate.untrained and not candidate.no_accuracy:
+                    _evaluate(candidate, engine, evaluation_set)
         for candidate, engine in _turns(bar, "layers", engines if layers else []):
-            with candidate.blamed():
-                _compare_layers(candidate, engine, engines, exam)
+            with candidate.collecting_failures():
+                _compare_layers(candidate, engine, engines, evaluation_set)
 
 
 def _close(engines: Sequence[Engine]) -> None:
@@ -351,26 +355,26 @@ def _other_size(candidate: Candidate, engine: Engine, dataset: str | None) -> st
     )
 
 
-def _timed_picture(candidate: Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
-    """The picture, uint8 (1, H, W, channels), that is classified while the clock runs."""
-    return _pictures(1, candidate, engine, exam)
+def _timed_image(candidate: Candidate, engine: Engine, evaluation_set: _EvaluationSet | None) -> np.ndarray:
+    """The image, uint8 (1, H, W, channels), that is classified while the clock runs."""
+    return _images(1, candidate, engine, evaluation_set)
 
 
-def _pictures(count: int, candidate: Candidate, engine: Engine, exam: _Exam | None) -> np.ndarray:
+def _images(count: int, candidate: Candidate, engine: Engine, evaluation_set: _EvaluationSet | None) -> np.ndarray:
     """The first test images, or drawn ones for a file that gets no accuracy; uint8 (N, H, W, channels)."""
     size, channels = engine.form
-    if exam and not candidate.untrained and not candidate.no_accuracy:
-        split = exam.split(size)
+    if evaluation_set and not candidate.untrained and not candidate.no_accuracy:
+        split = evaluation_set.split(size)
     else:
         split = data.draw(count, size, seed=SEED)
-    return data.with_channels(split.pictures[:count], channels)
+    return data.with_channels(split.images[:count], channels)
 
 
-def _examine(candidate: Candidate, engine: Engine, exam: _Exam) -> None:
-    """Let a candidate classify the test pictures, if its classes are the dataset's."""
+def _evaluate(candidate: Candidate, engine: Engine, evaluation_set: _EvaluationSet) -> None:
+    """Let a candidate classify the test images, if its classes are the dataset's."""
     size, channels = engine.form
-    pictures, labels = exam.split(size), exam.labels
-    answers = engine.predict(data.with_channels(pictures.pictures, channels))
+    images, labels = evaluation_set.split(size), evaluation_set.labels
+    answers = engine.predict(data.with_channels(images.images, channels))
     if answers.shape[1] != len(labels):
         raise EdgesqzError(f"expected a model of the dataset's {len(labels)} classes, it gives {answers.shape[1]}")
     own = candidate.manifest.labels if candidate.manifest else ()
@@ -378,32 +382,35 @@ def _examine(candidate: Candidate, engine: Engine, exam: _Exam) -> None:
         raise EdgesqzError(f"expected a model of the dataset's classes {', '.join(labels)}; its own: {', '.join(own)}")
     if not np.isfinite(answers).all():
         raise EdgesqzError("the model answers with values that are no numbers")
-    candidate.size, candidate.probabilities, candidate.truth = size, answers, pictures.labels
+    candidate.size, candidate.probabilities, candidate.labels = size, answers, images.labels
 
 
 def _compare_layers(
-    candidate: Candidate, engine: Engine, engines: Sequence[tuple[Candidate, Engine]], exam: _Exam | None
+    candidate: Candidate,
+    engine: Engine,
+    engines: Sequence[tuple[Candidate, Engine]],
+    evaluation_set: _EvaluationSet | None,
 ) -> None:
-    """Look for where an export strays from its original, on an engine of this environment that shows its layers."""
-    original = original_of(candidate, [each for each, _ in engines if each.error is None])
+    """Look for where an export strays from its source model, on an engine of this environment that shows its layers."""
+    source_model = source_model_of(candidate, [each for each, _ in engines if each.error is None])
     shows = candidate.choice and not candidate.choice.lives_apart and hasattr(candidate.choice.runtime, "probe")
-    if original is None or original is candidate or not shows:
+    if source_model is None or source_model is candidate or not shows:
         return
-    theirs = next(engine for each, engine in engines if each is original)
-    pictures = _pictures(LAYER_PICTURES, candidate, engine, exam)
-    candidate.layer_snr_db = parity.layer_snr_db(theirs, engine, pictures)
+    theirs = next(engine for each, engine in engines if each is source_model)
+    images = _images(LAYER_IMAGES, candidate, engine, evaluation_set)
+    candidate.layer_sqnr_db = layer_error.layer_sqnr_db(theirs, engine, images)
 
 
-def _save_flips(candidates: Sequence[Candidate], exam: _Exam, folder: Path) -> None:
-    """Draw what each export answers otherwise than its original."""
+def _save_flips(candidates: Sequence[Candidate], evaluation_set: _EvaluationSet, folder: Path) -> None:
+    """Draw what each export answers otherwise than its source model."""
     for candidate in candidates:
-        original = original_of(candidate, candidates)
-        if candidate.probabilities is None or original is None or original.probabilities is None:
+        source_model = source_model_of(candidate, candidates)
+        if candidate.probabilities is None or source_model is None or source_model.probabilities is None:
             continue
-        before, after = original.probabilities.argmax(axis=1), candidate.probabilities.argmax(axis=1)
-        split, named = exam.split(candidate.size), exam.labels
+        before, after = source_model.probabilities.argmax(axis=1), candidate.probabilities.argmax(axis=1)
+        split, named = evaluation_set.split(candidate.size), evaluation_set.labels
         flipped = [
-            Flip(split.pictures[k], named[split.labels[k]], named[before[k]], named[after[k]])
+            Flip(split.images[k], named[split.labels[k]], named[before[k]], named[after[k]])
             for k in np.flatnonzero(before != after)
         ]
         if flipped:
@@ -429,7 +436,7 @@ def _row(
     baseline: Candidate | None,
     threads: int,
 ) -> Row:
-    """The figures of a candidate, compared with its original's and with the baseline's."""
+    """The figures of a candidate, compared with its source model's and with the baseline's."""
     row = Row(
         artifact=candidate.name,
         path=str(candidate.path),
@@ -450,25 +457,25 @@ def _row(
         row = replace(row, sha256=sha256(content), gzipped_bytes=len(gzip.compress(content)))
     if candidate.error:
         return replace(row, error=candidate.error)
-    original = original_of(candidate, candidates)
+    source_model = source_model_of(candidate, candidates)
     if candidate.rounds_ns:
-        ratio = _latency_ratio(candidate, baseline or original)
+        ratio = _latency_ratio(candidate, baseline or source_model)
         row = replace(row, latency_us=Latency.of(candidate.rounds_ns), latency_ratio=ratio)
     row = replace(
         row,
-        settled=candidate.settled,
+        stable=candidate.stable,
         first_us=candidate.first_us,
         peak_rss_bytes=candidate.peak_rss_bytes,
         memory_bytes=candidate.memory_bytes,
-        layer_snr_db=candidate.layer_snr_db,
+        layer_sqnr_db=candidate.layer_sqnr_db,
         may_saturate=_may_saturate(candidate, content),
         no_accuracy=candidate.no_accuracy,
         **candidate.engine_facts,
     )
-    if candidate.probabilities is None or candidate.truth is None:
+    if candidate.probabilities is None or candidate.labels is None:
         return row
-    expected = original.probabilities if original else None
-    return replace(row, **accuracy.graded(candidate.probabilities, candidate.truth, expected))
+    expected = source_model.probabilities if source_model else None
+    return replace(row, **accuracy.graded(candidate.probabilities, candidate.labels, expected))
 
 
 def _may_saturate(candidate: Candidate, content: bytes) -> bool:

@@ -28,7 +28,7 @@ class Budget:
         memory_bytes: the most its engine may have had resident, over its process's idle; or the most its arena may
             be, where it works in one.
         accuracy: the least top-1, 0..1.
-        accuracy_drop_pp: the most it may lose against its original, in percentage points.
+        accuracy_drop_pp: the most it may lose against its source model, in percentage points.
     """
 
     size_bytes: int | None = None

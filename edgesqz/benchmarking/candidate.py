@@ -13,7 +13,7 @@ import numpy as np
 
 from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, read_bytes, sha256
-from edgesqz.benchmarking.parity import LayerErrors
+from edgesqz.benchmarking.layer_error import LayerErrors
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
@@ -23,7 +23,7 @@ ROUND_MS = 20
 MOST_IN_A_ROUND = 1000
 
 # Before it counts, a candidate runs until the medians of two rounds are this close, but no longer than so many rounds.
-SETTLED = 0.02
+STABLE = 0.02
 MOST_WARM_UP_ROUNDS = 20
 
 
@@ -44,19 +44,19 @@ class Candidate:
     first_us: float | None = None
     inferences_a_round: int = 0
     rounds_ns: list[list[int]] = field(default_factory=list)  # of single inferences
-    settled: bool | None = None  # whether its rounds took the same time before they counted
+    stable: bool | None = None  # whether its rounds took the same time before they counted
     peak_rss_bytes: int | None = None
     memory_bytes: int | None = None
-    layer_snr_db: LayerErrors | None = None
+    layer_sqnr_db: LayerErrors | None = None
     size: ImageSize | None = None  # of the images it takes
     probabilities: np.ndarray | None = None  # float32 (N, classes)
-    truth: np.ndarray | None = None  # int64 (N,), the classes of what it classified
-    flips: Path | None = None  # the contact sheet of what it predicts differently from its original
+    labels: np.ndarray | None = None  # int64 (N,), the classes of what it classified
+    flips: Path | None = None  # the contact sheet of what it predicts differently from its source model
 
     def __post_init__(self) -> None:
         """Look the file over; one that is damaged keeps its row."""
         self.name = self.path.name
-        with self.blamed():
+        with self.collecting_failures():
             self.choice = self.choice or plugins.Choice(plugins.runtime_for(self.path.suffix))
             if not self.choice.lives_apart:
                 self.runtime_version = plugins.engine_version(self.choice.runtime)
@@ -71,11 +71,11 @@ class Candidate:
         return self.manifest is not None and self.manifest.untrained
 
     @property
-    def is_original(self) -> bool:
+    def is_source_model(self) -> bool:
         return self.path.suffix == KERAS_SUFFIX
 
     @contextlib.contextmanager
-    def blamed(self) -> Iterator[None]:
+    def collecting_failures(self) -> Iterator[None]:
         """Take an error as this candidate's own: its row fails, the run goes on."""
         try:
             yield
@@ -86,27 +86,27 @@ class Candidate:
     def is_timed(self) -> bool:
         return self.choice is not None and self.choice.runtime.TIMED
 
-    def meet(self, engine: Engine) -> None:
+    def open(self, engine: Engine) -> None:
         """Take down what the engine tells of itself."""
         self.runtime_version, self.machine = engine.version, engine.machine
         self.engine_facts["arena_bytes"] = engine.arena_bytes
         if self.is_timed:
             self.engine_facts |= {"load_ms": engine.load_ms, "overhead_us": engine.overhead_us}
 
-    def warm_up(self, engine: Engine, picture: np.ndarray) -> None:
+    def warm_up(self, engine: Engine, image: np.ndarray) -> None:
         """Find out how many inferences make a round, and run until rounds take the same time."""
-        self.first_us = engine.first_us(picture)
+        self.first_us = engine.first_us(image)
         once_ms = max(min(engine.time_ns(3)) / 1e6, 1e-3)
         self.inferences_a_round = _clipped(ROUND_MS / once_ms)
         before = math.inf
         for _ in range(MOST_WARM_UP_ROUNDS):
             median = float(np.median(engine.time_ns(self.inferences_a_round)))
-            self.settled = abs(median - before) <= SETTLED * median
-            if self.settled:
+            self.stable = abs(median - before) <= STABLE * median
+            if self.stable:
                 break
             before = median
 
-    def weigh(self, engine: Engine) -> None:
+    def measure_memory(self, engine: Engine) -> None:
         """Ask for the memory that single inferences took, before whole batches."""
         peak = engine.peak_rss_bytes()
         self.peak_rss_bytes = peak
@@ -117,15 +117,15 @@ def _clipped(count: float) -> int:
     return max(1, min(int(count), MOST_IN_A_ROUND))
 
 
-def with_originals(candidates: list[Candidate]) -> list[Candidate]:
-    """Put the original of each export, if it lies beside it or in the zoo, before the first of its exports."""
+def with_source_models(candidates: list[Candidate]) -> list[Candidate]:
+    """Put the source model of each export, if it lies beside it or in the zoo, before the first of its exports."""
     complete: list[Candidate] = []
     for candidate in candidates:
-        if candidate.manifest and original_of(candidate, [*candidates, *complete]) is None:
+        if candidate.manifest and source_model_of(candidate, [*candidates, *complete]) is None:
             places = (candidate.path.parent, ZOO)
             at_hand = [Candidate(path) for place in places for path in place.glob(f"*{KERAS_SUFFIX}")]
-            original = original_of(candidate, at_hand)
-            complete += [original] if original else []
+            source_model = source_model_of(candidate, at_hand)
+            complete += [source_model] if source_model else []
         complete.append(candidate)
     return complete
 
@@ -147,10 +147,10 @@ def distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def original_of(candidate: Candidate, among: Sequence[Candidate]) -> Candidate | None:
-    """The Keras model that a file was made from; an original is its own."""
-    if candidate.is_original:
+def source_model_of(candidate: Candidate, among: Sequence[Candidate]) -> Candidate | None:
+    """The Keras model that a file was made from; a source model is its own."""
+    if candidate.is_source_model:
         return candidate
     wanted = candidate.manifest.source_sha256 if candidate.manifest else None
-    readable = (c for c in among if c.is_original and c.artifact)
+    readable = (c for c in among if c.is_source_model and c.artifact)
     return next((c for c in readable if sha256(read_bytes(c.path)) == wanted), None)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edgesqz import saturation
 from edgesqz.benchmarking.budget import Budget, label, pareto_front
-from edgesqz.benchmarking.parity import LayerErrors
+from edgesqz.benchmarking.layer_error import LayerErrors
 from edgesqz.benchmarking.selection import Selection, select
 from edgesqz.benchmarking.stats import Interval, median_interval
 from edgesqz.errors import EdgesqzError
@@ -102,36 +102,36 @@ class Row:
     Attributes:
         artifact: the file's name, with as many of its folders as tell it from the other files of the run.
         path: where it was found.
-        flips: the contact sheet of the images predicted differently from the original; None without one.
+        flips: the contact sheet of the images predicted differently from the source model; None without one.
         sha256: of the file, in hexadecimal.
         variant: None for a file without a manifest.
         runtime: None where no runtime knows the format.
         gzipped_bytes: the file as a download or an update would carry it; None if it cannot be read.
         fits_quota: whether the file alone is within the quota; None without one.
-        named: whether it was asked for by name, and did not come along as an original or with its whole folder.
+        named: whether it was asked for by name, and did not come along as a source model or with its whole folder.
         missed: why it is not within the budget, a reason a limit; empty if it is, None without a budget.
         untrained: whether its weights are random; it then has no accuracy.
         no_accuracy: why this file has none where others have; None if there is nothing to say.
         correct: whether each test image got its class, in the order of the images; bool (N,). Not in JSON.
         accuracy: top-1, 0..1; None for an untrained one.
         accuracy_interval: where the true accuracy lies.
-        top5: share of pictures whose class is among the five best answers, 0..1; None for fewer than six classes.
-        class_accuracies: top-1 of each class, in the labels' order, 0..1; None for a class without pictures.
-        confusion: pictures of each class (row) that got each answer (column), in the labels' order.
-        agreement: share of pictures on which the top-1 is the original's, 0..1; None without an original.
-        accuracy_drop_pp: the original's accuracy less this one's, in percentage points; None without an original.
-        gained: pictures that this one has right and the original wrong; None without an original.
-        lost: pictures that the original has right and this one wrong; None without an original.
-        mcnemar_p: how likely chance alone makes as many of these; None without an original.
-        latency_us: of one picture.
-        settled: whether the rounds had come to take the same time before they counted; if not, the machine is noisy.
+        top5: share of images whose class is among the five best answers, 0..1; None for fewer than six classes.
+        class_accuracies: top-1 of each class, in the labels' order, 0..1; None for a class without images.
+        confusion: images of each class (row) that got each answer (column), in the labels' order.
+        agreement: share of images on which the top-1 is the source model's, 0..1; None without a source model.
+        accuracy_drop_pp: the source model's accuracy minus this one's, in percentage points; None without one.
+        gained: images that this one has right and the source model wrong; None without a source model.
+        lost: images that the source model has right and this one wrong; None without a source model.
+        mcnemar_p: how likely chance alone makes as many of these; None without a source model.
+        latency_us: of one image.
+        stable: whether the rounds had come to take the same time before they counted; if not, the machine is noisy.
         overhead_us: what the clock tells of a call that does nothing; it is part of every latency.
-        latency_ratio: to the baseline, or without one to the original; None without either.
+        latency_ratio: to the baseline, or without one to the source model; None without either.
         load_ms: the engine's import and the model's loading.
         first_us: the first inference.
         peak_rss_bytes: of the engine's process, up to the end of the timing; None where the system does not tell.
         arena_bytes: of the memory of a fixed size that the engine works in, as on an MCU; None if it has none.
-        layer_snr_db: how far each layer is from the original's: signal-to-noise ratio in dB, None where nothing
+        layer_sqnr_db: how far each layer is from the source model's: signal-to-noise ratio in dB, None where nothing
             differs; None if layers were not compared.
         may_saturate: whether its int8 weights may saturate on the processor it ran on, which makes its accuracy there
             lower than elsewhere; see ``edgesqz.saturation``.
@@ -168,14 +168,14 @@ class Row:
     mcnemar_p: float | None = None
     latency_us: Latency | None = None
     latency_ratio: Ratio | None = None
-    settled: bool | None = None
+    stable: bool | None = None
     overhead_us: float | None = None
     load_ms: float | None = None
     first_us: float | None = None
     peak_rss_bytes: int | None = None
     memory_bytes: int | None = None
     arena_bytes: int | None = None
-    layer_snr_db: LayerErrors | None = None
+    layer_sqnr_db: LayerErrors | None = None
     may_saturate: bool = False
 
     @property
@@ -206,7 +206,7 @@ class Report:
         versions: of Python and of the packages that measured; a row tells its engine's.
         dataset: its name, the split, how many images of it, and the labels; None if no accuracy was measured.
         budget: what each file was held against.
-        rows: a row for each file, originals before what was made from them.
+        rows: a row for each file, source models before what was made from them.
         no_accuracy: why none was measured; None if it was.
         created: when it was made, ISO 8601.
         command: the command line that made it; None if Python did.
@@ -293,7 +293,7 @@ class Report:
         return html.page(self, folder)
 
     def plot(self, path: Path) -> None:
-        """Draw accuracy against size into a picture file, .png or .svg; the quota, if there is one, is a line.
+        """Draw accuracy against size into an image file, .png or .svg; the quota, if there is one, is a line.
 
         Raises:
             EdgesqzError: no row has an accuracy, matplotlib is missing, the suffix is none it knows, or the disk

@@ -36,8 +36,8 @@ def mcnemar_p(gained: int, lost: int) -> float:
     """How likely chance alone makes two classifiers differ at least so much, by the exact test of McNemar, 1947.
 
     Args:
-        gained: pictures that only the one has right.
-        lost: pictures that only the other has right.
+        gained: images that only the one has right.
+        lost: images that only the other has right.
     """
     from scipy.stats import binomtest
 

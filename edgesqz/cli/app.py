@@ -172,7 +172,7 @@ def train(
     preprocessing: Annotated[
         str | None,
         typer.Option(
-            help="scale; or course: crop at random to the input size, and standardize each picture by itself.",
+            help="scale; or course: crop at random to the input size, and standardize each image by itself.",
             show_default=Recipe.preprocessing,
         ),
     ] = None,
@@ -185,12 +185,12 @@ def train(
     weight_decay: Annotated[
         float | None, typer.Option(help="L2 penalty on kernels.", show_default=str(Recipe.weight_decay))
     ] = None,
-    hold_back: Annotated[
+    validation_split: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Of the training pictures, to choose the epoch by; 0 trains on all and keeps the last epoch.",
-            show_default=str(Recipe.hold_back),
+            help="Of the training images, to choose the epoch by; 0 trains on all and keeps the last epoch.",
+            show_default=str(Recipe.validation_split),
         ),
     ] = None,
     teacher: Annotated[
@@ -222,7 +222,7 @@ def train(
 ) -> None:
     """Train a network and write it as NAME.keras; a finished model of that name is kept unless you say --force.
 
-    A tenth of the training pictures is held back and chooses the best epoch; the test split is never read.
+    A tenth of the training images, the validation split, chooses the best epoch; the test split is never read.
 
     Example: `edgesqz train --model squeezenet-nano --dataset cifar10 --epochs 10`
     """
@@ -239,7 +239,7 @@ def train(
         preprocessing=preprocessing,
         label_smoothing=label_smoothing,
         weight_decay=weight_decay,
-        hold_back=hold_back,
+        validation_split=validation_split,
         teacher=teacher,
         precision=precision,
         seed=seed,
@@ -252,8 +252,8 @@ def train(
         console=_progress_console(),
     )
     assert artifact.manifest and artifact.manifest.training  # training writes both
-    accuracy = artifact.manifest.training["held_back_accuracy"]
-    told = "no pictures held back" if accuracy is None else f"held-back accuracy {accuracy:.2%}"
+    accuracy = artifact.manifest.training["validation_accuracy"]
+    told = "no validation split" if accuracy is None else f"validation accuracy {accuracy:.2%}"
     print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
     _say_written(_with_manifests([artifact.path]))
     if warning := artifact.manifest.training["warning"]:
@@ -286,8 +286,8 @@ def export(
         bool, typer.Option("--all", help="Every variant that the quota has room for, the most valuable first.")
     ] = False,
     calibration: Annotated[
-        int, typer.Option(help="How many training pictures choose the ranges of a quantized file.")
-    ] = defaults.CALIBRATION_PICTURES,
+        int, typer.Option(help="How many training images choose the ranges of a quantized file.")
+    ] = defaults.CALIBRATION_IMAGES,
     dataset: Annotated[
         str | None, typer.Option(help="What to calibrate on.", show_default="what the model was trained on")
     ] = None,
@@ -309,7 +309,7 @@ def export(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Convert a Keras model to other formats; each file is run beside the original before it is kept.
+    """Convert a Keras model to other formats; each file is run beside the source model before it is kept.
 
     Example: `edgesqz export squeezenet --format tflite --format onnx --quantize`
     """
@@ -338,10 +338,10 @@ def export(
         print(exporting.to_json(artifacts), end="")
     else:
         for artifact in artifacts:
-            assert artifact.manifest and artifact.manifest.proof  # export writes both
-            proof = artifact.manifest.proof
-            agrees = f"agrees with the source model on {proof.agreement:.1%} of {proof.pictures.count} "
-            told = "random weights" if artifact.manifest.untrained else f"{agrees}{proof.pictures.dataset} images"
+            assert artifact.manifest and artifact.manifest.verification  # export writes both
+            verification = artifact.manifest.verification
+            agrees = f"agrees with the source model on {verification.agreement:.1%} of {verification.images.count} "
+            told = "random weights" if artifact.manifest.untrained else f"{agrees}{verification.images.dataset} images"
             print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
     _say_written(_with_manifests(artifact.path for artifact in artifacts))
 
@@ -361,7 +361,7 @@ def bench(
     ] = None,
     data_dir: DataDir = None,
     limit: Annotated[
-        int | None, typer.Option(help="Use this many test pictures only.", show_default="all of them")
+        int | None, typer.Option(help="Use this many test images only.", show_default="all of them")
     ] = None,
     threads: Annotated[int, typer.Option(help="For each engine to use.")] = 1,
     pin: Annotated[
@@ -390,7 +390,7 @@ def bench(
     baseline: Annotated[
         str | None,
         typer.Option(
-            metavar="ARTIFACT", help="Compare latencies with this file's.", show_default="each file's original"
+            metavar="ARTIFACT", help="Compare latencies with this file's.", show_default="each file's source model"
         ),
     ] = None,
     quota: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes that a file may have: 500kB, 2MB.")] = None,
@@ -399,7 +399,9 @@ def bench(
     min_accuracy: MinAccuracy = None,
     max_accuracy_drop: Annotated[
         float | None,
-        typer.Option(metavar="POINTS", help="Most that a file may lose against its original, in percentage points."),
+        typer.Option(
+            metavar="POINTS", help="Most that a file may lose against its source model, in percentage points."
+        ),
     ] = None,
     choose: Annotated[
         bool,
@@ -411,11 +413,11 @@ def bench(
     ] = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="Show the accuracy of each class too.")] = False,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Show how far each layer of an export is from its original's.")
+        bool, typer.Option("--layers", help="Show how far each layer of an export is from its source model's.")
     ] = False,
     flips: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Draw the pictures that exports answer otherwise than their originals."),
+        typer.Option(metavar="DIR", help="Draw the images that exports answer otherwise than their source models."),
     ] = None,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE|-", help="Write the report as JSON; - to print it.")
@@ -616,7 +618,7 @@ def embed(
     ] = None,
     workspace: WorkspaceDir = defaults.WORKSPACE,
 ) -> None:
-    """Write a folder that runs a model in a device app, with a contract and a self-test on golden pictures.
+    """Write a folder that runs a model in a device app, with a contract and a self-test on test vectors.
 
     Example: `edgesqz embed squeezenet-nano.int8.tflite --target c`
     """
@@ -629,12 +631,12 @@ def embed(
     print(f"{made.folder}: {', '.join(made.files)}")
     for answers in contract.answers.values():
         arena = f", in an arena of {answers.arena_bytes:,} bytes" if answers.arena_bytes else ""
-        print(f"{len(contract.pictures)} golden pictures answered by {answers.engine}{arena}")
+        print(f"{len(contract.images)} test vectors answered by {answers.engine}{arena}")
     for runtime, reason in contract.not_asked.items():
         print(f"none answered by {runtime}: {reason}")
     labels = len(contract.described) - len(contract.content)
     print(f"the .tflite in it carries its labels and pixels, {labels:,} bytes more")
-    print(f"next: read CONTRACT.md; then, in {made.folder}: {made.proof}")
+    print(f"next: read CONTRACT.md; then, in {made.folder}: {made.verification}")
 
 
 @app.command()
@@ -696,7 +698,7 @@ def models(json: Json = False) -> None:
 
     Example: `edgesqz models`
     """
-    from edgesqz.models.catalogue import list_models
+    from edgesqz.models.listing import list_models
 
     _show(list_models(), json)
 

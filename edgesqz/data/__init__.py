@@ -1,20 +1,20 @@
-"""Labelled pictures: CIFAR-10, CIFAR-100, a synthetic stand-in and folders of picture files.
+"""Labelled images: CIFAR-10, CIFAR-100, a synthetic stand-in and folders of image files.
 
 A `Dataset` reads each of its two splits on demand and only from the files of that split, so whatever works with
-``dataset.train()`` cannot have seen a test picture. Neither has whatever works with `hold_back` or `sample` of it.
+``dataset.train()`` cannot have seen a test image. Neither has whatever works with `holdout_split` or `sample` of it.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from edgesqz.data import cifar, mnist, pictures, synthetic
+from edgesqz.data import cifar, folders, mnist, synthetic
 from edgesqz.data.cifar import cache_dir as cache_dir
-from edgesqz.data.pictures import image_files as image_files
-from edgesqz.data.pictures import read_picture as read_picture
+from edgesqz.data.folders import image_files as image_files
+from edgesqz.data.folders import read_image as read_image
 from edgesqz.data.splits import Dataset as Dataset
 from edgesqz.data.splits import Split as Split
-from edgesqz.data.splits import hold_back as hold_back
+from edgesqz.data.splits import holdout_split as holdout_split
 from edgesqz.data.splits import sample as sample
 from edgesqz.data.splits import with_channels as with_channels
 from edgesqz.data.synthetic import draw as draw
@@ -28,14 +28,14 @@ SIZES = {"cifar10": ImageSize(32, 32), "cifar100": ImageSize(32, 32), "mnist": I
 
 
 def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None = None) -> Dataset:
-    """Find a data set, downloading CIFAR if it is not at hand; its pictures are read later, split by split.
+    """Find a data set, downloading CIFAR if it is not at hand; its images are read later, split by split.
 
-    A folder of pictures has one sub-folder per class, either directly or in each of its sub-folders ``train`` and
+    An image folder has one sub-folder per class, either directly or in each of its sub-folders ``train`` and
     ``test``; without these, a fifth of the files of each class is the test split. Where one of the two is missing, the
     dataset has the other alone.
 
     Args:
-        name: One of `DATASETS` or the path of a folder of pictures.
+        name: One of `DATASETS` or the path of an image folder.
         data_dir: Where CIFAR lies: its unpacked folder, its archive or the folder that holds one of them. By default
             the cache, which a download fills.
         size: Of the images, for drawn ones and folders; 32x32 if nothing is said. CIFAR has 32x32 and MNIST 28x28
@@ -54,7 +54,7 @@ def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None 
     if name == "synthetic":
         return synthetic.load(name, size)
     if name not in cifar.LAYOUTS:
-        return pictures.load(name, _picture_folder(name), size)
+        return folders.load(name, _image_folder(name), size)
     return cifar.load(name, locate(name, data_dir) or cifar.download(name))
 
 
@@ -66,7 +66,7 @@ def locate(name: str, data_dir: Path | None = None) -> Path | None:
         data_dir: As for `load`.
 
     Returns:
-        The folder or archive that `load` would read, for the synthetic pictures the module that draws them, None if
+        The folder or archive that `load` would read, for the synthetic images the module that draws them, None if
         `load` would start a download.
 
     Raises:
@@ -77,7 +77,7 @@ def locate(name: str, data_dir: Path | None = None) -> Path | None:
     if name == "mnist":
         return mnist.find(data_dir)
     if name not in cifar.LAYOUTS:
-        return _picture_folder(name)
+        return _image_folder(name)
     found = cifar.find(name, data_dir or cache_dir())
     if found is None and data_dir is not None:
         places = [place for layout in cifar.LAYOUTS[name] for place in (layout.folder, layout.archive)]
@@ -85,8 +85,8 @@ def locate(name: str, data_dir: Path | None = None) -> Path | None:
     return found
 
 
-def _picture_folder(name: str) -> Path:
+def _image_folder(name: str) -> Path:
     folder = Path(name)
     if not folder.is_dir():
-        raise EdgesqzError(f"'{name}' is neither a data set ({', '.join(DATASETS)}) nor a folder of pictures")
+        raise EdgesqzError(f"'{name}' is neither a data set ({', '.join(DATASETS)}) nor an image folder")
     return folder

@@ -37,7 +37,7 @@ DOWNLOADS: dict[str, tuple[str, str]] = {
 }
 
 SIDE = 32
-_VALUES = 3 * SIDE**2  # of one picture: the red plane, then green, then blue
+_VALUES = 3 * SIDE**2  # of one image: the red plane, then green, then blue
 
 _Parsed = TypeVar("_Parsed")
 
@@ -217,7 +217,7 @@ def _read(source: Path, layout: _Layout, classes: int, split: str) -> Split:
     batches = {file.name: _parse(file, content, parse) for file, content in _contents(source, layout.batches[split])}
     in_order = [batches[name] for name in layout.batches[split]]  # an archive has its own order
     return Split(
-        np.concatenate([batch.pictures for batch in in_order]), np.concatenate([batch.labels for batch in in_order])
+        np.concatenate([batch.images for batch in in_order]), np.concatenate([batch.labels for batch in in_order])
     )
 
 
@@ -226,9 +226,9 @@ def _checked_batch(
 ) -> Split:
     rows, labels = parse(content)
     if not len(rows):
-        raise ValueError("it holds no pictures")
+        raise ValueError("it holds no images")
     if labels.shape != (len(rows),):
-        raise ValueError(f"it holds {len(rows)} pictures but {labels.size} labels")
+        raise ValueError(f"it holds {len(rows)} images but {labels.size} labels")
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"its labels are {labels.min()} to {labels.max()}, but there are {classes} classes")
     planes = rows.reshape(len(rows), 3, SIDE, SIDE)

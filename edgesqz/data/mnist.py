@@ -61,9 +61,9 @@ def _download() -> Path:
 def _read(path: Path, split: str) -> Split:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            pictures, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
+            images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise EdgesqzError(f"{path} is damaged or not MNIST: {first_line(error)}") from error
-    if pictures.ndim != 3 or pictures.dtype != np.uint8 or labels.shape != pictures.shape[:1] or labels.max() > 9:
-        raise EdgesqzError(f"{path} is not MNIST: it holds {pictures.dtype} {pictures.shape}, labels {labels.shape}")
-    return Split(pictures[..., None], labels.astype(np.int64))
+    if images.ndim != 3 or images.dtype != np.uint8 or labels.shape != images.shape[:1] or labels.max() > 9:
+        raise EdgesqzError(f"{path} is not MNIST: it holds {images.dtype} {images.shape}, labels {labels.shape}")
+    return Split(images[..., None], labels.astype(np.int64))

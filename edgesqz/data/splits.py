@@ -1,4 +1,4 @@
-"""Pictures with their labels, and how they are divided."""
+"""Images with their labels, and how they are divided."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from edgesqz.image_size import ImageSize
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Pictures with their labels.
+    """Images with their labels.
 
     Attributes:
-        pictures: uint8 (N, H, W, 3) RGB, or (N, H, W, 1) grey.
+        images: uint8 (N, H, W, 3) RGB, or (N, H, W, 1) gray.
         labels: int64 (N,), positions in the class names of the data set.
     """
 
-    pictures: NDArray[np.uint8]
+    images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.labels)
 
     @property
     def size(self) -> ImageSize:
         """Height and width of the images."""
-        return ImageSize(*self.pictures.shape[1:3])
+        return ImageSize(*self.images.shape[1:3])
 
     @property
     def channels(self) -> int:
-        """3 for RGB, 1 for grey."""
-        return int(self.pictures.shape[3])
+        """3 for RGB, 1 for gray."""
+        return int(self.images.shape[3])
 
     def take(self, indices: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> Split:
-        """Return the pictures at integer `indices` (M,), in that order, or where a boolean mask (N,) is true."""
-        return Split(self.pictures[indices], self.labels[indices])
+        """Return the images at integer `indices` (M,), in that order, or where a boolean mask (N,) is true."""
+        return Split(self.images[indices], self.labels[indices])
 
 
 @dataclass(frozen=True)
@@ -71,51 +71,51 @@ class Dataset:
         return self.read("test")
 
 
-def with_channels(pictures: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """Make RGB pictures grey, or grey ones RGB, if they are not what is asked for.
+def with_channels(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """Make RGB images gray, or gray ones RGB, if they are not what is asked for.
 
     Args:
-        pictures: uint8 (N, H, W, 3) or (N, H, W, 1).
+        images: uint8 (N, H, W, 3) or (N, H, W, 1).
         channels: 3 or 1.
 
     Returns:
-        uint8 (N, H, W, channels). Grey is the luma of ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B.
+        uint8 (N, H, W, channels). Gray is the luma of ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B.
     """
-    if pictures.shape[3] == channels:
-        return pictures
+    if images.shape[3] == channels:
+        return images
     if channels == 3:
-        return np.repeat(pictures, 3, axis=3)
-    return np.rint(pictures @ np.array([[0.299], [0.587], [0.114]], np.float32)).astype(np.uint8)
+        return np.repeat(images, 3, axis=3)
+    return np.rint(images @ np.array([[0.299], [0.587], [0.114]], np.float32)).astype(np.uint8)
 
 
-def hold_back(split: Split, *, share: float = 0.1, seed: int) -> tuple[Split, Split]:
+def holdout_split(split: Split, *, share: float = 0.1, seed: int) -> tuple[Split, Split]:
     """Divide a split at random into a large and a small part, class by class.
 
     Args:
         split: What to divide.
-        share: Of each class, how much is held back; rounded, but at least one picture is held back and one is not.
+        share: Of each class, how much is set aside; rounded, but at least one image is and one is not.
         seed: The same seed divides the same way.
 
     Returns:
-        The rest and the part held back, each in the order of `split`.
+        The rest and the part set aside, each in the order of `split`.
 
     Raises:
-        EdgesqzError: A class has one picture only.
+        EdgesqzError: A class has one image only.
     """
-    held_back = held_back_mask(split.labels, share, seed)
-    return split.take(~held_back), split.take(held_back)
+    holdout = holdout_mask(split.labels, share, seed)
+    return split.take(~holdout), split.take(holdout)
 
 
 def sample(split: Split, count: int, *, seed: int) -> Split:
-    """Draw pictures at random without replacement, equally many of every class as far as it has them.
+    """Draw images at random without replacement, equally many of every class as far as it has them.
 
     Args:
         split: What to draw from.
         count: How many to draw; all of them if there are no more.
-        seed: The same seed draws the same pictures.
+        seed: The same seed draws the same images.
 
     Returns:
-        The pictures drawn, in the order of `split`.
+        The images drawn, in the order of `split`.
     """
     rng = np.random.default_rng(seed)
     ranks = _ranks_within_class(split.labels, rng)
@@ -125,7 +125,7 @@ def sample(split: Split, count: int, *, seed: int) -> Split:
 
 
 def _ranks_within_class(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Shuffle every class and return each picture's place (N,) in its own class, from 0."""
+    """Shuffle every class and return each image's place (N,) in its own class, from 0."""
     shuffled = rng.permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     class_starts = np.searchsorted(labels[by_class], labels[by_class])
@@ -134,10 +134,10 @@ def _ranks_within_class(labels: NDArray[np.int64], rng: np.random.Generator) -> 
     return ranks
 
 
-def held_back_mask(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
-    """Return a mask (N,) of the pictures to hold back."""
+def holdout_mask(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
+    """Return a mask (N,) of the images to set aside."""
     sizes = np.bincount(labels)
     if 1 in sizes:
-        raise EdgesqzError(f"class number {sizes.tolist().index(1)} has one picture; to hold some back takes two")
-    held_back_of_class: NDArray[np.floating[Any]] = np.rint(share * sizes).clip(1, sizes - 1)
-    return _ranks_within_class(labels, np.random.default_rng(seed)) < held_back_of_class[labels]
+        raise EdgesqzError(f"class number {sizes.tolist().index(1)} has one image; to hold some back takes two")
+    holdout_of_class: NDArray[np.floating[Any]] = np.rint(share * sizes).clip(1, sizes - 1)
+    return _ranks_within_class(labels, np.random.default_rng(seed)) < holdout_of_class[labels]

@@ -1,4 +1,4 @@
-"""Ten classes of pictures drawn by code, for when there are no data at hand."""
+"""Ten classes of images drawn by code, for when there are no data at hand."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from edgesqz.data.splits import Dataset, Split
 from edgesqz.image_size import ImageSize, ImageSizeLike
 
-# How hard the synthetic pictures are: smaller shapes, less contrast and more noise make them harder.
+# How hard the synthetic images are: smaller shapes, less contrast and more noise make them harder.
 RADIUS = (0.3, 0.45)  # of the shorter side
-CONTRAST = (0.3, 1.0)  # of the distance between two random colours
+CONTRAST = (0.3, 1.0)  # of the distance between two random colors
 NOISE = 16.0  # standard deviation, of 255
 COUNTS = {"train": 10_000, "test": 2_000}
 
@@ -42,7 +42,7 @@ def _box_radius(u: _Floats, v: _Floats) -> _Floats:
 
 
 def load(name: str, size: ImageSize) -> Dataset:
-    """Describe the data set; a split is drawn when it is read, the same pictures each time.
+    """Describe the data set; a split is drawn when it is read, the same images each time.
 
     Args:
         name: What the data set is to be called.
@@ -52,33 +52,33 @@ def load(name: str, size: ImageSize) -> Dataset:
 
 
 def draw(count: int, size: ImageSizeLike, *, seed: int) -> Split:
-    """Draw pictures of all classes in equal parts, in random order.
+    """Draw images of all classes in equal parts, in random order.
 
     Args:
         count: How many; rounded up to the same number for each class.
         size: Of the images.
-        seed: The same seed draws the same pictures.
+        seed: The same seed draws the same images.
     """
     rng, size = np.random.default_rng(seed), ImageSize.parse(size)
     of_class = -(-count // len(_SHAPES))
-    pictures = np.concatenate([_draw_shape(field, of_class, size, rng) for field in _SHAPES.values()])
+    images = np.concatenate([_draw_shape(field, of_class, size, rng) for field in _SHAPES.values()])
     labels = np.repeat(np.arange(len(_SHAPES)), of_class)
-    return Split(pictures, labels).take(rng.permutation(len(labels)))
+    return Split(images, labels).take(rng.permutation(len(labels)))
 
 
 def _draw_shape(
     field: Callable[[_Floats, _Floats], _Floats], count: int, size: ImageSize, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Draw (count, H, W, 3) images of one shape, crossed by a bar that tells nothing of the class."""
-    background, colour, bar_colour = rng.uniform(0, 255, (3, count, 1, 1, 3)).astype(np.float32)
+    background, color, bar_color = rng.uniform(0, 255, (3, count, 1, 1, 3)).astype(np.float32)
     contrast = rng.uniform(*CONTRAST, (count, 1, 1, 1)).astype(np.float32)
     shape = _coverage(field, np.pi / 10, count, size, rng)
     bar = _coverage(lambda u, v: 0.1 - np.abs(u), np.pi, count, size, rng)
-    pictures: _Floats = background + contrast * shape * (colour - background)
-    pictures += contrast * bar * (bar_colour - pictures)
-    pictures += NOISE * rng.standard_normal(pictures.shape, np.float32)
-    np.rint(pictures, out=pictures)
-    return pictures.clip(0, 255).astype(np.uint8)
+    images: _Floats = background + contrast * shape * (color - background)
+    images += contrast * bar * (bar_color - images)
+    images += NOISE * rng.standard_normal(images.shape, np.float32)
+    np.rint(images, out=images)
+    return images.clip(0, 255).astype(np.uint8)
 
 
 def _coverage(
@@ -89,13 +89,13 @@ def _coverage(
     rng: np.random.Generator,
 ) -> _Floats:
     """Place a shape at random and return how much of each pixel it covers, float32 (count, H, W, 1)."""
-    centre_x, centre_y = rng.uniform(0.35, 0.65, (2, count, 1, 1)).astype(np.float32)
+    center_x, center_y = rng.uniform(0.35, 0.65, (2, count, 1, 1)).astype(np.float32)
     radius = rng.uniform(*RADIUS, (count, 1, 1)).astype(np.float32)
     angle = rng.uniform(-max_angle, max_angle, (count, 1, 1)).astype(np.float32)
     shorter = min(size)
     down, across = ((np.arange(length, dtype=np.float32) + 0.5) / shorter for length in size)
-    x = (across - size.width / shorter * centre_x) / radius
-    y = (down[:, None] - size.height / shorter * centre_y) / radius
+    x = (across - size.width / shorter * center_x) / radius
+    y = (down[:, None] - size.height / shorter * center_y) / radius
     u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     # A pixel is half covered where the outline passes through its middle and not at all half a pixel further out.
     return (0.5 + field(u, v) * radius * shorter).clip(0, 1)[..., None]

@@ -1,4 +1,4 @@
-"""Embed: a folder that runs a .tflite file in a device app, and proves there that it answers as it did here."""
+"""Embed: a folder that runs a .tflite file in a device app, and verifies there that it answers as it did here."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Embedding:
         folder: where it lies.
         files: the names of what is in it.
         contract: what the device program promises.
-        proof: the command that, in the folder, runs its self-test.
+        verification: the command that, in the folder, runs its self-test.
     """
 
     folder: Path
     files: tuple[str, ...]
     contract: Contract
-    proof: str
+    verification: str
 
 
 def embed(
@@ -49,7 +49,7 @@ def embed(
     workspace: Path = defaults.WORKSPACE,
     console: Console | None = None,
 ) -> Embedding:
-    """Write a folder that runs a model in a device app, with a contract, golden pictures and a self-test.
+    """Write a folder that runs a model in a device app, with a contract, test vectors and a self-test.
 
     Args:
         artifact: a .tflite file with its manifest, or the name of one in the workspace or the zoo.
@@ -76,11 +76,11 @@ def embed(
     folder = out or Path(f"{found.path.stem}-{target}")
     _refuse_to_overwrite(folder, force)
     measured = Measured.read(report, found) if report else Measured.of(manifest)
-    with (console or Console(quiet=True)).status(f"{found.path.name}: answering the golden pictures"):
+    with (console or Console(quiet=True)).status(f"{found.path.name}: answering the test vectors"):
         contract = Contract.of(found, manifest, measured, kind.runtimes, kind.optional)
     files = sources(target, contract, folder.absolute().name)
     _put(folder, files)
-    return Embedding(folder, tuple(files), contract, kind.proof)
+    return Embedding(folder, tuple(files), contract, kind.verification)
 
 
 def _refuse_to_overwrite(folder: Path, force: bool) -> None:

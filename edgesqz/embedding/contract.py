@@ -22,7 +22,7 @@ from edgesqz.lookup import model_files
 
 SUFFIX = ".tflite"
 REFERENCE = "litert"  # the engine that the bench runs .tflite files in
-GOLDEN_PICTURES, SEED = 8, 7
+TEST_VECTORS, SEED = 8, 7
 PIXELS = np.arange(256)
 ARENA_ALIGNMENT = 16  # bytes; tflite-micro aligns what it puts into its arena to this
 DTYPES = ("int8", "float32")  # of an input or output that the programs know
@@ -34,14 +34,14 @@ class Measured:
 
     Attributes:
         accuracy: top-1, 0..1.
-        pictures: what that was measured on, in words.
+        images: what that was measured on, in words.
         machine: the processor that both were measured on.
         engine: likewise, with its version.
-        p50_us: the median latency of one picture, in microseconds.
+        p50_us: the median latency of one image, in microseconds.
     """
 
     accuracy: float | None = None
-    pictures: str = ""
+    images: str = ""
     machine: str | None = None
     engine: str | None = None
     p50_us: float | None = None
@@ -52,8 +52,8 @@ class Measured:
         test = manifest.test
         if test is None:
             return cls()
-        seen = test.pictures
-        return cls(test.accuracy, f"{seen.count:,} {seen.split} pictures of {seen.dataset}", test.machine)
+        seen = test.images
+        return cls(test.accuracy, f"{seen.count:,} {seen.split} images of {seen.dataset}", test.machine)
 
     @classmethod
     def read(cls, report: Path, found: Artifact) -> Measured:
@@ -64,7 +64,7 @@ class Measured:
         """
         saved = SavedReport.read(report)
         row, seen = saved.row_of(found.path, REFERENCE), saved.dataset
-        measured_on = f"{seen.images:,} {seen.split} pictures of {seen.name}" if seen else ""
+        measured_on = f"{seen.images:,} {seen.split} images of {seen.name}" if seen else ""
         return cls(
             row.accuracy if seen else None,
             measured_on,
@@ -76,7 +76,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Answers:
-    """What an engine answered to the golden pictures.
+    """What an engine answered to the test vectors.
 
     Attributes:
         engine: its name and version.
@@ -93,7 +93,7 @@ class Answers:
     outputs: NDArray[Any]
 
     def same_best(self, other: Answers) -> int:
-        """On how many pictures both have the same best label."""
+        """On how many images both have the same best label."""
         return int(np.sum(self.probabilities.argmax(1) == other.probabilities.argmax(1)))
 
     def largest_difference(self, other: Answers) -> float:
@@ -111,10 +111,10 @@ class Contract:
         described: the same file with its labels and pixels in it, as TFLite Metadata.
         labels: in the order of the output.
         size: of its images.
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for gray.
         input_values: what the input stores for each pixel 0..255; int8 or float32 (256,).
         operators: how often each occurs.
-        pictures: the golden ones, drawn by code; uint8 (N, H, W, channels).
+        images: the expected ones, drawn by code; uint8 (N, H, W, channels).
         answers: to these, by the name of the runtime.
         not_asked: runtimes that the target may run on but that gave no answers, with the reason.
         measured: accuracy and latency, as far as they are known.
@@ -129,7 +129,7 @@ class Contract:
     channels: int
     input_values: NDArray[Any]
     operators: dict[str, int]
-    pictures: NDArray[np.uint8]
+    images: NDArray[np.uint8]
     answers: dict[str, Answers]
     not_asked: dict[str, str]
     measured: Measured
@@ -138,7 +138,7 @@ class Contract:
     def of(
         cls, found: Artifact, manifest: Manifest, measured: Measured, runtimes: Sequence[str], optional: Sequence[str]
     ) -> Contract:
-        """Run the golden pictures in engines and take down what they and the manifest say.
+        """Run the test vectors in engines and take down what they and the manifest say.
 
         Args:
             found: the file.
@@ -152,13 +152,13 @@ class Contract:
                 says which variant it can run.
         """
         content, (size, channels) = found.path.read_bytes(), manifest.input.image_form
-        drawn = data.draw(GOLDEN_PICTURES, size, seed=SEED).pictures[:GOLDEN_PICTURES]
-        pictures = data.with_channels(drawn, channels)
-        answers = {runtime: _answers(found, manifest, runtime, pictures) for runtime in runtimes}
+        drawn = data.draw(TEST_VECTORS, size, seed=SEED).images[:TEST_VECTORS]
+        images = data.with_channels(drawn, channels)
+        answers = {runtime: _answers(found, manifest, runtime, images) for runtime in runtimes}
         not_asked = {}
         for runtime in optional:
             try:
-                answers[runtime] = _answers(found, manifest, runtime, pictures)
+                answers[runtime] = _answers(found, manifest, runtime, images)
             except EdgesqzError as error:
                 not_asked[runtime] = str(error)
         classes = answers[runtimes[0]].outputs.shape[1]
@@ -177,7 +177,7 @@ class Contract:
             channels=channels,
             input_values=stored_pixels(manifest),
             operators=tflite.operators(content),
-            pictures=pictures,
+            images=images,
             answers=answers,
             not_asked=not_asked,
             measured=measured,
@@ -196,7 +196,7 @@ class Contract:
 
     @property
     def tolerance(self) -> float:
-        """By how much a golden output may differ: not at all, but float kernels round as their processor does."""
+        """By how much an expected output may differ: not at all, but float kernels round as their processor does."""
         return 0 if self.quantized else verification.MAX_ERROR_IF_EXACT
 
 
@@ -242,14 +242,14 @@ def manifest_of(found: Artifact) -> Manifest:
     return manifest
 
 
-def _answers(found: Artifact, manifest: Manifest, runtime: str, pictures: NDArray[np.uint8]) -> Answers:
+def _answers(found: Artifact, manifest: Manifest, runtime: str, images: NDArray[np.uint8]) -> Answers:
     with _engine(found, manifest, runtime) as engine:
         if (engine.input, engine.output) != (manifest.input, manifest.output):
             raise EdgesqzError(
                 f"{found.path}: its manifest describes ({manifest.input}) and ({manifest.output}), "
                 f"the file has ({engine.input}) and ({engine.output}); export it anew"
             )
-        arena, probabilities = engine.arena_bytes, engine.predict(pictures)
+        arena, probabilities = engine.arena_bytes, engine.predict(images)
         return Answers(
             f"{runtime} {engine.version}",
             engine.machine["cpu"],

@@ -26,24 +26,24 @@ class Target:
     """A kind of device app.
 
     Attributes:
-        runtimes: that answer the golden pictures: the bench's, then the target's own where that is another.
+        runtimes: that answer the test vectors: the bench's, then the target's own where that is another.
         optional: runtimes that it may run on as well.
         files: the templates of its folder, each without its ``.jinja``.
-        proof: the command that, in the folder, runs its self-test.
+        verification: the command that, in the folder, runs its self-test.
     """
 
     runtimes: tuple[str, ...]
     files: tuple[str, ...]
-    proof: str
+    verification: str
     optional: tuple[str, ...] = ()
 
 
-ARRAYS = ("model.h", "model.c", "golden.h", "golden.c")
+ARRAYS = ("model.h", "model.c", "test_vectors.h", "test_vectors.c")
 
 TARGETS = {
     "c": Target(
         ("litert",),
-        (*ARRAYS, "c/picture.h", "c/picture.c", "c/edgesqz_app.c", "c/Makefile"),
+        (*ARRAYS, "c/image.h", "c/image.c", "c/edgesqz_app.c", "c/Makefile"),
         "make test LITERT_LIBRARY=/path/to/libLiteRt.so",
     ),
     "micro": Target(
@@ -90,9 +90,9 @@ def sources(target: str, contract: Contract, folder_name: str) -> dict[str, byte
         "contract": contract,
         "manifest": contract.manifest,
         "bench": contract.answers[kind.runtimes[0]],
-        "golden": contract.answers[kind.runtimes[-1]],
+        "expected": contract.answers[kind.runtimes[-1]],
         "target": target,
-        "proof": kind.proof,
+        "verification": kind.verification,
         "alignment": ARENA_ALIGNMENT,
         "version": package_versions()["edgesqz"],
         "folder": folder_name,

@@ -22,7 +22,7 @@ from edgesqz.workspace import settle
 
 # No question takes longer on a machine that is alive; a larger dataset is asked about in parts.
 ANSWER_TIMEOUT_S = 600
-PICTURES_A_QUESTION = 1000
+IMAGES_A_QUESTION = 1000
 CLOSE_TIMEOUT_S = 1  # for an engine to end by itself
 
 
@@ -31,7 +31,7 @@ class EngineError(EdgesqzError):
 
 
 class Engine:
-    """A loaded model: uint8 pictures in, probabilities out, and what that costs.
+    """A loaded model: uint8 images in, probabilities out, and what that costs.
 
     The engine's process is started through execnet and ends with ``close()``, or with the program.
 
@@ -92,28 +92,28 @@ class Engine:
         self.idle_rss_bytes: int | None = facts["idle_rss_bytes"]
         self.overhead_us: float = facts["overhead_ns"] / 1000
 
-    def predict(self, pictures: np.ndarray) -> np.ndarray:
-        """Classify pictures.
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Classify images.
 
         Args:
-            pictures: uint8 (N, H, W, channels), of the model's ``form``.
+            images: uint8 (N, H, W, channels), of the model's ``form``.
 
         Returns:
             float32 (N, classes): probabilities, or whatever else the model gives.
 
         Raises:
-            EdgesqzError: the pictures have another shape or dtype.
+            EdgesqzError: the images have another shape or dtype.
             EngineError: the engine failed.
         """
-        self._check(pictures)
+        self._check(images)
         parts = []
-        for start in range(0, len(pictures), PICTURES_A_QUESTION):
-            part = pictures[start : start + PICTURES_A_QUESTION]
+        for start in range(0, len(images), IMAGES_A_QUESTION):
+            part = images[start : start + IMAGES_A_QUESTION]
             parts.append(_unpacked(*self._asked(("predict", _packed(part)))))
         return np.concatenate(parts)
 
-    def tensors(self, picture: np.ndarray) -> dict[str, np.ndarray]:
-        """Run a picture, uint8 (1, H, W, channels), and see what lies between.
+    def tensors(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Run an image, uint8 (1, H, W, channels), and see what lies between.
 
         Returns:
             Every tensor by the engine's name for it: real values, float32.
@@ -121,21 +121,21 @@ class Engine:
         Raises:
             EngineError: the engine shows none.
         """
-        self._check(picture)
-        found = self._asked(("tensors", _packed(picture)))
+        self._check(image)
+        found = self._asked(("tensors", _packed(image)))
         return {name: _unpacked(*each) for name, each in found.items()}
 
-    def first_us(self, picture: np.ndarray) -> float:
-        """Set the picture that ``time_ns`` works on, uint8 (1, H, W, channels).
+    def first_us(self, image: np.ndarray) -> float:
+        """Set the image that ``time_ns`` works on, uint8 (1, H, W, channels).
 
         Returns:
             Microseconds of the first inference on it.
         """
-        self._check(picture)
-        return float(self._asked(("first", _packed(picture))))
+        self._check(image)
+        return float(self._asked(("first", _packed(image))))
 
     def time_ns(self, count: int) -> list[int]:
-        """Nanoseconds of each of ``count`` inferences of one picture, by the clock of the engine's process."""
+        """Nanoseconds of each of ``count`` inferences of one image, by the clock of the engine's process."""
         return list(self._asked(("time", count)))
 
     def peak_rss_bytes(self) -> int | None:
@@ -164,12 +164,12 @@ class Engine:
         """End the engine's process."""
         self.close()
 
-    def _check(self, pictures: np.ndarray) -> None:
+    def _check(self, images: np.ndarray) -> None:
         (height, width), channels = self.form
-        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (height, width, channels):
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, channels):
             raise EdgesqzError(
                 f"expected images of shape (N, {height}, {width}, {channels}) and dtype uint8, "
-                f"got shape {pictures.shape} and dtype {pictures.dtype}"
+                f"got shape {images.shape} and dtype {images.dtype}"
             )
 
     def _asked(self, question: tuple[Any, ...]) -> Any:
@@ -252,9 +252,9 @@ def _refuse_clipping(tensor: Tensor, pixels: PixelRange) -> None:
         )
 
 
-def _packed(pictures: np.ndarray) -> tuple[tuple[int, ...], bytes]:
+def _packed(images: np.ndarray) -> tuple[tuple[int, ...], bytes]:
     """An array as a channel can carry it."""
-    return pictures.shape, pictures.tobytes()
+    return images.shape, images.tobytes()
 
 
 def _unpacked(shape: tuple[int, ...], content: bytes) -> np.ndarray:
@@ -278,7 +278,7 @@ def load(
 
     Example:
         >>> with edgesqz.load("squeezenet.int8.tflite") as model:  # doctest: +SKIP
-        ...     probabilities = model.predict(pictures)
+        ...     probabilities = model.predict(images)
 
     Args:
         path: a .keras, .tflite or .onnx file, or the name of one in the workspace or the zoo; see ``edgesqz.lookup``.

@@ -1,4 +1,4 @@
-"""Export: a Keras model into files of other formats, each proved on its runtime before it is kept."""
+"""Export: a Keras model into files of other formats, each verified on its runtime before it is kept."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def export(
     untrained: bool = False,
     variant: str | Sequence[str] = (),
     all_variants: bool = False,
-    calibration: int = defaults.CALIBRATION_PICTURES,
+    calibration: int = defaults.CALIBRATION_IMAGES,
     dataset: str | None = None,
     data_dir: Path | None = None,
     workspace: Path = defaults.WORKSPACE,
@@ -54,7 +54,7 @@ def export(
         variant: one or more of the formats' variants; fp32 if nothing is said.
         all_variants: make what the quota has room for of all variants, of all formats if none is given, the most
             valuable first; the console says which are left out and why.
-        calibration: how many training pictures choose the ranges of a quantized file.
+        calibration: how many training images choose the ranges of a quantized file.
         dataset: what the model was trained on; None to take the manifest's word for it.
         data_dir: where the dataset lies, if not in the cache.
         workspace: the folder to write to, and to look the model up in.
@@ -69,8 +69,8 @@ def export(
         The new artifacts, formats first, then variants, in the order they were asked for.
 
     Raises:
-        EdgesqzError: bad input, no data to calibrate on, a file that does not do what the original does, or no room.
-            What was written before stays; nothing of the file that failed does.
+        EdgesqzError: bad input, no data to calibrate on, a file that does not do what its source model does, or no
+            room. What was written before stays; nothing of the file that failed does.
     """
     jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
     home = Workspace(workspace, quota)
@@ -92,7 +92,7 @@ def plan_export(
     untrained: bool = False,
     variant: str | Sequence[str] = (),
     all_variants: bool = False,
-    calibration: int = defaults.CALIBRATION_PICTURES,
+    calibration: int = defaults.CALIBRATION_IMAGES,
     dataset: str | None = None,
     data_dir: Path | None = None,
     workspace: Path = defaults.WORKSPACE,
@@ -104,7 +104,7 @@ def plan_export(
 ) -> ExportPlan:
     """Say what ``export`` would write, how large, and whether it fits; the arguments are its own.
 
-    What could fit is converted and proved to tell its size exactly; what cannot is told by its number of parameters.
+    What could fit is converted and verified to tell its size exactly; what cannot is told by its number of parameters.
     """
     jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
     home = Workspace(workspace, quota)
@@ -123,8 +123,8 @@ def to_json(artifacts: Sequence[Artifact]) -> str:
     """Tell what was exported as JSON text: each file's path, its size in bytes and how it was verified."""
     files = []
     for artifact in artifacts:
-        assert artifact.manifest and artifact.manifest.proof  # export writes both
-        verification = artifact.manifest.proof.model_dump(mode="json")
+        assert artifact.manifest and artifact.manifest.verification  # export writes both
+        verification = artifact.manifest.verification.model_dump(mode="json")
         files.append({"path": str(artifact.path), "size_bytes": artifact.size_bytes, "verification": verification})
     return json.dumps({"files": files}, indent=2) + "\n"
 

@@ -1,4 +1,4 @@
-"""Exporting one model: convert it to a format, prove the new file beside the original, keep it."""
+"""Exporting one model: convert it to a format, prove the new file beside the source model, keep it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgesqz import artifact, backend, data, plugins
-from edgesqz.artifact import ZOO, Artifact, Manifest, Pictures, PixelRange, Proof
+from edgesqz.artifact import ZOO, Artifact, Images, Manifest, PixelRange, Verification
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line
-from edgesqz.exporting import originals, verification
-from edgesqz.exporting.originals import Original
+from edgesqz.exporting import verification
 from edgesqz.image_size import ImageSizeLike
+from edgesqz.models import loading
+from edgesqz.models.loading import SourceModel
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     import keras
     from rich.console import Console
 
-PROOF_PICTURES = 500
-PROOF_PICTURES_IF_UNTRAINED = 50  # whose answers only have to be numbers
+VERIFICATION_IMAGES = 500
+VERIFICATION_IMAGES_IF_UNTRAINED = 50  # whose answers only have to be numbers
 SEED = 0
 
 # What to try first where the pixels of a model made elsewhere are unknown.
@@ -88,21 +89,21 @@ class Exporter:
         self.input_size = input_size
 
     @functools.cached_property
-    def original(self) -> Original:
+    def source_model(self) -> SourceModel:
         if self.untrained:
-            return originals.untrained(str(self.model), input_size=self.input_size, pixels=self.named_pixels)
-        return originals.find(self.model, self.workspace, self.named_pixels, self.input_size)
+            return loading.untrained(str(self.model), input_size=self.input_size, pixels=self.named_pixels)
+        return loading.find(self.model, self.workspace, self.named_pixels, self.input_size)
 
     @functools.cached_property
     def parameters(self) -> int:
         """Of the network; of an untrained one, before any is made."""
         if self.untrained:
-            return originals.untrained_parameters(str(self.model), self.input_size)
-        return self.original.parameters
+            return loading.untrained_parameters(str(self.model), self.input_size)
+        return self.source_model.parameters
 
     @property
     def dataset(self) -> str | None:
-        return self.named_dataset or (self.original.manifest.dataset if self.original.manifest else None)
+        return self.named_dataset or (self.source_model.manifest.dataset if self.source_model.manifest else None)
 
     @property
     def room(self) -> int | None:
@@ -110,7 +111,7 @@ class Exporter:
         return self.workspace.room_for(())
 
     def file_name(self, job: Job) -> str:
-        name = self.model if self.untrained else self.original.name
+        name = self.model if self.untrained else self.source_model.name
         return f"{name}.{job.variant}{job.converter.SUFFIX}"
 
     def expected_bytes(self, job: Job) -> int:
@@ -136,7 +137,7 @@ class Exporter:
         Raises:
             EdgesqzError: it is no better, and nobody said what pixels it expects.
         """
-        source, labels = self.original, self._verification_labels
+        source, labels = self.source_model, self._verification_labels
         if labels is None:
             return None
         predicted = verification.predictions(self._expected, like=self._expected)
@@ -186,13 +187,13 @@ class Exporter:
         return Artifact.open(self.workspace.folder / self.file_name(job))
 
     def make(self, job: Job, *, download: bool = True) -> dict[str, bytes]:
-        """Convert and prove; the new file and its manifest, by name. ``download`` pictures if there are none here."""
+        """Convert and prove; the new file and its manifest, by name. ``download`` images if there are none here."""
         file_name = self.file_name(job)
         if shipped := self._shipped(job, file_name):
             return self._verified_here(shipped, job, file_name)
         needed = self.dataset if job.kind.needs_calibration and not download else None
         if needed and not data.locate(needed, self.data_dir):
-            raise EdgesqzError(f"there are no pictures of {needed} at hand to calibrate on; name --data-dir")
+            raise EdgesqzError(f"there are no images of {needed} at hand to calibrate on; name --data-dir")
         with scratch(self.scratch_dir, self.workspace, for_conversion(self.parameters)):
             return self._made(job, file_name)
 
@@ -201,24 +202,24 @@ class Exporter:
         with self.console.status(f"{file_name}: converting"):
             content, pixels, calibration = self._convert(job)
         with self._engine(content, job, file_name, pixels) as engine:
-            proof = self._prove(engine, job, file_name)
-            manifest = self._manifest(job, content, pixels, calibration, proof, engine)
+            verification = self._verify(engine, job, file_name)
+            manifest = self._manifest(job, content, pixels, calibration, verification, engine)
         return artifact.stored_form(content, manifest, file_name)
 
     def _verified_here(self, shipped: Artifact, job: Job, file_name: str) -> dict[str, bytes]:
         """Verify a file of the zoo on this machine; its manifest then holds what was found here."""
         manifest, content = shipped.manifest, shipped.path.read_bytes()
-        assert manifest and manifest.proof  # the zoo's files have both
+        assert manifest and manifest.verification  # the zoo's files have both
         with self._engine(content, job, file_name, manifest.pixels) as engine:
-            proof, elsewhere = self._prove(engine, job, file_name), manifest.proof
+            verification, elsewhere = self._verify(engine, job, file_name), manifest.verification
         self.console.print(
             f"{file_name}: no {self.dataset} at hand to calibrate on, so this is the file that ships with edgesqz, "
             f"calibrated on {self.calibration_count} training images; where it was made, it agreed with the source "
-            f"model on {elsewhere.agreement:.1%} of {elsewhere.pictures.count} {elsewhere.pictures.dataset} images",
+            f"model on {elsewhere.agreement:.1%} of {elsewhere.images.count} {elsewhere.images.dataset} images",
             soft_wrap=True,
             highlight=False,
         )
-        return artifact.stored_form(content, manifest.model_copy(update={"proof": proof}), file_name)
+        return artifact.stored_form(content, manifest.model_copy(update={"verification": verification}), file_name)
 
     @contextlib.contextmanager
     def _engine(self, content: bytes, job: Job, file_name: str, pixels: PixelRange) -> Iterator[Engine]:
@@ -239,56 +240,56 @@ class Exporter:
         if (
             made is None
             or made.calibration is None
-            or (made.source_sha256, made.calibration.dataset) != (self.original.sha256, self.dataset)
+            or (made.source_sha256, made.calibration.dataset) != (self.source_model.sha256, self.dataset)
             or made.calibration.count != self.calibration_count
             or data.locate(made.calibration.dataset, self.data_dir) is not None
         ):
             return None
         return ready
 
-    def _convert(self, job: Job) -> tuple[bytes, PixelRange, Pictures | None]:
-        model, pixels, calibration, seen = self.original.model, self.original.pixels, None, None
+    def _convert(self, job: Job) -> tuple[bytes, PixelRange, Images | None]:
+        model, pixels, calibration, seen = self.source_model.model, self.source_model.pixels, None, None
         if job.kind.takes_bytes:
             model, pixels = without_normalization(model, pixels)
             pixels = pixels.aligned()
         if job.kind.needs_calibration:
-            split, seen = self._calibration_pictures()
+            split, seen = self._calibration_images()
             calibration = pixels.values(_spanning_all_bytes(self._fitting(split)))
         try:
             with backend.hush():
                 return job.converter.convert(model, job.variant, calibration), pixels, seen
         except Exception as error:  # whatever a converter, perhaps a third party's, meets in a network
             raise EdgesqzError(
-                f"{job.converter.FORMAT} {job.variant}: the converter cannot convert {self.original.source}: "
+                f"{job.converter.FORMAT} {job.variant}: the converter cannot convert {self.source_model.source}: "
                 f"{type(error).__name__}: {first_line(error)}"
             ) from error
 
-    def _prove(self, engine: Engine, job: Job, file_name: str) -> Proof:
+    def _verify(self, engine: Engine, job: Job, file_name: str) -> Verification:
         """Run the new file beside the source model; refuse one that does something else."""
-        outputs, expected = engine.predict(self._fitting(self._proof_pictures)), self._expected
-        seen = Pictures(dataset=self._proof_dataset, split="train", count=len(expected), seed=SEED)
-        proof = verification.verify(outputs, expected, seen, self._source_accuracy)
-        trained = not self.original.untrained
-        if problem := verification.problem(proof, expected, exact=job.kind.exact, trained=trained):
+        outputs, expected = engine.predict(self._fitting(self._verification_images)), self._expected
+        seen = Images(dataset=self._verification_dataset, split="train", count=len(expected), seed=SEED)
+        found = verification.verify(outputs, expected, seen, self._source_accuracy)
+        trained = not self.source_model.untrained
+        if problem := verification.problem(found, expected, exact=job.kind.exact, trained=trained):
             advice = "try longer training, more --calibration images or another --variant"
             if trained and seen.dataset != self.dataset:
                 trained_on = self.dataset or "what it was trained on"
                 advice = f"those are drawn, for {trained_on} is not at hand: name it with --data-dir"
             raise EdgesqzError(f"{file_name} was not kept: {problem}; {advice}")
-        return proof
+        return found
 
     def _manifest(
         self,
         job: Job,
         content: bytes,
         pixels: PixelRange,
-        calibration: Pictures | None,
-        proof: Proof,
+        calibration: Images | None,
+        verification: Verification,
         engine: Engine,
     ) -> Manifest:
-        described = self.original.manifest
+        described = self.source_model.manifest
         return Manifest(
-            name=self.original.name,
+            name=self.source_model.name,
             variant=job.variant,
             format=job.converter.FORMAT,
             size_bytes=len(content),
@@ -297,83 +298,85 @@ class Exporter:
             output=engine.output,
             pixels=pixels,
             labels=described.labels if described else self._dataset_labels,
-            dataset=described.dataset if described else None if self.original.untrained else self.dataset,
-            untrained=self.original.untrained,
-            source_sha256=self.original.sha256,
+            dataset=described.dataset if described else None if self.source_model.untrained else self.dataset,
+            untrained=self.source_model.untrained,
+            source_sha256=self.source_model.sha256,
             calibration=calibration,
-            proof=proof,
+            verification=verification,
             versions=artifact.package_versions(*job.converter.PACKAGES),
         )
 
-    def _calibration_pictures(self) -> tuple[data.Split, Pictures]:
-        if self.original.untrained and self.dataset is None:  # its answers mean nothing anyway
-            split, dataset = data.draw(self.calibration_count, self.original.form[0], seed=SEED), "synthetic"
+    def _calibration_images(self) -> tuple[data.Split, Images]:
+        if self.source_model.untrained and self.dataset is None:  # its answers mean nothing anyway
+            split, dataset = data.draw(self.calibration_count, self.source_model.form[0], seed=SEED), "synthetic"
         else:
-            split = data.sample(self._training_pictures[0], self.calibration_count, seed=SEED)
+            split = data.sample(self._training_images[0], self.calibration_count, seed=SEED)
             dataset = self._named_dataset
-        return split, Pictures(dataset=dataset, split="train", count=len(split), seed=SEED)
+        return split, Images(dataset=dataset, split="train", count=len(split), seed=SEED)
 
     def _fitting(self, split: data.Split) -> np.ndarray:
-        """The pictures with as many channels as the model takes, uint8 (N, H, W, channels)."""
-        return data.with_channels(split.pictures, self.original.form[1])
+        """The images with as many channels as the model takes, uint8 (N, H, W, channels)."""
+        return data.with_channels(split.images, self.source_model.form[1])
 
     @property
     def _named_dataset(self) -> str:
         if self.dataset is None:
             raise EdgesqzError(
-                f"{self.original.source} has no manifest that tells what it was trained on; "
-                "quantization needs some of those pictures: name them with --dataset"
+                f"{self.source_model.source} has no manifest that tells what it was trained on; "
+                "quantization needs some of those images: name them with --dataset"
             )
         return self.dataset
 
     @functools.cached_property
-    def _training_pictures(self) -> tuple[data.Split, data.Split]:
-        """Pictures to calibrate on, and others to prove on; all of the training split."""
-        return data.hold_back(self._loaded_dataset.train(), seed=SEED)
+    def _training_images(self) -> tuple[data.Split, data.Split]:
+        """Images to calibrate on, and others to verify on; all of the training split."""
+        return data.holdout_split(self._loaded_dataset.train(), seed=SEED)
 
     @functools.cached_property
     def _loaded_dataset(self) -> data.Dataset:
-        return data.load(self._named_dataset, self.data_dir, size=self.original.form[0])
+        return data.load(self._named_dataset, self.data_dir, size=self.source_model.form[0])
 
     @functools.cached_property
-    def _proof_dataset(self) -> str:
-        """What the model was trained on if it is at hand; else drawn pictures, which show equality as well."""
+    def _verification_dataset(self) -> str:
+        """What the model was trained on if it is at hand; else drawn images, which show equality as well."""
         if self.dataset is not None and data.locate(self.dataset, self.data_dir) is not None:
             return self.dataset
         return "synthetic"
 
     @functools.cached_property
-    def _proof_pictures(self) -> data.Split:
-        if self._proof_dataset == self.dataset:
-            return data.sample(self._training_pictures[1], PROOF_PICTURES, seed=SEED)
-        count = PROOF_PICTURES_IF_UNTRAINED if self.original.untrained else PROOF_PICTURES
-        return data.draw(count, self.original.form[0], seed=SEED)
+    def _verification_images(self) -> data.Split:
+        if self._verification_dataset == self.dataset:
+            return data.sample(self._training_images[1], VERIFICATION_IMAGES, seed=SEED)
+        count = VERIFICATION_IMAGES_IF_UNTRAINED if self.source_model.untrained else VERIFICATION_IMAGES
+        return data.draw(count, self.source_model.form[0], seed=SEED)
 
     @functools.cached_property
     def _expected(self) -> np.ndarray:
         """The source model's outputs for the verification images, float32 (N, classes)."""
-        return self._outputs(self.original.pixels)
+        return self._outputs(self.source_model.pixels)
 
     def _outputs(self, pixels: PixelRange) -> np.ndarray:
         with backend.hush():
-            outputs = self.original.model.predict(pixels.values(self._fitting(self._proof_pictures)), verbose=0)
+            outputs = self.source_model.model.predict(
+                pixels.values(self._fitting(self._verification_images)), verbose=0
+            )
         return np.asarray(outputs)
 
     @property
     def _dataset_labels(self) -> tuple[str, ...]:
         """The class names of the dataset, if it is at hand and the model has an output for each of them."""
-        if self.original.untrained or self._proof_dataset != self.dataset:
+        if self.source_model.untrained or self._verification_dataset != self.dataset:
             return ()
         labels = self._loaded_dataset.labels
-        return labels if len(labels) == self.original.model.output_shape[1] else ()
+        return labels if len(labels) == self.source_model.model.output_shape[1] else ()
 
     @functools.cached_property
     def _verification_labels(self) -> np.ndarray | None:
         """The classes of the verification images, int64 (N,), if they are the model's."""
-        if self.original.untrained or self._proof_dataset != self.dataset:
+        if self.source_model.untrained or self._verification_dataset != self.dataset:
             return None
-        classes = self.original.model.output_shape[1]
-        return self._proof_pictures.labels if len(self._loaded_dataset.labels) == max(classes, 2) else None
+        classes = self.source_model.model.output_shape[1]
+        return self._verification_images.labels if len(self._loaded_dataset.labels) == max(classes, 2) else None
 
     @property
     def _source_accuracy(self) -> float | None:
@@ -423,11 +426,11 @@ def _pixel_map(front: keras.Model, pixels: PixelRange) -> PixelRange | None:
     return found if fits else None
 
 
-def _spanning_all_bytes(pictures: np.ndarray) -> np.ndarray:
-    """Pictures as float32, with one value set to 0 and one to 255.
+def _spanning_all_bytes(images: np.ndarray) -> np.ndarray:
+    """Images as float32, with one value set to 0 and one to 255.
 
-    The range of the input is then that of a byte, whatever the pictures are, and its scale and zero point are exact.
+    The range of the input is then that of a byte, whatever the images are, and its scale and zero point are exact.
     """
-    values = pictures.astype(np.float32)
+    values = images.astype(np.float32)
     values[0, 0, :2, 0] = 0, 255
     return values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgesqz.artifact import Pictures, Proof
+from edgesqz.artifact import Images, Verification
 from edgesqz.benchmarking.stats import share_interval
 
 # Beyond these an export is wrong, not merely less precise.
@@ -12,7 +12,7 @@ MAX_ERROR_IF_EXACT = 1e-3  # of an output; relative to the largest where outputs
 MIN_AGREEMENT = 0.95
 
 
-def verify(outputs: np.ndarray, expected: np.ndarray, images: Pictures, source_accuracy: float | None) -> Proof:
+def verify(outputs: np.ndarray, expected: np.ndarray, images: Images, source_accuracy: float | None) -> Verification:
     """Compare an export's outputs with those of its source model.
 
     Args:
@@ -22,8 +22,8 @@ def verify(outputs: np.ndarray, expected: np.ndarray, images: Pictures, source_a
         source_accuracy: of the source model on these, 0..1; None without labels.
     """
     differences = np.abs(outputs - expected)
-    return Proof(
-        pictures=images,
+    return Verification(
+        images=images,
         agreement=float(np.mean(predictions(outputs, like=expected) == predictions(expected, like=expected))),
         max_error=float(differences.max()),
         mean_error=float(differences.mean()),
@@ -47,29 +47,29 @@ def predictions(outputs: np.ndarray, *, like: np.ndarray) -> np.ndarray:
     return np.asarray(outputs[:, 0] > (0.5 if is_probability else 0)).astype(np.int64)
 
 
-def problem(proof: Proof, expected: np.ndarray, *, exact: bool, trained: bool) -> str | None:
+def problem(verification: Verification, expected: np.ndarray, *, exact: bool, trained: bool) -> str | None:
     """Say what is wrong with an export; None if nothing is.
 
     Agreement is judged by its interval, so that a few images refuse only what is clearly wrong. Random weights have
     learned nothing that predictions could agree on, so that is not asked of them.
 
     Args:
-        proof: what was found.
+        verification: what was found.
         expected: the outputs of the source model.
         exact: whether the export computes what the source model does, up to float32's rounding.
         trained: whether the source model's weights are not random.
     """
     allowed = MAX_ERROR_IF_EXACT * max(1.0, float(np.abs(expected).max()))
-    if not np.isfinite(proof.max_error):
+    if not np.isfinite(verification.max_error):
         return "its outputs include NaN or infinity"
-    if exact and proof.max_error > allowed:
-        return f"an output is off by {proof.max_error:.2g}, the most allowed is {allowed:.2g}"
-    count = proof.pictures.count
-    _, most = share_interval(round(proof.agreement * count), count)
+    if exact and verification.max_error > allowed:
+        return f"an output is off by {verification.max_error:.2g}, the most allowed is {allowed:.2g}"
+    count = verification.images.count
+    _, most = share_interval(round(verification.agreement * count), count)
     if trained and most < MIN_AGREEMENT:
         return (
-            f"it agrees with the source model on {proof.agreement:.1%} of {count} {proof.pictures.dataset} images, "
-            f"clearly below {MIN_AGREEMENT:.0%}"
+            f"it agrees with the source model on {verification.agreement:.1%} of {count} "
+            f"{verification.images.dataset} images, clearly below {MIN_AGREEMENT:.0%}"
         )
     return None
 

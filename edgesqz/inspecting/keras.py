@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgesqz.exporting import originals
 from edgesqz.inspecting.inspection import Inspection, Tensor, counted, inspection
+from edgesqz.models import loading
 
 
 def read(path: Path, content: bytes) -> Inspection:
     """Inspect a .keras file."""
-    model = originals.load_keras(path)
+    model = loading.load_keras(path)
     if not model.built or not getattr(model, "inputs", None):
         raise ValueError("its model was saved before it was built, so that its inputs are unknown")
     with zipfile.ZipFile(path) as archive:

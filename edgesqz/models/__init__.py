@@ -1,7 +1,7 @@
 """The networks, by name: from raw pixels to class probabilities.
 
-Every network here takes pictures as they come from a camera or a file, float32 (N, H, W, channels) with values
-0..255, RGB but for ``digits``, which takes grey ones, and gives softmax probabilities, float32 (N, classes).
+Every network here takes images as they come from a camera or a file, float32 (N, H, W, channels) with values
+0..255, RGB but for ``digits``, which takes gray ones, and gives softmax probabilities, float32 (N, classes).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Architecture:
         side: height and width of the images it was made for, in pixels.
         classes: it was made for.
         note: where it comes from, in a line.
-        channels: of its pictures: 3 for RGB, 1 for grey.
+        channels: of its images: 3 for RGB, 1 for gray.
     """
 
     body: Body
@@ -103,7 +103,7 @@ def fire(
 
 
 def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int], ...]) -> Body:
-    """A SqueezeNet for small pictures: a stem, then stages of fire modules at halving resolution.
+    """A SqueezeNet for small images: a stem, then stages of fire modules at halving resolution.
 
     Args:
         stem: channels of the first 3x3 convolution.
@@ -127,7 +127,7 @@ def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int],
     return body
 
 
-def original_squeezenet(stem: tuple[int, int], pools_before: tuple[int, ...]) -> Body:
+def source_model_squeezenet(stem: tuple[int, int], pools_before: tuple[int, ...]) -> Body:
     """SqueezeNet as published, without batch norm.
 
     Args:
@@ -207,14 +207,14 @@ ARCHITECTURES = {
         small_squeezenet(32, False, ((16, 48),), ((32, 96), (32, 96), (24, 96)), ((40, 160),) * 4),
         32,
         10,
-        "for 32x32 pictures",
+        "for 32x32 images",
     ),
     "squeezenet-nano": Architecture(
         small_squeezenet(16, True, ((16, 48),) * 2, ((16, 80),) * 3), 32, 10, "the smallest that is still useful"
     ),
     "squeezenet-course": Architecture(course_squeezenet, 32, 10, "as courses build it for CIFAR-10"),
-    "squeezenet-1.0": Architecture(original_squeezenet((96, 7), (2, 5, 9)), 227, 1000, "as published in 2016"),
-    "squeezenet-1.1": Architecture(original_squeezenet((64, 3), (2, 4, 6)), 227, 1000, "its authors' lighter one"),
+    "squeezenet-1.0": Architecture(source_model_squeezenet((96, 7), (2, 5, 9)), 227, 1000, "as published in 2016"),
+    "squeezenet-1.1": Architecture(source_model_squeezenet((64, 3), (2, 4, 6)), 227, 1000, "its authors' lighter one"),
     "digits": Architecture(digits, 28, 10, "as tutorials build it for MNIST", channels=1),
     "alexnet": Architecture(alexnet(groups=1), 227, 1000, "2012's, ungrouped"),
     "alexnet-grouped": Architecture(alexnet(groups=2), 227, 1000, "2012's, with its groups"),
@@ -241,8 +241,8 @@ class SqueezeNetModel:
         resize_dim: size the network works at, likewise; where it differs, the graph resizes.
         output_size: number of classes.
         name: which of ``ARCHITECTURES``.
-        preprocessing: ``scale``, pixels to about -2..2, and pictures of another size scaled; or ``course``, the middle
-            of the picture, standardized by itself.
+        preprocessing: ``scale``, pixels to about -2..2, and images of another size scaled; or ``course``, the middle
+            of the image, standardized by itself.
     """
 
     original_dim: ImageSizeLike = 32
@@ -255,7 +255,7 @@ class SqueezeNetModel:
         """The network as data.
 
         Raises:
-            EdgesqzError: an unknown architecture, a picture too small for it, fewer than two classes.
+            EdgesqzError: an unknown architecture, an image too small for it, fewer than two classes.
         """
         plan = architecture(self.name)
         if self.output_size < 2:

@@ -18,7 +18,7 @@ from edgesqz.image_size import ImageSize
 if TYPE_CHECKING:
     import keras
 
-Shape = tuple[int, ...]  # of one picture's tensor: (height, width, channels), or (values,)
+Shape = tuple[int, ...]  # of one image's tensor: (height, width, channels), or (values,)
 
 # The network sees (pixel - 128) / 64. An int8 input of scale 1/64 and zero point 0 is then pixel - 128 exactly.
 PIXEL_SCALE = 1 / 64
@@ -37,7 +37,7 @@ class Cost:
         formula: how that number comes about.
         weights: numbers of its kernel.
         biases: numbers added after it; a converter folds batch norm into these and the kernel.
-        macs: multiply-accumulates for one picture.
+        macs: multiply-accumulates for one image.
     """
 
     parameters: int = 0
@@ -68,7 +68,7 @@ class Layer(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels(Layer):
-    """The input: images of values 0..255, of 3 channels (RGB) or 1 (grey)."""
+    """The input: images of values 0..255, of 3 channels (RGB) or 1 (gray)."""
 
     size: ImageSize
     channels: int
@@ -94,7 +94,7 @@ class Normalize(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Standardize(Layer):
-    """Each picture to mean 0 and standard deviation 1, over all its values."""
+    """Each image to mean 0 and standard deviation 1, over all its values."""
 
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         from keras import layers
@@ -104,7 +104,7 @@ class Standardize(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Crop(Layer):
-    """The middle of the picture."""
+    """The middle of the image."""
 
     size: ImageSize
 
@@ -303,7 +303,7 @@ class Node:
 
     Attributes:
         inputs: the nodes whose outputs it takes.
-        shape: of its output, for one picture.
+        shape: of its output, for one image.
     """
 
     layer: Layer
@@ -326,11 +326,11 @@ class Graph:
         """Put a layer behind others.
 
         Raises:
-            EdgesqzError: nothing would be left of the picture.
+            EdgesqzError: nothing would be left of the image.
         """
         shape = layer.shape(*(node.shape for node in inputs))
         if min(shape) < 1:
-            raise EdgesqzError(f"{self.name} needs larger pictures: nothing is left of them at {layer.name}")
+            raise EdgesqzError(f"{self.name} needs larger images: nothing is left of them at {layer.name}")
         node = Node(layer, inputs, shape)
         self.nodes.append(node)
         return node

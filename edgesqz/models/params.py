@@ -31,7 +31,7 @@ TFLITE_ZERO_POINT_BYTES = 8
 
 @dataclass(frozen=True)
 class LayerCosts:
-    """A layer and what it costs, for one picture.
+    """A layer and what it costs, for one image.
 
     Attributes:
         shape: of its output: (height, width, channels), or (values,).
@@ -85,7 +85,7 @@ class Params:
         classes: it tells apart.
         layers: its layers, in the order they run.
         parameters: of all layers; as Keras's ``count_params``.
-        macs: multiply-accumulates for one picture.
+        macs: multiply-accumulates for one image.
         fp32_bytes: of all weights and biases.
         fp16_bytes: the same as float16.
         int8_bytes: the same as int8, biases as int32.
@@ -179,7 +179,7 @@ def params(
         quota: bytes to hold the int8 file against, as a number or as text such as ``2MB``.
 
     Raises:
-        EdgesqzError: an unknown model, a picture too small for it, a quota that is no size.
+        EdgesqzError: an unknown model, an image too small for it, a quota that is no size.
     """
     plan = architecture(model)
     size = ImageSize.parse(plan.side if input_size is None else input_size)
@@ -270,16 +270,16 @@ class Comparison:
         )
 
     def plot(self, path: Path) -> None:
-        """Draw the sizes as bars into a picture file, .png or .svg, on a logarithmic scale.
+        """Draw the sizes as bars into an image file, .png or .svg, on a logarithmic scale.
 
         Raises:
             EdgesqzError: matplotlib is missing, the suffix is none it knows, or the disk refuses.
         """
         figure, axes = plotting.figure(height=1.2 + 0.6 * len(self.models))
-        for offset, (kind, colour) in enumerate((("fp32", "#9db4c0"), ("int8", "#1f6f8b"))):
+        for offset, (kind, color) in enumerate((("fp32", "#9db4c0"), ("int8", "#1f6f8b"))):
             sizes = [getattr(params, f"tflite_{kind}_bytes") / 1000 for params in self.models]
             places = [place + 0.38 * offset for place in range(len(self.models))]
-            bars = axes.barh(places, sizes, height=0.36, color=colour, label=f"{kind} .tflite")
+            bars = axes.barh(places, sizes, height=0.36, color=color, label=f"{kind} .tflite")
             axes.bar_label(bars, [format_size(round(1000 * size)) for size in sizes], padding=3, fontsize=8)
         axes.set_yticks([place + 0.19 for place in range(len(self.models))], [params.model for params in self.models])
         axes.invert_yaxis()

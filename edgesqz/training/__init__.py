@@ -18,10 +18,10 @@ import numpy as np
 from edgesqz import artifact, backend, data, defaults, models, stopping
 from edgesqz.artifact import Artifact, Manifest, PixelRange, Tensor
 from edgesqz.errors import EdgesqzError
-from edgesqz.exporting import originals
-from edgesqz.exporting.originals import Original
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.inventory import machine
+from edgesqz.models import loading
+from edgesqz.models.loading import SourceModel
 from edgesqz.recipe import Recipe, fastest_precision, scaled_to
 from edgesqz.training import checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Keeping, Progress
@@ -54,7 +54,7 @@ def train(
     preprocessing: str | None = None,
     label_smoothing: float | None = None,
     weight_decay: float | None = None,
-    hold_back: float | None = None,
+    validation_split: float | None = None,
     teacher: str | Path | None = None,
     precision: str | None = None,
     seed: int | None = None,
@@ -70,13 +70,14 @@ def train(
 
     What is left None follows the number of images (``recipe.scaled_to``), else is ``Recipe``'s default, or with
     ``resume`` the checkpoint's. A tenth of the
-    training pictures is held back and chooses the best epoch, the last if none is; the test split is never read.
+    training images is the validation split, which chooses the best epoch; without one the
+    last epoch is kept. The test split is never read.
 
     Args:
         model: a name in ``edgesqz.models.ARCHITECTURES``.
-        dataset: a name in ``edgesqz.data.DATASETS``, or the path of a folder of pictures.
+        dataset: a name in ``edgesqz.data.DATASETS``, or the path of an image folder.
         data_dir: where the dataset lies, if not in the cache.
-        epochs: passes over the training pictures.
+        epochs: passes over the training images.
         seconds: how long to train, in place of epochs: the pace of the first steps tells how many to take.
         batch_size: images a step.
         learning_rate: at its peak.
@@ -85,7 +86,7 @@ def train(
         preprocessing: a name in ``edgesqz.models.PREPROCESSING``.
         label_smoothing: share of what is learned that goes to all classes alike.
         weight_decay: L2 penalty on kernels.
-        hold_back: share of the training pictures to hold back.
+        validation_split: share of the training images in the validation split.
         teacher: a .keras file, or the name of a model in the workspace or the zoo, whose answers are learned instead
             of the labels.
         precision: ``float32`` or ``bfloat16``; None for the faster one on this processor.
@@ -111,7 +112,7 @@ def train(
     finished = home.folder / (name + artifact.KERAS_SUFFIX)
     if finished.exists() and not force:
         raise EdgesqzError(f"{finished} is there already; --force replaces it, --name gives the new model another name")
-    mentor = originals.find(teacher, home) if teacher else None
+    teacher_model = loading.find(teacher, home) if teacher else None
     asked: dict[str, Any] = {
         option: value
         for option, value in {
@@ -124,8 +125,8 @@ def train(
             "preprocessing": preprocessing,
             "label_smoothing": label_smoothing,
             "weight_decay": weight_decay,
-            "hold_back": hold_back,
-            "teacher": mentor.sha256 if mentor else None,
+            "validation_split": validation_split,
+            "teacher": teacher_model.sha256 if teacher_model else None,
             "precision": precision,
             "seed": seed,
         }.items()
@@ -133,21 +134,21 @@ def train(
     }
     at_rest = Checkpoint.read(home, name) if resume else None
     recipe = _same_recipe(at_rest.recipe, asked) if at_rest else Recipe(**{"precision": fastest_precision()} | asked)
-    if recipe.teacher and not mentor:
+    if recipe.teacher and not teacher_model:
         raise EdgesqzError("the checkpoint was made with a --teacher; name it again")
     if not resume and checkpoint.is_at_rest(home, name) and console:
         console.print(
             f"starting anew: the checkpoint of an unfinished {name} will be replaced (--resume goes on)",
             soft_wrap=True,
         )
-    # The pictures of a folder are read at the size that the network works at; others have a size of their own.
+    # The images of a folder are read at the size that the network works at; others have a size of their own.
     size = None if recipe.dataset in data.DATASETS else recipe.size
     source = data.load(recipe.dataset, data_dir, size=size)
     split = source.train()
     if not at_rest:
         scaled = {option: value for option, value in scaled_to(len(split)).items() if option not in asked}
         recipe = dataclasses.replace(recipe, **scaled)
-    run = _Run(name, recipe, source, split, mentor, home, console)
+    run = _Run(name, recipe, source, split, teacher_model, home, console)
     if at_rest:
         run.go_on_from(at_rest)
     elif seconds:
@@ -190,7 +191,7 @@ class _Run:
         recipe: Recipe,
         source: data.Dataset,
         split: data.Split,
-        teacher: Original | None,
+        teacher: SourceModel | None,
         workspace: Workspace,
         console: Console | None,
     ) -> None:
@@ -199,10 +200,10 @@ class _Run:
         self.name, self.recipe, self.source, self.workspace = name, recipe, source, workspace
         self.console = console or Console(quiet=True)
         channels = models.architecture(recipe.model).channels
-        split = data.Split(data.with_channels(split.pictures, channels), split.labels)
-        self.fitted, self.held_back = split, None
-        if recipe.hold_back:
-            self.fitted, self.held_back = data.hold_back(split, share=recipe.hold_back, seed=recipe.seed)
+        split = data.Split(data.with_channels(split.images, channels), split.labels)
+        self.fitted, self.holdout = split, None
+        if recipe.validation_split:
+            self.fitted, self.holdout = data.holdout_split(split, share=recipe.validation_split, seed=recipe.seed)
         self.batch_size = min(recipe.batch_size, len(self.fitted))
         self.steps_per_epoch = len(self.fitted) // self.batch_size
         self.steps = self._planned_steps()
@@ -221,7 +222,7 @@ class _Run:
         views = step.Views(self.fitted, ImageSize(*self.network.input_shape[1:3]), recipe)
         self.optimizer, self.take_step = step.training_step(self.network, views, recipe)
         self.count_correct = step.evaluation(self.network)
-        self.targets: Callable[[int], np.ndarray]  # the number of a view to probabilities, (pictures, classes)
+        self.targets: Callable[[int], np.ndarray]  # the number of a view to probabilities, (images, classes)
         if teacher:
             self._check_teacher(teacher)
             self.targets = functools.cache(step.taught(teacher.model, views, recipe))
@@ -229,17 +230,17 @@ class _Run:
             labels = _smoothed(self.fitted.labels, len(source.labels), recipe.label_smoothing)
             self.targets = lambda view: labels
 
-    def _check_teacher(self, teacher: Original) -> None:
+    def _check_teacher(self, teacher: SourceModel) -> None:
         takes, gives = teacher.model.input_shape[1:], teacher.model.output_shape[1:]
         asked, classes = self.network.input_shape[1:], self.network.output_shape[1:]
         if (takes, gives) != (asked, classes):
             raise EdgesqzError(
-                f"--teacher {teacher.source} takes pictures of {takes} and tells {gives[0]} classes; "
+                f"--teacher {teacher.source} takes images of {takes} and tells {gives[0]} classes; "
                 f"expected {asked} and {classes[0]}"
             )
 
     def _builder(self, *, cropped: bool = False) -> models.SqueezeNetModel:
-        """The network; ``cropped`` for pictures that are cut to its size already, as training does it at random."""
+        """The network; ``cropped`` for images that are cut to its size already, as training does it at random."""
         recipe = self.recipe
         size = recipe.size if cropped and recipe.preprocessing == "course" else self.fitted.size
         classes = len(self.source.labels)
@@ -273,7 +274,7 @@ class _Run:
         """Say what is about to be done, with how much of what."""
         recipe, labels = self.recipe, self.source.labels
         named = f" ({', '.join(labels)})" if len(labels) <= MOST_NAMED else ""
-        images = f"{len(self.fitted):,} images for training, {len(self.held_back or ()):,} for validation"
+        images = f"{len(self.fitted):,} images for training, {len(self.holdout or ()):,} for validation"
         if self.source.test_images is not None:
             images += f", {self.source.test_images:,} for testing"
         lines = [
@@ -329,7 +330,7 @@ class _Run:
     def _planned_writes(self, keeping: Keeping) -> list[dict[str, int]]:
         """The sizes of the files that the rest of a run writes, one after the other, at their longest."""
         weights = self.network.get_weights()
-        entry = dict.fromkeys(("loss", "training_accuracy", "held_back_accuracy"), 1.2345678901234567e-05)
+        entry = dict.fromkeys(("loss", "training_accuracy", "validation_accuracy"), 1.2345678901234567e-05)
         longest = Progress(self.steps, 1e7, 1e7, len(self.fitted), 1.2345678901234567e-05, [entry] * self.recipe.epochs)
         manifest = artifact.stored_form(b"", self._manifest(b"", longest), self._file_name)
         model = {**_sizes(manifest), self._file_name: self.model_bytes}
@@ -379,7 +380,7 @@ class _Run:
             task,
             completed=progress.step,
             description=f"epoch {epoch + 1}/{self.recipe.epochs}",
-            figures=f"loss {loss:.3f}  accuracy {accuracy:.1%}  {speed:.0f} pictures/s",
+            figures=f"loss {loss:.3f}  accuracy {accuracy:.1%}  {speed:.0f} images/s",
         )
 
     def _diverged(self, what: str, step: int) -> EdgesqzError:
@@ -395,19 +396,19 @@ class _Run:
             raise self._diverged("the weights became no numbers", self.progress.step - 1)
         return weights
 
-    def _held_back_accuracy(self) -> float | None:
-        """Top-1 on the pictures held back, 0..1; None if there are none."""
-        if self.held_back is None:
+    def _validation_accuracy(self) -> float | None:
+        """Top-1 on the validation split, 0..1; None without one."""
+        if self.holdout is None:
             return None
         started = time.perf_counter()
-        accuracy = self.count_correct(self.held_back) / len(self.held_back)
+        accuracy = self.count_correct(self.holdout) / len(self.holdout)
         self.progress.seconds += time.perf_counter() - started
         if not math.isfinite(accuracy):
             raise self._diverged("the answers became no numbers", self.progress.step - 1)
         return accuracy
 
     def _finish_epoch(self, bar: Bar) -> None:
-        progress, weights, accuracy = self.progress, self._weights(), self._held_back_accuracy()
+        progress, weights, accuracy = self.progress, self._weights(), self._validation_accuracy()
         steps = progress.step - len(progress.history) * self.steps_per_epoch
         entry = {
             "loss": progress.epoch_loss / steps,
@@ -416,8 +417,8 @@ class _Run:
         shown = f"epoch {len(progress.history) + 1}/{self.recipe.epochs}: loss {entry['loss']:.3f}, "
         shown += f"accuracy {entry['training_accuracy']:.2%}, "
         if accuracy is not None:
-            entry["held_back_accuracy"] = accuracy
-            shown += f"held-back {accuracy:.2%}, "
+            entry["validation_accuracy"] = accuracy
+            shown += f"validation {accuracy:.2%}, "
         progress.history.append(entry)
         if accuracy is None or accuracy > (progress.best_accuracy or -1):
             progress.best_accuracy, self.best = accuracy, weights
@@ -430,7 +431,7 @@ class _Run:
                 self.workspace.remove(*checkpoint.names(self.name))
             raise
         speed = progress.step * self.batch_size / progress.seconds
-        bar.console.print(f"{shown}{speed:.0f} pictures/s", highlight=False, soft_wrap=True)
+        bar.console.print(f"{shown}{speed:.0f} images/s", highlight=False, soft_wrap=True)
 
     def _write_checkpoint(self) -> None:
         if self.keeping is not Keeping.NOTHING:
@@ -471,8 +472,8 @@ class _Run:
             dataset=self.recipe.dataset,
             training={
                 "recipe": dataclasses.asdict(self.recipe),
-                "held_back_accuracy": progress.best_accuracy,
-                "held_back_pictures": len(self.held_back or ()),
+                "validation_accuracy": progress.best_accuracy,
+                "validation_images": len(self.holdout or ()),
                 "warning": self._warning(progress),
                 "machine": machine(),
                 "minutes": round(progress.seconds / 60, 1),
@@ -488,7 +489,7 @@ class _Run:
         """
         from edgesqz.benchmarking.stats import share_interval
 
-        split, seen, accuracy = "validation", self.held_back, progress.best_accuracy
+        split, seen, accuracy = "validation", self.holdout, progress.best_accuracy
         if seen is None:
             split, seen, accuracy = "training", self.fitted, progress.history[-1]["training_accuracy"]
         if accuracy is None:  # nothing is known yet
@@ -532,7 +533,7 @@ def _smoothed(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1)
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order of the pictures in an epoch, int64 (count,)."""
+    """The order of the images in an epoch, int64 (count,)."""
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 

@@ -33,8 +33,8 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     epoch_loss: float = 0.0  # summed over the steps of the current epoch
-    epoch_correct: int = 0  # pictures of the current epoch that were classified right as they passed
-    best_accuracy: float | None = None  # on the pictures held back
+    epoch_correct: int = 0  # images of the current epoch that were classified right as they passed
+    best_accuracy: float | None = None  # on the validation split
     history: list[dict[str, float]] = field(default_factory=list)  # an entry an epoch
 
 

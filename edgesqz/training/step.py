@@ -1,4 +1,4 @@
-"""One step of training, and the check on held-back pictures: the part of training that is TensorFlow.
+"""One step of training, and the check on validation images: the part of training that is TensorFlow.
 
 It is TensorFlow's rather than Keras's for speed on a CPU: the fused batch normalization, and a step that augments,
 differentiates and updates in one graph.
@@ -24,7 +24,7 @@ BFLOAT16 = "auto_mixed_precision_onednn_bfloat16"  # TensorFlow's name of the re
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalization through TensorFlow's fused kernel, for NHWC pictures.
+    """Batch normalization through TensorFlow's fused kernel, for NHWC images.
 
     Keras 3's own layer computes the moments op by op while training, which dominates a step on a CPU. The weights
     are those of the stock layer, in the same order, so ``set_weights`` moves them over; a saved model never holds
@@ -51,41 +51,41 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 
 class Views:
-    """The training pictures as each epoch sees them; the same view shows a picture in the same way each time.
+    """The training images as each epoch sees them; the same view shows an image in the same way each time.
 
     Attributes:
         labels: int64 (N,).
     """
 
     def __init__(self, split: data.Split, size: ImageSize, recipe: Recipe) -> None:
-        self._pictures, self._size, self._seed = tf.constant(split.pictures), size, recipe.seed
+        self._images, self._size, self._seed = tf.constant(split.images), size, recipe.seed
         self.labels = tf.constant(split.labels)
         # The least corner, and how many there are from there on each axis: cropped out of a larger image, or shifted
         # over its border.
         self._least = 0 if size != split.size else -recipe.shift
         self._corners = [theirs - ours - 2 * self._least + 1 for theirs, ours in zip(split.size, size, strict=True)]
-        # Mirrored in every other view rather than by chance: a picture is never seen the same way round for long.
+        # Mirrored in every other view rather than by chance: an image is never seen the same way round for long.
         # Source: Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, section 3.6.
         first = np.random.default_rng(recipe.seed).random(len(split)) < 0.5
         self._mirrored_first, self._mirrored = tf.constant(first), recipe.mirrored
 
     def __call__(self, indices: Any, view: Any) -> Any:
-        """Augment the pictures at ``indices`` (B,): (B, H, W, C) of their dtype; ``view`` is a number from 0."""
+        """Augment the images at ``indices`` (B,): (B, H, W, C) of their dtype; ``view`` is a number from 0."""
         bits = tf.random.stateless_uniform([len(self.labels), 2], (self._seed, view), None, None, tf.uint32)
         corners = tf.cast(bits % tf.constant(self._corners, tf.uint32), tf.int32) + self._least
         mirrored = tf.gather(self._mirrored_first, indices) ^ (view % 2 == 1)
         return augment(
-            tf.gather(self._pictures, indices), self._size, tf.gather(corners, indices), mirrored & self._mirrored
+            tf.gather(self._images, indices), self._size, tf.gather(corners, indices), mirrored & self._mirrored
         )
 
 
-def augment(pictures: Any, size: ImageSize, corners: Any, mirrored: Any) -> Any:
+def augment(images: Any, size: ImageSize, corners: Any, mirrored: Any) -> Any:
     """Crop each image, and mirror some of them.
 
     All of it is one choice of rows and columns, so no padded copy is made.
 
     Args:
-        pictures: (N, H, W, C) of any dtype.
+        images: (N, H, W, C) of any dtype.
         size: of the crops.
         corners: row and column of each crop's upper left corner, int32 (N, 2); what lies outside is reflected in.
         mirrored: which to mirror, bool (N,).
@@ -93,10 +93,10 @@ def augment(pictures: Any, size: ImageSize, corners: Any, mirrored: Any) -> Any:
     Returns:
         (N, height, width, C).
     """
-    rows = _reflected(tf.range(size.height) + corners[:, :1], pictures.shape[1])
-    columns = _reflected(tf.range(size.width) + corners[:, 1:], pictures.shape[2])
+    rows = _reflected(tf.range(size.height) + corners[:, :1], images.shape[1])
+    columns = _reflected(tf.range(size.width) + corners[:, 1:], images.shape[2])
     columns = tf.where(mirrored[:, None], columns[:, ::-1], columns)
-    return tf.gather(tf.gather(pictures, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
+    return tf.gather(tf.gather(images, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
 
 
 def training_step(
@@ -104,8 +104,8 @@ def training_step(
 ) -> tuple[keras.optimizers.Optimizer, Callable[[np.ndarray, int, np.ndarray], Any]]:
     """Build the optimizer and the step.
 
-    The step takes indices of pictures (B,), the number of the view, and what is to be learned as probabilities,
-    float32 (B, classes); it gives the loss and the number of pictures that it had right.
+    The step takes indices of images (B,), the number of the view, and what is to be learned as probabilities,
+    float32 (B, classes); it gives the loss and the number of images that it had right.
     """
     scores = keras.Model(network.inputs, network.get_layer(LOGITS).output)
     variables = network.trainable_variables
@@ -153,7 +153,7 @@ def divergence(wanted: Any, logits: Any, temperature: float) -> Any:
 
 
 def taught(teacher: keras.Model, views: Views, recipe: Recipe) -> Callable[[int], np.ndarray]:
-    """Build the teacher's answers to all pictures of a view: its number to probabilities, float32 (N, classes)."""
+    """Build the teacher's answers to all images of a view: its number to probabilities, float32 (N, classes)."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int32)])
     def answer(indices: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
@@ -173,11 +173,11 @@ def _reflected(index: Any, size: int) -> Any:
 
 
 def evaluation(network: keras.Model) -> Callable[[data.Split], float]:
-    """Build the count of pictures whose top-1 is right; NaN if the network answers with values that are no numbers."""
+    """Build the count of images whose top-1 is right; NaN if the network answers with values that are no numbers."""
 
     @tf.function(reduce_retracing=True)
-    def correct_in(pictures: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        probabilities = network(tf.cast(pictures, tf.float32), training=False)
+    def correct_in(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        probabilities = network(tf.cast(images, tf.float32), training=False)
         correct = tf.math.count_nonzero(tf.argmax(probabilities, axis=1) == labels, dtype=tf.float32)
         return tf.where(tf.reduce_all(tf.math.is_finite(probabilities)), correct, np.nan)
 
@@ -186,10 +186,10 @@ def evaluation(network: keras.Model) -> Callable[[data.Split], float]:
     def correct_in_all(split: data.Split) -> float:
         # Of what is cropped, the middle is what the finished model sees.
         top, left = (split.size.height - size.height) // 2, (split.size.width - size.width) // 2
-        middle = split.pictures[:, top : top + size.height, left : left + size.width]
+        middle = split.images[:, top : top + size.height, left : left + size.width]
         split = data.Split(middle, split.labels)
         batches = (split.take(indices) for indices in _batches(len(split)))
-        return sum(float(correct_in(batch.pictures, batch.labels)) for batch in batches)
+        return sum(float(correct_in(batch.images, batch.labels)) for batch in batches)
 
     return correct_in_all
 

@@ -1,6 +1,6 @@
 """How trained networks come into the zoo: ``python -m edgesqz.zoo WORKSPACE REPORT``.
 
-REPORT is what ``edgesqz bench --json`` wrote of the files in WORKSPACE, on all test pictures. Each of them is copied
+REPORT is what ``edgesqz bench --json`` wrote of the files in WORKSPACE, on all test images. Each of them is copied
 here, with its accuracy there and how often it has been measured in its manifest.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from edgesqz.artifact import ZOO, Artifact, Examined, Pictures, stored_form
+from edgesqz.artifact import ZOO, Artifact, Evaluation, Images, stored_form
 from edgesqz.benchmarking.saved import Row, SavedReport
 from edgesqz.errors import EdgesqzError
 from edgesqz.lookup import model_files
@@ -24,9 +24,9 @@ def admit(workspace: Path, report: SavedReport) -> list[Path]:
     seen = report.dataset
     if seen is None:
         raise EdgesqzError(f"{report.source} has no accuracy")
-    pictures = Pictures(dataset=seen.name, split=seen.split, count=seen.images)
+    images = Images(dataset=seen.name, split=seen.split, count=seen.images)
     rows = {path: report.row_of(path) for path in model_files(workspace) if report.mentions(path)}
-    return [_admit(path, pictures, _accuracy(row), report.machine.cpu) for path, row in rows.items()]
+    return [_admit(path, images, _accuracy(row), report.machine.cpu) for path, row in rows.items()]
 
 
 def _accuracy(row: Row) -> float:
@@ -35,14 +35,14 @@ def _accuracy(row: Row) -> float:
     return row.accuracy
 
 
-def _admit(path: Path, pictures: Pictures, accuracy: float, machine: str) -> Path:
+def _admit(path: Path, images: Images, accuracy: float, machine: str) -> Path:
     manifest, ours = Artifact.open(path).manifest, ZOO / path.name
     assert manifest  # whatever edgesqz made has one
     before = Artifact.open(ours).manifest if ours.is_file() else None
     times = before.test.times if before and before.test and before.sha256 == manifest.sha256 else 0
-    test = Examined(pictures=pictures, accuracy=accuracy, times=times + 1, machine=machine)
-    examined = manifest.model_copy(update={"test": test})
-    for name, content in stored_form(path.read_bytes(), examined, path.name).items():
+    test = Evaluation(images=images, accuracy=accuracy, times=times + 1, machine=machine)
+    evaluation = manifest.model_copy(update={"test": test})
+    for name, content in stored_form(path.read_bytes(), evaluation, path.name).items():
         (ZOO / name).write_bytes(content)
     return ours
 

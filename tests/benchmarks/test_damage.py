@@ -23,11 +23,11 @@ SHARES = {"int8.tflite": 4, "int8.onnx": 5, "keras": 1}  # of ten; Keras takes s
 def test_a_damaged_file_gives_a_result_or_a_failed_row(
     kind: str, damaged: Callable[[bytes, int], bytes], tmp_path: Path
 ) -> None:
-    original = (ZOO / f"squeezenet-nano.{kind}").read_bytes()
+    source_model = (ZOO / f"squeezenet-nano.{kind}").read_bytes()
     told: Counter[str] = Counter()
     for seed in range(EACH * SHARES[kind]):
         path = tmp_path / f"{seed}.{kind}"
-        path.write_bytes(damaged(original, seed))
+        path.write_bytes(damaged(source_model, seed))
         (row,) = edgesqz.bench([path], dataset="synthetic", pixel_range="-2..1.984", rounds=1, limit=10).rows
         assert row.accuracy is not None or (row.error and "\n" not in row.error)
         told[row.error or "a result"] += 1

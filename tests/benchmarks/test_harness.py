@@ -17,14 +17,14 @@ from edgesqz.artifact import ZOO, Artifact
 from edgesqz.engine import Engine
 from edgesqz.lookup import model_files
 
-PICTURES = 10_000  # as many as CIFAR-10's test split has
+IMAGES = 10_000  # as many as CIFAR-10's test split has
 
 
 def cifar_of_noise(folder: Path) -> Path:
-    """A test split in CIFAR-10's binary form, with pictures of noise."""
+    """A test split in CIFAR-10's binary form, with images of noise."""
     manifest = Artifact.open(ZOO / "squeezenet-nano.keras").manifest
     assert manifest
-    rows = np.random.default_rng(0).integers(0, 256, (PICTURES, 1 + 3 * 32 * 32), np.uint8)
+    rows = np.random.default_rng(0).integers(0, 256, (IMAGES, 1 + 3 * 32 * 32), np.uint8)
     rows[:, 0] %= len(manifest.labels)
     source = folder / "cifar-10-batches-bin"
     source.mkdir()
@@ -52,5 +52,5 @@ def test_the_harness_adds_less_than_ten_seconds(tmp_path: Path, monkeypatch: pyt
     report = edgesqz.bench(files, data_dir=data_dir)
     whole = time.perf_counter() - started
     assert not report.failures()
-    print(f"{len(files)} files, {PICTURES} pictures: {whole:.1f} s, {waited:.1f} of them in engines")
+    print(f"{len(files)} files, {IMAGES} images: {whole:.1f} s, {waited:.1f} of them in engines")
     assert whole - waited < 10

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgesqz import data, plugins
 from edgesqz.artifact import ZOO
-from edgesqz.exporting.originals import load_keras
+from edgesqz.models.loading import load_keras
 
 QEMU = shutil.which("qemu-x86_64")
 IMAGES = 100
@@ -57,7 +57,7 @@ def here_and_on_haswell(model: Path, inputs: np.ndarray, folder: Path) -> tuple[
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    return data.draw(IMAGES, 32, seed=0).pictures
+    return data.draw(IMAGES, 32, seed=0).images
 
 
 @pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])

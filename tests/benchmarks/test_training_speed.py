@@ -1,6 +1,6 @@
-"""Pictures a second while training, beside ``compile()`` and ``fit()`` as one would write them: five minutes.
+"""Images a second while training, beside ``compile()`` and ``fit()`` as one would write them: five minutes.
 
-All train the same network on the same pictures with the same batch, rate and kinds of augmentation, in turns, so that
+All train the same network on the same images with the same batch, rate and kinds of augmentation, in turns, so that
 a machine that slows down slows all of them. Run it on a quiet machine, with:
 python -m pytest -s tests/benchmarks/test_training_speed.py
 """
@@ -33,13 +33,13 @@ def by_fit(name: str, split: data.Split, **compile_options: object) -> Turn:
     import keras
     import tensorflow as tf
 
-    def augmented(picture: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        padded = tf.pad(picture, [[4, 4], [4, 4], [0, 0]], "REFLECT")
+    def augmented(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        padded = tf.pad(image, [[4, 4], [4, 4], [0, 0]], "REFLECT")
         moved = tf.image.random_flip_left_right(tf.image.random_crop(padded, [32, 32, 3]))
         return tf.cast(moved, tf.float32), label
 
-    pictures = tf.data.Dataset.from_tensor_slices((split.pictures, split.labels)).shuffle(5000).repeat()
-    batches = pictures.map(augmented, tf.data.AUTOTUNE).batch(BATCH).prefetch(tf.data.AUTOTUNE)
+    images = tf.data.Dataset.from_tensor_slices((split.images, split.labels)).shuffle(5000).repeat()
+    batches = images.map(augmented, tf.data.AUTOTUNE).batch(BATCH).prefetch(tf.data.AUTOTUNE)
     model = edgesqz.SqueezeNetModel(name=name).build()
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):
@@ -84,7 +84,7 @@ def test_a_step_is_faster_than_fits(name: str, times_fit: float, split: data.Spl
             if round_number:  # the first one compiles
                 seconds[who].append(time.perf_counter() - start)
     speed = {who: BATCH * STEPS / statistics.median(taken) for who, taken in seconds.items()}
-    for who, pictures in speed.items():
-        print(f"{name}, {who}: {pictures:.0f} pictures/s, edgesqz is {speed['edgesqz'] / pictures:.2f} times as fast")
+    for who, images in speed.items():
+        print(f"{name}, {who}: {images:.0f} images/s, edgesqz is {speed['edgesqz'] / images:.2f} times as fast")
     assert speed["edgesqz"] >= times_fit * speed["fit"]
     assert speed["edgesqz"] >= 1.6 * speed["fit, jit_compile=False"]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from edgesqz.benchmarking import parity
+from edgesqz.benchmarking import layer_error
 from edgesqz.benchmarking.budget import label, pareto_front
-from edgesqz.benchmarking.parity import LayerErrors
+from edgesqz.benchmarking.layer_error import LayerErrors
 from edgesqz.benchmarking.render.columns import MAIN_RANK, VERDICT, Column, columns, legend, number
 from edgesqz.benchmarking.render.labels import Box, place
 from edgesqz.benchmarking.report import Latency, Report, Row
@@ -259,8 +259,8 @@ def _strips(report: Report) -> tuple[list[Strip], list[Tick]]:
 
 
 def _curves(rows: Sequence[Row]) -> tuple[list[Curve], list[Tick], float]:
-    compared = [(label(row, rows), row.layer_snr_db) for row in rows if row.layer_snr_db]
-    layers = parity.in_order([errors for _, errors in compared])
+    compared = [(label(row, rows), row.layer_sqnr_db) for row in rows if row.layer_sqnr_db]
+    layers = layer_error.in_order([errors for _, errors in compared])
     ratios = [ratio for _, errors in compared for ratio in errors.values() if ratio is not None]
     height = HEIGHT + ROOM_PER_FILE * len(compared)
     if not ratios:

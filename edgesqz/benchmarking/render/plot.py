@@ -1,4 +1,4 @@
-"""A report as a picture of accuracy against size."""
+"""A report as an image of accuracy against size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEIGHT, HEIGHT_PER_FILE = 4.5, 0.12  # of the figure, in inches
 
 
 def draw(report: Report, path: Path) -> None:
-    """Draw accuracy against size into a picture file, .png or .svg; the quota, if there is one, is a line.
+    """Draw accuracy against size into an image file, .png or .svg; the quota, if there is one, is a line.
 
     Upright lines are the 95 % intervals of the accuracies.
 
@@ -33,7 +33,7 @@ def draw(report: Report, path: Path) -> None:
     for runtime in sorted({str(row.runtime) for row in rows}):
         _scatter(axes, runtime, [row for row in rows if str(row.runtime) == runtime])
     if report.budget.size_bytes is not None:
-        axes.axvline(report.budget.size_bytes / 1000, color="grey", linestyle="--", label="quota")
+        axes.axvline(report.budget.size_bytes / 1000, color="gray", linestyle="--", label="quota")
     axes.set_xscale("log")
     axes.margins(x=0.1, y=0.1)
     plotting.plain_numbers(axes)
@@ -68,4 +68,4 @@ def _write_names(axes: Axes, rows: list[Row], names: list[str]) -> None:
         left, bottom = axes.transData.inverted().transform((box.left, box.top))
         text.set_position((float(left), float(bottom)))
         if end := box.leader(point):
-            axes.plot(*zip(*axes.transData.inverted().transform([point, end]), strict=True), "-", color="grey", lw=0.5)
+            axes.plot(*zip(*axes.transData.inverted().transform([point, end]), strict=True), "-", color="gray", lw=0.5)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgesqz import tables
-from edgesqz.benchmarking import parity
+from edgesqz.benchmarking import layer_error
 from edgesqz.benchmarking.budget import label
 from edgesqz.benchmarking.render.columns import VERDICT, Column, columns, measured_on, notes, number
 
 if TYPE_CHECKING:
-    from edgesqz.benchmarking.parity import LayerErrors
+    from edgesqz.benchmarking.layer_error import LayerErrors
     from edgesqz.benchmarking.report import Report, Row
 
 
@@ -53,13 +53,13 @@ def class_table(report: Report) -> tables.Table:
 
 def layer_table(report: Report) -> tables.Table:
     """A row a layer: its signal-to-noise ratio in each export, and a mark where the error first grows."""
-    rows = [row for row in report.told_apart if row.layer_snr_db is not None]
-    compared = [row.layer_snr_db or {} for row in rows]
+    rows = [row for row in report.told_apart if row.layer_sqnr_db is not None]
+    compared = [row.layer_sqnr_db or {} for row in rows]
     return tables.Table(
         [tables.Column("layer"), *(tables.Column(label(row, rows), "right") for row in rows)],
-        [[layer, *(_snr(layer, errors) for errors in compared)] for layer in parity.in_order(compared)],
+        [[layer, *(_sqnr(layer, errors) for errors in compared)] for layer in layer_error.in_order(compared)],
         "signal to noise of each layer, dB",
-        "against the original's; <: the error first grows tenfold; exact: nothing differs",
+        "against the source model's; <: the error first grows tenfold; exact: nothing differs",
     )
 
 
@@ -68,8 +68,8 @@ def _missed_limits(row: Row) -> str:
     return ", ".join(reason.split()[0] for reason in row.missed or ()) or "ok"
 
 
-def _snr(layer: str, errors: LayerErrors) -> str:
+def _sqnr(layer: str, errors: LayerErrors) -> str:
     if layer not in errors:
         return ""
     ratio = errors[layer]
-    return ("exact" if ratio is None else f"{ratio:.1f}") + ("<" if layer == parity.grows_at(errors) else " ")
+    return ("exact" if ratio is None else f"{ratio:.1f}") + ("<" if layer == layer_error.grows_at(errors) else " ")

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "answers.h"
-#include "golden.h"
+#include "test_vectors.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
@@ -35,11 +35,11 @@ class MicroInterpreter {
   size_t arena_used_bytes() const { return arena_bytes_; }
 
   TfLiteStatus Invoke() {
-    for (int picture = 0; picture < GOLDEN_PICTURES; picture++) {
+    for (int image = 0; image < EXPECTED_IMAGES; image++) {
       int k = 0;
-      while (k < MODEL_PIXELS && input_[k] == golden_pictures[picture][k] - 128) k++;
+      while (k < MODEL_PIXELS && input_[k] == expected_images[image][k] - 128) k++;
       if (k < MODEL_PIXELS) continue;
-      for (int label = 0; label < MODEL_LABELS; label++) output_[label] = kAnswers[picture][label];
+      for (int label = 0; label < MODEL_LABELS; label++) output_[label] = kAnswers[image][label];
       return kTfLiteOk;
     }
     return kTfLiteError;

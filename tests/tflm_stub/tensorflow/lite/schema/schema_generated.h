@@ -1,5 +1,5 @@
 // A stand-in for TensorFlow Lite for Microcontrollers, with the part of its interface that generated programs use.
-// It runs no model: it answers a golden picture with the golden output, if its pixels came in by the contract.
+// It runs no model: it answers a test vector with the expected output, if its pixels came in by the contract.
 #pragma once
 
 #include <cstdint>

@@ -15,11 +15,11 @@ from onnx import numpy_helper
 import edgesqz
 from edgesqz import data
 from edgesqz.artifact import Artifact, PixelRange
-from edgesqz.benchmarking import parity
+from edgesqz.benchmarking import layer_error
 from edgesqz.engine import Engine, open_engine
 from edgesqz.errors import EdgesqzError
 
-PICTURE = np.zeros((1, 4, 4, 3), np.uint8)
+IMAGE = np.zeros((1, 4, 4, 3), np.uint8)
 PIXELS = PixelRange(scale=1 / 64, offset=-2.0)
 LAYER = "fire21_squeeze"  # that is damaged here
 
@@ -30,19 +30,19 @@ class Layers:
     def __init__(self, **tensors: np.ndarray) -> None:
         self.found = {name.replace("__", "/"): values for name, values in tensors.items()}
 
-    def tensors(self, picture: np.ndarray) -> dict[str, np.ndarray]:
+    def tensors(self, image: np.ndarray) -> dict[str, np.ndarray]:
         return self.found
 
 
-def compared(original: Layers, export: Layers, pictures: np.ndarray = PICTURE) -> parity.LayerErrors:
-    return parity.layer_snr_db(original, export, pictures)  # type: ignore[arg-type]
+def compared(source_model: Layers, export: Layers, images: np.ndarray = IMAGE) -> layer_error.LayerErrors:
+    return layer_error.layer_sqnr_db(source_model, export, images)  # type: ignore[arg-type]
 
 
 def test_the_ratio_is_of_powers_in_decibels() -> None:
-    original, export = Layers(conv=np.array([[3.0, 4.0]])), Layers(net__conv_1__Relu=np.array([[3.0, 4.5]]))
-    assert compared(original, export) == {"conv": pytest.approx(10 * math.log10(25 / 0.25))}
-    many = np.repeat(PICTURE, 3, axis=0)
-    assert compared(original, export, many) == {"conv": pytest.approx(20)}
+    source_model, export = Layers(conv=np.array([[3.0, 4.0]])), Layers(net__conv_1__Relu=np.array([[3.0, 4.5]]))
+    assert compared(source_model, export) == {"conv": pytest.approx(10 * math.log10(25 / 0.25))}
+    many = np.repeat(IMAGE, 3, axis=0)
+    assert compared(source_model, export, many) == {"conv": pytest.approx(20)}
 
 
 def test_layers_without_a_difference_are_exact_and_layers_without_a_signal_are_left_out() -> None:
@@ -52,7 +52,7 @@ def test_layers_without_a_difference_are_exact_and_layers_without_a_signal_are_l
 
 def test_values_that_are_no_numbers_leave_nothing_of_the_signal() -> None:
     errors = compared(Layers(conv=np.ones((1, 2))), Layers(conv=np.array([[1, np.nan]])))
-    assert errors == {"conv": parity.FLOOR_DB}
+    assert errors == {"conv": layer_error.FLOOR_DB}
 
 
 def test_a_layer_is_found_in_either_layout() -> None:
@@ -63,8 +63,8 @@ def test_a_layer_is_found_in_either_layout() -> None:
 
 def test_a_layer_is_found_by_its_whole_name_its_shape_and_its_last_step() -> None:
     first, second = np.full((1, 2), 1.0), np.full((1, 2), 2.0)
-    original = Layers(conv=first, conv_1=second)
-    assert compared(original, Layers(net__conv_1__Relu=first, net__conv_1_1__Relu=second)) == {
+    source_model = Layers(conv=first, conv_1=second)
+    assert compared(source_model, Layers(net__conv_1__Relu=first, net__conv_1_1__Relu=second)) == {
         "conv": None,
         "conv_1": None,
     }
@@ -87,12 +87,12 @@ def test_a_layer_is_found_by_its_whole_name_its_shape_and_its_last_step() -> Non
     ],
 )
 def test_the_error_grows_where_it_is_ten_times_what_it_was(ratios: list[float | None], layer: str | None) -> None:
-    assert parity.grows_at(dict(zip("abcdef", ratios, strict=False))) == layer
+    assert layer_error.grows_at(dict(zip("abcdef", ratios, strict=False))) == layer
 
 
 def test_layers_are_listed_in_the_order_they_run() -> None:
     one, other = dict.fromkeys(["a", "b", "e"], 1.0), dict.fromkeys(["b", "c", "d", "e", "f"], 1.0)
-    assert parity.in_order([one, other]) == ["a", "b", "c", "d", "e", "f"]
+    assert layer_error.in_order([one, other]) == ["a", "b", "c", "d", "e", "f"]
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +100,8 @@ def report(exported: Path) -> edgesqz.Report:
     return edgesqz.bench(rounds=1, limit=6, layers=True, workspace=exported)
 
 
-def test_each_export_is_compared_with_its_original(report: edgesqz.Report) -> None:
-    errors = {row.artifact: row.layer_snr_db for row in report.rows}
+def test_each_export_is_compared_with_its_source_model(report: edgesqz.Report) -> None:
+    errors = {row.artifact: row.layer_sqnr_db for row in report.rows}
     assert errors.pop("squeezenet-nano.keras") is None
     for artifact, found in errors.items():
         assert found is not None
@@ -109,7 +109,7 @@ def test_each_export_is_compared_with_its_original(report: edgesqz.Report) -> No
         ratios = [math.inf if ratio is None else ratio for ratio in found.values()]
         assert min(ratios) > (90 if "fp32" in artifact else 10)
         if "fp32" in artifact:
-            assert parity.grows_at(found) is None
+            assert layer_error.grows_at(found) is None
 
 
 def test_the_table_has_a_row_a_layer_and_a_column_an_export(report: edgesqz.Report) -> None:
@@ -121,7 +121,7 @@ def test_the_table_has_a_row_a_layer_and_a_column_an_export(report: edgesqz.Repo
 
 def test_without_being_asked_no_layer_is_looked_at(exported: Path) -> None:
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=3, workspace=exported)
-    assert [row.layer_snr_db for row in report.rows] == [None, None]
+    assert [row.layer_sqnr_db for row in report.rows] == [None, None]
 
 
 def test_layers_of_another_machine_are_refused(exported: Path) -> None:
@@ -156,13 +156,13 @@ def damaged_tflite(content: bytes) -> bytes:
     ("file_name", "runtime"),
     [("fp32.onnx", "onnxruntime"), ("fp32.tflite", "litert"), ("int8.tflite", "litert")],
 )
-def test_a_damaged_layer_is_found(file_name: str, runtime: str, exported: Path, pictures: Path) -> None:
+def test_a_damaged_layer_is_found(file_name: str, runtime: str, exported: Path, images: Path) -> None:
     content = (exported / f"squeezenet-nano.{file_name}").read_bytes()
     damaged = damaged_onnx(content) if runtime == "onnxruntime" else damaged_tflite(content)
     pixels = PIXELS if "int8" in file_name else None
-    examples = data.load(str(pictures), None).test().pictures[:4]
+    examples = data.load(str(images), None).test().images[:4]
     with (
-        open_engine(Artifact.open(exported / "squeezenet-nano.keras")) as original,
+        open_engine(Artifact.open(exported / "squeezenet-nano.keras")) as source_model,
         Engine(damaged, runtime, pixels=pixels) as export,
     ):
-        assert parity.grows_at(parity.layer_snr_db(original, export, examples)) == f"{LAYER}_relu"
+        assert layer_error.grows_at(layer_error.layer_sqnr_db(source_model, export, examples)) == f"{LAYER}_relu"

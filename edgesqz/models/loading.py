@@ -26,7 +26,7 @@ UNTRAINED_SEED = 0
 
 
 @dataclass(frozen=True)
-class Original:
+class SourceModel:
     """A Keras model, for conversion.
 
     Attributes:
@@ -64,7 +64,7 @@ def find(
     workspace: Workspace,
     pixels: PixelRange | None = None,
     input_size: ImageSizeLike | None = None,
-) -> Original:
+) -> SourceModel:
     """Load the Keras model that is meant.
 
     Args:
@@ -84,7 +84,7 @@ def find(
     known = found.manifest.pixels if found.manifest else None
     pixels = _agreed(known, pixels, f"{source} has a manifest, by which it")
     sha256 = artifact.sha256(artifact.read_bytes(path))
-    return Original(path.stem, source, _load(path, input_size), pixels, found.manifest, sha256)
+    return SourceModel(path.stem, source, _load(path, input_size), pixels, found.manifest, sha256)
 
 
 def _agreed(known: PixelRange | None, named: PixelRange | None, who: str) -> PixelRange:
@@ -112,7 +112,7 @@ def untrained(
     classes: int | None = None,
     input_size: ImageSizeLike | None = None,
     pixels: PixelRange | None = None,
-) -> Original:
+) -> SourceModel:
     """Make a network with seeded random weights: good for its size, latency and memory, and for nothing else.
 
     Args:
@@ -122,7 +122,7 @@ def untrained(
         pixels: what is said of its pixels, which are 0..255.
 
     Raises:
-        EdgesqzError: an unknown name, other pixels, or pictures too small for the network.
+        EdgesqzError: an unknown name, other pixels, or images too small for the network.
     """
     plan = architecture(model)
     size = ImageSize.parse(input_size or plan.side)
@@ -133,7 +133,7 @@ def untrained(
     import keras
 
     keras.utils.set_random_seed(UNTRAINED_SEED)
-    return Original(model, f"{model}, untrained", network.build(), pixels, None, None, untrained=True)
+    return SourceModel(model, f"{model}, untrained", network.build(), pixels, None, None, untrained=True)
 
 
 def load_keras(path: Path) -> keras.Model:

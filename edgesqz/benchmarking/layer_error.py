@@ -1,4 +1,4 @@
-"""How far each layer of an export is from the original's."""
+"""How far each layer of an export is from the source model's."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ FLOOR_DB = -100  # nothing is left of the signal
 SOUND_DB = 30  # of a first layer that is well quantized to 8 bits
 
 
-def layer_snr_db(original: Engine, export: Engine, pictures: np.ndarray) -> LayerErrors:
+def layer_sqnr_db(source_model: Engine, export: Engine, images: np.ndarray) -> LayerErrors:
     """Compare the layers that two engines have in common, in the order they run.
 
-    The ratio is of the power of the original's values to that of the differences, over all pictures. A tensor belongs
+    The ratio is of the power of the source model's values to that of the differences, over all images. A tensor belongs
     to a layer if its name says so and its shape is the layer's, in either layout.
 
     Args:
-        original: of the Keras model.
+        source_model: of the Keras model.
         export: of what was made from it.
-        pictures: uint8 (N, H, W, channels).
+        images: uint8 (N, H, W, channels).
     """
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
-    for k in range(len(pictures)):
-        picture = pictures[k : k + 1]
-        found = export.tensors(picture)
-        for layer, wanted in original.tensors(picture).items():
+    for k in range(len(images)):
+        image = images[k : k + 1]
+        found = export.tensors(image)
+        for layer, wanted in source_model.tensors(image).items():
             if layouts := _found(layer, wanted.shape, found):
                 signal[layer] = signal.get(layer, 0) + _power(wanted)
                 noise[layer] = noise.get(layer, 0) + min(_power(values - wanted) for values in layouts)

@@ -1,4 +1,4 @@
-"""Picture files: one of any kind, or a folder of them with a sub-folder for each class."""
+"""Image files: one of any kind, or a folder of them with a sub-folder for each class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqz.data.splits import Dataset, Split, held_back_mask
+from edgesqz.data.splits import Dataset, Split, holdout_mask
 from edgesqz.errors import DAMAGE, EdgesqzError
 from edgesqz.image_size import ImageSize, ImageSizeLike
 
@@ -20,7 +20,7 @@ _DIVISION = "it has no train/ and test/, so a fifth of each class is its test sp
 _Paths = NDArray[np.object_]
 
 
-def read_picture(path: Path, size: ImageSizeLike) -> NDArray[np.uint8]:
+def read_image(path: Path, size: ImageSizeLike) -> NDArray[np.uint8]:
     """Read any image file that Pillow knows as an RGB image of one size.
 
     The EXIF orientation is applied, and the largest centered crop of the size's aspect ratio is resized. Transparency
@@ -28,30 +28,30 @@ def read_picture(path: Path, size: ImageSizeLike) -> NDArray[np.uint8]:
     colors instead.
 
     Args:
-        path: The picture file.
+        path: The image file.
         size: Of the result.
 
     Returns:
         uint8 (H, W, 3), RGB.
 
     Raises:
-        EdgesqzError: The file is missing or no readable picture.
+        EdgesqzError: The file is missing or no readable image.
     """
     from PIL import Image, ImageOps
 
     height, width = ImageSize.parse(size)
     try:
         with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file)
-            if picture.mode.startswith("I;16"):  # Pillow clips 16-bit grey at 255: nearly all of it would be white
-                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-            if picture.has_transparency_data:
-                picture = picture.convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-            return np.array(ImageOps.fit(picture.convert("RGB"), (width, height)))
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I;16"):  # Pillow clips 16-bit gray at 255: nearly all of it would be white
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            return np.array(ImageOps.fit(image.convert("RGB"), (width, height)))
     except (OSError, RuntimeError, SyntaxError, Image.DecompressionBombError, *DAMAGE) as error:
         reason = getattr(error, "strerror", None) or error
-        raise EdgesqzError(f"cannot read the picture {path}: {reason}") from error
+        raise EdgesqzError(f"cannot read the image {path}: {reason}") from error
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
@@ -78,7 +78,7 @@ def _may_be_image(file: Path) -> bool:
 
 
 def load(name: str, folder: Path, size: ImageSize) -> Dataset:
-    """List the pictures of a folder; those of a split are read when it is asked for.
+    """List the images of a folder; those of a split are read when it is asked for.
 
     Raises:
         EdgesqzError: The folder does not have the same two or more classes, each with an image, in each split it has.
@@ -88,10 +88,10 @@ def load(name: str, folder: Path, size: ImageSize) -> Dataset:
         class_names = _class_names(folder / given[0])
         if len(given) == 2:
             _check_same_classes(folder, set(class_names), set(_class_names(folder / "test")))
-        listed = {split: _list_pictures(folder / split, class_names) for split in given}
+        listed = {split: _list_images(folder / split, class_names) for split in given}
     else:
         class_names = _class_names(folder)
-        listed = _divide_pictures(*_list_pictures(folder, class_names))
+        listed = _divide_images(*_list_images(folder, class_names))
     if len(class_names) < 2:
         found = ", ".join(class_names) or "none"
         raise EdgesqzError(f"expected at least two sub-folders, one per class, in {folder}; found: {found}")
@@ -99,7 +99,7 @@ def load(name: str, folder: Path, size: ImageSize) -> Dataset:
     def read(split: str) -> Split:
         if split not in listed:
             raise EdgesqzError(_lacking(folder, split))
-        return _read_pictures(*listed[split], size)
+        return _read_images(*listed[split], size)
 
     test_images = len(listed["test"][0]) if "test" in listed else 0
     return Dataset(name, class_names, read, test_images, None if given else _DIVISION)
@@ -126,26 +126,26 @@ def _check_same_classes(folder: Path, train: set[str], test: set[str]) -> None:
             raise EdgesqzError(f"{folder / split} lacks classes of the other split: {', '.join(sorted(absent))}")
 
 
-def _list_pictures(folder: Path, class_names: tuple[str, ...]) -> tuple[_Paths, NDArray[np.int64]]:
-    """Return the picture files (N,) of all classes, without opening them, and their labels (N,)."""
+def _list_images(folder: Path, class_names: tuple[str, ...]) -> tuple[_Paths, NDArray[np.int64]]:
+    """Return the image files (N,) of all classes, without opening them, and their labels (N,)."""
     files: list[Path] = []
     labels: list[int] = []
     for label, class_name in enumerate(class_names):
         of_class = [file for file in _visible(folder / class_name) if _may_be_image(file)]
         if not of_class:
-            raise EdgesqzError(f"no picture in the class folder {folder / class_name}")
+            raise EdgesqzError(f"no image in the class folder {folder / class_name}")
         files += of_class
         labels += [label] * len(of_class)
     return np.array(files, object), np.array(labels, np.int64)
 
 
-def _divide_pictures(files: _Paths, labels: NDArray[np.int64]) -> dict[str, tuple[_Paths, NDArray[np.int64]]]:
+def _divide_images(files: _Paths, labels: NDArray[np.int64]) -> dict[str, tuple[_Paths, NDArray[np.int64]]]:
     lone = np.flatnonzero(np.bincount(labels)[labels] == 1)
     if len(lone):
-        raise EdgesqzError(f"{files[lone[0]]} is the only picture of its class; to divide them takes two")
-    test = held_back_mask(labels, _TEST_SHARE, _SEED)
+        raise EdgesqzError(f"{files[lone[0]]} is the only image of its class; to divide them takes two")
+    test = holdout_mask(labels, _TEST_SHARE, _SEED)
     return {"train": (files[~test], labels[~test]), "test": (files[test], labels[test])}
 
 
-def _read_pictures(files: _Paths, labels: NDArray[np.int64], size: ImageSize) -> Split:
-    return Split(np.stack([read_picture(file, size) for file in files]), labels)
+def _read_images(files: _Paths, labels: NDArray[np.int64], size: ImageSize) -> Split:
+    return Split(np.stack([read_image(file, size) for file in files]), labels)

@@ -18,7 +18,7 @@ class Entry:
     """A network.
 
     Attributes:
-        accuracy: top-1 on the test pictures, 0..1, of the trained one in the zoo; None for none.
+        accuracy: top-1 on the test images, 0..1, of the trained one in the zoo; None for none.
         dataset: that one was trained on.
     """
 
@@ -35,13 +35,13 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class ModelListing:
     """All networks that can be trained and exported by name."""
 
     models: tuple[Entry, ...]
 
     def to_json(self) -> str:
-        """The catalogue as JSON text."""
+        """The listing as JSON text."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     def table(self) -> Table:
@@ -75,9 +75,9 @@ class Catalogue:
         )
 
 
-def list_models() -> Catalogue:
+def list_models() -> ModelListing:
     """Count every network, and look up what the zoo knows of it."""
-    return Catalogue(tuple(_entry(name) for name in ARCHITECTURES))
+    return ModelListing(tuple(_entry(name) for name in ARCHITECTURES))
 
 
 def _entry(name: str) -> Entry:
