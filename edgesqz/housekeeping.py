@@ -19,7 +19,7 @@ from edgesqz.workspace import Workspace, stands_alone
 from edgesqz.workspace.sizes import format_size
 
 # The kinds of things in a workspace.
-CHECKPOINT, EXPORT, ORIGINAL, OTHER = "checkpoint", "export", "source_model", "other"
+CHECKPOINT, EXPORT, SOURCE_MODEL, OTHER = "checkpoint", "export", "source model", "other"
 
 _COLUMNS = (Column("name", is_name=True), Column("kind"), Column("size", "right"))
 
@@ -104,7 +104,7 @@ def _described(path: Path) -> tuple[str, str, bool]:
         return OTHER, "damaged; see edgesqz workspace verify", False
     assert manifest  # it is there
     if path.suffix == KERAS_SUFFIX:
-        return ORIGINAL, f"trained on {manifest.dataset}", _keras_file(manifest.sha256, ZOO) is not None
+        return SOURCE_MODEL, f"trained on {manifest.dataset}", _keras_file(manifest.sha256, ZOO) is not None
     return EXPORT, *_source(manifest, path.parent)
 
 

@@ -424,7 +424,7 @@ def test_engines_are_kept_on_a_core(exported: Path, monkeypatch: pytest.MonkeyPa
         kept.append(os.sched_getaffinity(engine_pid(engine)))
         measure_memory(candidate, engine)
 
-    monkeypatch.setattr(Candidate, "weigh", look)
+    monkeypatch.setattr(Candidate, "measure_memory", look)
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, pin=core, workspace=exported)
     assert not any(row.error for row in report.rows)
     assert kept == [{core}, {core}]

@@ -37,7 +37,7 @@ def test_everything_is_listed_once_with_where_it_came_from(full: Path, images: P
     contents = housekeeping.look(Workspace(full, "2MB"))
     origins = {item.name: (item.kind, item.origin) for item in contents.items}
     assert origins == {
-        "squeezenet-nano.keras": ("source_model", f"trained on {images}"),
+        "squeezenet-nano.keras": ("source model", f"trained on {images}"),
         **dict.fromkeys(EXPORTS, ("export", "squeezenet-nano.keras")),
         "squeezenet.last.npz": ("checkpoint", "an unfinished training of squeezenet"),
         "notes.txt": ("other", ""),
@@ -62,7 +62,7 @@ def test_exports_of_the_zoo_of_random_weights_and_of_nobody_are_told_apart(full:
 def test_the_list_as_a_person_sees_it(full: Path) -> None:
     used = Workspace(full).used_bytes()
     shown = run("list", "--workspace", full, "--quota", str(2 * used)).output
-    (line,) = [line for line in shown.splitlines() if "squeezenet-nano.keras " in line and "source_model" in line]
+    (line,) = [line for line in shown.splitlines() if "squeezenet-nano.keras " in line and "source model" in line]
     size = sum((full / name).stat().st_size for name in ("squeezenet-nano.keras", "squeezenet-nano.keras.json"))
     assert f"{size / 1000:.1f} kB" in line
     assert f"{size / 2 / used:.1%}" in line

@@ -19,7 +19,7 @@ import edgesqz
 from edgesqz import backend, data
 from edgesqz.artifact import PixelRange
 from edgesqz.errors import EdgesqzError
-from edgesqz.exporting import keras_config
+from edgesqz.models import keras_config
 from edgesqz.exporting.exporter import without_normalization
 
 SHAPE = (32, 32, 3)
@@ -238,12 +238,12 @@ def test_half_floats_are_exported_as_a_float32_copy(policy: str, keras: Any) -> 
 
 def test_a_transformer_with_gelu_is_exported(keras: Any, images: Path) -> None:
     layers = keras.layers
-    images = keras.Input(SHAPE)
-    tokens = layers.Reshape((-1, 8))(layers.Conv2D(8, 8, strides=8)(layers.Rescaling(1 / 255)(images)))
+    pixels = keras.Input(SHAPE)
+    tokens = layers.Reshape((-1, 8))(layers.Conv2D(8, 8, strides=8)(layers.Rescaling(1 / 255)(pixels)))
     tokens = layers.Add()([tokens, layers.MultiHeadAttention(2, 4)(tokens, tokens)])
     tokens = layers.Dense(8)(layers.Dense(16, activation="gelu")(layers.LayerNormalization()(tokens)))
     classes = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling1D()(tokens))
-    keras.Model(images, classes).save("transformer.keras")
+    keras.Model(pixels, classes).save("transformer.keras")
     options: dict[str, Any] = {"dataset": str(images), "pixel_range": "0..255", "workspace": Path("ws")}
     for artifact in edgesqz.export("transformer.keras", ["tflite", "onnx"], **options):
         assert artifact.manifest and artifact.manifest.verification and artifact.manifest.verification.agreement == 1

@@ -188,7 +188,7 @@ def test_the_core_imports_no_converter_and_no_runtime(path: Path) -> None:
 
 
 def test_the_files_checked_are_all_there() -> None:
-    assert {"plugins.py", "step.py", "cli.py", "splits.py"} <= {path.name for path in CORE}
+    assert {"plugins.py", "step.py", "app.py", "splits.py"} <= {path.name for path in CORE}
     assert {"worker.py", "keras.py", "litert.py", "onnxruntime.py"} <= {path.name for path in RUNTIMES}
 
 

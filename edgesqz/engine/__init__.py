@@ -207,8 +207,9 @@ def _started(group: Any, choice: plugins.Choice, host: Host | None) -> Any:
 def _given_up(kill: Callable[[], None]) -> Iterator[None]:
     """Bound a block in which a process that neither reads nor ends would be waited for without end."""
     watch = threading.Timer(ANSWER_TIMEOUT_S, kill)
-    watch.start()
+    watch.daemon = True  # Ctrl-C may come before the watch is canceled, and Python would wait for it to end
     try:
+        watch.start()
         yield
     finally:
         watch.cancel()

@@ -85,7 +85,7 @@ def test_help_is_in_panels(app: typer.Typer) -> None:
 
 
 def test_the_command_line_names_flags(app: typer.Typer) -> None:
-    with pytest.raises(EdgesqzError, match="^--rounds must be at least 1, got 0; no --runtime$"):
+    with pytest.raises(EdgesqzError, match="^--rounds must be at least 1, got 0; give no --runtime$"):
         CliRunner().invoke(app, ["measure", "a", "--rounds", "0"], catch_exceptions=False)
 
 
