@@ -40,6 +40,7 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGESQZ_DATA_DIR", raising=False)
     monkeypatch.delenv("EDGESQZ_WORKSPACE", raising=False)
     monkeypatch.delenv("EDGESQZ_QUOTA", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)  # which some terminals and the processes of tests set
     monkeypatch.chdir(tmp_path)
 
 

@@ -148,7 +148,7 @@ def test_the_c_program_answers_the_test_vectors_as_the_bench_does(for_c: Path) -
     assert "self-test passed: 8 images, each byte as litert" in tested.stdout
     assert [line for line in tested.stderr.splitlines() if "XNNPACK delegate" not in line] == []
     source = (for_c / "test_vectors.c").read_text()
-    images = np.array(numbers_of(source, "test_vectors"), np.uint8).reshape(8, 32, 32, 3)
+    images = np.array(numbers_of(source, "test_images"), np.uint8).reshape(8, 32, 32, 3)
     with edgesqz.load(ZOO / MODEL) as engine:
         stored = np.round(engine.predict(images) * 256) - 128
     np.testing.assert_array_equal(np.array(numbers_of(source, "expected_outputs")).reshape(8, 10), stored)
@@ -483,7 +483,7 @@ def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
         "`input = pixel - 128`, for pixels 0..255",
         "`0.015625 * (pixel - 128)`, which is `0.015625 * pixel - 2`",
         "`probability = 0.00390625 * (output + 128)`",
-        "set `EXPECTED_TOLERANCE` in `test_vectors.h` to 1",
+        "set `OUTPUT_TOLERANCE` in `test_vectors.h` to 1",
         "embed the fp32 file for them",
         "0. airplane 1. automobile 2. bird 3. cat 4. deer 5. dog 6. frog 7. horse 8. ship 9. truck",
         "17 `CONV_2D`, 5 `CONCATENATION`, 3 `ADD`, 2 `MAX_POOL_2D`, 1 `MEAN`, 1 `SOFTMAX`",

@@ -19,8 +19,8 @@ import edgesqz
 from edgesqz import backend, data
 from edgesqz.artifact import PixelRange
 from edgesqz.errors import EdgesqzError
-from edgesqz.models import keras_config
 from edgesqz.exporting.exporter import without_normalization
+from edgesqz.models import keras_config
 
 SHAPE = (32, 32, 3)
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from edgesqz import artifact, backend, lookup
 from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line
-from edgesqz.models import keras_config
 from edgesqz.image_size import ImageSize, ImageSizeLike
-from edgesqz.models import SqueezeNetModel, architecture
+from edgesqz.models import SqueezeNetModel, architecture, keras_config
 from edgesqz.models.params import params
 from edgesqz.workspace import Workspace
 

@@ -35,9 +35,9 @@ class MicroInterpreter {
   size_t arena_used_bytes() const { return arena_bytes_; }
 
   TfLiteStatus Invoke() {
-    for (int image = 0; image < EXPECTED_IMAGES; image++) {
+    for (int image = 0; image < TEST_IMAGES; image++) {
       int k = 0;
-      while (k < MODEL_PIXELS && input_[k] == expected_images[image][k] - 128) k++;
+      while (k < MODEL_PIXELS && input_[k] == test_images[image][k] - 128) k++;
       if (k < MODEL_PIXELS) continue;
       for (int label = 0; label < MODEL_LABELS; label++) output_[label] = kAnswers[image][label];
       return kTfLiteOk;
