@@ -1,0 +1,115 @@
+"""Groups of options that several commands share: dataclasses to inherit from, each option described once.
+
+Imports nothing heavy, for ``--help`` reads it. A command whose default differs declares the field again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from edgesqz import defaults
+from edgesqz.command import Option
+from edgesqz.image_size import ImageSizeLike
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataDirOptions:
+    """Where datasets are looked for."""
+
+    PANEL: ClassVar = "Data"
+    data_dir: Annotated[
+        str | Path | None,
+        Option(
+            "The folder that holds the dataset's files.",
+            metavar="DIR",
+            default="the download cache",
+            variable="EDGESQZ_DATA_DIR",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(DataDirOptions):
+    """Which dataset to use, and where to look for it."""
+
+    PANEL: ClassVar = "Data"
+    dataset: Annotated[
+        str | Path | None,
+        Option(
+            "cifar10, cifar100, mnist, synthetic, or a folder with a subfolder of images for each class.",
+            metavar="NAME|DIR",
+            default="the dataset that the model was trained on",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelOptions:
+    """What a model expects of its input."""
+
+    PANEL: ClassVar = "Data"
+    pixel_range: Annotated[
+        str | None,
+        Option(
+            "The values that a model file without a manifest expects for pixels 0 and 255, such as 0..1 or -1..1.",
+            metavar="LOW..HIGH",
+            default="0..255",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSizeOptions:
+    """The size of a network's input."""
+
+    PANEL: ClassVar = "Model"
+    input_size: Annotated[
+        ImageSizeLike | None,
+        Option(
+            "Size of the network's input in pixels: 96, or 160x120 for images that are not square.",
+            metavar="PIXELS|WIDTHxHEIGHT",
+            default="the size that the network was designed for",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkspaceOptions:
+    """The workspace."""
+
+    PANEL: ClassVar = "Workspace"
+    workspace: Annotated[
+        str | Path,
+        Option(
+            "The folder that models are written to and looked up in.",
+            metavar="DIR",
+            variable="EDGESQZ_WORKSPACE",
+        ),
+    ] = defaults.WORKSPACE
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuotaOptions(WorkspaceOptions):
+    """The workspace, and how much may be written to it."""
+
+    PANEL: ClassVar = "Workspace"
+    quota: Annotated[
+        str | int | None,
+        Option(
+            "The most bytes that the workspace may hold: 500kB, 2MB, 1MiB, or a number.",
+            metavar="SIZE",
+            default="EDGESQZ_QUOTA, else the quota that `edgesqz workspace quota` stored",
+        ),
+    ] = None
+    scratch_dir: Annotated[
+        str | Path | None,
+        Option(
+            "The folder for temporary files of Keras and the converters; they count against the quota if it lies in "
+            "the workspace.",
+            metavar="DIR",
+            default="the system's",
+            flag="--scratch",
+        ),
+    ] = None
