@@ -8,33 +8,35 @@ import errno
 import logging
 import os
 import shlex
-import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from edgesqz import defaults, stopping
+from edgesqz.cli.output import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_MISSED_BUDGET,
+    EXIT_TERMINATED,
+    draw,
+    log,
+    progress_console,
+    say,
+    say_written,
+    show,
+    with_manifests,
+)
 from edgesqz.errors import EdgesqzError
 from edgesqz.recipe import Recipe
-from edgesqz.workspace import MANIFEST_SUFFIX
 from edgesqz.workspace.sizes import format_size, parse_quota
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
-_log = logging.getLogger("edgesqz")
 
 OF_ALL_COMMANDS = ("--verbose", "--quiet")
 FOLLOWS = "follows the number of images"
 STANDARD_OUTPUT = Path("-")
-EXIT_BAD_INPUT = 1
-EXIT_MISSED_BUDGET = 3
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
 
 
 @contextlib.contextmanager
@@ -43,16 +45,16 @@ def _errors_told() -> Iterator[None]:
     try:
         yield
     except EdgesqzError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         raise typer.Exit(EXIT_BAD_INPUT) from error
     except OSError as error:
         if error.errno == errno.EPIPE:  # Typer ends quietly
             raise
         what = f"use {error.filename}" if error.filename else "write the output"  # which has no name
-        _say(f"error: cannot {what}: {error.strerror}")
+        say(f"error: cannot {what}: {error.strerror}")
         raise typer.Exit(EXIT_BAD_INPUT) from error
     except KeyboardInterrupt as interrupt:
-        _say(str(interrupt) or "stopped")
+        say(str(interrupt) or "stopped")
         terminated = isinstance(interrupt, stopping.Terminated)
         raise typer.Exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED) from interrupt
 
@@ -77,7 +79,7 @@ class _Notes(logging.Handler):
     """Prints what the library logs."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _say(record.getMessage())
+        say(record.getMessage())
 
 
 app = typer.Typer(
@@ -105,8 +107,8 @@ def options(
         raise typer.Exit
     if verbose and quiet:
         raise EdgesqzError("--verbose and --quiet exclude each other")
-    _log.setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
-    _log.handlers = [_Notes()]
+    log.setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
+    log.handlers = [_Notes()]
 
 
 DataDir = Annotated[
@@ -249,15 +251,15 @@ def train(
         workspace=workspace,
         quota=quota,
         scratch_dir=scratch,
-        console=_progress_console(),
+        console=progress_console(),
     )
     assert artifact.manifest and artifact.manifest.training  # training writes both
     accuracy = artifact.manifest.training["validation_accuracy"]
     told = "no validation split" if accuracy is None else f"validation accuracy {accuracy:.2%}"
     print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
-    _say_written(_with_manifests([artifact.path]))
+    say_written(with_manifests([artifact.path]))
     if warning := artifact.manifest.training["warning"]:
-        _say(f"warning: {warning}")
+        say(f"warning: {warning}")
 
 
 @app.command()
@@ -328,10 +330,10 @@ def export(
         "workspace": workspace,
         "quota": quota,
         "scratch_dir": scratch,
-        "console": _progress_console(),
+        "console": progress_console(),
     }
     if dry_run:
-        _show(exporting.plan_export(model, format or (), **options), json)
+        show(exporting.plan_export(model, format or (), **options), json)
         return
     artifacts = exporting.export(model, format or (), **options)
     if json:
@@ -343,7 +345,7 @@ def export(
             agrees = f"agrees with the source model on {verification.agreement:.1%} of {verification.images.count} "
             told = "random weights" if artifact.manifest.untrained else f"{agrees}{verification.images.dataset} images"
             print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
-    _say_written(_with_manifests(artifact.path for artifact in artifacts))
+    say_written(with_manifests(artifact.path for artifact in artifacts))
 
 
 @app.command()
@@ -478,15 +480,15 @@ def bench(
         layers=layers,
         flips=flips,
         workspace=workspace,
-        console=_progress_console(),
+        console=progress_console(),
     )
     result = dataclasses.replace(result, command=shlex.join(["edgesqz", *sys.argv[1:]]))
     if not printed:
-        _show(result)
+        show(result)
     if not printed and per_class:
-        _draw(result.class_table())
+        draw(result.class_table())
     if not printed and layers:
-        _draw(result.layer_table())
+        draw(result.layer_table())
     for path, text_of in texts:
         if path == STANDARD_OUTPUT:
             print(text_of(result), end="")
@@ -495,17 +497,17 @@ def bench(
     if plot:
         result.plot(plot)
     written: list[Path | str] = [path for path, _ in texts if path != STANDARD_OUTPUT]
-    _say_written([*written, *([plot] if plot else []), *(row.flips for row in result.rows if row.flips)])
+    say_written([*written, *([plot] if plot else []), *(row.flips for row in result.rows if row.flips)])
     for failure in result.failures():
-        _say(f"failed: {failure}")
+        say(f"failed: {failure}")
     for warning in result.warnings():
-        _say(f"warning: {warning}")
+        say(f"warning: {warning}")
     for reason in result.without_accuracy():
-        _say(f"no accuracy: {reason}")
+        say(f"no accuracy: {reason}")
     if choose and not printed:
         print("\n".join(result.choice()))
     for miss in result.misses():
-        _say(f"over budget: {miss}")
+        say(f"over budget: {miss}")
     if result.named_file_failed:
         raise typer.Exit(EXIT_BAD_INPUT)
     if result.misses() or (choose and not result.selection.chosen):
@@ -553,14 +555,14 @@ def fit(
         min_accuracy=min_accuracy,
         workspace=workspace,
         scratch_dir=scratch,
-        console=_progress_console(),
+        console=progress_console(),
     )
-    _show(result, json)
+    show(result, json)
     for kept in result.kept:
-        _say(f"best file within the quota: {workspace / kept.file_name}")
-    _say_written(_with_manifests(workspace / kept.file_name for kept in result.kept if not kept.in_workspace))
+        say(f"best file within the quota: {workspace / kept.file_name}")
+    say_written(with_manifests(workspace / kept.file_name for kept in result.kept if not kept.in_workspace))
     if not result.kept:
-        _say("no file fits; the reasons stand beside them")
+        say("no file fits; the reasons stand beside them")
         raise typer.Exit(EXIT_MISSED_BUDGET)
 
 
@@ -588,9 +590,9 @@ def predict(
     from edgesqz.predicting import predict_files
 
     predictions = predict_files(artifact, images, pixel_range=pixel_range, workspace=workspace)
-    _show(predictions, json)
+    show(predictions, json)
     for failure in predictions.failures():
-        _say(f"failed: {failure}")
+        say(f"failed: {failure}")
     if predictions.failures():
         raise typer.Exit(EXIT_BAD_INPUT)
 
@@ -624,9 +626,7 @@ def embed(
     """
     from edgesqz.embedding import embed
 
-    made = embed(
-        artifact, target, out=out, force=force, report=report, workspace=workspace, console=_progress_console()
-    )
+    made = embed(artifact, target, out=out, force=force, report=report, workspace=workspace, console=progress_console())
     contract = made.contract
     print(f"{made.folder}: {', '.join(made.files)}")
     for answers in contract.answers.values():
@@ -656,7 +656,7 @@ def inspect(
     """
     from edgesqz.inspecting import inspect
 
-    _show(inspect(file, workspace=workspace), json)
+    show(inspect(file, workspace=workspace), json)
 
 
 @app.command()
@@ -685,11 +685,11 @@ def params(
     comparison = counting.compare(names, classes=classes, input_size=input_size, quota=quota)
     if plot:
         comparison.plot(plot)
-        _say_written([plot])
+        say_written([plot])
     if compare:
-        _show(comparison, json)
+        show(comparison, json)
     else:
-        _show(counting.params(names[0], classes=classes, input_size=input_size, quota=quota), json)
+        show(counting.params(names[0], classes=classes, input_size=input_size, quota=quota), json)
 
 
 @app.command()
@@ -700,7 +700,7 @@ def models(json: Json = False) -> None:
     """
     from edgesqz.models.listing import list_models
 
-    _show(list_models(), json)
+    show(list_models(), json)
 
 
 @app.command()
@@ -711,7 +711,7 @@ def info(data_dir: DataDir = None, json: Json = False) -> None:
     """
     from edgesqz.inventory import take_inventory
 
-    _show(take_inventory(data_dir), json)
+    show(take_inventory(data_dir), json)
 
 
 @app.command()
@@ -733,8 +733,8 @@ def demo(
     """
     from edgesqz.demo import run
 
-    result = run(data_dir=data_dir, workspace=workspace, quota=quota, console=_progress_console())
-    _show(result.report)
+    result = run(data_dir=data_dir, workspace=workspace, quota=quota, console=progress_console())
+    show(result.report)
     print(f"The model files and their manifests lie in {workspace}; try next:")
     print(result.next_command)
 
@@ -754,7 +754,7 @@ def workspace_list(workspace: WorkspaceDir = defaults.WORKSPACE, quota: Quota = 
     from edgesqz import housekeeping
     from edgesqz.workspace import Workspace
 
-    _show(housekeeping.look(Workspace(workspace, quota, only_read=True)), json)
+    show(housekeeping.look(Workspace(workspace, quota, only_read=True)), json)
 
 
 @workspace_app.command("rm")
@@ -800,7 +800,7 @@ def workspace_clean(
     if not plan.items:
         print(f"nothing to drop: {format_size(plan.before_bytes)} are used, {format_size(target)} allowed")
         return
-    _draw(plan.table())
+    draw(plan.table())
     if yes or typer.confirm("Drop these?", abort=True):
         housekeeping.drop(home, plan.items)
 
@@ -843,56 +843,12 @@ def workspace_quota(
     print(f"{workspace}: {limit}, {format_size(home.used_bytes())} used")
 
 
-class _Result(Protocol):
-    """What a command found."""
-
-    def table(self) -> RenderableType: ...
-
-    def to_json(self) -> str: ...
-
-
-def _show(result: _Result, json: bool = False) -> None:
-    """Print a result on the standard output."""
-    if json:
-        print(result.to_json(), end="")
-    else:
-        _draw(result.table())
-
-
-def _draw(table: RenderableType) -> None:
-    """Print a table on the standard output, as wide as the terminal; 100 columns where there is none to ask."""
-    from rich.console import Console
-
-    Console(width=shutil.get_terminal_size((100, 0)).columns).print(table, soft_wrap=True)
-
-
-def _progress_console() -> Console:
-    """Where progress goes: the standard error, so that the standard output holds results alone."""
-    from rich.console import Console
-
-    return Console(stderr=True, quiet=_log.level > logging.WARNING)
-
-
-def _say_written(paths: Iterable[Path | str]) -> None:
-    """Name every file that was written."""
-    if names := ", ".join(map(str, paths)):
-        _progress_console().print(f"wrote {names}", soft_wrap=True, highlight=False, markup=False)
-
-
-def _with_manifests(paths: Iterable[Path]) -> list[Path]:
-    return [each for path in paths for each in (path, path.with_name(path.name + MANIFEST_SUFFIX))]
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
 def main() -> None:
     """Run the command line."""
     # A closed stream is None in Python, and its number would go to the next file that is opened.
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     if sys.stdout is None:
-        _say("error: cannot write the output: it is closed")
+        say("error: cannot write the output: it is closed")
         sys.exit(EXIT_BAD_INPUT)
     stopping.raise_on_sigterm()
     app()
