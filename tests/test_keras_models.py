@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 import edgesqz
@@ -21,6 +22,7 @@ from edgesqz.artifact import PixelRange
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.exporter import without_normalization
 from edgesqz.models import keras_config
+from edgesqz.predicting import predict_files
 
 SHAPE = (32, 32, 3)
 
@@ -188,6 +190,52 @@ def test_a_source_model_that_guesses_is_told_to_try_a_pixel_range(
     assert "warning: " in shown.getvalue() and "no better than guessing" in shown.getvalue()
     assert artifact.manifest and artifact.manifest.verification
     assert artifact.manifest.verification.source_accuracy == pytest.approx(1 / 3)
+
+
+def test_labels_name_the_classes_of_a_model_made_elsewhere(from_0_to_1: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("sky\ngreen grass\r\n  fire \n", "utf-8")
+    options: dict[str, Any] = {"pixel_range": "0..1", "workspace": tmp_path}
+    (artifact,) = edgesqz.export(from_0_to_1, labels=tmp_path / "labels.txt", **options)
+    assert artifact.manifest and artifact.manifest.labels == ("sky", "green grass", "fire")
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "red.png")
+    (prediction,) = predict_files(artifact.path, [tmp_path / "red.png"]).images
+    assert prediction.guesses[0].label == "fire"
+
+
+def test_labels_in_another_order_than_the_datasets_grade_nothing(
+    from_0_to_1: Path, images: Path, tmp_path: Path
+) -> None:
+    (artifact,) = edgesqz.export(
+        from_0_to_1, labels=["red", "green", "blue"], dataset=str(images), pixel_range="0..1", workspace=tmp_path
+    )
+    assert artifact.manifest and artifact.manifest.labels == ("red", "green", "blue")
+    assert artifact.manifest.verification and artifact.manifest.verification.source_accuracy is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\nb\n", "expected 3 labels, one for each class of .*mine.keras; got 2"),
+        (b"a\n\nc\n", "line 2 is blank"),
+        (b"a\nb\na\n", "lines 1 and 3 are 'a'"),
+        (b"", "there is none"),
+        (b"a\n\xff\nc\n", "labels as UTF-8 text"),
+        (None, "names.txt"),
+    ],
+)
+def test_labels_that_cannot_be_those_of_the_model(
+    content: bytes | None, message: str, from_0_to_1: Path, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "names.txt").write_bytes(content)
+    with pytest.raises(EdgesqzError, match=message) as told:
+        edgesqz.export(from_0_to_1, labels=tmp_path / "names.txt", workspace=tmp_path)
+    assert "\n" not in str(told.value) and not list(tmp_path.glob("*.tflite"))
+
+
+def test_labels_against_the_manifest_are_refused(trained: Path) -> None:
+    with pytest.raises(EdgesqzError, match=r"names its classes blue, green, red; leave out labels"):
+        edgesqz.export("squeezenet-nano", labels=["red", "green", "blue"], workspace=trained)
 
 
 def test_a_pixel_range_against_the_manifest_is_refused(trained: Path) -> None:

@@ -303,6 +303,14 @@ def export(
         ),
     ] = None,
     input_size: InputSize = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The names of the classes, one a line, of a model made elsewhere.",
+            show_default="what its manifest says, else the dataset's",
+        ),
+    ] = None,
     workspace: WorkspaceDir = defaults.WORKSPACE,
     quota: Quota = None,
     scratch: Scratch = None,
@@ -327,6 +335,7 @@ def export(
         "data_dir": data_dir,
         "pixel_range": pixel_range,
         "input_size": input_size,
+        "labels": labels,
         "workspace": workspace,
         "quota": quota,
         "scratch_dir": scratch,

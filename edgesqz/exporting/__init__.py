@@ -14,6 +14,7 @@ from edgesqz import defaults, plugins
 from edgesqz.artifact import Artifact
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.exporter import SURELY, Exporter, Job
+from edgesqz.exporting.labels import Labels
 from edgesqz.image_size import ImageSizeLike
 from edgesqz.tables import Column, Table
 from edgesqz.workspace import Workspace
@@ -41,6 +42,7 @@ def export(
     scratch_dir: Path | None = None,
     pixel_range: str | None = None,
     input_size: ImageSizeLike | None = None,
+    labels: Labels | None = None,
     console: Console | None = None,
 ) -> list[Artifact]:
     """Convert a Keras model, prove each file, and put it into the workspace as ``NAME.VARIANT.SUFFIX``.
@@ -63,6 +65,8 @@ def export(
         pixel_range: what the model expects of pixels 0 and 255, as ``LOW..HIGH``; None for what its manifest says,
             else 0..255.
         input_size: of the images, for a model that takes any size or an untrained one: pixels, or WIDTHxHEIGHT.
+        labels: names of the classes, in the order of the output, of a model that has no manifest to tell them: a text
+            file with one a line, or the names.
         console: where to show progress; None shows nothing.
 
     Returns:
@@ -75,7 +79,7 @@ def export(
     jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
     home = Workspace(workspace, quota)
     exporter = Exporter(
-        model, untrained, dataset, data_dir, calibration, home, scratch_dir, console, pixel_range, input_size
+        model, untrained, dataset, data_dir, calibration, home, scratch_dir, console, pixel_range, input_size, labels
     )
     if not all_variants:
         exporter.refuse_if_too_large(jobs)
@@ -100,6 +104,7 @@ def plan_export(
     scratch_dir: Path | None = None,
     pixel_range: str | None = None,
     input_size: ImageSizeLike | None = None,
+    labels: Labels | None = None,
     console: Console | None = None,
 ) -> ExportPlan:
     """Say what ``export`` would write, how large, and whether it fits; the arguments are its own.
@@ -109,7 +114,7 @@ def plan_export(
     jobs = _jobs(format, variant, quantize=quantize, all_variants=all_variants)
     home = Workspace(workspace, quota)
     exporter = Exporter(
-        model, untrained, dataset, data_dir, calibration, home, scratch_dir, console, pixel_range, input_size
+        model, untrained, dataset, data_dir, calibration, home, scratch_dir, console, pixel_range, input_size, labels
     )
     room, planned = exporter.room, list[PlannedFile]()
     for job in jobs:

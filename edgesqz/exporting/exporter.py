@@ -17,6 +17,7 @@ from edgesqz.artifact import ZOO, Artifact, Images, Manifest, PixelRange, Verifi
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line
 from edgesqz.exporting import verification
+from edgesqz.exporting.labels import Labels, check_labels, read_labels
 from edgesqz.image_size import ImageSizeLike
 from edgesqz.models import loading
 from edgesqz.models.loading import SourceModel
@@ -74,6 +75,7 @@ class Exporter:
         console: Console | None,
         pixel_range: str | None,
         input_size: ImageSizeLike | None,
+        labels: Labels | None = None,
     ) -> None:
         from rich.console import Console
 
@@ -87,12 +89,18 @@ class Exporter:
         self.named_dataset, self.scratch_dir = dataset, scratch_dir
         self.named_pixels = PixelRange.parse(pixel_range) if pixel_range else None
         self.input_size = input_size
+        self.named_labels = read_labels(labels) if labels is not None else ()
 
     @functools.cached_property
     def source_model(self) -> SourceModel:
         if self.untrained:
-            return loading.untrained(str(self.model), input_size=self.input_size, pixels=self.named_pixels)
-        return loading.find(self.model, self.workspace, self.named_pixels, self.input_size)
+            found = loading.untrained(str(self.model), input_size=self.input_size, pixels=self.named_pixels)
+        else:
+            found = loading.find(self.model, self.workspace, self.named_pixels, self.input_size)
+        if self.named_labels:
+            described = found.manifest.labels if found.manifest else ()
+            check_labels(self.named_labels, found.model.output_shape[1], described, found.source)
+        return found
 
     @functools.cached_property
     def parameters(self) -> int:
@@ -297,7 +305,7 @@ class Exporter:
             input=engine.input,
             output=engine.output,
             pixels=pixels,
-            labels=described.labels if described else self._dataset_labels,
+            labels=self.named_labels or (described.labels if described else self._dataset_labels),
             dataset=described.dataset if described else None if self.source_model.untrained else self.dataset,
             untrained=self.source_model.untrained,
             source_sha256=self.source_model.sha256,
@@ -375,8 +383,9 @@ class Exporter:
         """The classes of the verification images, int64 (N,), if they are the model's."""
         if self.source_model.untrained or self._verification_dataset != self.dataset:
             return None
-        classes = self.source_model.model.output_shape[1]
-        return self._verification_images.labels if len(self._loaded_dataset.labels) == max(classes, 2) else None
+        classes, of_dataset = self.source_model.model.output_shape[1], self._loaded_dataset.labels
+        fits = of_dataset == self.named_labels if self.named_labels else len(of_dataset) == max(classes, 2)
+        return self._verification_images.labels if fits else None
 
     @property
     def _source_accuracy(self) -> float | None:
