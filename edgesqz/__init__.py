@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgesqz.exporting import export as export
     from edgesqz.inspecting import inspect as inspect
     from edgesqz.models import SqueezeNetModel as SqueezeNetModel
+    from edgesqz.predicting import predict as predict
     from edgesqz.training import train as train
 
 _HOMES = {
@@ -27,6 +28,7 @@ _HOMES = {
     "export": "edgesqz.exporting",
     "inspect": "edgesqz.inspecting",
     "load": "edgesqz.engine",
+    "predict": "edgesqz.predicting",
     "train": "edgesqz.training",
 }
 

@@ -87,7 +87,12 @@ class Field:
         """Its name on the command line."""
         if self.option.positional:
             return self.option.metavar or self.name.upper()
-        return self.option.flag or f"--{self.name.replace('_', '-')}"
+        return self.option.flag or default_flag(self.name)
+
+
+def default_flag(name: str) -> str:
+    """The name on the command line of a parameter that declares no other."""
+    return f"--{name.replace('_', '-')}"
 
 
 def fields(plan: Any) -> Iterator[Field]:

@@ -5,6 +5,7 @@ Imports nothing heavy, for ``--help`` reads it. A command whose default differs 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -113,3 +114,8 @@ class QuotaOptions(WorkspaceOptions):
             flag="--scratch",
         ),
     ] = None
+
+
+def as_list(values: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    """Return what can be given once or several times as a list."""
+    return [values] if isinstance(values, str | Path) else list(values)

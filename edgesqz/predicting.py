@@ -1,21 +1,23 @@
-"""The best labels of image files, by any artifact."""
+"""The most likely labels of image files, by any model file. Imports nothing heavy, for ``--help`` reads it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-
-from edgesqz import data, defaults
-from edgesqz.artifact import Artifact
-from edgesqz.engine import Engine, load
+from edgesqz.command import Option, command
 from edgesqz.errors import EdgesqzError
-from edgesqz.lookup import find_model_file
+from edgesqz.options import PixelOptions, WorkspaceOptions, as_list
+from edgesqz.results import Result
 from edgesqz.tables import Column, Table
-from edgesqz.workspace import settle
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgesqz.artifact import Artifact
+    from edgesqz.engine import Engine
 
 BEST = 5
 
@@ -37,19 +39,24 @@ class Prediction:
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class Predictions:
+@dataclass(frozen=True, repr=False)
+class Predictions(Result):
     """What a model predicts for several images."""
 
     artifact: str
     images: tuple[Prediction, ...]
 
-    def to_json(self) -> str:
-        """The predictions as JSON text."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A record for each guess, and one without a label for each image that could not be read."""
+        return [
+            {"image": prediction.image, "error": prediction.error, "label": None, "probability": None} | guess
+            for prediction in self.images
+            for guess in (list(map(asdict, prediction.guesses)) or [{}])
+        ]
 
     def table(self) -> Table:
-        """The predictions as a table, a block an image."""
+        """Return a table with a block of rows for each image."""
         rows: list[list[str] | None] = []
         for prediction in self.images:
             rows += [None] if rows else []
@@ -59,47 +66,69 @@ class Predictions:
         return Table([Column("image", is_name=True), Column("label"), Column("probability", "right")], rows)
 
     def failures(self) -> list[str]:
-        """A line for each image that could not be read."""
+        """Return one line for each image that could not be read."""
         return [prediction.error for prediction in self.images if prediction.error]
 
 
-def predict_files(
-    artifact: str | Path,
-    images: Sequence[Path],
-    *,
-    pixel_range: str | None = None,
-    workspace: Path = defaults.WORKSPACE,
-) -> Predictions:
-    """Classify image files of any kind and size; the largest centered crop of the model's aspect ratio is resized.
+@dataclass(frozen=True)
+class Predict(PixelOptions, WorkspaceOptions):
+    """Show the five most likely labels of images, with their probabilities.
 
-    Args:
-        artifact: a model file, or the name of one in the workspace or the zoo.
-        images: image files, and folders of which every image is meant, in sub-folders too, in the order of their names.
-        pixel_range: what pixels 0..255 become for a file without a manifest, as ``LOW..HIGH``.
-        workspace: where names are looked up.
+    Images are cropped to the model's aspect ratio at their center and resized. The exit code is 1 if an image cannot
+    be read; the others are classified all the same.
 
-    Returns:
-        An entry an image; one that cannot be read has an error in place of guesses.
-
-    Raises:
-        EdgesqzError: no such model file, or a folder without an image.
+    Example: `edgesqz predict squeezenet.int8.tflite cat.jpg`
     """
-    files = data.image_files(images)
-    settle(workspace)
-    path = find_model_file(artifact, workspace)
-    model = Artifact.open(path)
-    with load(path, pixel_range=pixel_range, workspace=workspace) as engine:
-        predictions = tuple(_predicted(file, engine, model) for file in files)
-    return Predictions(model.path.name, predictions)
+
+    model: Annotated[
+        str | Path,
+        Option("A model file, or the name of one in the workspace or the zoo.", metavar="MODEL", positional=True),
+    ]
+    images: Annotated[
+        str | Path | Sequence[str | Path],
+        Option(
+            "Image files of any kind and size, or folders, which stand for every image in them and their subfolders.",
+            metavar="IMAGE",
+            positional=True,
+        ),
+    ]
+
+    def run(self, console: Console) -> Predictions:
+        """Classify the images one at a time, so that any number of them fits into memory.
+
+        Raises:
+            EdgesqzError: there is no such model file, or a folder has no image.
+        """
+        from edgesqz import data
+        from edgesqz.artifact import Artifact
+        from edgesqz.engine import load
+        from edgesqz.lookup import find_model_file
+        from edgesqz.workspace import settle
+
+        workspace = Path(self.workspace)
+        files = data.image_files([Path(image) for image in as_list(self.images)])
+        settle(workspace)
+        path = find_model_file(self.model, workspace)
+        artifact = Artifact.open(path)
+        with load(path, pixel_range=self.pixel_range, workspace=workspace) as engine:
+            predictions = tuple(_prediction(file, engine, artifact) for file in files)
+        return Predictions(artifact.path.name, predictions)
 
 
-def _predicted(file: Path, engine: Engine, model: Artifact) -> Prediction:
-    """An image at a time, so that any number of them fits into the memory."""
+predict = command(Predict)
+
+
+def _prediction(file: Path, engine: Engine, artifact: Artifact) -> Prediction:
+    import numpy as np
+
+    from edgesqz import data
+
     size, channels = engine.form
     try:
         image = data.read_image(file, size)
     except EdgesqzError as error:
         return Prediction(str(file), error=str(error))
-    (answer,) = engine.predict(data.with_channels(image[None], channels))
-    labels = model.class_names(len(answer))
-    return Prediction(str(file), tuple(Guess(labels[k], float(answer[k])) for k in np.argsort(-answer)[:BEST]))
+    (probabilities,) = engine.predict(data.with_channels(image[None], channels))
+    labels = artifact.class_names(len(probabilities))
+    best = np.argsort(-probabilities)[:BEST]
+    return Prediction(str(file), tuple(Guess(labels[k], float(probabilities[k])) for k in best))

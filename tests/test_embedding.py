@@ -27,7 +27,7 @@ from edgesqz.embedding import Embedding, embed
 from edgesqz.embedding.sources import micro_operator
 from edgesqz.engine import Engine, environments
 from edgesqz.exporting import exporter
-from edgesqz.predicting import predict_files
+from edgesqz.predicting import predict
 
 MODEL = "squeezenet-nano.int8.tflite"
 STRICT = "-O1 -Wall -Wextra -Werror"
@@ -222,7 +222,7 @@ def test_the_c_program_tells_what_predict_tells(size: tuple[int, int], for_c: Pa
     form = [] if size == (32, 32) else [str(width), str(height)]
     surroundings = os.environ | {"LITERT_LIBRARY": library()}
     told = executed(for_c / "edgesqz_app", tmp_path / "image.rgb", *form, env=surroundings)
-    (expected,) = predict_files(ZOO / MODEL, [tmp_path / "image.png"]).images
+    (expected,) = predict(ZOO / MODEL, [tmp_path / "image.png"]).images
     shown = dict(line.strip().split(" %  ")[::-1] for line in told.stdout.splitlines())
     assert len(shown) == 5
     for guess in expected.guesses[:3]:  # behind them are ties
@@ -457,7 +457,7 @@ def test_the_python_program_reads_images_as_predict_does(for_python: Path, tmp_p
     assert told.returncode == 0, told.stderr
     expected = [
         line
-        for prediction in predict_files(ZOO / MODEL, files).images
+        for prediction in predict(ZOO / MODEL, files).images
         for line in (prediction.image, *(f"{100 * g.probability:5.1f} %  {g.label}" for g in prediction.guesses[:3]))
     ]
     shown = told.stdout.splitlines()

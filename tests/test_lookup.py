@@ -13,7 +13,7 @@ from edgesqz.artifact import ZOO
 from edgesqz.errors import EdgesqzError
 from edgesqz.lookup import find_keras_file, find_model_file, model_files, newest_keras_file
 from edgesqz.models import loading
-from edgesqz.predicting import predict_files
+from edgesqz.predicting import predict
 from edgesqz.workspace import Workspace
 
 FINDERS: list[Callable[[str | Path, Path], Path]] = [find_model_file, find_keras_file]
@@ -104,7 +104,7 @@ def test_every_command_finds_a_model_in_the_same_way(exported: Path, images: Pat
         assert loading.find(name, Workspace(exported)).source == str(exported / "squeezenet-nano.keras")
         assert edgesqz.inspect(name, workspace=exported).format == "keras"
     for file in ("squeezenet-nano.fp32.onnx", exported / "squeezenet-nano.fp32.onnx"):
-        assert predict_files(file, [image], workspace=exported).artifact == "squeezenet-nano.fp32.onnx"
+        assert predict(file, [image], workspace=exported).artifact == "squeezenet-nano.fp32.onnx"
         with edgesqz.load(file, workspace=exported) as model:
             assert model.form[1] == 3
 

@@ -13,7 +13,7 @@ import edgesqz
 from edgesqz import backend, data
 from edgesqz.data import mnist
 from edgesqz.errors import EdgesqzError
-from edgesqz.predicting import predict_files
+from edgesqz.predicting import predict
 
 
 def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +97,7 @@ def test_digits_goes_the_whole_way(folder: Path) -> None:
         assert row.accuracy is not None and row.accuracy > 0.9
     images, _ = draw(10, 2)
     Image.fromarray(images[7]).convert("RGB").save(folder / "seven.png")
-    found = predict_files("digits.int8.tflite", [folder / "seven.png"], workspace=workspace)
+    found = predict("digits.int8.tflite", [folder / "seven.png"], workspace=workspace)
     assert found.images[0].guesses[0].label == "7"
 
 

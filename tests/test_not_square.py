@@ -11,7 +11,7 @@ from PIL import Image
 import edgesqz
 from edgesqz.artifact import Artifact
 from edgesqz.image_size import ImageSize
-from edgesqz.predicting import predict_files
+from edgesqz.predicting import predict
 
 FILES = [f"squeezenet-nano.{kind}" for kind in ("keras", "fp32.onnx", "int8.onnx", "fp32.tflite", "int8.tflite")]
 
@@ -30,7 +30,7 @@ def test_every_file_is_measured(wide: Path) -> None:
 @pytest.mark.parametrize("file_name", ["squeezenet-nano.int8.onnx", "squeezenet-nano.int8.tflite"])
 def test_files_predict_images(file_name: str, wide: Path, wide_images: Path) -> None:
     path = wide_images / "test" / "red" / "0.png"
-    (found,) = predict_files(file_name, [path], workspace=wide).images
+    (found,) = predict(file_name, [path], workspace=wide).images
     with edgesqz.load(wide / file_name) as model:
         assert model.form == (ImageSize(height=24, width=36), 3)
         (expected,) = model.predict(np.asarray(Image.open(path))[None])

@@ -12,7 +12,7 @@ from PIL import Image
 
 import edgesqz
 from edgesqz import EdgesqzError
-from edgesqz.predicting import predict_files
+from edgesqz.predicting import predict
 
 MODEL_FILES = (
     "squeezenet-nano.keras",
@@ -29,14 +29,14 @@ def test_every_artifact_knows_a_red_image_of_any_size(file_name: str, exported: 
     pixels = rng.integers(0, 160, (100, 60, 3), np.uint8)
     pixels[..., 0] += 95
     Image.fromarray(pixels).resize((30, 50)).resize((60, 100)).save(tmp_path / "red.jpg")
-    found = predict_files(file_name, [tmp_path / "red.jpg"], workspace=exported)
+    found = predict(file_name, [tmp_path / "red.jpg"], workspace=exported)
     (prediction,) = found.images
     assert prediction.guesses[0].label == "red"
     assert sum(guess.probability for guess in prediction.guesses) == pytest.approx(1, abs=0.02)
 
 
 def test_predictions_are_a_table_and_json(exported: Path, images: Path) -> None:
-    found = predict_files("squeezenet-nano.int8.tflite", [images / "test/blue/0.png"], workspace=exported)
+    found = predict("squeezenet-nano.int8.tflite", [images / "test/blue/0.png"], workspace=exported)
     as_data = json.loads(found.to_json())
     assert as_data["artifact"] == "squeezenet-nano.int8.tflite"
     assert as_data["images"][0]["guesses"][0]["label"] == "blue"
@@ -54,7 +54,7 @@ def test_a_folder_means_every_image_below_it_and_an_unreadable_one_costs_its_lin
     (folder / "torn.png").write_bytes(b"\x89PNG torn")
     (folder / "b" / ".hidden.png").write_bytes(b"")
     alone = tmp_path / "absent.png"
-    found = predict_files("squeezenet-nano.int8.tflite", [folder, alone], workspace=exported)
+    found = predict("squeezenet-nano.int8.tflite", [folder, alone], workspace=exported)
     assert [prediction.image for prediction in found.images] == [
         *(str(folder / name) for name in ("a.png", "b/1.PNG", "b/2.png", "torn.png")),
         str(alone),
@@ -70,7 +70,7 @@ def test_a_folder_means_every_image_below_it_and_an_unreadable_one_costs_its_lin
 def test_a_folder_without_an_image_is_told(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(EdgesqzError, match="no image file in the folder .*empty"):
-        predict_files("squeezenet-nano.int8.tflite", [tmp_path / "empty"], workspace=exported)
+        predict("squeezenet-nano.int8.tflite", [tmp_path / "empty"], workspace=exported)
 
 
 def test_load_gives_probabilities(exported: Path) -> None:
@@ -98,9 +98,14 @@ def test_a_file_made_elsewhere_is_told_what_its_pixels_are(exported: Path, image
     (tmp_path / "theirs.tflite").write_bytes(content)
     image = images / "test/green/0.png"
     with pytest.raises(EdgesqzError, match="try --pixel-range -2..1.984"):
-        predict_files(tmp_path / "theirs.tflite", [image])
-    told = predict_files(tmp_path / "theirs.tflite", [image], pixel_range="-2..1.984")
-    known = predict_files(exported / "squeezenet-nano.int8.tflite", [image])
+        predict(tmp_path / "theirs.tflite", [image])
+    told = predict(tmp_path / "theirs.tflite", [image], pixel_range="-2..1.984")
+    known = predict(exported / "squeezenet-nano.int8.tflite", [image])
     assert [guess.probability for guess in told.images[0].guesses] == [
         guess.probability for guess in known.images[0].guesses
     ]
+
+
+def test_one_image_and_a_name_can_be_text(exported: Path, images: Path) -> None:
+    found = edgesqz.predict("squeezenet-nano.int8.tflite", str(images / "test/blue/0.png"), workspace=str(exported))
+    assert [prediction.guesses[0].label for prediction in found.images] == ["blue"]

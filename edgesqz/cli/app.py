@@ -17,11 +17,13 @@ import typer
 from typer.core import TyperGroup
 
 from edgesqz import defaults, stopping
+from edgesqz.cli.options import add
 from edgesqz.cli.output import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
     EXIT_MISSED_BUDGET,
     EXIT_TERMINATED,
+    PredictOutput,
     draw,
     log,
     progress_console,
@@ -31,6 +33,7 @@ from edgesqz.cli.output import (
     with_manifests,
 )
 from edgesqz.errors import EdgesqzError
+from edgesqz.predicting import Predict
 from edgesqz.recipe import Recipe
 from edgesqz.workspace.sizes import format_size, parse_quota
 
@@ -575,35 +578,7 @@ def fit(
         raise typer.Exit(EXIT_MISSED_BUDGET)
 
 
-@app.command()
-def predict(
-    artifact: Annotated[
-        str, typer.Argument(metavar="ARTIFACT", help="A model file, or the name of one in the workspace or the zoo.")
-    ],
-    images: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="IMAGE", help="Image files of any kind and size, or folders: every image in them and below."
-        ),
-    ],
-    pixel_range: PixelRange = None,
-    workspace: WorkspaceDir = defaults.WORKSPACE,
-    json: Json = False,
-) -> None:
-    """Show the five best labels of images, with their probabilities.
-
-    The exit code is 1 if an image cannot be read; the others stand.
-
-    Example: `edgesqz predict squeezenet.int8.tflite cat.jpg`
-    """
-    from edgesqz.predicting import predict_files
-
-    predictions = predict_files(artifact, images, pixel_range=pixel_range, workspace=workspace)
-    show(predictions, json)
-    for failure in predictions.failures():
-        say(f"failed: {failure}")
-    if predictions.failures():
-        raise typer.Exit(EXIT_BAD_INPUT)
+add(app, Predict, PredictOutput, progress_console)
 
 
 @app.command()

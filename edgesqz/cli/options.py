@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Protocol, Union, get_args, get_origin
 
 import typer
 
-from edgesqz.command import Command, Field, fields
+from edgesqz.command import Command, Field, default_flag, fields
 from edgesqz.errors import EdgesqzError
 
 
@@ -47,12 +47,17 @@ def add(
             result = plan(**{name: value for name, value in given.items() if name not in of_output}).run(console())
             shown.show(result)
         except EdgesqzError as error:
-            raise EdgesqzError(error.with_names(lambda name: options[name].flag)) from error
+            raise EdgesqzError(error.with_names(lambda name: _flag(name, options))) from error
 
     signature = inspect.Signature([_parameter(each) for each in options.values()])
     vars(run)["__signature__"] = signature
     run.__annotations__.clear()
     app.command(plan.__name__.lower(), help=inspect.getdoc(plan))(run)
+
+
+def _flag(name: str, options: Mapping[str, Field]) -> str:
+    """The flag of a parameter, which may belong to another command than the one that called on it."""
+    return options[name].flag if name in options else default_flag(name)
 
 
 def _parameter(field: Field) -> inspect.Parameter:

@@ -6,13 +6,19 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
 
+import typer
+
+from edgesqz.command import Option
 from edgesqz.workspace import MANIFEST_SUFFIX
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+    from edgesqz.predicting import Predictions
 
 EXIT_BAD_INPUT = 1
 EXIT_MISSED_BUDGET = 3
@@ -66,3 +72,33 @@ def with_manifests(paths: Iterable[Path]) -> list[Path]:
 def say(line: str) -> None:
     """Print a line to standard error."""
     print(line, file=sys.stderr)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonOption:
+    """The option that prints JSON."""
+
+    PANEL: ClassVar = "Output"
+    json: Annotated[bool, Option("Print JSON instead of a table.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOrJson(JsonOption):
+    """Print a result as a table, or as JSON."""
+
+    def show(self, result: Result) -> None:
+        """Print the result to standard output."""
+        show(result, self.json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOutput(JsonOption):
+    """Print predictions; the command fails if an image could not be read."""
+
+    def show(self, result: Predictions) -> None:
+        """Print the predictions, and to standard error why images could not be read."""
+        show(result, self.json)
+        for failure in result.failures():
+            say(f"failed: {failure}")
+        if result.failures():
+            raise typer.Exit(EXIT_BAD_INPUT)

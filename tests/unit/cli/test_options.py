@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from edgesqz.cli.options import add
 from edgesqz.command import Option
 from edgesqz.errors import EdgesqzError, option
+from edgesqz.options import as_list
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,8 @@ class Measure(Limits):
             )
 
     def run(self, console: Console) -> dict[str, Any]:
+        if "elsewhere" in as_list(self.files):
+            raise EdgesqzError(f"leave out {option('pixel_range')}")
         return vars(self)
 
 
@@ -91,3 +94,8 @@ def test_the_command_line_names_flags(app: typer.Typer) -> None:
 
 def test_a_missing_argument_is_wrong_usage(app: typer.Typer) -> None:
     assert CliRunner().invoke(app, ["measure"]).exit_code == 2
+
+
+def test_a_parameter_of_another_command_is_named_like_its_flag(app: typer.Typer) -> None:
+    with pytest.raises(EdgesqzError, match="^leave out --pixel-range$"):
+        CliRunner().invoke(app, ["measure", "elsewhere"], catch_exceptions=False)
