@@ -1,0 +1,85 @@
+"""A hook of MkDocs that writes the reference: the command line from the app, Python from the package's public list."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+import edgesqz
+from edgesqz.cli import app
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages of the reference to the site."""
+    files.append(File.generated(config, "reference/cli.md", content="\n".join(cli_lines())))
+    files.append(File.generated(config, "reference/python.md", content="\n".join(python_lines())))
+    return files
+
+
+def cli_lines() -> Iterator[str]:
+    """The commands with their arguments and options, as Markdown."""
+    yield "# Command line\n"
+    yield "`edgesqz COMMAND --help` shows the same in a terminal.\n"
+    group = typer.main.get_command(app)
+    yield from _options(group)
+    yield from _commands(group, "edgesqz")
+
+
+def python_lines() -> Iterator[str]:
+    """What the package exports, as mkdocstrings finds it."""
+    yield "# Python\n"
+    yield "Everything here is imported from `edgesqz`. Paths may be `str` or `Path`.\n"
+    yield from (f"::: edgesqz.{name}\n" for name in sorted(edgesqz.__all__, key=str.lower) if not name.startswith("_"))
+
+
+def _commands(group: Any, prefix: str) -> Iterator[str]:
+    for name, command in group.commands.items():
+        yield f"## {prefix} {name}\n"
+        yield f"{inspect.cleandoc(command.help or '')}\n"
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix} {name}")
+        else:
+            yield from _options(command)
+
+
+def _options(command: Any) -> Iterator[str]:
+    """A table for each panel."""
+    panels: dict[str, list[Any]] = {}
+    for parameter in command.params:
+        if parameter.name != "help":
+            panels.setdefault(_panel(parameter), []).append(parameter)
+    for panel, parameters in panels.items():
+        yield f"| {panel} | | Default |\n| --- | --- | --- |"
+        yield from (f"| {_name(each)} | {each.help} | {_default(each)} |" for each in parameters)
+        yield ""
+
+
+def _panel(parameter: Any) -> str:
+    kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+    return str(parameter.rich_help_panel or kind)
+
+
+def _name(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return _code(parameter.metavar or parameter.name.upper())
+    value = "" if parameter.is_flag else f" {parameter.metavar or parameter.bare_type().upper()}"
+    return _code(f"{parameter.opts[0]}{value}")
+
+
+def _default(parameter: Any) -> str:
+    if isinstance(parameter.show_default, str):
+        return parameter.show_default
+    if parameter.envvar:
+        fallback = f"`{parameter.envvar}`"
+        return f"{fallback}, else `{parameter.default}`" if parameter.default else fallback
+    return "" if parameter.default in (None, False, [], ()) else f"`{parameter.default}`"
+
+
+def _code(text: str) -> str:
+    escaped = text.replace("|", "\\|")
+    return f"`{escaped}`"
