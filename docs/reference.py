@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -12,6 +15,7 @@ from mkdocs.structure.files import File, Files
 
 import edgesqz
 from edgesqz.cli import app
+from edgesqz.command import fields
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -31,10 +35,52 @@ def cli_lines() -> Iterator[str]:
 
 
 def python_lines() -> Iterator[str]:
-    """What the package exports, as mkdocstrings finds it."""
+    """What the package exports: commands from their dataclasses, the rest as mkdocstrings finds it."""
     yield "# Python\n"
-    yield "Everything here is imported from `edgesqz`. Paths may be `str` or `Path`.\n"
-    yield from (f"::: edgesqz.{name}\n" for name in sorted(edgesqz.__all__, key=str.lower) if not name.startswith("_"))
+    yield "Everything here is imported from `edgesqz`. A path is a `str` or a `Path`.\n"
+    for name in sorted(edgesqz.__all__, key=str.lower):
+        if name.startswith("_"):
+            continue
+        plan = getattr(getattr(edgesqz, name), "__wrapped__", None)
+        if dataclasses.is_dataclass(plan):
+            yield from _function(name, plan)
+        else:
+            yield f"::: edgesqz.{name}\n"
+
+
+def _function(name: str, plan: Any) -> Iterator[str]:
+    """The Python function of a command."""
+    yield f"## {name}\n"
+    parameters = ",\n    ".join(_parameters(plan))
+    yield f"```python\n{name}(\n    {parameters},\n) -> {plan.run.__annotations__['return']}\n```\n"
+    yield f"{inspect.getdoc(plan)}\n"
+    yield "| Parameter | Type | | Default |\n| --- | --- | --- | --- |"
+    for field in fields(plan):
+        default = field.option.default or _code(_equals(field.default).removeprefix("=")) or "required"
+        yield f"| `{field.name}` | {_code(_type_name(field.type))} | {field.option.help} | {default} |"
+    yield ""
+
+
+def _parameters(plan: Any) -> Iterator[str]:
+    """The parameters as a signature has them; a star comes before those that are given by name."""
+    kinds, starred = inspect.signature(plan).parameters, False
+    for field in fields(plan):
+        if kinds[field.name].kind is inspect.Parameter.KEYWORD_ONLY and not starred:
+            starred = True
+            yield "*"
+        yield f"{field.name}{_equals(field.default)}"
+
+
+def _equals(default: Any) -> str:
+    """A default as in a signature; nothing if there is none."""
+    if default is dataclasses.MISSING:
+        return ""
+    return f"={(str(default) if isinstance(default, Path) else default)!r}"
+
+
+def _type_name(kind: Any) -> str:
+    """A type as it is written, without the modules of its names."""
+    return re.sub(r"\b\w+\.(?=\w)", "", kind.__name__ if isinstance(kind, type) else str(kind))
 
 
 def _commands(group: Any, prefix: str) -> Iterator[str]:
@@ -82,4 +128,4 @@ def _default(parameter: Any) -> str:
 
 def _code(text: str) -> str:
     escaped = text.replace("|", "\\|")
-    return f"`{escaped}`"
+    return f"`{escaped}`" if text else ""

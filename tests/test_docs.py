@@ -112,4 +112,4 @@ def test_the_reference_names_every_command_option_and_function() -> None:
         for parameter in command.params:
             assert parameter.name == "help" or parameter.param_type_name == "argument" or f"`{parameter.opts[0]}" in cli
     for name in edgesqz.__all__:
-        assert name.startswith("_") or f"::: edgesqz.{name}\n" in python
+        assert name.startswith("_") or f"::: edgesqz.{name}\n" in python or f"## {name}\n" in python
