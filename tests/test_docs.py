@@ -19,6 +19,7 @@ from edgesqz.cli import app
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README_LINES = 150
+SHORT_TRAINING = ["--epochs", "15", "--batch-size", "16", "--learning-rate", "0.05"]
 # A comment before a block says what it needs that a test does not have, such as "needs data: CIFAR-10".
 BLOCK = re.compile(r"^(?:<!-- (?P<needs>needs [^>]+) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S)
 
@@ -86,7 +87,8 @@ def test_examples_run(page: Path, images: Path, tmp_path: Path) -> None:
             exec(compile(block["code"], str(page), "exec"), {})
             continue
         for arguments in commands(block["code"]):
-            result = CliRunner().invoke(app, arguments)
+            tiny = SHORT_TRAINING if arguments[0] == "train" else []
+            result = CliRunner().invoke(app, [*arguments, *tiny])
             refused = block["code"].rstrip().endswith("# refused")
             assert result.exit_code == (1 if refused else 0), f"{arguments}: {result.output}"
 
