@@ -127,5 +127,4 @@ def _default(parameter: Any) -> str:
 
 
 def _code(text: str) -> str:
-    escaped = text.replace("|", "\\|")
-    return f"`{escaped}`" if text else ""
+    return f"`{text}`" if text else ""
