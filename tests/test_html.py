@@ -69,7 +69,7 @@ FULL = report(
 class Reader(HTMLParser):
     """What a browser would be asked to load and run, and whether every element is closed."""
 
-    EMPTY = ("meta", "link", "line", "circle", "polyline", "br")
+    EMPTY = ("wbr", "meta", "link", "line", "circle", "polyline", "br")
 
     def __init__(self) -> None:
         super().__init__()
