@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgesqz.engine import load as load
     from edgesqz.exporting import export as export
     from edgesqz.inspecting import inspect as inspect
+    from edgesqz.inventory import info as info
     from edgesqz.models import SqueezeNetModel as SqueezeNetModel
     from edgesqz.predicting import predict as predict
     from edgesqz.training import train as train
@@ -26,6 +27,7 @@ _HOMES = {
     "bench": "edgesqz.benchmarking",
     "embed": "edgesqz.embedding",
     "export": "edgesqz.exporting",
+    "info": "edgesqz.inventory",
     "inspect": "edgesqz.inspecting",
     "load": "edgesqz.engine",
     "predict": "edgesqz.predicting",

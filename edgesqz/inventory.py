@@ -1,22 +1,22 @@
-"""What is installed and at hand, for ``edgesqz info``."""
+"""What is installed and at hand, for ``edgesqz info``. Imports nothing heavy, for ``--help`` reads it."""
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgesqz import data, plugins
-from edgesqz.artifact import package_versions
-from edgesqz.engine import environments
+from edgesqz.command import command
 from edgesqz.errors import EdgesqzError
-from edgesqz.models import ARCHITECTURES
+from edgesqz.options import DataDirOptions
+from edgesqz.results import Result
 from edgesqz.tables import Column, Table
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, Group
+
+    from edgesqz import plugins
 
 PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", "execnet")
 
@@ -31,8 +31,8 @@ class Runtime:
     install: str
 
 
-@dataclass(frozen=True)
-class Inventory:
+@dataclass(frozen=True, repr=False)
+class Inventory(Result):
     """What ``edgesqz info`` shows.
 
     Attributes:
@@ -51,12 +51,13 @@ class Inventory:
     data_dir: str | None
     datasets: dict[str, str | None]
 
-    def to_json(self) -> str:
-        """The inventory as JSON text."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A record for each runtime."""
+        return [asdict(runtime) for runtime in self.runtimes]
 
     def table(self) -> Group:
-        """The inventory as one small table below the other."""
+        """Return small tables, one below the other."""
         from rich.console import Group
 
         def block(title: str, rows: dict[str, str]) -> Table:
@@ -77,24 +78,40 @@ def _told(runtime: Runtime) -> str:
     return f"{', '.join(runtime.suffixes)}  {state}"
 
 
-def take_inventory(data_dir: Path | None = None) -> Inventory:
-    """Look at what is installed and at hand; downloads nothing and imports no engine.
+@dataclass(frozen=True)
+class Info(DataDirOptions):
+    """Show versions, converters, runtimes, models and datasets, and where the data of each dataset are.
 
-    Args:
-        data_dir: where datasets are looked for, as the commands would; None for the cache.
+    Nothing is downloaded.
+
+    Example: `edgesqz info`
     """
-    return Inventory(
-        versions={"python": platform.python_version()} | package_versions(*PACKAGES),
-        converters={name: tuple(converter.VARIANTS) for name, converter in plugins.converters().items()},
-        runtimes=tuple(_runtime(plugins.Choice(name)) for name in plugins.runtimes()),
-        models=tuple(ARCHITECTURES),
-        data_dir=None if data_dir is None else str(data_dir),
-        datasets={name: _place(name, data_dir) for name in data.DATASETS},
-    )
+
+    def run(self, console: Console) -> Inventory:
+        """Look at what is installed and at hand, without importing any engine."""
+        from edgesqz import data, plugins
+        from edgesqz.artifact import package_versions
+        from edgesqz.models import ARCHITECTURES
+
+        data_dir = None if self.data_dir is None else Path(self.data_dir)
+        return Inventory(
+            versions={"python": platform.python_version()} | package_versions(*PACKAGES),
+            converters={name: tuple(converter.VARIANTS) for name, converter in plugins.converters().items()},
+            runtimes=tuple(_runtime(plugins.Choice(name)) for name in plugins.runtimes()),
+            models=tuple(ARCHITECTURES),
+            data_dir=None if data_dir is None else str(data_dir),
+            datasets={name: _place(name, data_dir) for name in data.DATASETS},
+        )
+
+
+info = command(Info)
 
 
 def _runtime(choice: plugins.Choice) -> Runtime:
     """A runtime with its engine, which is installed here or would be in an environment of its own."""
+    from edgesqz import plugins
+    from edgesqz.engine import environments
+
     module = choice.runtime
     version, install = plugins.engine_version(module), plugins.install_command(module)
     if choice.lives_apart:
@@ -105,6 +122,8 @@ def _runtime(choice: plugins.Choice) -> Runtime:
 
 
 def _place(dataset: str, data_dir: Path | None) -> str | None:
+    from edgesqz import data
+
     if dataset == "synthetic":
         return "drawn by code"
     try:
@@ -117,6 +136,8 @@ def _place(dataset: str, data_dir: Path | None) -> str | None:
 def machine() -> dict[str, Any]:
     """What figures were measured on, and networks trained."""
     import psutil
+
+    from edgesqz import plugins
 
     return {
         "cpu": plugins.processor(),

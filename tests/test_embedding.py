@@ -23,8 +23,9 @@ import edgesqz
 from edgesqz import EdgesqzError, backend, data, plugins
 from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, sha256, stored_form
 from edgesqz.cli import app
-from edgesqz.embedding import Embedding, embed
+from edgesqz.embedding import embed
 from edgesqz.embedding.sources import micro_operator
+from edgesqz.embedding.writing import Embedding
 from edgesqz.engine import Engine, environments
 from edgesqz.exporting import exporter
 from edgesqz.predicting import predict
@@ -595,7 +596,7 @@ def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made
     made = embed(MODEL, "c", out=app, force=True)
     assert {path.name for path in app.iterdir()} == set(made.files)
     for force in (False, True):
-        with pytest.raises(EdgesqzError, match="mine is no folder that edgesqz embed made.*choose another --out"):
+        with pytest.raises(EdgesqzError, match="mine was not made by edgesqz embed.*choose another out"):
             embed(MODEL, "c", out=mine, force=force)
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "app"}
 
@@ -610,7 +611,7 @@ def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: 
             raise EdgesqzError(f"cannot write {path}: No space left on device")
         path.write_bytes(content)
 
-    monkeypatch.setattr("edgesqz.embedding.write_file", full)
+    monkeypatch.setattr("edgesqz.embedding.writing.write_file", full)
     with pytest.raises(EdgesqzError, match="No space left"):
         embed(MODEL, "c", out=app, force=True)
     assert {path.name for path in app.iterdir()} == {"mine.c", *before}

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from edgesqz import plugins
 from edgesqz.cli import app
-from edgesqz.inventory import Inventory, Runtime, take_inventory
+from edgesqz.inventory import Inventory, Runtime, info
 from edgesqz.models import ARCHITECTURES
 
 HEAVY = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert")
@@ -31,14 +31,14 @@ def shown(inventory: Inventory) -> str:
 
 
 def test_converters_are_listed_with_their_variants() -> None:
-    assert take_inventory().converters == {
+    assert info().converters == {
         "onnx": ("int8", "fp16", "dynamic", "fp32"),
         "tflite": ("int8", "fp16", "dynamic", "fp32", "int16x8"),
     }
 
 
 def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
-    runtimes = take_inventory().runtimes
+    runtimes = info().runtimes
     assert {runtime.name: runtime.suffixes for runtime in runtimes} == {
         "keras": (".keras",),
         "litert": (".tflite",),
@@ -50,7 +50,7 @@ def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
 
 
 def test_models_datasets_and_versions_are_listed() -> None:
-    inventory = take_inventory()
+    inventory = info()
     assert inventory.models == tuple(ARCHITECTURES)
     assert inventory.datasets == {"cifar10": None, "cifar100": None, "mnist": None, "synthetic": "drawn by code"}
     assert inventory.versions["python"] == platform.python_version()
@@ -62,7 +62,7 @@ def test_a_missing_engine_is_told_with_what_brings_it(monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         plugins, "engine_version", lambda runtime: None if runtime.ENGINE == "ai-edge-litert" else "9.8.7"
     )
-    inventory = take_inventory()
+    inventory = info()
     assert {runtime.name: runtime.version for runtime in inventory.runtimes} == {
         "keras": "9.8.7",
         "litert": None,
@@ -79,14 +79,14 @@ def test_a_missing_engine_is_told_with_what_brings_it(monkeypatch: pytest.Monkey
 def test_without_uv_an_engine_that_lives_apart_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uv", None)
     monkeypatch.setenv("PATH", "")
-    assert "tflite-runtime .tflite missing; pip install 'edgesqz[tflite-runtime]'" in shown(take_inventory())
+    assert "tflite-runtime .tflite missing; pip install 'edgesqz[tflite-runtime]'" in shown(info())
 
 
 def test_data_at_hand_are_told_by_their_place(tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     (folder / "batches.meta").touch()
-    inventory = take_inventory()
+    inventory = info()
     assert inventory.datasets["cifar10"] == str(folder)
     assert inventory.datasets["cifar100"] is None
     assert "cifar100 not here; would be downloaded" in shown(inventory)
@@ -100,11 +100,11 @@ def test_info_looks_where_the_commands_would(tmp_path: Path, monkeypatch: pytest
     found = json.loads(CliRunner().invoke(app, ["info", "--json"]).stdout)
     assert found["datasets"]["cifar10"] == str(folder)
     assert found["datasets"]["mnist"] is None
-    assert f"mnist not in {tmp_path / 'data'}" in shown(take_inventory(tmp_path / "data"))
+    assert f"mnist not in {tmp_path / 'data'}" in shown(info(data_dir=tmp_path / "data"))
 
 
 def test_the_json_is_the_inventory() -> None:
-    inventory = take_inventory()
+    inventory = info()
     text = inventory.to_json()
     as_data = json.loads(text)
     assert list(as_data) == ["versions", "converters", "runtimes", "models", "data_dir", "datasets"]
@@ -116,7 +116,7 @@ def test_the_json_is_the_inventory() -> None:
 
 
 def test_the_table_tells_how_to_train_each_model() -> None:
-    told = shown(take_inventory())
+    told = shown(info())
     assert "edgesqz train --model squeezenet edgesqz" not in told  # each command on its own model's line
     assert "squeezenet edgesqz train --model squeezenet squeezenet-nano edgesqz train --model squeezenet-nano" in told
     assert "tflite int8, fp16, dynamic, fp32, int16x8" in told
@@ -125,7 +125,7 @@ def test_the_table_tells_how_to_train_each_model() -> None:
 def test_requirements_and_places_are_shown_as_they_are() -> None:
     install = "pip install 'toy-engine[fast]>=1'"
     inventory = dataclasses.replace(
-        take_inventory(),
+        info(),
         runtimes=(Runtime("toy", (".toy",), None, install),),
         datasets={"cifar10": "/data/[old]/cifar"},
     )
@@ -135,7 +135,7 @@ def test_requirements_and_places_are_shown_as_they_are() -> None:
 
 def test_taking_the_inventory_imports_no_engine() -> None:
     program = (
-        "import sys; from edgesqz.inventory import take_inventory; print(take_inventory().models); "
+        "import sys; from edgesqz.inventory import info; print(info().models); "
         f"print(sorted(set({HEAVY}) & set(sys.modules)))"
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

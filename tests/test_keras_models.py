@@ -22,7 +22,7 @@ from edgesqz.artifact import PixelRange
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.exporter import without_normalization
 from edgesqz.models import keras_config
-from edgesqz.predicting import predict_files
+from edgesqz.predicting import predict
 
 SHAPE = (32, 32, 3)
 
@@ -198,7 +198,7 @@ def test_labels_name_the_classes_of_a_model_made_elsewhere(from_0_to_1: Path, tm
     (artifact,) = edgesqz.export(from_0_to_1, labels=tmp_path / "labels.txt", **options)
     assert artifact.manifest and artifact.manifest.labels == ("sky", "green grass", "fire")
     Image.new("RGB", (32, 32), "red").save(tmp_path / "red.png")
-    (prediction,) = predict_files(artifact.path, [tmp_path / "red.png"]).images
+    (prediction,) = predict(artifact.path, [tmp_path / "red.png"]).images
     assert prediction.guesses[0].label == "fire"
 
 

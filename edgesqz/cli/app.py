@@ -23,7 +23,9 @@ from edgesqz.cli.output import (
     EXIT_INTERRUPTED,
     EXIT_MISSED_BUDGET,
     EXIT_TERMINATED,
+    EmbedOutput,
     PredictOutput,
+    TableOrJson,
     draw,
     log,
     progress_console,
@@ -32,7 +34,10 @@ from edgesqz.cli.output import (
     show,
     with_manifests,
 )
+from edgesqz.embedding import Embed
 from edgesqz.errors import EdgesqzError
+from edgesqz.inspecting import Inspect
+from edgesqz.inventory import Info
 from edgesqz.predicting import Predict
 from edgesqz.recipe import Recipe
 from edgesqz.workspace.sizes import format_size, parse_quota
@@ -581,66 +586,8 @@ def fit(
 add(app, Predict, PredictOutput, progress_console)
 
 
-@app.command()
-def embed(
-    artifact: Annotated[
-        str,
-        typer.Argument(
-            metavar="ARTIFACT", help="A .tflite file that export wrote, or the name of one in the workspace or the zoo."
-        ),
-    ],
-    target: Annotated[str, typer.Option(help="c for Linux boards, micro for microcontrollers, or python.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder to make.", show_default="NAME.VARIANT-TARGET")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the folder, if embed made it.")] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="What bench --json wrote, to tell accuracy and latency in CONTRACT.md.",
-            show_default="the accuracy that a file of the zoo has in its manifest",
-        ),
-    ] = None,
-    workspace: WorkspaceDir = defaults.WORKSPACE,
-) -> None:
-    """Write a folder that runs a model in a device app, with a contract and a self-test on test vectors.
-
-    Example: `edgesqz embed squeezenet-nano.int8.tflite --target c`
-    """
-    from edgesqz.embedding import embed
-
-    made = embed(artifact, target, out=out, force=force, report=report, workspace=workspace, console=progress_console())
-    contract = made.contract
-    print(f"{made.folder}: {', '.join(made.files)}")
-    for answers in contract.answers.values():
-        arena = f", in an arena of {answers.arena_bytes:,} bytes" if answers.arena_bytes else ""
-        print(f"{len(contract.images)} test vectors answered by {answers.engine}{arena}")
-    for runtime, reason in contract.not_asked.items():
-        print(f"none answered by {runtime}: {reason}")
-    labels = len(contract.described) - len(contract.content)
-    print(f"the .tflite in it carries its labels and pixels, {labels:,} bytes more")
-    print(f"next: read CONTRACT.md; then, in {made.folder}: {made.verification}")
-
-
-@app.command()
-def inspect(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE", help="A .tflite, .onnx or .keras file of any maker, or the name of one in the workspace."
-        ),
-    ],
-    workspace: WorkspaceDir = defaults.WORKSPACE,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Show what is in a model file: inputs, outputs, quantization, operators, parameters, bytes and metadata.
-
-    Example: `edgesqz inspect squeezenet.int8.tflite`
-    """
-    from edgesqz.inspecting import inspect
-
-    show(inspect(file, workspace=workspace), json)
+add(app, Embed, EmbedOutput, progress_console)
+add(app, Inspect, TableOrJson, progress_console)
 
 
 @app.command()
@@ -687,15 +634,7 @@ def models(json: Json = False) -> None:
     show(list_models(), json)
 
 
-@app.command()
-def info(data_dir: DataDir = None, json: Json = False) -> None:
-    """Show versions, converters, runtimes, models and datasets, and where their data lie.
-
-    Example: `edgesqz info`
-    """
-    from edgesqz.inventory import take_inventory
-
-    show(take_inventory(data_dir), json)
+add(app, Info, TableOrJson, progress_console)
 
 
 @app.command()

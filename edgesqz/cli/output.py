@@ -18,6 +18,7 @@ from edgesqz.workspace import MANIFEST_SUFFIX
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from edgesqz.embedding.writing import Embedding
     from edgesqz.predicting import Predictions
 
 EXIT_BAD_INPUT = 1
@@ -102,3 +103,21 @@ class PredictOutput(JsonOption):
             say(f"failed: {failure}")
         if result.failures():
             raise typer.Exit(EXIT_BAD_INPUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedOutput:
+    """Name the files, and say what verified them and what to do next."""
+
+    def show(self, result: Embedding) -> None:
+        """Print to standard output."""
+        contract = result.contract
+        print(f"{result.folder}: {', '.join(result.files)}")
+        for answers in contract.answers.values():
+            arena = f", in an arena of {answers.arena_bytes:,} bytes" if answers.arena_bytes else ""
+            print(f"{len(contract.images)} test vectors predicted by {answers.engine}{arena}")
+        for runtime, reason in contract.not_asked.items():
+            print(f"none predicted by {runtime}: {reason}")
+        added = len(contract.described) - len(contract.content)
+        print(f"its .tflite file contains the labels and the pixel range, {added:,} bytes more")
+        print(f"next: read CONTRACT.md; then, in {result.folder}: {result.verification}")

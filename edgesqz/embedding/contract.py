@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +121,8 @@ class Contract:
     """
 
     file: str
-    content: bytes
-    described: bytes
+    content: bytes = field(repr=False)
+    described: bytes = field(repr=False)
     manifest: Manifest
     labels: tuple[str, ...]
     size: ImageSize

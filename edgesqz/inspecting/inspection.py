@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz import artifact
+from edgesqz.results import Result
 from edgesqz.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ class ExternalFile:
         return f"{self.name}, {self.size_bytes:,} bytes{short}"
 
 
-@dataclass(frozen=True)
-class Inspection:
+@dataclass(frozen=True, repr=False)
+class Inspection(Result):
     """What is in a model file.
 
     Attributes:
@@ -120,12 +120,13 @@ class Inspection:
     metadata: dict[str, Any]
     warnings: tuple[str, ...]
 
-    def to_json(self) -> str:
-        """The inspection as JSON text."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A record for each tensor that is stored, the largest first."""
+        return [dataclasses.asdict(tensor) for tensor in self.tensors]
 
     def table(self) -> Group:
-        """The inspection as one small table below the other."""
+        """Return small tables, one below the other."""
         from rich.console import Group
 
         inside = tuple(tensor for tensor in self.tensors if tensor.external_file is None)

@@ -1,0 +1,59 @@
+"""The command ``embed``. Imports nothing heavy, for ``--help`` reads it."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from edgesqz.command import Option, command
+from edgesqz.options import WorkspaceOptions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgesqz.embedding.writing import Embedding
+
+
+@dataclass(frozen=True)
+class Embed(WorkspaceOptions):
+    """Write a folder that runs a model in a device app, with a contract and a self-test on test vectors.
+
+    Example: `edgesqz embed squeezenet-nano.int8.tflite --target c`
+    """
+
+    model: Annotated[
+        str | Path,
+        Option(
+            "A .tflite file that export wrote, or the name of one in the workspace or the zoo.",
+            metavar="MODEL",
+            positional=True,
+        ),
+    ]
+    target: Annotated[str, Option("c for Linux boards, micro for microcontrollers, or python.", metavar="NAME")]
+    _: KW_ONLY
+    out: Annotated[str | Path | None, Option("The folder to write.", metavar="DIR", default="NAME.VARIANT-TARGET")] = (
+        None
+    )
+    force: Annotated[bool, Option("Replace the folder if embed wrote it.")] = False
+    report: Annotated[
+        str | Path | None,
+        Option(
+            "A report that bench --json wrote, whose accuracy and latency CONTRACT.md is to state.",
+            metavar="FILE",
+            default="the accuracy in the manifest of a zoo file",
+        ),
+    ] = None
+
+    def run(self, console: Console) -> Embedding:
+        """Write the folder whole, or nothing.
+
+        Raises:
+            EdgesqzError: bad input, an operator that the target's engine lacks, or a disk that refuses.
+        """
+        from edgesqz.embedding.writing import write
+
+        return write(self, console)
+
+
+embed = command(Embed)

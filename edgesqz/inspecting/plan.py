@@ -1,0 +1,51 @@
+"""The command ``inspect``. Imports nothing heavy, for ``--help`` reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from edgesqz.command import Option, command
+from edgesqz.options import WorkspaceOptions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgesqz.inspecting.inspection import Inspection
+
+
+@dataclass(frozen=True)
+class Inspect(WorkspaceOptions):
+    """Show what is in a model file: inputs, outputs, quantization, operators, parameters, bytes and metadata.
+
+    Nothing in the file is run.
+
+    Example: `edgesqz inspect squeezenet.int8.tflite`
+    """
+
+    file: Annotated[
+        str | Path,
+        Option(
+            "A .tflite, .onnx or .keras file made by any tool, or the name of one in the workspace or the zoo.",
+            metavar="FILE",
+            positional=True,
+        ),
+    ]
+
+    def run(self, console: Console) -> Inspection:
+        """Find the file and read it.
+
+        Raises:
+            EdgesqzError: there is no such file, its suffix is another one, or it is damaged.
+        """
+        from edgesqz.inspecting.reading import read
+        from edgesqz.lookup import find_model_file
+        from edgesqz.workspace import settle
+
+        workspace = Path(self.workspace)
+        settle(workspace)
+        return read(find_model_file(self.file, workspace))
+
+
+inspect = command(Inspect)
