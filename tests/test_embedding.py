@@ -590,7 +590,7 @@ def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made
     app = tmp_path / "app"
     embed(MODEL, "c", out=app)
     (app / "old.txt").touch()
-    with pytest.raises(EdgesqzError, match="app exists; --force replaces it"):
+    with pytest.raises(EdgesqzError, match="app exists; force replaces it"):
         embed(MODEL, "c", out=app)
     assert (app / "old.txt").exists()
     made = embed(MODEL, "c", out=app, force=True)
@@ -663,8 +663,8 @@ def test_the_command_tells_what_it_made_and_what_is_next(tmp_path: Path) -> None
     result = CliRunner().invoke(app, ["embed", MODEL, "--target", "python"])
     assert result.exit_code == 0, result.output
     assert "squeezenet-nano.int8-python: edgesqz_app.py, CONTRACT.md, squeezenet-nano.int8.tflite" in result.stdout
-    assert "carries its labels and pixels, 818 bytes more" in result.stdout
+    assert "contains the labels and the pixel range, 818 bytes more" in result.stdout
     assert "python edgesqz_app.py --self-test" in result.stdout
     result = CliRunner().invoke(app, ["embed", MODEL, "--target", "rust"])
     assert result.exit_code == 1
-    assert result.stderr == "error: unknown target 'rust'; the known are c, micro, python\n"
+    assert result.stderr == "error: unknown --target 'rust'; expected one of c, micro, python\n"
