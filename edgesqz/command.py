@@ -63,7 +63,8 @@ def command(plan: Callable[P, Command[R]]) -> Callable[P, R]:
         return plan(*args, **kwargs).run(_progress_console())
 
     run.__name__ = run.__qualname__ = plan.__name__.lower()
-    run.__doc__ = f"{inspect.getdoc(plan)}\n\nArgs:\n{_described(plan)}"
+    described = _described(plan)
+    run.__doc__ = f"{inspect.getdoc(plan)}\n\nArgs:\n{described}" if described else inspect.getdoc(plan)
     return run
 
 

@@ -62,11 +62,11 @@ def test_a_line_names_what_was_written_unless_quiet(tmp_path: Path) -> None:
 def test_notes_of_temporary_files_are_shown_on_demand(
     option: tuple[str, ...], shown: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def listed() -> Any:
+    def listed(*_: Any) -> Any:
         logging.getLogger("edgesqz.workspace.scratch").info("used 3 MB")
         return listing.ModelListing(())
 
-    monkeypatch.setattr(listing, "list_models", listed)
+    monkeypatch.setattr(listing.Models, "run", listed)
     assert run("models", *option).stderr.splitlines() == shown
     assert run(*option, "models").stderr.splitlines() == shown
 

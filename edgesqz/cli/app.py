@@ -38,6 +38,7 @@ from edgesqz.embedding import Embed
 from edgesqz.errors import EdgesqzError
 from edgesqz.inspecting import Inspect
 from edgesqz.inventory import Info
+from edgesqz.models.listing import Models
 from edgesqz.predicting import Predict
 from edgesqz.recipe import Recipe
 from edgesqz.workspace.sizes import format_size, parse_quota
@@ -623,17 +624,7 @@ def params(
         show(counting.params(names[0], classes=classes, input_size=input_size, quota=quota), json)
 
 
-@app.command()
-def models(json: Json = False) -> None:
-    """List the networks with what they cost, and the accuracy of those that ship trained.
-
-    Example: `edgesqz models`
-    """
-    from edgesqz.models.listing import list_models
-
-    show(list_models(), json)
-
-
+add(app, Models, TableOrJson, progress_console)
 add(app, Info, TableOrJson, progress_console)
 
 

@@ -1,16 +1,20 @@
-"""The networks there are, for ``edgesqz models``."""
+"""The networks there are, for ``edgesqz models``. Imports nothing heavy, for ``--help`` reads it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact
+from edgesqz.command import command
 from edgesqz.image_size import ImageSize
 from edgesqz.models import ARCHITECTURES
 from edgesqz.models.params import params
+from edgesqz.results import Result
 from edgesqz.tables import Column, Table
 from edgesqz.workspace.sizes import format_size
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -34,18 +38,19 @@ class Entry:
     dataset: str | None
 
 
-@dataclass(frozen=True)
-class ModelListing:
+@dataclass(frozen=True, repr=False)
+class ModelListing(Result):
     """All networks that can be trained and exported by name."""
 
     models: tuple[Entry, ...]
 
-    def to_json(self) -> str:
-        """The listing as JSON text."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A record for each network."""
+        return [asdict(entry) for entry in self.models]
 
     def table(self) -> Table:
-        """A row a network."""
+        """Return a row for each network."""
         return Table(
             [
                 Column("model", is_name=True),
@@ -75,12 +80,24 @@ class ModelListing:
         )
 
 
-def list_models() -> ModelListing:
-    """Count every network, and look up what the zoo knows of it."""
-    return ModelListing(tuple(_entry(name) for name in ARCHITECTURES))
+@dataclass(frozen=True)
+class Models:
+    """List the networks with what they cost, and the accuracy of those that ship trained.
+
+    Example: `edgesqz models`
+    """
+
+    def run(self, console: Console) -> ModelListing:
+        """Count every network, and look up what the zoo knows of it."""
+        return ModelListing(tuple(_entry(name) for name in ARCHITECTURES))
+
+
+list_models = command(Models)  # edgesqz.models is the package
 
 
 def _entry(name: str) -> Entry:
+    from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact
+
     costs = params(name)
     path = ZOO / f"{name}{KERAS_SUFFIX}"
     manifest = Artifact.open(path).manifest if path.is_file() else None
