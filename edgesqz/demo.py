@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgesqz import data, defaults
 from edgesqz.artifact import Artifact
-from edgesqz.benchmarking import bench
+from edgesqz.benchmarking import Bench
 from edgesqz.benchmarking.report import Report
 from edgesqz.errors import EdgesqzError, NoRoomError
 from edgesqz.exporting import export
@@ -55,6 +55,8 @@ def run(
     Raises:
         EdgesqzError: no CIFAR-10 in ``data_dir``, or no room.
     """
+    from rich.console import Console
+
     quota = Workspace(workspace, quota).quota_bytes or defaults.DEMO_QUOTA
     dataset = "cifar10" if data.locate("cifar10", data_dir) else "synthetic"
     trained = train(
@@ -72,15 +74,15 @@ def run(
     files = [trained]
     for format, variant in FILES:
         files += _exported(format, variant, data_dir, workspace, quota, console)
-    report = bench(
+    plan = Bench(
         [file.path for file in files],
         dataset=dataset,
         data_dir=data_dir,
         limit=defaults.DEMO_TEST_IMAGES,
-        quota=quota,
+        max_size=quota,
         workspace=workspace,
-        console=console,
     )
+    report = plan.run(console or Console(quiet=True))
     image = _leave_image(dataset, data_dir, Workspace(workspace, quota))
     command = ["edgesqz", "predict", files[-1].path.name, str(image), "--workspace", str(workspace)]
     return Demo(report, shlex.join(command))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.workspace.sizes import format_size, parse_quota, quantity, right_form
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Budget:
     @classmethod
     def parse(
         cls,
-        quota: str | int | None = None,
+        max_size: str | int | None = None,
         max_latency: str | None = None,
         max_memory: str | int | None = None,
         min_accuracy: float | None = None,
@@ -52,11 +52,13 @@ class Budget:
             EdgesqzError: one of them is no size, no time, or out of its range.
         """
         if min_accuracy is not None and not 0 <= min_accuracy <= 1:
-            raise EdgesqzError(f"--min-accuracy must be from 0 to 1, got {min_accuracy}")
+            raise EdgesqzError(f"{option('min_accuracy')} must be from 0 to 1, got {min_accuracy}")
         if max_accuracy_drop is not None and not 0 <= max_accuracy_drop <= 100:
-            raise EdgesqzError(f"--max-accuracy-drop must be from 0 to 100 percentage points, got {max_accuracy_drop}")
+            raise EdgesqzError(
+                f"{option('max_accuracy_drop')} must be from 0 to 100 percentage points, got {max_accuracy_drop}"
+            )
         return cls(
-            size_bytes=parse_quota(quota),
+            size_bytes=parse_quota(max_size),
             latency_us=None if max_latency is None else parse_microseconds(max_latency),
             memory_bytes=parse_quota(max_memory),
             accuracy=min_accuracy,

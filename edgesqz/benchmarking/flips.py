@@ -5,9 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from edgesqz.benchmarking.candidate import Candidate, source_model_of
+from edgesqz.benchmarking.evaluation import EvaluationSet
+from edgesqz.errors import EdgesqzError
+from edgesqz.workspace import write_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -71,3 +77,36 @@ def _enlarged(image: np.ndarray) -> Image:
 def _lines(flip: Flip) -> list[tuple[str, str]]:
     answers = [(answer, "green" if answer == flip.label else "firebrick") for answer in (flip.before, flip.after)]
     return [(flip.label, "black"), *answers]
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for contact sheets.
+
+    Raises:
+        EdgesqzError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgesqzError(f"cannot write to the folder {folder}: {error.strerror}") from error
+
+
+def save(candidates: Sequence[Candidate], evaluation_set: EvaluationSet, folder: Path) -> None:
+    """Draw the images that each export predicts differently from its source model, an image file for each export."""
+    for candidate in candidates:
+        source_model = source_model_of(candidate, candidates)
+        if candidate.probabilities is None or source_model is None or source_model.probabilities is None:
+            continue
+        before, after = source_model.probabilities.argmax(axis=1), candidate.probabilities.argmax(axis=1)
+        split, named = evaluation_set.split(candidate.size), evaluation_set.labels
+        flipped = [
+            Flip(split.images[k], named[split.labels[k]], named[before[k]], named[after[k]])
+            for k in np.flatnonzero(before != after)
+        ]
+        if flipped:
+            alone = sum(other.path == candidate.path for other in candidates) == 1
+            name = candidate.name if alone else f"{candidate.name}.{candidate.choice}"
+            sheet = folder / f"{name}.flips.png"  # in a folder of its own if the file's name has one
+            make_folder(sheet.parent)
+            write_file(sheet, contact_sheet(name, flipped))
+            candidate.flips = sheet

@@ -107,7 +107,6 @@ class Row:
         variant: None for a file without a manifest.
         runtime: None where no runtime knows the format.
         gzipped_bytes: the file as a download or an update would carry it; None if it cannot be read.
-        fits_quota: whether the file alone is within the quota; None without one.
         named: whether it was asked for by name, and did not come along as a source model or with its whole folder.
         missed: why it is not within the budget, a reason a limit; empty if it is, None without a budget.
         untrained: whether its weights are random; it then has no accuracy.
@@ -145,7 +144,6 @@ class Row:
     runtime_version: str | None
     size_bytes: int
     gzipped_bytes: int | None
-    fits_quota: bool | None
     threads: int
     path: str = ""
     sha256: str = ""
@@ -179,6 +177,11 @@ class Row:
     may_saturate: bool = False
 
     @property
+    def within_budget(self) -> bool | None:
+        """Whether it misses no limit; None without a budget."""
+        return None if self.missed is None else not self.missed
+
+    @property
     def is_guessing(self) -> bool:
         """Whether the accuracy may be that of drawing one of the classes by lot: its interval reaches 1/classes."""
         if self.accuracy_interval is None or not self.class_accuracies:
@@ -194,7 +197,7 @@ class Row:
         names = list(row)
         for name in names[names.index("error") + 1 :] if self.error else ("error",):
             del row[name]
-        return row
+        return row | {"within_budget": self.within_budget}
 
 
 @dataclass(frozen=True)
@@ -254,7 +257,6 @@ class Report:
             "versions": self.versions,
             "dataset": self.dataset,
             "no_accuracy": self.no_accuracy,
-            "quota_bytes": self.budget.size_bytes,
             "budget": dataclasses.asdict(self.budget),
             "pareto_front": front,
             "selection": dataclasses.asdict(self.selection),
@@ -293,7 +295,7 @@ class Report:
         return html.page(self, folder)
 
     def plot(self, path: Path) -> None:
-        """Draw accuracy against size into an image file, .png or .svg; the quota, if there is one, is a line.
+        """Draw accuracy against size into an image file, .png or .svg; the size limit, if there is one, is a line.
 
         Raises:
             EdgesqzError: no row has an accuracy, matplotlib is missing, the suffix is none it knows, or the disk

@@ -19,7 +19,7 @@ HEIGHT, HEIGHT_PER_FILE = 4.5, 0.12  # of the figure, in inches
 
 
 def draw(report: Report, path: Path) -> None:
-    """Draw accuracy against size into an image file, .png or .svg; the quota, if there is one, is a line.
+    """Draw accuracy against size into an image file, .png or .svg; the size limit, if there is one, is a line.
 
     Upright lines are the 95 % intervals of the accuracies.
 
@@ -33,7 +33,7 @@ def draw(report: Report, path: Path) -> None:
     for runtime in sorted({str(row.runtime) for row in rows}):
         _scatter(axes, runtime, [row for row in rows if str(row.runtime) == runtime])
     if report.budget.size_bytes is not None:
-        axes.axvline(report.budget.size_bytes / 1000, color="gray", linestyle="--", label="quota")
+        axes.axvline(report.budget.size_bytes / 1000, color="gray", linestyle="--", label="size limit")
     axes.set_xscale("log")
     axes.margins(x=0.1, y=0.1)
     plotting.plain_numbers(axes)

@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 from edgesqz import artifact, data, defaults, plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest
-from edgesqz.benchmarking import bench
-from edgesqz.benchmarking.budget import Budget
+from edgesqz.benchmarking.plan import Bench
 from edgesqz.benchmarking.report import Row
+from edgesqz.benchmarking.run import measure
 from edgesqz.benchmarking.selection import obstacle, select
-from edgesqz.errors import EdgesqzError, NoRoomError
+from edgesqz.errors import EdgesqzError, NoRoomError, option
 from edgesqz.exporting import export
+from edgesqz.fitting.plan import Fit
 from edgesqz.lookup import model_files
+from edgesqz.options import as_list
 from edgesqz.tables import Column, Table
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
@@ -84,7 +86,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitResult:
     """What was kept of all that was looked at.
 
     Attributes:
@@ -137,67 +139,40 @@ class Fit:
         return f"{format_size(free)} of the quota of {format_size(self.quota_bytes)} were free{exceeded}"
 
 
-def fit(
-    quota: str | int | None = None,
-    *,
-    format: str | Sequence[str] = "tflite",
-    dataset: str | None = None,
-    data_dir: Path | None = None,
-    max_latency: str | None = None,
-    max_memory: str | int | None = None,
-    min_accuracy: float | None = None,
-    calibration: int = defaults.CALIBRATION_IMAGES,
-    workspace: Path = defaults.WORKSPACE,
-    scratch_dir: Path | None = None,
-    console: Console | None = None,
-) -> Fit:
-    """Find what gives the best accuracy within a quota: of each dataset's models, the best file that fits.
-
-    Every variant of every model in the workspace and the zoo is made outside of the workspace and measured beside the
-    exports that are there. Where they were trained on several datasets, the files kept share the room so that their
-    mean accuracy is the highest. Nothing is removed from the workspace.
-
-    Args:
-        quota: the most bytes the workspace may hold; see ``Workspace``.
-        format: one or more of ``edgesqz.plugins.converters()``.
-        dataset: a name or a folder to calibrate and measure on, in place of what the models were trained on; only
-            models with its classes take part. None for each model's own.
-        data_dir: where the datasets lie, if not in the cache.
-        max_latency: the most that the median of one inference may be, such as ``2ms``.
-        max_memory: the most that an engine may add to its idle process, such as ``64MB``.
-        min_accuracy: the least top-1, 0..1, on the half of the test images that chooses.
-        calibration: how many training images choose the ranges of quantized files.
-        workspace: the folder to write to.
-        scratch_dir: for all that is made on the way; None for the system's folder.
-        console: where to show progress; None shows nothing.
+def run(plan: Fit, console: Console) -> FitResult:
+    """Export, measure and choose as a plan says.
 
     Raises:
         EdgesqzError: no quota, bad input, or no model whose data are at hand.
     """
-    from rich.console import Console
-
-    console = console or Console(quiet=True)
-    formats = [format] if isinstance(format, str) else format
+    data_dir = Path(plan.data_dir) if plan.data_dir else None
+    formats = [str(name) for name in as_list(plan.format)]
     kinds = [(name, variant) for name in formats for variant in plugins.converter(name).VARIANTS]
-    home = Workspace(workspace, quota)
+    home = Workspace(Path(plan.workspace), plan.quota)
     room = home.room_for(())
     if room is None or home.quota_bytes is None:
-        raise EdgesqzError("fit needs a quota; name it with --quota, such as --quota 300kB")
-    limits: dict[str, Any] = {"max_latency": max_latency, "max_memory": max_memory, "min_accuracy": min_accuracy}
-    Budget.parse(**limits)  # what is no limit is told now
-    test_data = TestData.find(dataset, data_dir)
+        raise EdgesqzError(f"fit needs a quota; give {option('quota')}, for example 300kB")
+    shared = Bench(
+        data_dir=data_dir,
+        max_latency=plan.max_latency,
+        max_memory=plan.max_memory,
+        min_accuracy=plan.min_accuracy,
+    )
+    test_data = TestData.find(str(plan.dataset) if plan.dataset else None, data_dir)
     models = _models_at_hand(home.folder, test_data)
     there = _exports_there(home.folder, {plugins.converter(name).SUFFIX for name in formats}, test_data)
     within_reach = room + sum(file.size_bytes or 0 for file in there)  # if everything made way
+    scratch_dir = Path(plan.scratch_dir) if plan.scratch_dir else None
     with scratch(scratch_dir, home, _scratch_bytes(models)), tempfile.TemporaryDirectory() as temporary:
         made = Workspace(Path(temporary) / "new", sys.maxsize)
-        options = {"calibration": calibration, "data_dir": data_dir, "dataset": dataset}
+        options = {"calibration": plan.calibration, "data_dir": data_dir, "dataset": test_data.asked_for}
         new = [_made(path, name, kind, within_reach, made, options, console) for path, name in models for kind in kinds]
         known = [file.file_name for file in there]
         new = [file for file in new if not (file.file_name in known and _is_same(file, made.folder, home.folder))]
         files = [*there, *new]
         for name in _datasets(files):
-            files = _measured(files, {True: home.folder, False: made.folder}, name, data_dir, limits, console)
+            folders = {True: home.folder, False: made.folder}
+            files = _measured(files, folders, replace(shared, dataset=name), console)
         files = _selected(files, room, home)
         written = [
             name for file in files if file.reason is None and not file.in_workspace for name in file.stored_names
@@ -205,8 +180,8 @@ def fit(
         if written:
             home.write({name: (made.folder / name).read_bytes() for name in written})
     for name in _datasets(files):
-        files = _judged(files, home.folder, name, data_dir, console)
-    return Fit(home.quota_bytes, room, tuple(files))
+        files = _judged(files, home.folder, Bench(dataset=name, data_dir=data_dir, rounds=1), console)
+    return FitResult(home.quota_bytes, room, tuple(files))
 
 
 @dataclass(frozen=True)
@@ -266,7 +241,8 @@ def _models_at_hand(folder: Path, test_data: TestData) -> list[tuple[Path, str]]
     if not found:
         wanted = ", ".join(sorted({each.dataset for each in manifests.values() if each and each.dataset}))
         raise EdgesqzError(
-            f"the images that the models were trained on are not at hand: {wanted}; name --data-dir or --dataset"
+            f"the images that the models were trained on are not at hand: {wanted}; "
+            f"name {option('data_dir')} or {option('dataset')}"
         )
     return found
 
@@ -331,31 +307,22 @@ def _is_same(file: Fitted, made: Path, home: Path) -> bool:
     return new.is_file() and old.read_bytes() == new.read_bytes()
 
 
-def _measured(
-    files: Sequence[Fitted],
-    folders: dict[bool, Path],
-    dataset: str,
-    data_dir: Path | None,
-    limits: dict[str, Any],
-    console: Console,
-) -> list[Fitted]:
-    """Bench the files of a dataset on the half of its test images that chooses.
+def _measured(files: Sequence[Fitted], folders: dict[bool, Path], plan: Bench, console: Console) -> list[Fitted]:
+    """Bench the files of the plan's dataset on the half of its test images that chooses.
 
-    They lie in ``folders``, by whether they were in the workspace before.
+    They are in ``folders``, by whether they were in the workspace before.
     """
-    running = {folders[file.in_workspace] / file.file_name: file for file in _running(files, dataset)}
-    rows = _bench(list(running), dataset, CHOOSES, data_dir=data_dir, console=console, **limits)
+    running = {folders[file.in_workspace] / file.file_name: file for file in _running(files, str(plan.dataset))}
+    rows = _bench(list(running), plan, CHOOSES, console)
     graded = {id(file): _graded(file, rows[path]) for path, file in running.items()}
     return [graded.get(id(file), file) for file in files]
 
 
-def _judged(
-    files: Sequence[Fitted], folder: Path, dataset: str, data_dir: Path | None, console: Console
-) -> list[Fitted]:
+def _judged(files: Sequence[Fitted], folder: Path, plan: Bench, console: Console) -> list[Fitted]:
     """Measure the accuracy of what was kept on the other half."""
-    paths = [folder / file.file_name for file in _running(files, dataset)]
-    rows = _bench(paths, dataset, JUDGES, data_dir=data_dir, rounds=1, console=console)
-    kept = [id(file) for file in _running(files, dataset)]
+    running = _running(files, str(plan.dataset))
+    rows = _bench([folder / file.file_name for file in running], plan, JUDGES, console)
+    kept = [id(file) for file in running]
     return [
         replace(file, judged_accuracy=rows[folder / file.file_name].accuracy) if id(file) in kept else file
         for file in files
@@ -367,9 +334,9 @@ def _running(files: Sequence[Fitted], dataset: str) -> list[Fitted]:
     return [file for file in files if file.dataset == dataset and file.reason is None]
 
 
-def _bench(paths: Sequence[Path], dataset: str, half: int, **options: Any) -> dict[Path, Row]:
+def _bench(paths: Sequence[Path], plan: Bench, half: int, console: Console) -> dict[Path, Row]:
     """The row of each file."""
-    report = bench(paths, dataset=dataset, half=half, **options)
+    report = measure(replace(plan, models=paths), console, half)
     return {Path(row.path): row for row in report.rows}
 
 
@@ -443,6 +410,6 @@ def _way_out(file: Fitted, group: Sequence[Fitted], taken: set[str], left: int, 
             going.append(other)
     names = [other.file_name for other in going] or ([file.file_name] if file.file_name in taken else [])
     if not names or left + sum(each.size_bytes or 0 for each in going) < file.cost:
-        return "raise --quota"
+        return "raise the quota"
     place = "" if home.folder == defaults.WORKSPACE else f" --workspace {shlex.quote(str(home.folder))}"
     return f"edgesqz workspace rm {shlex.join(names)}{place} makes room for it"

@@ -1,0 +1,136 @@
+"""The evaluation set: the test images that accuracy is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgesqz import data, defaults
+from edgesqz.benchmarking.candidate import Candidate
+from edgesqz.engine import Engine
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.image_size import ImageSize
+
+SEED = 0  # for the choice of images
+
+
+@dataclass
+class EvaluationSet:
+    """A dataset's test images, at the size that each model takes.
+
+    Attributes:
+        limit: use only this many, evenly from all classes; None for all.
+        half: 0 or 1 to use this half only: one half can choose a file, the other can measure it; None for both.
+        labels: the names of the classes, once images are read.
+        division: how the test images were set apart, where the dataset does not say.
+    """
+
+    name: str
+    data_dir: Path | None
+    limit: int | None
+    half: int | None = None
+    labels: tuple[str, ...] = ()
+    division: str | None = None
+    splits: dict[ImageSize | None, data.Split] = field(default_factory=dict)  # by the size asked for
+
+    def split(self, size: ImageSize | None) -> data.Split:
+        """The images: of a folder or a synthetic dataset at ``size``, of others at their only size."""
+        size = None if self.name in data.SIZES else size
+        if size not in self.splits:
+            source = data.load(self.name, self.data_dir, size=size)
+            images, self.labels, self.division = source.test(), source.labels, source.division
+            if self.half is not None:
+                images = data.holdout_split(images, share=0.5, seed=SEED)[self.half]
+            self.splits[size] = images if self.limit is None else data.sample(images, self.limit, seed=SEED)
+        return self.splits[size]
+
+    def describe(self, size: ImageSize | None) -> dict[str, Any]:
+        """What a report says about it."""
+        return {"name": self.name, "split": "test", "images": len(self.split(size)), "labels": self.labels}
+
+
+def prepare(
+    candidates: Sequence[Candidate], wanted: EvaluationSet | None, *, required: bool
+) -> tuple[EvaluationSet | None, str | None]:
+    """Read the images, or say why there are none: a dataset that only a manifest names may be unavailable.
+
+    Raises:
+        EdgesqzError: the images cannot be read although they are ``required`` or on this machine.
+    """
+    if wanted is None:
+        return None, "the files are untrained"
+    required = required or data.locate(wanted.name) is not None
+    try:
+        wanted.split(first_size(candidates))
+    except EdgesqzError as error:
+        if required:
+            raise
+        return None, str(error)
+    return wanted, None
+
+
+def common_dataset(candidates: Sequence[Candidate]) -> str | None:
+    """The dataset that the manifests name; None if all candidates are untrained.
+
+    Raises:
+        EdgesqzError: they name several.
+    """
+    if all(candidate.untrained for candidate in candidates):
+        return None
+    named = {c.manifest.dataset for c in candidates if c.manifest and c.manifest.dataset}
+    if len(named) > 1:
+        raise EdgesqzError(
+            f"the models were trained on different datasets ({', '.join(sorted(named))}); give {option('dataset')}"
+        )
+    return named.pop() if named else defaults.DATASET
+
+
+def first_size(candidates: Sequence[Candidate]) -> ImageSize | None:
+    """The input size of the first trained candidate whose input size is known."""
+    return next((c.manifest.input.image_form[0] for c in candidates if c.manifest and not c.untrained), None)
+
+
+def size_mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str | None:
+    """Why a dataset whose images have one size does not suit a file, and what to do; None if it does."""
+    size, _ = engine.form
+    fixed = data.SIZES.get(dataset or "")
+    if fixed in (None, size) or candidate.untrained:
+        return None
+    return (
+        f"it takes images of {size} pixels, those of {dataset} have {fixed}; "
+        "name a folder of test images with --dataset DIR"
+    )
+
+
+def first_images(count: int, candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet | None) -> np.ndarray:
+    """The first test images, or synthetic ones for a file without accuracy; uint8 (N, H, W, channels)."""
+    size, channels = engine.form
+    if evaluation_set and not candidate.untrained and not candidate.no_accuracy:
+        split = evaluation_set.split(size)
+    else:
+        split = data.draw(count, size, seed=SEED)
+    return data.with_channels(split.images[:count], channels)
+
+
+def evaluate(candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet) -> None:
+    """Let a candidate classify the test images.
+
+    Raises:
+        EdgesqzError: its classes are not the dataset's, or its outputs are not finite.
+    """
+    size, channels = engine.form
+    images, labels = evaluation_set.split(size), evaluation_set.labels
+    probabilities = engine.predict(data.with_channels(images.images, channels))
+    classes = probabilities.shape[1]
+    if classes != len(labels):
+        raise EdgesqzError(f"expected a model of the dataset's {len(labels)} classes, it gives {classes}")
+    own = candidate.manifest.labels if candidate.manifest else ()
+    if own and own != labels:
+        raise EdgesqzError(f"expected a model of the dataset's classes {', '.join(labels)}; its own: {', '.join(own)}")
+    if not np.isfinite(probabilities).all():
+        raise EdgesqzError("the model's outputs contain NaN or infinity")
+    candidate.size, candidate.probabilities, candidate.labels = size, probabilities, images.labels

@@ -1,0 +1,218 @@
+"""What the bench can be asked for. Imports nothing heavy, for ``--help`` reads it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from edgesqz import defaults
+from edgesqz.benchmarking.budget import Budget
+from edgesqz.command import Option, command
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.options import DataOptions, PixelOptions, WorkspaceOptions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgesqz.benchmarking.report import Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalData(PixelOptions, DataOptions):
+    """The test images that accuracy is measured on."""
+
+    PANEL: ClassVar = "Data"
+    limit: Annotated[
+        int | None,
+        Option("Use only this many test images, evenly from all classes.", metavar="IMAGES", default="all of them"),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        from edgesqz.artifact import PixelRange
+
+        _check_positive("limit", self.limit)
+        if self.pixel_range:
+            PixelRange.parse(self.pixel_range)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Which engines run, where, and how they are timed."""
+
+    PANEL: ClassVar = "Timing"
+    runtimes: Annotated[
+        str | Sequence[str],
+        Option(
+            "Measure on this engine; repeat it to compare several.",
+            metavar="NAME[==VERSION]",
+            default="the engine installed for each format",
+            flag="--runtime",
+        ),
+    ] = ()
+    host: Annotated[
+        str | None,
+        Option(
+            "Run the engines on another machine, ssh://USER@BOARD[:PORT][?python=PATH], which has Python, NumPy and "
+            "the engines.",
+            metavar="URL",
+            default="this machine",
+        ),
+    ] = None
+    threads: Annotated[int, Option("The number of threads that each engine uses.", metavar="COUNT")] = 1
+    pin: Annotated[int | None, Option("Keep every engine on this CPU core.", metavar="CORE", default="any")] = None
+    rounds: Annotated[
+        int,
+        Option("How many rounds each file is timed for; more rounds give narrower intervals.", metavar="COUNT"),
+    ] = defaults.BENCH_ROUNDS
+    baseline: Annotated[
+        str | Path | None,
+        Option("Compare latencies with this file's.", metavar="MODEL", default="each file's source model"),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        from edgesqz.engine.host import Host
+
+        _check_positive("threads", self.threads)
+        _check_positive("rounds", self.rounds)
+        if self.host:
+            Host.parse(self.host)
+            return
+        if self.threads > (cores := os.cpu_count() or 1):
+            raise EdgesqzError(
+                f"{option('threads')} must be at most {cores}, the cores of this machine, got {self.threads}"
+            )
+        if self.pin is not None and self.pin not in (usable := _usable_cores()):
+            raise EdgesqzError(
+                f"{option('pin')} must be one of the cores {', '.join(map(str, usable))}, got {self.pin}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a model file may cost, and what it must still get right."""
+
+    PANEL: ClassVar = "Limits"
+    max_latency: Annotated[
+        str | None,
+        Option("Fail if the median latency exceeds this, for example 2ms or 500us.", metavar="TIME"),
+    ] = None
+    max_memory: Annotated[
+        str | int | None,
+        Option("Fail if the engine needs more memory than this beyond its idle process, for example 64MB.", "SIZE"),
+    ] = None
+    min_accuracy: Annotated[
+        float | None, Option("Fail if the top-1 accuracy is below this, for example 0.9.", metavar="SHARE")
+    ] = None
+
+    @property
+    def budget(self) -> Budget:
+        """The limits as numbers.
+
+        Raises:
+            EdgesqzError: one of them is no size, no time, or out of its range.
+        """
+        return Budget.parse(max_latency=self.max_latency, max_memory=self.max_memory, min_accuracy=self.min_accuracy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileLimits(Limits):
+    """Limits on each model file."""
+
+    PANEL: ClassVar = "Limits"
+    max_size: Annotated[
+        str | int | None, Option("Fail if a file is larger than this, for example 500kB or 2MB.", metavar="SIZE")
+    ] = None
+    max_accuracy_drop: Annotated[
+        float | None,
+        Option(
+            "Fail if a file loses more top-1 accuracy against its source model than this, in percentage points.",
+            metavar="POINTS",
+        ),
+    ] = None
+
+    @property
+    def budget(self) -> Budget:
+        """The limits as numbers.
+
+        Raises:
+            EdgesqzError: one of them is no size, no time, or out of its range.
+        """
+        own = Budget.parse(max_size=self.max_size, max_accuracy_drop=self.max_accuracy_drop)
+        return dataclasses.replace(super().budget, size_bytes=own.size_bytes, accuracy_drop_pp=own.accuracy_drop_pp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Details:
+    """What is reported beside the table."""
+
+    PANEL: ClassVar = "Output"
+    layers: Annotated[
+        bool, Option("Compare each layer of an export with the same layer of its source model (SQNR).")
+    ] = False
+    flips: Annotated[
+        str | Path | None,
+        Option(
+            "Draw the test images that an export predicts differently from its source model into this folder.",
+            metavar="DIR",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Bench(WorkspaceOptions, Details, FileLimits, Timing, EvalData):
+    """Measure size, accuracy, latency and memory of model files, side by side.
+
+    Each file runs on its engine in a process of its own, and the files take turns while they are timed. The source
+    model of an export is measured with it, if it is in the same folder or in the zoo. A file that cannot be measured
+    gets a row with the error.
+
+    The exit code is 1 if a named file cannot be measured; otherwise 3 if one misses a limit or --choose finds none.
+
+    Example: `edgesqz bench squeezenet.int8.tflite --max-size 500kB --max-accuracy-drop 0.5`
+    """
+
+    models: Annotated[
+        str | Path | Sequence[str | Path],
+        Option(
+            "Model files, by path or by name.", metavar="MODEL", default="all files in the workspace", positional=True
+        ),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        """Check all options that can be checked before any file is opened."""
+        EvalData.__post_init__(self)
+        Timing.__post_init__(self)
+        if self.host and self.layers:
+            raise EdgesqzError(f"{option('layers')} reads files on this machine; leave out {option('host')}")
+        assert self.budget  # parsing it checks the limits
+
+    def run(self, console: Console) -> Report:
+        """Measure the files.
+
+        Raises:
+            EdgesqzError: bad input, or no data.
+        """
+        from edgesqz.benchmarking.run import measure
+
+        return measure(self, console)
+
+
+bench = command(Bench)
+
+
+def _check_positive(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise EdgesqzError(f"{option(name)} must be at least 1, got {value}")
+
+
+def _usable_cores() -> list[int]:
+    """The numbers of the cores that a process can be kept on."""
+    if not hasattr(os, "sched_getaffinity"):
+        raise EdgesqzError(f"{option('pin')} needs Linux: this system cannot keep a process on a core")
+    return sorted(os.sched_getaffinity(0))

@@ -1,0 +1,295 @@
+"""Measure model files: each on its engine, in a process of its own, timed in turns."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gzip
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+
+from edgesqz import plugins, saturation
+from edgesqz.artifact import PixelRange, package_versions, read_bytes, sha256
+from edgesqz.benchmarking import accuracy, evaluation, flips, layer_error
+from edgesqz.benchmarking.budget import Budget
+from edgesqz.benchmarking.candidate import Candidate, distinct_names, place, source_model_of, with_source_models
+from edgesqz.benchmarking.evaluation import EvaluationSet
+from edgesqz.benchmarking.plan import Bench
+from edgesqz.benchmarking.report import Latency, Ratio, Report, Row
+from edgesqz.engine import Engine, open_engine
+from edgesqz.engine.host import Host
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.inventory import machine
+from edgesqz.lookup import find_model_file, model_files
+from edgesqz.options import as_list
+from edgesqz.workspace import settle
+
+E = TypeVar("E")
+
+LAYER_IMAGES = 16  # each has thousands of values in a layer
+
+
+def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
+    """Measure the files of a plan.
+
+    Args:
+        plan: what to measure, and how.
+        console: where to show progress.
+        half: 0 or 1 to use this half of the test images only: one half can choose a file, the other can measure it.
+
+    Raises:
+        EdgesqzError: bad input, or no data.
+    """
+    settle(Path(plan.workspace))
+    host = Host.parse(plan.host) if plan.host else None
+    candidates, baseline = _candidates(plan)
+    if host:
+        host.check()
+    dataset = str(plan.dataset) if plan.dataset else evaluation.common_dataset(candidates)
+    # Data that cannot be had are reported first.
+    evaluation_set, no_accuracy = evaluation.prepare(
+        candidates,
+        EvaluationSet(dataset, Path(plan.data_dir) if plan.data_dir else None, plan.limit, half) if dataset else None,
+        required=bool(plan.dataset or plan.data_dir),
+    )
+    if plan.flips and not evaluation_set:
+        raise EdgesqzError(f"{option('flips')} needs test images: {no_accuracy}")
+    if plan.flips:
+        flips.make_folder(Path(plan.flips))
+    if evaluation_set and evaluation_set.division:
+        division = f"{evaluation_set.name}: {evaluation_set.division}"
+        console.print(division, soft_wrap=True, highlight=False, markup=False)
+    _fill(candidates, plan, evaluation_set, dataset, console)
+    if plan.flips and evaluation_set:
+        flips.save(candidates, evaluation_set, Path(plan.flips))
+    rows = (_row(candidate, candidates, baseline, plan.threads) for candidate in candidates)
+    return Report(
+        machine=_machine(host, candidates),
+        versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
+        dataset=evaluation_set.describe(evaluation.first_size(candidates)) if evaluation_set else None,
+        budget=plan.budget,
+        rows=tuple(_apply_budget(row, plan.budget) for row in rows),
+        no_accuracy=no_accuracy,
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
+
+
+def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
+    """The files to measure, each on its runtimes, with their source models; and the one that is the baseline."""
+    workspace = Path(plan.workspace)
+    named = _find(as_list(plan.models), workspace)
+    reference = find_model_file(plan.baseline, workspace) if plan.baseline else None
+    found = _distinct([*named, *([reference] if reference else [])])
+    choices = [plugins.Choice.parse(str(text)) for text in dict.fromkeys(as_list(plan.runtimes))]
+    if idle := [str(each) for each in choices if not any(path.suffix in each.runtime.SUFFIXES for path in found)]:
+        raise EdgesqzError(f"none of the files is for {option('runtimes')} {', '.join(idle)}")
+    candidates = with_source_models(
+        [
+            Candidate(path, bool(as_list(plan.models)) and path in named, choice)
+            for path in found
+            for choice in _runtimes_of(path, choices)
+        ]
+    )
+    if plan.pixel_range and all(candidate.manifest for candidate in candidates):
+        raise EdgesqzError(f"the manifest of each file says how pixels are scaled; leave out {option('pixel_range')}")
+    if plan.dataset and all(candidate.untrained for candidate in candidates):
+        raise EdgesqzError(f"the files are untrained, so they have no accuracy; leave out {option('dataset')}")
+    names = distinct_names([candidate.path for candidate in candidates])
+    for candidate in candidates:
+        candidate.name = names[candidate.path]
+    baseline = next((each for each in candidates if reference and place(each.path) == place(reference)), None)
+    return candidates, baseline
+
+
+def _machine(board: Host | None, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """What was measured on; of a board that never answered, its address."""
+    if board is None:
+        return machine()
+    found = next((candidate.machine for candidate in candidates if candidate.machine), {"cpu": "unknown"})
+    return found | {"host": board.address}
+
+
+def _runtimes_of(path: Path, choices: Sequence[plugins.Choice]) -> Sequence[plugins.Choice | None]:
+    """The runtimes to measure a file on; None for the one of its format."""
+    return [choice for choice in choices if path.suffix in choice.runtime.SUFFIXES] or [None]
+
+
+def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
+    """The files that are meant; with no names, everything in the workspace."""
+    if names:
+        return _distinct(find_model_file(name, workspace) for name in names)
+    found = model_files(workspace)
+    if not found:
+        raise EdgesqzError(
+            f"no model file in {workspace}; run edgesqz train and edgesqz export, or edgesqz export squeezenet, "
+            "which ships trained; or name files"
+        )
+    return found
+
+
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    """The paths without those that are another spelling of one before them."""
+    distinct: dict[Path, Path] = {}
+    for path in paths:
+        distinct.setdefault(place(path), path)
+    return list(distinct.values())
+
+
+def _fill(
+    candidates: Sequence[Candidate],
+    plan: Bench,
+    evaluation_set: EvaluationSet | None,
+    dataset: str | None,
+    console: Console,
+) -> None:
+    """Fill the candidates with figures, or with errors."""
+    opened = functools.partial(
+        open_engine,
+        threads=plan.threads,
+        pinned_to=plan.pin,
+        pixels=PixelRange.parse(plan.pixel_range) if plan.pixel_range else None,
+        host=Host.parse(plan.host) if plan.host else None,
+    )
+    with contextlib.ExitStack() as stack, _bar(console) as bar:
+        engines: list[tuple[Candidate, Engine]] = []
+        started: list[Engine] = []
+        stack.callback(_close, started)
+        for candidate, _ in _turns(bar, "loading", [(each, None) for each in candidates]):
+            with candidate.collecting_failures():
+                assert candidate.artifact  # what could not be opened has an error, and no turn
+                engine = opened(candidate.artifact, runtime=str(candidate.choice))
+                started.append(engine)
+                candidate.open(engine)
+                candidate.no_accuracy = evaluation.size_mismatch(candidate, engine, dataset)
+                if candidate.is_timed:
+                    candidate.warm_up(engine, evaluation.first_images(1, candidate, engine, evaluation_set))
+                engines.append((candidate, engine))
+        for candidate, engine in _turns(bar, "timing", [pair for pair in engines if pair[0].is_timed] * plan.rounds):
+            with candidate.collecting_failures():
+                candidate.rounds_ns.append(engine.time_ns(candidate.inferences_a_round))
+        for candidate, engine in _turns(bar, "accuracy", engines):
+            with candidate.collecting_failures():
+                if candidate.is_timed:
+                    candidate.measure_memory(engine)
+                if evaluation_set and not candidate.untrained and not candidate.no_accuracy:
+                    evaluation.evaluate(candidate, engine, evaluation_set)
+        for candidate, engine in _turns(bar, "layers", engines if plan.layers else []):
+            with candidate.collecting_failures():
+                _compare_layers(candidate, engine, engines, evaluation_set)
+
+
+def _close(engines: Sequence[Engine]) -> None:
+    """End all engines at once, for some take a second."""
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(Engine.close, engines):
+            pass
+
+
+def _turns(bar: Progress, doing: str, turns: Sequence[tuple[Candidate, E]]) -> Iterator[tuple[Candidate, E]]:
+    """Give each its turn that has not failed, while the bar says which engine is at work."""
+    if not turns:
+        return
+    task = bar.add_task(doing, total=len(turns))
+    for candidate, engine in turns:
+        if candidate.error is None:
+            bar.update(task, description=escape(f"{doing} {candidate.name} on {candidate.choice}"))
+            yield candidate, engine
+        bar.advance(task)
+    bar.update(task, description=doing)
+
+
+def _compare_layers(
+    candidate: Candidate,
+    engine: Engine,
+    engines: Sequence[tuple[Candidate, Engine]],
+    evaluation_set: EvaluationSet | None,
+) -> None:
+    """Look for where an export strays from its source model, on an engine of this environment that shows its layers."""
+    source_model = source_model_of(candidate, [each for each, _ in engines if each.error is None])
+    shows = candidate.choice and not candidate.choice.lives_apart and hasattr(candidate.choice.runtime, "probe")
+    if source_model is None or source_model is candidate or not shows:
+        return
+    theirs = next(engine for each, engine in engines if each is source_model)
+    images = evaluation.first_images(LAYER_IMAGES, candidate, engine, evaluation_set)
+    candidate.layer_sqnr_db = layer_error.layer_sqnr_db(theirs, engine, images)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(console=console, transient=True, disable=not (console.is_terminal or console.is_jupyter))
+
+
+def _row(
+    candidate: Candidate,
+    candidates: Sequence[Candidate],
+    baseline: Candidate | None,
+    threads: int,
+) -> Row:
+    """The figures of a candidate, compared with its source model's and with the baseline's."""
+    row = Row(
+        artifact=candidate.name,
+        path=str(candidate.path),
+        flips=str(candidate.flips) if candidate.flips else None,
+        format=candidate.path.suffix.removeprefix("."),
+        variant=candidate.manifest.variant if candidate.manifest else None,
+        runtime=candidate.choice.name if candidate.choice else None,
+        runtime_version=candidate.runtime_version or (candidate.choice.version if candidate.choice else None),
+        size_bytes=candidate.path.stat().st_size,
+        gzipped_bytes=None,
+        named=candidate.named,
+        threads=threads,
+        untrained=candidate.untrained,
+    )
+    with contextlib.suppress(EdgesqzError):  # a file that cannot be read has a size all the same
+        content = read_bytes(candidate.path)
+        row = replace(row, sha256=sha256(content), gzipped_bytes=len(gzip.compress(content)))
+    if candidate.error:
+        return replace(row, error=candidate.error)
+    source_model = source_model_of(candidate, candidates)
+    if candidate.rounds_ns:
+        ratio = _latency_ratio(candidate, baseline or source_model)
+        row = replace(row, latency_us=Latency.of(candidate.rounds_ns), latency_ratio=ratio)
+    row = replace(
+        row,
+        stable=candidate.stable,
+        first_us=candidate.first_us,
+        peak_rss_bytes=candidate.peak_rss_bytes,
+        memory_bytes=candidate.memory_bytes,
+        layer_sqnr_db=candidate.layer_sqnr_db,
+        may_saturate=_may_saturate(candidate, content),
+        no_accuracy=candidate.no_accuracy,
+        **candidate.engine_facts,
+    )
+    if candidate.probabilities is None or candidate.labels is None:
+        return row
+    expected = source_model.probabilities if source_model else None
+    return replace(row, **accuracy.graded(candidate.probabilities, candidate.labels, expected))
+
+
+def _may_saturate(candidate: Candidate, content: bytes) -> bool:
+    """Whether the engine and the processor that a file ran on may saturate its products."""
+    on_onnxruntime = candidate.choice is not None and candidate.choice.runtime.ENGINE == "onnxruntime"
+    if not on_onnxruntime or candidate.machine is None or candidate.machine["vnni"] is not False:
+        return False
+    import onnx
+
+    return saturation.may_saturate(onnx.load_from_string(content))
+
+
+def _apply_budget(row: Row, budget: Budget) -> Row:
+    """The row with the limits that it misses."""
+    return replace(row, missed=budget.missed_by(row))
+
+
+def _latency_ratio(candidate: Candidate, other: Candidate | None) -> Ratio | None:
+    if other is None or other.error or not other.rounds_ns:
+        return None
+    return Ratio.of(candidate.rounds_ns, other.name, other.rounds_ns)
