@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgesqz.embedding import embed as embed
     from edgesqz.engine import load as load
     from edgesqz.exporting import export as export
+    from edgesqz.fitting import fit as fit
     from edgesqz.inspecting import inspect as inspect
     from edgesqz.inventory import info as info
     from edgesqz.models import SqueezeNetModel as SqueezeNetModel
@@ -28,6 +29,7 @@ _HOMES = {
     "embed": "edgesqz.embedding",
     "export": "edgesqz.exporting",
     "info": "edgesqz.inventory",
+    "fit": "edgesqz.fitting",
     "inspect": "edgesqz.inspecting",
     "load": "edgesqz.engine",
     "predict": "edgesqz.predicting",

@@ -21,9 +21,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import edgesqz
-from edgesqz import benchmarking, data, plugins
+from edgesqz import data, plugins
 from edgesqz.artifact import PixelRange, sha256
+from edgesqz.benchmarking import Bench, evaluation, flips
 from edgesqz.benchmarking.candidate import Candidate, distinct_names, with_source_models
+from edgesqz.benchmarking.evaluation import EvaluationSet
 from edgesqz.benchmarking.flips import Flip, contact_sheet
 from edgesqz.benchmarking.report import Ratio, Report, Row
 from edgesqz.cli import app
@@ -43,7 +45,7 @@ def by_name(report: Report) -> dict[str, Row]:
 @pytest.fixture(scope="module")
 def report(exported: Path) -> Report:
     """A run over everything in the workspace."""
-    return edgesqz.bench(rounds=ROUNDS, quota="150kB", workspace=exported)
+    return edgesqz.bench(rounds=ROUNDS, max_size="150kB", workspace=exported)
 
 
 def test_rows_are_the_source_model_and_every_export(report: Report) -> None:
@@ -81,7 +83,7 @@ def test_the_source_model_agrees_with_itself(report: Report) -> None:
 def test_the_bar_says_which_engine_is_at_work(exported: Path) -> None:
     terminal = io.StringIO()
     console = Console(file=terminal, force_terminal=True, width=120)
-    edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=30, limit=3, workspace=exported, console=console)
+    Bench(["squeezenet-nano.int8.tflite"], rounds=30, limit=3, workspace=exported).run(console)
     assert "loading squeezenet-nano.keras on keras" in terminal.getvalue()
     assert "timing squeezenet-nano.int8.tflite on litert" in terminal.getvalue()
 
@@ -162,27 +164,27 @@ def test_a_version_that_there_is_none_of_costs_its_row_alone(exported: Path) -> 
 def test_flipped_images_are_drawn(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, list[Flip]] = {}
 
-    def draw(title: str, flips: list[Flip]) -> bytes:
-        drawn[title] = flips
-        return contact_sheet(title, flips)
+    def draw(title: str, images: list[Flip]) -> bytes:
+        drawn[title] = images
+        return contact_sheet(title, images)
 
-    examine = benchmarking._evaluate
+    examine = evaluation.evaluate
 
-    def stumble(candidate: Candidate, engine: Engine, evaluation_set: benchmarking._EvaluationSet) -> None:
+    def stumble(candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet) -> None:
         examine(candidate, engine, evaluation_set)
         assert candidate.probabilities is not None and candidate.labels is not None
         if candidate.path.suffix == ".tflite":
             candidate.probabilities[:2] = np.eye(3)[(candidate.labels[:2] + 1) % 3]
 
-    monkeypatch.setattr(benchmarking, "contact_sheet", draw)
-    monkeypatch.setattr(benchmarking, "_evaluate", stumble)
+    monkeypatch.setattr(flips, "contact_sheet", draw)
+    monkeypatch.setattr(evaluation, "evaluate", stumble)
     names = ["squeezenet-nano.int8.tflite", "squeezenet-nano.fp32.onnx"]
     edgesqz.bench(names, rounds=1, flips=tmp_path / "deep" / "flips", workspace=workspace)
     assert [path.name for path in (tmp_path / "deep" / "flips").iterdir()] == ["squeezenet-nano.int8.tflite.flips.png"]
-    flips = drawn["squeezenet-nano.int8.tflite"]
-    assert len(flips) >= 2
-    assert all(flip.before != flip.after for flip in flips)
-    assert {flip.label for flip in flips} <= {"blue", "green", "red"}
+    found = drawn["squeezenet-nano.int8.tflite"]
+    assert len(found) >= 2
+    assert all(flip.before != flip.after for flip in found)
+    assert {flip.label for flip in found} <= {"blue", "green", "red"}
 
 
 def test_each_engine_of_a_file_has_a_sheet_of_its_own(
@@ -192,13 +194,13 @@ def test_each_engine_of_a_file_has_a_sheet_of_its_own(
     source_model, *exports = with_source_models(
         [Candidate(path, choice=choice(each)) for each in ("litert", "onnxruntime")]
     )
-    evaluation_set = benchmarking._EvaluationSet("synthetic", None, 2)
+    evaluation_set = EvaluationSet("synthetic", None, 2)
     size = ImageSize(SIDE, SIDE)
     evaluation_set.split(size)
     for candidate, answer in ((source_model, 0), *((export, 1) for export in exports)):
         candidate.size, candidate.probabilities = size, np.eye(3)[[answer, answer]]
         candidate.name = f"old/{candidate.path.name}"
-    benchmarking._save_flips([source_model, *exports], evaluation_set, tmp_path)
+    flips.save([source_model, *exports], evaluation_set, tmp_path)
     assert {sheet.name for sheet in (tmp_path / "old").iterdir()} == {
         f"squeezenet-nano.fp32.onnx.{name}.flips.png" for name in ("litert", "onnxruntime")
     }
@@ -218,7 +220,7 @@ def test_engines_do_not_share_a_process(report: Report) -> None:
 
 
 def test_the_quota_is_held_against_each_file(report: Report) -> None:
-    assert {row.artifact for row in report.rows if row.fits_quota} == {
+    assert {row.artifact for row in report.rows if row.within_budget} == {
         "squeezenet-nano.int8.onnx",
         "squeezenet-nano.int8.tflite",
     }
@@ -226,8 +228,11 @@ def test_the_quota_is_held_against_each_file(report: Report) -> None:
 
 def test_the_json_has_the_promised_form(report: Report) -> None:
     found = json.loads(report.to_json())
-    assert (found["schema"], found["quota_bytes"]) == (2, 150_000)
-    assert set(found["rows"][0]) == {field.name for field in dataclasses.fields(Row)} - {"error", "correct"} | {"label"}
+    assert (found["schema"], found["budget"]["size_bytes"]) == (2, 150_000)
+    assert set(found["rows"][0]) == {field.name for field in dataclasses.fields(Row)} - {"error", "correct"} | {
+        "label",
+        "within_budget",
+    }
     assert set(found["rows"][0]["latency_us"]) == {"p50", "p90", "p99", "n", "every_5th", "p50_interval"}
     assert set(found["rows"][0]["latency_ratio"]) == {"to", "median", "interval", "is_noise"}
 
@@ -235,7 +240,7 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
 def test_accuracy_is_counted_by_hand(exported: Path, images: Path) -> None:
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=12, workspace=exported)
     chosen = data.load(str(images)).test()
-    chosen = data.sample(chosen, 12, seed=benchmarking.SEED)
+    chosen = data.sample(chosen, 12, seed=evaluation.SEED)
     with edgesqz.load(exported / "squeezenet-nano.int8.tflite") as model:
         right = model.predict(chosen.images).argmax(axis=1) == chosen.labels
     assert report.dataset and report.dataset["images"] == 12
@@ -249,8 +254,8 @@ def test_a_folder_with_test_images_alone_is_measured_and_one_not_divided_is_told
     told, rows = list[str](), list[Row]()
     for folder in (tmp_path / "only", tmp_path / "only" / "test"):
         shown = io.StringIO()
-        options: dict[str, Any] = {"rounds": 1, "workspace": exported, "console": Console(file=shown)}
-        report = edgesqz.bench(["squeezenet-nano.int8.tflite"], dataset=str(folder), **options)
+        plan = Bench(["squeezenet-nano.int8.tflite"], dataset=str(folder), rounds=1, workspace=exported)
+        report = plan.run(Console(file=shown))
         rows += [row for row in report.rows if row.variant == "int8"]
         told.append(shown.getvalue())
     assert [row.error for row in rows] == [None, None]
@@ -391,16 +396,16 @@ def test_a_model_of_other_classes_fails(exported: Path, tmp_path: Path, images: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"artifacts": ["nothing.tflite"]}, r"no model file 'nothing\.tflite'; .*squeezenet-nano\.int8\.tflite"),
-        ({"limit": 0}, "--limit must be above 0"),
-        ({"threads": 0}, "--threads must be above 0"),
-        ({"rounds": 0}, "--rounds must be above 0"),
-        ({"runtimes": ["litert"], "artifacts": ["squeezenet.keras"]}, "none of the files is for --runtime litert"),
-        ({"artifacts": ["squeezenet.int8.onnx"], "pixel_range": "0..1"}, "the manifest .* leave out --pixel-range"),
+        ({"models": ["nothing.tflite"]}, r"no model file 'nothing\.tflite'; .*squeezenet-nano\.int8\.tflite"),
+        ({"limit": 0}, "^limit must be at least 1, got 0$"),
+        ({"threads": 0}, "^threads must be at least 1"),
+        ({"rounds": 0}, "^rounds must be at least 1"),
+        ({"runtimes": ["litert"], "models": ["squeezenet.keras"]}, "none of the files is for runtimes litert"),
+        ({"models": ["squeezenet.int8.onnx"], "pixel_range": "0..1"}, "the manifest .* leave out pixel_range"),
         ({"runtimes": ["tensorrt"]}, "unknown runtime 'tensorrt'; the known are keras, litert, onnxruntime, "),
         ({"runtimes": ["litert=="]}, "expected a runtime as NAME or NAME==VERSION, got 'litert=='"),
-        ({"pin": 100_000}, "--pin must be one of the cores .*, got 100000"),
-        ({"quota": "-1MB"}, "expected a size"),
+        ({"pin": 100_000}, "pin must be one of the cores .*, got 100000"),
+        ({"max_size": "-1MB"}, "expected a size"),
         ({"pixel_range": "wide"}, r"expected a pixel range LOW\.\.HIGH"),
         ({"dataset": "imagenet"}, "'imagenet' is neither"),
     ],
@@ -408,6 +413,17 @@ def test_a_model_of_other_classes_fails(exported: Path, tmp_path: Path, images: 
 def test_bad_input(arguments: dict[str, Any], message: str, exported: Path) -> None:
     with pytest.raises(EdgesqzError, match=message):
         edgesqz.bench(**arguments, workspace=exported)
+
+
+@pytest.mark.parametrize("as_given", [str, Path])
+def test_one_file_needs_no_list(as_given: type, exported: Path) -> None:
+    """A str or a Path, on an engine named without a list too."""
+    path = as_given(exported / "squeezenet-nano.int8.tflite")
+    report = edgesqz.bench(path, runtimes="litert", baseline=path, rounds=1, limit=3, workspace=str(exported))
+    assert [(row.artifact, row.named) for row in report.rows] == [
+        ("squeezenet-nano.keras", False),
+        ("squeezenet-nano.int8.tflite", True),
+    ]
 
 
 def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
@@ -465,7 +481,7 @@ def test_engines_leave_no_files_behind(exported: Path, tmp_path: Path, monkeypat
 
 
 def test_more_threads_than_cores_are_refused(exported: Path) -> None:
-    with pytest.raises(EdgesqzError, match="--threads must be at most"):
+    with pytest.raises(EdgesqzError, match="threads must be at most"):
         edgesqz.bench(threads=100_000, workspace=exported)
 
 
@@ -574,7 +590,7 @@ def test_the_exit_code_tells_if_a_named_file_failed(exported: Path, tmp_path: Pa
     """Before it tells of a missed budget."""
     (tmp_path / "cut.onnx").write_bytes(b"cut")
     names = [str(exported / "squeezenet-nano.fp32.onnx"), str(tmp_path / "cut.onnx")]
-    options = ["--rounds", "1", "--limit", "6", "--workspace", str(exported), "--quota", "1kB"]
+    options = ["--rounds", "1", "--limit", "6", "--workspace", str(exported), "--max-size", "1kB"]
     result = CliRunner().invoke(app, ["bench", *names, *options])
     assert result.exit_code == 1
     assert "failed: cut.onnx: " in result.stderr

@@ -16,7 +16,7 @@ def row(name: str, size_bytes: int = 1000, accuracy: float | None = 0.9, p50: fl
         "latency_us": Latency(p50, p50, p50, 1, (p50,) * 21),
         "memory_bytes": 50_000_000,
     } | others
-    return Row(name, "tflite", "int8", "litert", "2.3", size_bytes, size_bytes, None, 1, accuracy=accuracy, **figures)
+    return Row(name, "tflite", "int8", "litert", "2.3", size_bytes, size_bytes, 1, accuracy=accuracy, **figures)
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_the_right_form_of_a_time_with_separators_is_told(text: str, form: str) 
 @pytest.mark.parametrize(
     ("limits", "told"),
     [
-        ({"quota": "much"}, "expected a size"),
+        ({"max_size": "much"}, "expected a size"),
         ({"max_memory": "-1"}, "expected a size"),
         ({"max_latency": "fast"}, "expected a time"),
-        ({"min_accuracy": 90}, "--min-accuracy must be from 0 to 1, got 90"),
-        ({"min_accuracy": float("nan")}, "--min-accuracy must be"),
-        ({"max_accuracy_drop": -1}, "--max-accuracy-drop must be from 0 to 100"),
+        ({"min_accuracy": 90}, "min_accuracy must be from 0 to 1, got 90"),
+        ({"min_accuracy": float("nan")}, "min_accuracy must be"),
+        ({"max_accuracy_drop": -1}, "max_accuracy_drop must be from 0 to 100"),
     ],
 )
 def test_limits_out_of_range_are_told(limits: dict[str, Any], told: str) -> None:
@@ -63,7 +63,7 @@ def test_without_limits_there_is_nothing_to_miss() -> None:
 
 
 LIMITS: dict[str, Any] = {
-    "quota": "1kB",
+    "max_size": "1kB",
     "max_latency": "100us",
     "max_memory": "50MB",
     "min_accuracy": 0.9,
@@ -99,7 +99,7 @@ def test_what_is_unknown_meets_no_limit() -> None:
     unknown = row("a", accuracy=None, latency_us=None, memory_bytes=None)
     missed = Budget.parse(**LIMITS).missed_by(unknown)
     assert missed == ("latency unknown", "memory unknown", "drop unknown", "accuracy unknown, at least 90.00%")
-    assert Budget.parse(quota="1kB").missed_by(row("a", error="died")) == ("failed",)
+    assert Budget.parse(max_size="1kB").missed_by(row("a", error="died")) == ("failed",)
 
 
 def test_the_front_are_those_that_no_other_beats() -> None:

@@ -137,9 +137,9 @@ def test_the_whole_way(images: Path, tmp_path: Path) -> None:
     train = run_alone("train", "--model", "squeezenet-nano", "--dataset", images, *options, *workspace)
     formats = ("--format", "tflite", "--format", "onnx")
     export = run_alone("export", *formats, "--quantize", "--variant", "fp32", "--calibration", "50", *workspace)
-    bench = run_alone("bench", "--quota", "100kB", "--rounds", "2", "--json", "report.json", *workspace)
+    bench = run_alone("bench", "--max-size", "100kB", "--rounds", "2", "--json", "report.json", *workspace)
     piped = run_alone("bench", "squeezenet-nano.int8.tflite", "--rounds", "1", "--json", "-", *workspace)
-    limits = ("--quota", "10kB", "--rounds", "1", "--limit", "6", "--choose")
+    limits = ("--max-size", "10kB", "--rounds", "1", "--limit", "6", "--choose")
     refused = run_alone("bench", "squeezenet-nano.int8.tflite", *limits, *workspace)
     predict = run_alone("predict", "squeezenet-nano.int8.tflite", images / "test/green/0.png", *workspace)
 
@@ -158,7 +158,7 @@ def test_the_whole_way(images: Path, tmp_path: Path) -> None:
     assert "over budget: squeezenet-nano.int8.tflite: size " in refused.stderr
     assert "chosen: none; no file is within the budget" in refused.stdout
     rows = json.loads(Path("report.json").read_text())["rows"]
-    assert {row["artifact"]: row["fits_quota"] for row in rows}["squeezenet-nano.int8.tflite"] is True
+    assert {row["artifact"]: row["within_budget"] for row in rows}["squeezenet-nano.int8.tflite"] is True
     assert len(json.loads(piped.stdout)["rows"]) == 2
     assert "green" in predict.stdout
 

@@ -82,7 +82,7 @@ HABITS = {
     "memory": "Unable to allocate",
     "quit": "the engine's process ended while it worked on this model",
     "raise": "an engine's own trouble",
-    "nan": "the model answers with values that are no numbers",
+    "nan": "the model's outputs contain NaN or infinity",
 }
 
 

@@ -10,15 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
-import edgesqz
-from edgesqz import EdgesqzError, fitting
+from edgesqz import EdgesqzError, fit
 from edgesqz.artifact import Artifact, Manifest, PixelRange, Tensor
+from edgesqz.benchmarking import Bench
 from edgesqz.benchmarking.accuracy import graded
 from edgesqz.benchmarking.report import Latency, Row
+from edgesqz.benchmarking.run import measure
 from edgesqz.cli import app
-from edgesqz.fitting import Fitted, fit
+from edgesqz.fitting import Fit, run
+from edgesqz.fitting.run import FitResult, Fitted, TestData
 from edgesqz.workspace import Workspace
 
 CLASSES = ("blue", "green", "red")
@@ -32,14 +35,14 @@ def file(name: str, size: int, right: int, dataset: str = "cifar10", p50: float 
     labels = np.arange(IMAGES) % 10
     predicted = np.where(np.arange(IMAGES) < right, labels, (labels + 1) % 10)
     latency = Latency(p50, p50, p50, 1, (p50,) * 21)
-    row = Row(name, "tflite", "int8", "litert", "2.3", size, size, None, 1)
+    row = Row(name, "tflite", "int8", "litert", "2.3", size, size, 1)
     row = replace(row, latency_us=latency, **graded(np.eye(10)[predicted], labels, None))
     fitted = Fitted(name.rpartition("/")[2], dataset, size_bytes=size, accuracy=row.accuracy, row=row)
     return replace(fitted, latency_us=p50, **others)
 
 
 def select(files: list[Fitted], room: int, folder: Path = Path("nowhere")) -> list[Fitted]:
-    return fitting._selected(files, room, Workspace(folder, 10**9))
+    return run._selected(files, room, Workspace(folder, 10**9))
 
 
 def kept(files: list[Fitted], room: int) -> set[str]:
@@ -86,7 +89,7 @@ def test_why_each_is_kept_or_not_is_told() -> None:
         "200 bytes and 100.0 µs against 250 bytes and 100.0 µs",
         "as good": "accuracy 90.10%, no better for certain than good; "
         "250 bytes and 100.0 µs against 200 bytes and 100.0 µs",
-        "too large": "no room: 301 bytes, 300 bytes free, but better than what is kept; raise --quota",
+        "too large": "no room: 301 bytes, 300 bytes free, but better than what is kept; raise the quota",
         "slow": "latency 9 µs",
         "ruined": "accuracy 11.00%, which 1,000 images cannot tell from guessing",
     }
@@ -131,12 +134,12 @@ def home(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(home: Path) -> fitting.Fit:
+def found(home: Path) -> FitResult:
     used = Workspace(home).used_bytes()
-    return fit(used + 200_000, calibration=20, workspace=home)
+    return fit(quota=used + 200_000, calibration=20, workspace=home)
 
 
-def test_only_what_is_kept_is_in_the_workspace(found: fitting.Fit, home: Path) -> None:
+def test_only_what_is_kept_is_in_the_workspace(found: FitResult, home: Path) -> None:
     (best,) = found.kept
     assert {path.name for path in home.glob("*.tflite")} == {best.file_name}
     artifact = Artifact.open(home / best.file_name)
@@ -144,7 +147,7 @@ def test_only_what_is_kept_is_in_the_workspace(found: fitting.Fit, home: Path) -
     assert best.size_bytes == sum((home / name).stat().st_size for name in best.stored_names) <= 200_000
 
 
-def test_every_variant_was_looked_at_and_the_zoos_models_only_where_their_images_are(found: fitting.Fit) -> None:
+def test_every_variant_was_looked_at_and_the_zoos_models_only_where_their_images_are(found: FitResult) -> None:
     kinds = ("dynamic", "fp16", "fp32", "int16x8", "int8")
     assert sorted(each.file_name for each in found.files) == [f"squeezenet-nano.{kind}.tflite" for kind in kinds]
     by_name = {each.file_name.split(".")[1]: each for each in found.files}
@@ -153,18 +156,16 @@ def test_every_variant_was_looked_at_and_the_zoos_models_only_where_their_images
     assert by_name["fp32"].accuracy is None
 
 
-def test_one_half_chooses_and_the_other_judges(found: fitting.Fit, home: Path, images: Path) -> None:
+def test_one_half_chooses_and_the_other_judges(found: FitResult, home: Path, images: Path) -> None:
     (best,) = found.kept
     halves = [
-        edgesqz.bench([home / best.file_name], dataset=str(images), half=half, rounds=1, workspace=home).rows[-1]
+        measure(Bench(home / best.file_name, dataset=images, rounds=1), Console(quiet=True), half).rows[-1]
         for half in (0, 1)
     ]
     assert [row.accuracy for row in halves] == [best.accuracy, best.judged_accuracy]
 
 
-def test_the_result_as_people_and_programs_see_it(found: fitting.Fit) -> None:
-    from rich.console import Console
-
+def test_the_result_as_people_and_programs_see_it(found: FitResult) -> None:
     console = Console(width=100, record=True)
     console.print(found.table())
     shown = console.export_text()
@@ -174,13 +175,13 @@ def test_the_result_as_people_and_programs_see_it(found: fitting.Fit) -> None:
     assert json.loads(found.to_json())["files"][0]["dataset"] == found.files[0].dataset
 
 
-def test_a_second_run_keeps_what_the_first_one_found(found: fitting.Fit, home: Path) -> None:
+def test_a_second_run_keeps_what_the_first_one_found(found: FitResult, home: Path) -> None:
     """Also where the workspace holds more than the quota, and reports and files from elsewhere."""
     (best,) = found.kept
     (home / "report.json").write_text("{}")
     shutil.copy(home / best.file_name, home / "from-elsewhere.tflite")
     before = {path: path.read_bytes() for path in home.iterdir() if path.is_file()}
-    again = fit("1kB", calibration=20, workspace=home)
+    again = fit(quota="1kB", calibration=20, workspace=home)
     assert again.room_bytes < 0
     (stays,) = again.kept
     assert (stays.file_name, stays.in_workspace, stays.judged_accuracy) == (best.file_name, True, best.judged_accuracy)
@@ -198,21 +199,21 @@ def test_if_nothing_is_within_the_limits_the_exit_code_says_so(trained: Path, tm
 
 
 def test_without_a_quota_there_is_nothing_to_fit(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="fit needs a quota; name it with --quota, such as --quota 300kB"):
+    with pytest.raises(EdgesqzError, match="^fit needs a quota; give quota, for example 300kB$"):
         fit(workspace=tmp_path)
 
 
 def test_without_images_nothing_can_be_chosen(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="images that the models were trained on are not at hand: cifar10; name"):
-        fit("300kB", workspace=tmp_path)
+        fit(quota="300kB", workspace=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_bad_input_is_told_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="unknown format 'caffe'"):
-        fit("300kB", format="caffe", workspace=tmp_path)
+        fit(quota="300kB", format="caffe", workspace=tmp_path)
     with pytest.raises(EdgesqzError, match="expected a time above zero"):
-        fit("300kB", max_latency="soon", workspace=tmp_path)
+        fit(quota="300kB", max_latency="soon", workspace=tmp_path)
 
 
 def manifest(dataset: str | None, labels: tuple[str, ...] = CLASSES, untrained: bool = False) -> Manifest:
@@ -223,7 +224,7 @@ def manifest(dataset: str | None, labels: tuple[str, ...] = CLASSES, untrained: 
 
 
 def test_each_model_is_measured_on_what_it_was_trained_on_where_that_is_at_hand(images: Path, tmp_path: Path) -> None:
-    test_data = fitting.TestData.find(None, tmp_path)
+    test_data = TestData.find(None, tmp_path)
     assert test_data.of(manifest(str(images))) == str(images)
     for elsewhere in (str(tmp_path / "gone"), "cifar10", "mnist", None):
         assert test_data.of(manifest(elsewhere)) is None
@@ -231,7 +232,7 @@ def test_each_model_is_measured_on_what_it_was_trained_on_where_that_is_at_hand(
 
 
 def test_a_dataset_that_is_asked_for_is_for_the_models_of_its_classes(images: Path) -> None:
-    test_data = fitting.TestData.find(str(images), None)
+    test_data = TestData.find(str(images), None)
     assert test_data.of(manifest("a folder that was moved")) == str(images)
     assert test_data.of(manifest(str(images), labels=())) == str(images)
     assert test_data.of(manifest("cifar10", labels=("cat", "dog"))) is None
@@ -240,21 +241,21 @@ def test_a_dataset_that_is_asked_for_is_for_the_models_of_its_classes(images: Pa
 def test_the_command_has_the_options_of_bench_for_data_and_limits(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: dict[str, Any] = {}
+    asked: list[Fit] = []
 
-    def record(quota: str, **options: Any) -> fitting.Fit:
-        asked.update(options)
-        return fitting.Fit(1, 1, ())
+    def record(plan: Fit, console: Console) -> FitResult:
+        asked.append(plan)
+        return FitResult(1, 1, ())
 
-    monkeypatch.setattr(fitting, "fit", record)
+    monkeypatch.setattr(run, "run", record)
     limits = ["--dataset", str(images), "--data-dir", str(tmp_path), "--max-memory", "64MB"]
     assert CliRunner().invoke(app, ["fit", "--quota", "1MB", *limits]).exit_code == 3
-    assert (asked["dataset"], asked["data_dir"], asked["max_memory"]) == (str(images), tmp_path, "64MB")
+    assert asked == [Fit(quota="1MB", dataset=str(images), data_dir=str(tmp_path), max_memory="64MB")]
     monkeypatch.undo()
     with pytest.raises(EdgesqzError, match="expected a size"):
-        fit("1MB", max_memory="much", workspace=tmp_path)
+        fit(quota="1MB", max_memory="much", workspace=tmp_path)
 
 
 def test_a_dataset_that_no_model_knows_is_told(images: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="no model in .* or the zoo has the classes of .*: blue, green, red; train"):
-        fit("1MB", dataset=str(images), workspace=tmp_path)
+        fit(quota="1MB", dataset=str(images), workspace=tmp_path)

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 import edgesqz
-from edgesqz import EdgesqzError, benchmarking, engine
+from edgesqz import EdgesqzError, engine
+from edgesqz.benchmarking import evaluation
 from edgesqz.benchmarking.candidate import Candidate
+from edgesqz.benchmarking.evaluation import EvaluationSet
 from edgesqz.engine import Engine
 from edgesqz.engine.host import Host
 
@@ -218,14 +220,14 @@ def test_a_version_cannot_be_chosen_for_a_board(server: Server, exported: Path) 
 def test_a_board_that_drops_off_costs_its_rows(server: Server, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import psutil
 
-    examine = benchmarking._evaluate
+    examine = evaluation.evaluate
 
-    def drop_off(candidate: Candidate, engine: Engine, evaluation_set: benchmarking._EvaluationSet) -> None:
+    def drop_off(candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet) -> None:
         for child in psutil.Process(server.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         examine(candidate, engine, evaluation_set)
 
-    monkeypatch.setattr(benchmarking, "_evaluate", drop_off)
+    monkeypatch.setattr(evaluation, "evaluate", drop_off)
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
     assert [row.error for row in report.rows] == ["the engine's process ended while it worked on this model"] * 2

@@ -33,7 +33,6 @@ def row(name: str, size_bytes: int, accuracy: float | None, p50: float, runtime:
         runtime_version="2.3.0",
         size_bytes=size_bytes,
         gzipped_bytes=size_bytes,
-        fits_quota=None,
         threads=1,
         accuracy=accuracy,
         accuracy_interval=None if accuracy is None else (accuracy - 0.02, accuracy + 0.02),

@@ -28,7 +28,6 @@ MEASURED = Row(
     runtime_version="2.1.0",
     size_bytes=73_512,
     gzipped_bytes=60_000,
-    fits_quota=None,
     threads=1,
     accuracy=0.8765,
     accuracy_interval=(0.8701, 0.8829),
@@ -58,7 +57,6 @@ FAILED = Row(
     runtime_version="1.22.0",
     size_bytes=101_000,
     gzipped_bytes=90_000,
-    fits_quota=None,
     threads=1,
     error="the engine gave up",
 )
@@ -86,12 +84,12 @@ FIGURES = {
 }
 
 
-def report(*rows: Row, quota_bytes: int | None = None, name: str = "cifar10", threads: int = 1) -> Report:
+def report(*rows: Row, max_size_bytes: int | None = None, name: str = "cifar10", threads: int = 1) -> Report:
     return Report(
         machine={"cpu": "A processor", "cores": 2},
         versions={"python": "3.11.7"},
         dataset={"name": name, "split": "test", "images": 10_000, "labels": ("cat", "dog [old]", "frog")},
-        budget=(budget := Budget(size_bytes=quota_bytes)),
+        budget=(budget := Budget(size_bytes=max_size_bytes)),
         rows=tuple(dataclasses.replace(row, threads=threads, missed=budget.missed_by(row)) for row in rows),
     )
 
@@ -191,19 +189,19 @@ def test_figures_that_are_unknown_stay_in_the_row() -> None:
 # JSON
 
 
-@pytest.mark.parametrize("quota_bytes", [None, 100_000])
-def test_the_json_has_the_promised_keys(quota_bytes: int | None) -> None:
-    found = report(MEASURED, FAILED, quota_bytes=quota_bytes)
+@pytest.mark.parametrize("max_size_bytes", [None, 100_000])
+def test_the_json_has_the_promised_keys(max_size_bytes: int | None) -> None:
+    found = report(MEASURED, FAILED, max_size_bytes=max_size_bytes)
     text = found.to_json()
     as_data = json.loads(text)
-    about = ["schema", "created", "command", "machine", "versions", "dataset", "no_accuracy", "quota_bytes", "budget"]
+    about = ["schema", "created", "command", "machine", "versions", "dataset", "no_accuracy", "budget"]
     assert list(as_data) == [*about, "pareto_front", "selection", "rows"]
     assert as_data["pareto_front"] == ["squeezenet-nano.int8.tflite"]
     assert as_data["schema"] == 2
     assert as_data["machine"] == {"cpu": "A processor", "cores": 2}
     told = {"name": "cifar10", "split": "test", "images": 10_000, "labels": ["cat", "dog [old]", "frog"]}
     assert as_data["dataset"] == told
-    assert as_data["quota_bytes"] == quota_bytes
+    assert as_data["budget"]["size_bytes"] == max_size_bytes
     assert as_data["rows"] == json.loads(json.dumps([{"label": row.artifact} | row.to_dict() for row in found.rows]))
     assert text.endswith("}\n")
 
@@ -244,17 +242,17 @@ def test_checking_writes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "quota_bytes",
+    "max_size_bytes",
     [
         None,
         100_000,
     ],
 )
-def test_the_table_fits_a_hundred_columns_with_each_row_in_one_line(quota_bytes: int | None) -> None:
-    lines = shown(report(MEASURED, FAILED, quota_bytes=quota_bytes))
+def test_the_table_fits_a_hundred_columns_with_each_row_in_one_line(max_size_bytes: int | None) -> None:
+    lines = shown(report(MEASURED, FAILED, max_size_bytes=max_size_bytes))
     assert max(map(len, lines)) <= 100
     figures = ["73.5", "87.65±.64", "-0.25*", "99.10", "12346", "0.13±.01", "1123"]
-    verdict = [] if quota_bytes is None else ["ok"]
+    verdict = [] if max_size_bytes is None else ["ok"]
     cells = [cell for cell in line_of(MEASURED, lines) if cell != "22346"]  # the p99, where there is room
     assert cells == ["squeezenet-nano.int8.tflite", "litert", *figures, *verdict]
 
@@ -264,8 +262,8 @@ def test_the_table_has_the_failed_row() -> None:
     assert line_of(FAILED, lines) == ["squeezenet-nano.fp16.onnx", "onnxruntime", "101.0", "failed"]
 
 
-def test_only_with_a_quota_the_table_tells_what_fits() -> None:
-    without, within = (shown(report(MEASURED, FAILED, quota_bytes=quota), 120) for quota in (None, 100_000))
+def test_only_with_a_size_limit_the_table_tells_what_fits() -> None:
+    without, within = (shown(report(MEASURED, FAILED, max_size_bytes=limit), 120) for limit in (None, 100_000))
     assert not any("budget" in line for line in without)
     assert "budget: size 100.0 kB" in " ".join(" ".join(within).split())
     assert line_of(MEASURED, within)[-1] == "ok"
@@ -273,7 +271,7 @@ def test_only_with_a_quota_the_table_tells_what_fits() -> None:
 
 
 def test_a_page_has_room_for_every_figure_and_for_the_reasons_of_a_verdict() -> None:
-    found = report(MEASURED, quota_bytes=1000)
+    found = report(MEASURED, max_size_bytes=1000)
     (shown,) = whole_table(found)
     figures = {
         "gzip kB": "60.0",
@@ -301,7 +299,7 @@ def test_a_file_that_no_runtime_knows_has_its_row() -> None:
 def test_rows_of_one_file_are_told_apart_by_engine_and_version() -> None:
     older = dataclasses.replace(MEASURED, runtime_version="2.0.9", accuracy=0.8, named=True)
     other = dataclasses.replace(MEASURED, runtime="tflite-runtime", accuracy=0.7, error="died")
-    found = report(MEASURED, older, other, FAILED, quota_bytes=1000)
+    found = report(MEASURED, older, other, FAILED, max_size_bytes=1000)
     name = MEASURED.artifact
     assert found.misses() == [f"{name} on litert 2.0.9: size 73.5 kB, at most 1.0 kB"]
     assert found.failures()[0] == f"{name} on tflite-runtime: died"
@@ -385,7 +383,7 @@ def test_failures_are_told_a_line_each() -> None:
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_accuracy_against_size_is_a_image(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"plot.{suffix}"
-    report(MEASURED, FAILED, quota_bytes=100_000).plot(path)
+    report(MEASURED, FAILED, max_size_bytes=100_000).plot(path)
     content = path.read_bytes()
     assert content.startswith(b"\x89PNG") if suffix == "png" else b"<svg" in content[:500]
 
@@ -405,7 +403,9 @@ def test_the_csv_has_a_column_for_every_figure() -> None:
 
 def test_the_markdown_is_the_table() -> None:
     odd = dataclasses.replace(MEASURED, artifact="a|b.tflite")
-    title, _, heads, bars, first, second, _, *caption = report(odd, FAILED, quota_bytes=1000).to_markdown().splitlines()
+    title, _, heads, bars, first, second, _, *caption = (
+        report(odd, FAILED, max_size_bytes=1000).to_markdown().splitlines()
+    )
     assert title == "10,000 test images of cifar10"
     assert heads.startswith("| • | artifact | runtime | size kB | gzip kB | top-1 % |")
     assert heads.count("|") == bars.count("|") == second.count("|") == first.replace("\\|", "").count("|")

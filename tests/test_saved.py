@@ -19,7 +19,7 @@ LATENCY = Latency(100, 100, 100, 1, (100,) * 21)
 
 def row(path: str, content: bytes, runtime: str = "litert", error: str | None = None) -> Row:
     name = Path(path).name
-    shared = Row(name, "tflite", "int8", runtime, "2.3", 9, 9, None, 1, path=path, sha256=sha256(content), error=error)
+    shared = Row(name, "tflite", "int8", runtime, "2.3", 9, 9, 1, path=path, sha256=sha256(content), error=error)
     return shared if error else Row(**(vars(shared) | {"accuracy": 0.9, "latency_us": LATENCY}))
 
 

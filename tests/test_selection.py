@@ -28,12 +28,12 @@ def row(
     predicted = np.where(correct, labels, (labels + 1) % 10)
     latency = None if p50 is None else Latency(p50, p50, p50, 1, (p50,) * 21)
     figures = graded(np.eye(10)[predicted], labels, None) | {"latency_us": latency} | others
-    row = Row(name, "tflite", "int8", "litert", "2.3", size_bytes, size_bytes, None, 1)
+    row = Row(name, "tflite", "int8", "litert", "2.3", size_bytes, size_bytes, 1)
     return dataclasses.replace(row, **figures)
 
 
 def report(*rows: Row, quota: str | None = None) -> Report:
-    budget = Budget.parse(quota)
+    budget = Budget.parse(max_size=quota)
     judged = tuple(dataclasses.replace(each, missed=budget.missed_by(each)) for each in rows)
     dataset = {"name": "digits", "split": "test", "images": IMAGES, "labels": tuple("0123456789")}
     return Report({"cpu": "A processor"}, {}, dataset, budget, judged)

@@ -148,13 +148,20 @@ class FileLimits(Limits):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Details:
-    """What is reported beside the table."""
+class LayerOption:
+    """The option that compares layers; the command line prints their table for it."""
 
     PANEL: ClassVar = "Output"
     layers: Annotated[
         bool, Option("Compare each layer of an export with the same layer of its source model (SQNR).")
     ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlipOption:
+    """The option that draws images."""
+
+    PANEL: ClassVar = "Output"
     flips: Annotated[
         str | Path | None,
         Option(
@@ -165,7 +172,7 @@ class Details:
 
 
 @dataclass(frozen=True)
-class Bench(WorkspaceOptions, Details, FileLimits, Timing, EvalData):
+class Bench(WorkspaceOptions, FlipOption, LayerOption, FileLimits, Timing, EvalData):
     """Measure size, accuracy, latency and memory of model files, side by side.
 
     Each file runs on its engine in a process of its own, and the files take turns while they are timed. The source

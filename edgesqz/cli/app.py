@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import logging
 import os
-import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,13 +15,15 @@ import typer
 from typer.core import TyperGroup
 
 from edgesqz import defaults, stopping
+from edgesqz.benchmarking.plan import Bench
 from edgesqz.cli.options import add
 from edgesqz.cli.output import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
-    EXIT_MISSED_BUDGET,
     EXIT_TERMINATED,
     EmbedOutput,
+    BenchOutput,
+    FitOutput,
     PredictOutput,
     TableOrJson,
     draw,
@@ -39,13 +39,13 @@ from edgesqz.errors import EdgesqzError
 from edgesqz.inspecting import Inspect
 from edgesqz.inventory import Info
 from edgesqz.models.listing import Models
+from edgesqz.fitting.plan import Fit
 from edgesqz.predicting import Predict
 from edgesqz.recipe import Recipe
 from edgesqz.workspace.sizes import format_size, parse_quota
 
 OF_ALL_COMMANDS = ("--verbose", "--quiet")
 FOLLOWS = "follows the number of images"
-STANDARD_OUTPUT = Path("-")
 
 
 @contextlib.contextmanager
@@ -142,11 +142,6 @@ Scratch = Annotated[
         show_default="the system's",
     ),
 ]
-MaxLatency = Annotated[str | None, typer.Option(metavar="TIME", help="Most that a file's median may be: 2ms, 500us.")]
-MaxMemory = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="Most that a file's engine may add to its idle process: 64MB.")
-]
-MinAccuracy = Annotated[float | None, typer.Option(metavar="SHARE", help="Least top-1: 0.9.")]
 PixelRange = Annotated[
     str | None,
     typer.Option(
@@ -366,224 +361,8 @@ def export(
     say_written(with_manifests(artifact.path for artifact in artifacts))
 
 
-@app.command()
-def bench(
-    artifacts: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="ARTIFACT", help="Model files, from anywhere; left out, all in the workspace."),
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="Whose test images to use: a name or a folder, as for train; of a folder, test/ is enough.",
-            show_default="what the models were trained on, else cifar10",
-        ),
-    ] = None,
-    data_dir: DataDir = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Use this many test images only.", show_default="all of them")
-    ] = None,
-    threads: Annotated[int, typer.Option(help="For each engine to use.")] = 1,
-    pin: Annotated[
-        int | None, typer.Option(metavar="CORE", help="Keep every engine on this core.", show_default="any")
-    ] = None,
-    rounds: Annotated[int, typer.Option(help="How often each file's turn comes; more for a steadier clock.")] = (
-        defaults.BENCH_ROUNDS
-    ),
-    pixel_range: PixelRange = None,
-    runtime: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME[==VERSION]",
-            help="An engine to measure on; may be given several times.",
-            show_default="what is installed for each format",
-        ),
-    ] = None,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ssh://USER@BOARD[:PORT][?python=PATH]",
-            help="Run the engines on another machine, which has Python, NumPy and them.",
-            show_default="here",
-        ),
-    ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ARTIFACT", help="Compare latencies with this file's.", show_default="each file's source model"
-        ),
-    ] = None,
-    quota: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes that a file may have: 500kB, 2MB.")] = None,
-    max_latency: MaxLatency = None,
-    max_memory: MaxMemory = None,
-    min_accuracy: MinAccuracy = None,
-    max_accuracy_drop: Annotated[
-        float | None,
-        typer.Option(
-            metavar="POINTS", help="Most that a file may lose against its source model, in percentage points."
-        ),
-    ] = None,
-    choose: Annotated[
-        bool,
-        typer.Option(
-            "--choose",
-            help="Name the file to take: of those within all limits whose accuracy cannot be told from the highest "
-            "(McNemar, p >= 0.05), the one with the smallest product of size and latency.",
-        ),
-    ] = False,
-    per_class: Annotated[bool, typer.Option("--per-class", help="Show the accuracy of each class too.")] = False,
-    layers: Annotated[
-        bool, typer.Option("--layers", help="Show how far each layer of an export is from its source model's.")
-    ] = False,
-    flips: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Draw the images that exports answer otherwise than their source models."),
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE|-", help="Write the report as JSON; - to print it.")
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE|-", help="Write the rows as CSV; - to print them.")] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(metavar="FILE|-", help="Write the table as Markdown; - to print it.")
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE|-", help="Write a page for a browser, with charts; - to print it.")
-    ] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw accuracy against size; .png or .svg.")] = None,
-    workspace: WorkspaceDir = defaults.WORKSPACE,
-) -> None:
-    """Measure size, accuracy, latency and memory of model files, each on its runtime, side by side.
-
-    The exit code is 1 if a file that is named cannot be measured; else 3 if one misses a limit or --choose finds none.
-
-    Example: `edgesqz bench squeezenet.int8.tflite --quota 500kB --max-accuracy-drop 0.5`
-    """
-    from edgesqz import plotting
-    from edgesqz.benchmarking import bench, report
-
-    writers: list[tuple[Path | None, Callable[[report.Report], str]]] = [
-        (json, report.Report.to_json),
-        (csv, report.Report.to_csv),
-        (markdown, report.Report.to_markdown),
-        (html, lambda result: result.to_html(html.parent if html else None)),
-    ]
-    texts = [(path, text_of) for path, text_of in writers if path]
-    printed = [path for path, _ in texts if path == STANDARD_OUTPUT]
-    if len(printed) > 1:
-        raise EdgesqzError("only one of --json, --csv, --markdown and --html can go to the standard output")
-    if printed and (per_class or layers) and json != STANDARD_OUTPUT:
-        raise EdgesqzError("--per-class and --layers print tables; write the report to a file, or as --json -")
-    # What cannot be written is told now, not after the measuring.
-    for path in (*(path for path, _ in texts if path != STANDARD_OUTPUT), *([plot] if plot else [])):
-        report.check_writable(path)
-    if plot:
-        plotting.figure(height=1)
-    result = bench(
-        artifacts or (),
-        dataset=dataset,
-        data_dir=data_dir,
-        limit=limit,
-        threads=threads,
-        pin=pin,
-        rounds=rounds,
-        pixel_range=pixel_range,
-        runtimes=runtime or (),
-        host=host,
-        baseline=baseline,
-        quota=quota,
-        max_latency=max_latency,
-        max_memory=max_memory,
-        min_accuracy=min_accuracy,
-        max_accuracy_drop=max_accuracy_drop,
-        layers=layers,
-        flips=flips,
-        workspace=workspace,
-        console=progress_console(),
-    )
-    result = dataclasses.replace(result, command=shlex.join(["edgesqz", *sys.argv[1:]]))
-    if not printed:
-        show(result)
-    if not printed and per_class:
-        draw(result.class_table())
-    if not printed and layers:
-        draw(result.layer_table())
-    for path, text_of in texts:
-        if path == STANDARD_OUTPUT:
-            print(text_of(result), end="")
-        else:
-            report.save(text_of(result), path)
-    if plot:
-        result.plot(plot)
-    written: list[Path | str] = [path for path, _ in texts if path != STANDARD_OUTPUT]
-    say_written([*written, *([plot] if plot else []), *(row.flips for row in result.rows if row.flips)])
-    for failure in result.failures():
-        say(f"failed: {failure}")
-    for warning in result.warnings():
-        say(f"warning: {warning}")
-    for reason in result.without_accuracy():
-        say(f"no accuracy: {reason}")
-    if choose and not printed:
-        print("\n".join(result.choice()))
-    for miss in result.misses():
-        say(f"over budget: {miss}")
-    if result.named_file_failed:
-        raise typer.Exit(EXIT_BAD_INPUT)
-    if result.misses() or (choose and not result.selection.chosen):
-        raise typer.Exit(EXIT_MISSED_BUDGET)
-
-
-@app.command()
-def fit(
-    quota: Quota = None,
-    format: Annotated[
-        list[str] | None, typer.Option(help="tflite or onnx; may be given several times.", show_default="tflite")
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="Calibrate and measure on this; only models of its classes take part.",
-            show_default="what each model was trained on",
-        ),
-    ] = None,
-    data_dir: DataDir = None,
-    max_latency: MaxLatency = None,
-    max_memory: MaxMemory = None,
-    min_accuracy: MinAccuracy = None,
-    workspace: WorkspaceDir = defaults.WORKSPACE,
-    scratch: Scratch = None,
-    json: Json = False,
-) -> None:
-    """Find the best file that fits, out of every variant of the models in the workspace and the zoo, and keep it.
-
-    Exports that are in the workspace take part; nothing is removed. Of the files whose accuracy cannot be told from the
-    highest (McNemar, p >= 0.05), the one with the smallest product of size and latency is kept. One half of the test
-    images chooses, the other tells the accuracy. The exit code is 3 if nothing fits or is better than guessing.
-
-    Example: `edgesqz fit --quota 300kB --max-latency 2ms`
-    """
-    from edgesqz import fitting
-
-    result = fitting.fit(
-        quota,
-        format=format or "tflite",
-        dataset=dataset,
-        data_dir=data_dir,
-        max_latency=max_latency,
-        max_memory=max_memory,
-        min_accuracy=min_accuracy,
-        workspace=workspace,
-        scratch_dir=scratch,
-        console=progress_console(),
-    )
-    show(result, json)
-    for kept in result.kept:
-        say(f"best file within the quota: {workspace / kept.file_name}")
-    say_written(with_manifests(workspace / kept.file_name for kept in result.kept if not kept.in_workspace))
-    if not result.kept:
-        say("no file fits; the reasons stand beside them")
-        raise typer.Exit(EXIT_MISSED_BUDGET)
-
-
+add(app, Bench, BenchOutput, progress_console)
+add(app, Fit, FitOutput, progress_console)
 add(app, Predict, PredictOutput, progress_console)
 
 

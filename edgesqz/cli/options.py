@@ -34,17 +34,17 @@ def add(
         app: gets a command named as the dataclass is, in lower case.
         plan: the dataclass of the command.
         output: the dataclass of what is done with its result; made first, so that what cannot be written is found
-            out before any work.
+            out before any work. An option that both declare goes to both.
         console: gives the console that progress is shown on.
     """
     options = {each.name: each for each in (*fields(plan), *fields(output))}
-    of_output = {each.name for each in fields(output)}
+    of_plan, of_output = ({each.name for each in fields(part)} for part in (plan, output))
 
     def run(**values: Any) -> None:
         given = {name: value for name, value in values.items() if value not in (None, [])}
         try:
             shown = output(**{name: value for name, value in given.items() if name in of_output})
-            result = plan(**{name: value for name, value in given.items() if name not in of_output}).run(console())
+            result = plan(**{name: value for name, value in given.items() if name in of_plan}).run(console())
             shown.show(result)
         except EdgesqzError as error:
             raise EdgesqzError(error.with_names(lambda name: _flag(name, options))) from error

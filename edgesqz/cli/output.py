@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
 
 import typer
 
+from edgesqz.benchmarking.plan import LayerOption
 from edgesqz.command import Option
+from edgesqz.errors import EdgesqzError
 from edgesqz.workspace import MANIFEST_SUFFIX
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from edgesqz.embedding.writing import Embedding
+    from edgesqz.benchmarking.report import Report
+    from edgesqz.fitting.run import FitResult
     from edgesqz.predicting import Predictions
 
 EXIT_BAD_INPUT = 1
@@ -121,3 +126,112 @@ class EmbedOutput:
         added = len(contract.described) - len(contract.content)
         print(f"its .tflite file contains the labels and the pixel range, {added:,} bytes more")
         print(f"next: read CONTRACT.md; then, in {result.folder}: {result.verification}")
+
+
+STANDARD_OUTPUT = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOutput(LayerOption):
+    """Print a report, or write it to files; the exit code says whether files failed or missed a limit."""
+
+    PANEL: ClassVar = "Output"
+    choose: Annotated[
+        bool,
+        Option(
+            "Name the best file: of those within all limits whose accuracy cannot be told from the highest (McNemar, "
+            "p >= 0.05), the one with the smallest product of size and latency."
+        ),
+    ] = False
+    per_class: Annotated[bool, Option("Show the accuracy of each class too.")] = False
+    json: Annotated[str | Path | None, Option("Write the report as JSON; - prints it.", metavar="FILE|-")] = None
+    csv: Annotated[str | Path | None, Option("Write the rows as CSV; - prints them.", metavar="FILE|-")] = None
+    markdown: Annotated[str | Path | None, Option("Write the table as Markdown; - prints it.", metavar="FILE|-")] = None
+    html: Annotated[str | Path | None, Option("Write a web page with charts; - prints it.", metavar="FILE|-")] = None
+    plot: Annotated[str | Path | None, Option("Draw accuracy against size as .png or .svg.", metavar="FILE")] = None
+
+    def __post_init__(self) -> None:
+        """Check what can be written, before hours of measuring."""
+        from edgesqz import plotting
+        from edgesqz.benchmarking.report import check_writable
+
+        if len(self._printed) > 1:
+            raise EdgesqzError("only one of --json, --csv, --markdown and --html can go to standard output")
+        if self._printed and (self.per_class or self.layers) and self.json != STANDARD_OUTPUT:
+            raise EdgesqzError("--per-class and --layers print tables; write the report to a file, or as --json -")
+        for path in self._files:
+            check_writable(path)
+        if self.plot:
+            plotting.figure(height=1)
+
+    @property
+    def _texts(self) -> dict[str, str | Path]:
+        """Where each text form of the report goes, by its name."""
+        every = {"json": self.json, "csv": self.csv, "markdown": self.markdown, "html": self.html}
+        return {name: path for name, path in every.items() if path}
+
+    @property
+    def _printed(self) -> list[str]:
+        return [name for name, path in self._texts.items() if str(path) == STANDARD_OUTPUT]
+
+    @property
+    def _files(self) -> list[Path]:
+        paths = [path for path in self._texts.values() if str(path) != STANDARD_OUTPUT]
+        return [Path(path) for path in [*paths, *([self.plot] if self.plot else [])]]
+
+    def show(self, result: Report) -> None:
+        """Print the report or write it to files."""
+        from edgesqz.benchmarking.report import save
+
+        report = replace(result, command=shlex.join(["edgesqz", *sys.argv[1:]]))
+        if not self._printed:
+            self._print_tables(report)
+        for name, path in self._texts.items():
+            text = report.to_html(Path(path).parent) if name == "html" else getattr(report, f"to_{name}")()
+            if name in self._printed:
+                print(text, end="")
+            else:
+                save(text, Path(path))
+        if self.plot:
+            report.plot(Path(self.plot))
+        say_written([*self._files, *(row.flips for row in report.rows if row.flips)])
+        self._print_notes(report)
+        if report.named_file_failed:
+            raise typer.Exit(EXIT_BAD_INPUT)
+        if report.misses() or (self.choose and not report.selection.chosen):
+            raise typer.Exit(EXIT_MISSED_BUDGET)
+
+    def _print_tables(self, report: Report) -> None:
+        show(report)
+        if self.per_class:
+            draw(report.class_table())
+        if self.layers:
+            draw(report.layer_table())
+
+    def _print_notes(self, report: Report) -> None:
+        """Print what went wrong to standard error, and the choice to standard output."""
+        for failure in report.failures():
+            say(f"failed: {failure}")
+        for warning in report.warnings():
+            say(f"warning: {warning}")
+        for reason in report.without_accuracy():
+            say(f"no accuracy: {reason}")
+        if self.choose and not self._printed:
+            print("\n".join(report.choice()))
+        for miss in report.misses():
+            say(f"over budget: {miss}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOutput(JsonOption):
+    """Print what was looked at, and name what was kept."""
+
+    def show(self, result: FitResult) -> None:
+        """Print the result, and the files that were written to standard error."""
+        show(result, self.json)
+        for kept in result.kept:
+            say(f"best file within the quota: {result.folder / kept.file_name}")
+        say_written(with_manifests(result.folder / kept.file_name for kept in result.kept if not kept.in_workspace))
+        if not result.kept:
+            say("no file fits; the table says why")
+            raise typer.Exit(EXIT_MISSED_BUDGET)

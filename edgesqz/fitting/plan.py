@@ -53,7 +53,7 @@ class Fit(QuotaOptions, Limits, FitData):
     format: Annotated[
         str | Sequence[str],
         Option("tflite or onnx; repeat it for both.", metavar="FORMAT", default="tflite"),
-    ] = "tflite"
+    ] = ("tflite",)
 
     def __post_init__(self) -> None:
         """Check the options."""

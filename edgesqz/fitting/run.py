@@ -91,11 +91,13 @@ class FitResult:
 
     Attributes:
         room_bytes: that the quota had left; below zero where the workspace held more than that.
+        folder: the workspace. Not in JSON.
     """
 
     quota_bytes: int
     room_bytes: int
     files: tuple[Fitted, ...]
+    folder: Path = field(default=defaults.WORKSPACE, compare=False)
 
     @property
     def kept(self) -> tuple[Fitted, ...]:
@@ -105,6 +107,7 @@ class FitResult:
     def to_json(self) -> str:
         """What was found as JSON text."""
         found = dataclasses.asdict(replace(self, files=tuple(replace(file, row=None) for file in self.files)))
+        del found["folder"]
         for file in found["files"]:
             del file["row"]
         return json.dumps(found, indent=2) + "\n"
@@ -181,7 +184,7 @@ def run(plan: Fit, console: Console) -> FitResult:
             home.write({name: (made.folder / name).read_bytes() for name in written})
     for name in _datasets(files):
         files = _judged(files, home.folder, Bench(dataset=name, data_dir=data_dir, rounds=1), console)
-    return FitResult(home.quota_bytes, room, tuple(files))
+    return FitResult(home.quota_bytes, room, tuple(files), home.folder)
 
 
 @dataclass(frozen=True)
