@@ -250,7 +250,9 @@ def test_the_command_has_the_options_of_bench_for_data_and_limits(
     monkeypatch.setattr(run, "run", record)
     limits = ["--dataset", str(images), "--data-dir", str(tmp_path), "--max-memory", "64MB"]
     assert CliRunner().invoke(app, ["fit", "--quota", "1MB", *limits]).exit_code == 3
-    assert asked == [Fit(quota="1MB", dataset=str(images), data_dir=str(tmp_path), max_memory="64MB")]
+    (plan,) = asked
+    assert (plan.quota, plan.dataset, plan.data_dir) == ("1MB", str(images), str(tmp_path))
+    assert (plan.max_memory, list(plan.format)) == ("64MB", ["tflite"])
     monkeypatch.undo()
     with pytest.raises(EdgesqzError, match="expected a size"):
         fit(quota="1MB", max_memory="much", workspace=tmp_path)
