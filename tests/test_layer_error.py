@@ -125,7 +125,7 @@ def test_without_being_asked_no_layer_is_looked_at(exported: Path) -> None:
 
 
 def test_layers_of_another_machine_are_refused(exported: Path) -> None:
-    with pytest.raises(EdgesqzError, match="leave out --host"):
+    with pytest.raises(EdgesqzError, match="leave out host"):
         edgesqz.bench(layers=True, host="ssh://board", workspace=exported)
 
 
