@@ -21,8 +21,8 @@ from edgesqz.cli.output import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
-    EmbedOutput,
     BenchOutput,
+    EmbedOutput,
     FitOutput,
     PredictOutput,
     TableOrJson,
@@ -36,10 +36,10 @@ from edgesqz.cli.output import (
 )
 from edgesqz.embedding import Embed
 from edgesqz.errors import EdgesqzError
+from edgesqz.fitting.plan import Fit
 from edgesqz.inspecting import Inspect
 from edgesqz.inventory import Info
 from edgesqz.models.listing import Models
-from edgesqz.fitting.plan import Fit
 from edgesqz.predicting import Predict
 from edgesqz.recipe import Recipe
 from edgesqz.workspace.sizes import format_size, parse_quota

@@ -21,8 +21,8 @@ from edgesqz.workspace import MANIFEST_SUFFIX
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from edgesqz.embedding.writing import Embedding
     from edgesqz.benchmarking.report import Report
+    from edgesqz.embedding.writing import Embedding
     from edgesqz.fitting.run import FitResult
     from edgesqz.predicting import Predictions
 
