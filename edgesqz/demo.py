@@ -13,7 +13,7 @@ from edgesqz.artifact import Artifact
 from edgesqz.benchmarking import Bench
 from edgesqz.benchmarking.report import Report
 from edgesqz.errors import EdgesqzError, NoRoomError
-from edgesqz.exporting import export
+from edgesqz.exporting import Export
 from edgesqz.training import train
 from edgesqz.workspace import Workspace
 
@@ -91,11 +91,12 @@ def run(
 def _exported(
     format: str, variant: str, data_dir: Path | None, workspace: Path, quota: str | int, console: Console | None
 ) -> list[Artifact]:
-    """One file; none if a network that learned for a minute only loses too much in it, which is told."""
+    """One file; none if a network that was trained for only a minute loses too much in it, which is printed."""
+    from rich.console import Console
+
     try:
-        return export(
-            MODEL, format, variant=variant, data_dir=data_dir, workspace=workspace, quota=quota, console=console
-        )
+        plan = Export(MODEL, format, variant=variant, data_dir=data_dir, workspace=workspace, quota=quota)
+        return list(plan.run(console or Console(quiet=True)))
     except NoRoomError:
         raise
     except EdgesqzError as error:

@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from edgesqz.artifact import Artifact
 from edgesqz.cli import app
+from edgesqz.exporting import Export, ExportResult
 from edgesqz.models import listing
 from edgesqz.recipe import Recipe
 
@@ -275,7 +276,8 @@ def test_params_hold_compared_networks_against_the_quota() -> None:
 
 def test_export_prints_json(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [exported / f"squeezenet-nano.{kind}" for kind in ("fp32.onnx", "int8.tflite")]
-    monkeypatch.setattr("edgesqz.exporting.export", lambda *_, **__: [Artifact.open(path) for path in paths])
+    result = ExportResult(tuple(Artifact.open(path) for path in paths), (), None, 0)
+    monkeypatch.setattr(Export, "run", lambda plan, console: result)
     files = json.loads(run("export", "--json").stdout)["files"]
     assert [(file["path"], file["size_bytes"]) for file in files] == [(str(p), p.stat().st_size) for p in paths]
     assert all(file["verification"]["agreement"] >= 0.95 for file in files)

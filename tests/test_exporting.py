@@ -24,7 +24,7 @@ from edgesqz.artifact import ZOO, Artifact, sha256, stored_form
 from edgesqz.cli import app
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
-from edgesqz.exporting import exporter, plan_export
+from edgesqz.exporting import Export, exporter
 from edgesqz.workspace import Workspace
 
 OTHER_VARIANTS = [
@@ -111,8 +111,8 @@ def test_a_name_that_the_workspace_lacks_is_looked_up_in_the_zoo(tmp_path: Path)
 
 def test_without_images_to_calibrate_on_the_zoos_own_export_is_handed_out(tmp_path: Path) -> None:
     shown = io.StringIO()
-    artifacts = edgesqz.export(
-        "squeezenet-nano", ["tflite", "onnx"], quantize=True, workspace=tmp_path, console=Console(file=shown)
+    artifacts = Export("squeezenet-nano", ["tflite", "onnx"], quantize=True, workspace=tmp_path).run(
+        Console(file=shown)
     )
     for artifact in artifacts:
         assert artifact.path.parent == tmp_path
@@ -168,7 +168,7 @@ def test_a_model_without_a_manifest_can_be_exported_as_float(trained: Path, tmp_
     (artifact,) = edgesqz.export(foreign, "onnx", workspace=tmp_path)
     assert artifact.manifest and artifact.manifest.verification
     assert artifact.manifest.verification.images.dataset == "synthetic"
-    with pytest.raises(EdgesqzError, match="--dataset"):
+    with pytest.raises(EdgesqzError, match="name them with dataset$"):
         edgesqz.export(foreign, quantize=True, workspace=tmp_path)
 
 
@@ -242,7 +242,7 @@ def test_a_file_that_its_runtime_refuses_is_not_kept(
         ({"format": "coreml"}, "unknown format 'coreml'; the known formats are onnx, tflite"),
         ({"variant": "int4"}, "unknown variant 'int4' for tflite; the known are int8"),
         ({"format": "onnx", "variant": "int16x8"}, "unknown variant 'int16x8' for onnx"),
-        ({"calibration": 0}, "--calibration must be above 0, got 0"),
+        ({"calibration": 0}, "^calibration must be above 0, got 0"),
         ({"quota": "some"}, "expected a size"),
     ],
 )
@@ -265,7 +265,8 @@ def test_an_untrained_export_says_so_and_has_no_accuracy(tmp_path: Path) -> None
         assert row.untrained and row.accuracy is None and row.error is None
         assert row.latency_us and row.latency_us.p50 > 0
     assert "untrained" in report.to_markdown()
-    assert artifacts[0].path.read_bytes() == edgesqz.export("squeezenet-nano", **arguments)[0].path.read_bytes()
+    (again,) = edgesqz.export("squeezenet-nano", **arguments)
+    assert artifacts.artifacts[0].path.read_bytes() == again.path.read_bytes()
 
 
 def test_trained_and_untrained_stand_side_by_side(workspace: Path) -> None:
@@ -325,7 +326,7 @@ def test_converters_are_quiet(trained: Path, tmp_path: Path, capfd: pytest.Captu
 def test_progress_names_the_file(trained: Path, tmp_path: Path) -> None:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
-    edgesqz.export(trained / "squeezenet-nano.keras", "onnx", workspace=tmp_path, console=console)
+    Export(trained / "squeezenet-nano.keras", "onnx", workspace=tmp_path).run(console)
     assert "squeezenet-nano.fp32.onnx" in shown.getvalue()
 
 
@@ -342,14 +343,8 @@ def test_all_variants_that_fit_are_made_the_most_valuable_first(workspace: Path)
     drop_exports(workspace)
     used = Workspace(workspace).used_bytes()
     shown = io.StringIO()
-    artifacts = edgesqz.export(
-        "squeezenet-nano",
-        all_variants=True,
-        calibration=20,
-        quota=used + 600_000,
-        workspace=workspace,
-        console=Console(file=shown, width=1000),
-    )
+    plan = Export("squeezenet-nano", all_variants=True, calibration=20, quota=used + 600_000, workspace=workspace)
+    artifacts = plan.run(Console(file=shown, width=1000))
     made = [artifact.path.name.removeprefix("squeezenet-nano.") for artifact in artifacts]
     assert made == ["int8.tflite", "int8.onnx", "fp16.tflite", "fp16.onnx", "dynamic.tflite"]
     left_out = [line.split(": ")[1] for line in shown.getvalue().splitlines() if line.startswith("left out: ")]
@@ -361,14 +356,9 @@ def test_all_variants_that_fit_are_made_the_most_valuable_first(workspace: Path)
 
 def test_of_all_variants_those_that_cannot_be_made_are_left_out(tmp_path: Path) -> None:
     shown = io.StringIO()
-    artifacts = edgesqz.export(
-        "squeezenet-nano",
-        "tflite",
-        all_variants=True,
-        calibration=20,  # not what the zoo's own int8 export was made with
-        workspace=tmp_path,
-        console=Console(file=shown, width=1000),
-    )
+    calibration = 20  # not what the zoo's own int8 export was made with
+    plan = Export("squeezenet-nano", "tflite", all_variants=True, calibration=calibration, workspace=tmp_path)
+    artifacts = plan.run(Console(file=shown, width=1000))
     assert [artifact.manifest.variant for artifact in artifacts if artifact.manifest] == ["fp16", "dynamic", "fp32"]
     assert shown.getvalue().count("left out: ") == 2
     assert "cannot download" in shown.getvalue()
@@ -402,9 +392,10 @@ def test_a_plan_tells_the_sizes_that_the_export_then_has(workspace: Path) -> Non
     before = {path.name for path in workspace.iterdir()}
     used = Workspace(workspace).used_bytes()
     options: dict[str, Any] = {"variant": ["fp32", "fp16", "int8"], "calibration": 20, "workspace": workspace}
-    plan = plan_export("squeezenet-nano", quota=used + 370_000, **options)
+    plan = edgesqz.export("squeezenet-nano", quota=used + 370_000, dry_run=True, **options)
     assert {path.name for path in workspace.iterdir()} == before
-    fp32, fp16, int8 = plan.files
+    assert not plan.artifacts
+    fp32, fp16, int8 = plan.planned
     assert (fp32.fits, fp16.fits, int8.fits) == (True, False, True)
     assert fp16.exact_bytes is None  # its parameters alone are too many
     for file in (fp32, int8):
@@ -426,5 +417,5 @@ def test_a_plan_is_shown_as_a_table_and_as_json(tmp_path: Path) -> None:
 
 
 def test_all_variants_and_one_of_them_is_a_contradiction(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="--all makes every variant; leave out int8"):
+    with pytest.raises(EdgesqzError, match="^all_variants makes every variant; leave out int8"):
         edgesqz.export("squeezenet-nano", all_variants=True, quantize=True, workspace=tmp_path)

@@ -20,6 +20,7 @@ import edgesqz
 from edgesqz import backend, data
 from edgesqz.artifact import PixelRange
 from edgesqz.errors import EdgesqzError
+from edgesqz.exporting import Export
 from edgesqz.exporting.exporter import without_normalization
 from edgesqz.models import keras_config
 from edgesqz.predicting import predict
@@ -173,7 +174,7 @@ def test_the_pixel_range_of_the_source_model_is_that_of_its_exports(
         )
         with edgesqz.load(artifact.path) as engine:
             assert (engine.predict(test.images).argmax(axis=1) == test.labels).all()
-    int8 = artifacts[1].manifest
+    int8 = artifacts.artifacts[1].manifest
     assert int8 and int8.input.scale == pytest.approx(1 / 255) and int8.input.zero_point == -128
 
 
@@ -182,11 +183,11 @@ def test_a_source_model_that_guesses_is_told_to_try_a_pixel_range(
 ) -> None:
     options: dict[str, Any] = {"dataset": str(images), "workspace": tmp_path}
     told = r"no better than guessing on 27 .* images \(33.3%\)"
-    with pytest.raises(EdgesqzError, match=told + "; try --pixel-range 0..1, with which it has 100.0%"):
+    with pytest.raises(EdgesqzError, match=told + "; try pixel_range 0..1, with which it has 100.0%"):
         edgesqz.export(from_0_to_1, **options)
     assert not list(tmp_path.glob("*.tflite"))
     shown = io.StringIO()
-    (artifact,) = edgesqz.export(from_0_to_1, pixel_range="0..255", console=Console(file=shown, width=1000), **options)
+    (artifact,) = Export(from_0_to_1, pixel_range="0..255", **options).run(Console(file=shown, width=1000))
     assert "warning: " in shown.getvalue() and "no better than guessing" in shown.getvalue()
     assert artifact.manifest and artifact.manifest.verification
     assert artifact.manifest.verification.source_accuracy == pytest.approx(1 / 3)

@@ -23,6 +23,7 @@ from edgesqz.cli.output import (
     EXIT_TERMINATED,
     BenchOutput,
     EmbedOutput,
+    ExportOutput,
     FitOutput,
     PredictOutput,
     TableOrJson,
@@ -36,6 +37,7 @@ from edgesqz.cli.output import (
 )
 from edgesqz.embedding import Embed
 from edgesqz.errors import EdgesqzError
+from edgesqz.exporting.plan import Export
 from edgesqz.fitting.plan import Fit
 from edgesqz.inspecting import Inspect
 from edgesqz.inventory import Info
@@ -266,99 +268,7 @@ def train(
         say(f"warning: {warning}")
 
 
-@app.command()
-def export(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="A .keras file, or a name in the workspace or the zoo; left out, the newest in the workspace.",
-        ),
-    ] = None,
-    format: Annotated[
-        list[str] | None, typer.Option(help="tflite or onnx; may be given several times.", show_default="tflite")
-    ] = None,
-    quantize: Annotated[bool, typer.Option("--quantize", help="The same as --variant int8.")] = False,
-    untrained: Annotated[
-        bool, typer.Option("--untrained", help="MODEL is an architecture; give it random weights, to measure its cost.")
-    ] = False,
-    variant: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="fp32, fp16, dynamic, int8, or for tflite int16x8; may be given several times.", show_default="fp32"
-        ),
-    ] = None,
-    all_variants: Annotated[
-        bool, typer.Option("--all", help="Every variant that the quota has room for, the most valuable first.")
-    ] = False,
-    calibration: Annotated[
-        int, typer.Option(help="How many training images choose the ranges of a quantized file.")
-    ] = defaults.CALIBRATION_IMAGES,
-    dataset: Annotated[
-        str | None, typer.Option(help="What to calibrate on.", show_default="what the model was trained on")
-    ] = None,
-    data_dir: DataDir = None,
-    pixel_range: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LOW..HIGH",
-            help="What the model expects of pixels 0 and 255, such as 0..1 or -1..1.",
-            show_default="what its manifest says, else 0..255",
-        ),
-    ] = None,
-    input_size: InputSize = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The names of the classes, one a line, of a model made elsewhere.",
-            show_default="what its manifest says, else the dataset's",
-        ),
-    ] = None,
-    workspace: WorkspaceDir = defaults.WORKSPACE,
-    quota: Quota = None,
-    scratch: Scratch = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be written, how large, and whether it fits.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Convert a Keras model to other formats; each file is run beside the source model before it is kept.
-
-    Example: `edgesqz export squeezenet --format tflite --format onnx --quantize`
-    """
-    from edgesqz import exporting
-
-    options: dict[str, Any] = {
-        "quantize": quantize,
-        "untrained": untrained,
-        "variant": variant or (),
-        "all_variants": all_variants,
-        "calibration": calibration,
-        "dataset": dataset,
-        "data_dir": data_dir,
-        "pixel_range": pixel_range,
-        "input_size": input_size,
-        "labels": labels,
-        "workspace": workspace,
-        "quota": quota,
-        "scratch_dir": scratch,
-        "console": progress_console(),
-    }
-    if dry_run:
-        show(exporting.plan_export(model, format or (), **options), json)
-        return
-    artifacts = exporting.export(model, format or (), **options)
-    if json:
-        print(exporting.to_json(artifacts), end="")
-    else:
-        for artifact in artifacts:
-            assert artifact.manifest and artifact.manifest.verification  # export writes both
-            verification = artifact.manifest.verification
-            agrees = f"agrees with the source model on {verification.agreement:.1%} of {verification.images.count} "
-            told = "random weights" if artifact.manifest.untrained else f"{agrees}{verification.images.dataset} images"
-            print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
-    say_written(with_manifests(artifact.path for artifact in artifacts))
+add(app, Export, ExportOutput, progress_console)
 
 
 add(app, Bench, BenchOutput, progress_console)

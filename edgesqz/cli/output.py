@@ -16,7 +16,9 @@ import typer
 from edgesqz.benchmarking.plan import LayerOption
 from edgesqz.command import Option
 from edgesqz.errors import EdgesqzError
+from edgesqz.exporting.result import ExportResult, verification_summary
 from edgesqz.workspace import MANIFEST_SUFFIX
+from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -235,3 +237,17 @@ class FitOutput(JsonOption):
         if not result.kept:
             say("no file fits; the table says why")
             raise typer.Exit(EXIT_MISSED_BUDGET)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOutput(JsonOption):
+    """Print a line per file, or the plan of a dry run."""
+
+    def show(self, result: ExportResult) -> None:
+        """Print what was or would be written."""
+        if self.json or result.planned:
+            show(result, self.json)
+        else:
+            for artifact in result:
+                print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {verification_summary(artifact)}")
+        say_written(with_manifests(artifact.path for artifact in result))

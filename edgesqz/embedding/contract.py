@@ -15,7 +15,7 @@ from edgesqz.artifact import ZOO, Artifact, Manifest, Tensor
 from edgesqz.benchmarking.saved import SavedReport
 from edgesqz.engine import Engine, EngineError, open_engine
 from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError
-from edgesqz.exporting import verification
+from edgesqz.exporting.verify import MAX_ERROR_IF_EXACT
 from edgesqz.image_size import ImageSize
 from edgesqz.inspecting import tflite
 from edgesqz.lookup import model_files
@@ -197,7 +197,7 @@ class Contract:
     @property
     def tolerance(self) -> float:
         """By how much an expected output may differ: not at all, but float kernels round as their processor does."""
-        return 0 if self.quantized else verification.MAX_ERROR_IF_EXACT
+        return 0 if self.quantized else MAX_ERROR_IF_EXACT
 
 
 def stored_pixels(manifest: Manifest) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Exporting one model: convert it to a format, prove the new file beside the source model, keep it."""
+"""The exports of one model: convert it to a format, verify the new file against the source model, keep it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import numpy as np
 from edgesqz import artifact, backend, data, plugins
 from edgesqz.artifact import ZOO, Artifact, Images, Manifest, PixelRange, Verification
 from edgesqz.engine import Engine, EngineError
-from edgesqz.errors import EdgesqzError, NoRoomError, first_line
-from edgesqz.exporting import verification
-from edgesqz.exporting.labels import Labels, check_labels, read_labels
-from edgesqz.image_size import ImageSizeLike
+from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option
+from edgesqz.exporting import verify
+from edgesqz.exporting.labels import check_labels, read_labels
+from edgesqz.exporting.plan import Export
 from edgesqz.models import loading
 from edgesqz.models.loading import SourceModel
 from edgesqz.workspace import Workspace
@@ -63,40 +63,21 @@ class Job:
 class Exporter:
     """Exports of one model; what they share is loaded once, and only if one of them needs it."""
 
-    def __init__(
-        self,
-        model: str | Path | None,
-        untrained: bool,
-        dataset: str | None,
-        data_dir: Path | None,
-        calibration: int,
-        workspace: Workspace,
-        scratch_dir: Path | None,
-        console: Console | None,
-        pixel_range: str | None,
-        input_size: ImageSizeLike | None,
-        labels: Labels | None = None,
-    ) -> None:
-        from rich.console import Console
-
-        if calibration < 1:
-            raise EdgesqzError(f"--calibration must be above 0, got {calibration}")
-        if untrained and model is None:
-            raise EdgesqzError("--untrained takes an architecture by its name, such as alexnet")
-        self.model, self.untrained, self.workspace = model, untrained, workspace
-        self.console = console or Console(quiet=True)
-        self.data_dir, self.calibration_count = data_dir, calibration
-        self.named_dataset, self.scratch_dir = dataset, scratch_dir
-        self.named_pixels = PixelRange.parse(pixel_range) if pixel_range else None
-        self.input_size = input_size
-        self.named_labels = read_labels(labels) if labels is not None else ()
+    def __init__(self, plan: Export, console: Console) -> None:
+        self.plan, self.console = plan, console
+        self.workspace = Workspace(Path(plan.workspace), plan.quota)
+        self.data_dir = Path(plan.data_dir) if plan.data_dir else None
+        self.scratch_dir = Path(plan.scratch_dir) if plan.scratch_dir else None
+        self.named_pixels = PixelRange.parse(plan.pixel_range) if plan.pixel_range else None
+        self.named_labels = read_labels(plan.labels) if plan.labels is not None else ()
 
     @functools.cached_property
     def source_model(self) -> SourceModel:
-        if self.untrained:
-            found = loading.untrained(str(self.model), input_size=self.input_size, pixels=self.named_pixels)
+        model, size = self.plan.model, self.plan.input_size
+        if self.plan.untrained:
+            found = loading.untrained(str(model), input_size=size, pixels=self.named_pixels)
         else:
-            found = loading.find(self.model, self.workspace, self.named_pixels, self.input_size)
+            found = loading.find(model, self.workspace, self.named_pixels, size)
         if self.named_labels:
             described = found.manifest.labels if found.manifest else ()
             check_labels(self.named_labels, found.model.output_shape[1], described, found.source)
@@ -104,14 +85,17 @@ class Exporter:
 
     @functools.cached_property
     def parameters(self) -> int:
-        """Of the network; of an untrained one, before any is made."""
-        if self.untrained:
-            return loading.untrained_parameters(str(self.model), self.input_size)
+        """The number of parameters; of an untrained network it is known before the network is built."""
+        if self.plan.untrained:
+            return loading.untrained_parameters(str(self.plan.model), self.plan.input_size)
         return self.source_model.parameters
 
     @property
     def dataset(self) -> str | None:
-        return self.named_dataset or (self.source_model.manifest.dataset if self.source_model.manifest else None)
+        """The dataset to calibrate and verify on: the one named, else what the model was trained on."""
+        if self.plan.dataset:
+            return str(self.plan.dataset)
+        return self.source_model.manifest.dataset if self.source_model.manifest else None
 
     @property
     def room(self) -> int | None:
@@ -119,7 +103,7 @@ class Exporter:
         return self.workspace.room_for(())
 
     def file_name(self, job: Job) -> str:
-        name = self.model if self.untrained else self.source_model.name
+        name = self.plan.model if self.plan.untrained else self.source_model.name
         return f"{name}.{job.variant}{job.converter.SUFFIX}"
 
     def expected_bytes(self, job: Job) -> int:
@@ -148,8 +132,8 @@ class Exporter:
         source, labels = self.source_model, self._verification_labels
         if labels is None:
             return None
-        predicted = verification.predictions(self._expected, like=self._expected)
-        if not verification.is_guessing(predicted, labels):
+        predicted = verify.predictions(self._expected, like=self._expected)
+        if not verify.is_guessing(predicted, labels):
             return None
         warning = (
             f"{source.source}: the source model itself is no better than guessing on {len(labels)} {self.dataset} "
@@ -162,50 +146,77 @@ class Exporter:
     def _pixel_range_to_try(self, labels: np.ndarray) -> str:
         for text in USUAL_PIXEL_RANGES:
             outputs = self._outputs(PixelRange.parse(text))
-            predicted = verification.predictions(outputs, like=outputs)
-            if not verification.is_guessing(predicted, labels):
-                return f"try --pixel-range {text}, with which it has {np.mean(predicted == labels):.1%}"
+            predicted = verify.predictions(outputs, like=outputs)
+            if not verify.is_guessing(predicted, labels):
+                return f"try {option('pixel_range')} {text}, with which it has {np.mean(predicted == labels):.1%}"
         return (
-            "if it expects other pixel values than 0..255, name them with --pixel-range, such as 0..1; "
-            "--pixel-range 0..255 exports it as it is"
+            f"if it expects pixel values other than 0..255, name them with {option('pixel_range')}, such as 0..1; "
+            f"{option('pixel_range')} 0..255 exports it as it is"
         )
 
-    def export_some(self, jobs: Sequence[Job]) -> list[Artifact]:
-        """Export what can be exported, and say what cannot and why."""
-        made, left_out = list[Artifact](), list[str]()
+    def export_all(self, jobs: Sequence[Job]) -> tuple[Artifact, ...]:
+        """Export every job, or with ``all_variants`` every one that can be exported.
+
+        Raises:
+            EdgesqzError: a job cannot be exported; with ``all_variants``, none can.
+        """
+        if self.plan.all_variants:
+            self._print_source_warning()
+            return self._export_possible(jobs)
+        self.refuse_if_too_large(jobs)
+        self._print_source_warning()
+        return tuple(self.export(job) for job in jobs)
+
+    def _print_source_warning(self) -> None:
+        if warning := self.source_warning:
+            self._print(f"warning: {warning}")
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def _export_possible(self, jobs: Sequence[Job]) -> tuple[Artifact, ...]:
+        """Export what can be exported, and print what cannot and why."""
+        made, left_out = list[Artifact](), list[EdgesqzError]()
         for job in jobs:
             try:
                 self.refuse_if_too_large([job])
                 made.append(self.export(job))
             except NoRoomError:
                 room = format_size(self.room or 0)
-                left_out.append(f"{self.file_name(job)}: no room, {room} are left")
+                left_out.append(EdgesqzError(f"{self.file_name(job)}: no room, {room} are left"))
             except EdgesqzError as error:
-                left_out.append(f"{self.file_name(job)}: {str(error).removeprefix(f'{self.file_name(job)} ')}")
+                reason = error.with_names(option).removeprefix(f"{self.file_name(job)} ")
+                left_out.append(EdgesqzError(f"{self.file_name(job)}: {reason}"))
             else:
                 continue
-            self.console.print(f"left out: {left_out[-1]}", soft_wrap=True, highlight=False, markup=False)
+            self._print(f"left out: {left_out[-1]}")
         if not made:
-            raise EdgesqzError(f"none of {len(left_out)} variants could be exported; the first: {left_out[0]}")
-        return made
+            first = left_out[0].with_names(option)
+            raise EdgesqzError(f"none of {len(left_out)} variants could be exported; the first: {first}")
+        return tuple(made)
 
     def export(self, job: Job) -> Artifact:
-        """Convert, prove, write."""
+        """Convert, verify, write."""
         self.workspace.write(self.make(job))
         return Artifact.open(self.workspace.folder / self.file_name(job))
 
     def make(self, job: Job, *, download: bool = True) -> dict[str, bytes]:
-        """Convert and prove; the new file and its manifest, by name. ``download`` images if there are none here."""
+        """Convert and verify a file; return its content and its manifest's, by file name.
+
+        Args:
+            job: the file to make.
+            download: whether to download the images to calibrate on if they are missing.
+        """
         file_name = self.file_name(job)
         if shipped := self._shipped(job, file_name):
-            return self._verified_here(shipped, job, file_name)
+            return self._verify_shipped(shipped, job, file_name)
         needed = self.dataset if job.kind.needs_calibration and not download else None
         if needed and not data.locate(needed, self.data_dir):
-            raise EdgesqzError(f"there are no images of {needed} at hand to calibrate on; name --data-dir")
+            raise EdgesqzError(f"there are no images of {needed} at hand to calibrate on; give {option('data_dir')}")
         with scratch(self.scratch_dir, self.workspace, for_conversion(self.parameters)):
-            return self._made(job, file_name)
+            return self._convert_and_verify(job, file_name)
 
-    def _made(self, job: Job, file_name: str) -> dict[str, bytes]:
+    def _convert_and_verify(self, job: Job, file_name: str) -> dict[str, bytes]:
         _ = self.source_warning  # told before the work of converting
         with self.console.status(f"{file_name}: converting"):
             content, pixels, calibration = self._convert(job)
@@ -214,7 +225,7 @@ class Exporter:
             manifest = self._manifest(job, content, pixels, calibration, verification, engine)
         return artifact.stored_form(content, manifest, file_name)
 
-    def _verified_here(self, shipped: Artifact, job: Job, file_name: str) -> dict[str, bytes]:
+    def _verify_shipped(self, shipped: Artifact, job: Job, file_name: str) -> dict[str, bytes]:
         """Verify a file of the zoo on this machine; its manifest then holds what was found here."""
         manifest, content = shipped.manifest, shipped.path.read_bytes()
         assert manifest and manifest.verification  # the zoo's files have both
@@ -222,7 +233,7 @@ class Exporter:
             verification, elsewhere = self._verify(engine, job, file_name), manifest.verification
         self.console.print(
             f"{file_name}: no {self.dataset} at hand to calibrate on, so this is the file that ships with edgesqz, "
-            f"calibrated on {self.calibration_count} training images; where it was made, it agreed with the source "
+            f"calibrated on {self.plan.calibration} training images; where it was made, it agreed with the source "
             f"model on {elsewhere.agreement:.1%} of {elsewhere.images.count} {elsewhere.images.dataset} images",
             soft_wrap=True,
             highlight=False,
@@ -249,7 +260,7 @@ class Exporter:
             made is None
             or made.calibration is None
             or (made.source_sha256, made.calibration.dataset) != (self.source_model.sha256, self.dataset)
-            or made.calibration.count != self.calibration_count
+            or made.calibration.count != self.plan.calibration
             or data.locate(made.calibration.dataset, self.data_dir) is not None
         ):
             return None
@@ -276,13 +287,13 @@ class Exporter:
         """Run the new file beside the source model; refuse one that does something else."""
         outputs, expected = engine.predict(self._fitting(self._verification_images)), self._expected
         seen = Images(dataset=self._verification_dataset, split="train", count=len(expected), seed=SEED)
-        found = verification.verify(outputs, expected, seen, self._source_accuracy)
+        found = verify.verify(outputs, expected, seen, self._source_accuracy)
         trained = not self.source_model.untrained
-        if problem := verification.problem(found, expected, exact=job.kind.exact, trained=trained):
-            advice = "try longer training, more --calibration images or another --variant"
+        if problem := verify.problem(found, expected, exact=job.kind.exact, trained=trained):
+            advice = f"try longer training, more {option('calibration')} images or another {option('variant')}"
             if trained and seen.dataset != self.dataset:
                 trained_on = self.dataset or "what it was trained on"
-                advice = f"those are drawn, for {trained_on} is not at hand: name it with --data-dir"
+                advice = f"they are synthetic, for {trained_on} is not at hand; name it with {option('data_dir')}"
             raise EdgesqzError(f"{file_name} was not kept: {problem}; {advice}")
         return found
 
@@ -316,9 +327,9 @@ class Exporter:
 
     def _calibration_images(self) -> tuple[data.Split, Images]:
         if self.source_model.untrained and self.dataset is None:  # its answers mean nothing anyway
-            split, dataset = data.draw(self.calibration_count, self.source_model.form[0], seed=SEED), "synthetic"
+            split, dataset = data.draw(self.plan.calibration, self.source_model.form[0], seed=SEED), "synthetic"
         else:
-            split = data.sample(self._training_images[0], self.calibration_count, seed=SEED)
+            split = data.sample(self._training_images[0], self.plan.calibration, seed=SEED)
             dataset = self._named_dataset
         return split, Images(dataset=dataset, split="train", count=len(split), seed=SEED)
 
@@ -331,7 +342,7 @@ class Exporter:
         if self.dataset is None:
             raise EdgesqzError(
                 f"{self.source_model.source} has no manifest that tells what it was trained on; "
-                "quantization needs some of those images: name them with --dataset"
+                f"quantization needs some of those images; name them with {option('dataset')}"
             )
         return self.dataset
 
@@ -391,7 +402,7 @@ class Exporter:
     def _source_accuracy(self) -> float | None:
         if self._verification_labels is None:
             return None
-        predicted = verification.predictions(self._expected, like=self._expected)
+        predicted = verify.predictions(self._expected, like=self._expected)
         return float(np.mean(predicted == self._verification_labels))
 
 

@@ -25,7 +25,7 @@ from edgesqz.benchmarking.report import Row
 from edgesqz.benchmarking.run import measure
 from edgesqz.benchmarking.selection import obstacle, select
 from edgesqz.errors import EdgesqzError, NoRoomError, option
-from edgesqz.exporting import export
+from edgesqz.exporting import Export
 from edgesqz.fitting.plan import Fit
 from edgesqz.lookup import model_files
 from edgesqz.options import as_list
@@ -289,11 +289,14 @@ def _made(
     console: Console,
 ) -> Fitted:
     """Export one variant of a model, if there can be room for it."""
+    from rich.console import Console
+
     format_name, variant = kind
     file = Fitted(f"{path.stem}.{variant}{plugins.converter(format_name).SUFFIX}", dataset)
     try:
         quota = made.used_bytes() + max(within_reach, 1)
-        export(path, format_name, variant=variant, workspace=made.folder, quota=quota, **options)
+        plan = Export(path, format_name, variant=variant, workspace=made.folder, quota=quota, **options)
+        plan.run(Console(quiet=True))
     except NoRoomError:
         file = replace(file, reason="too large")
     except EdgesqzError as error:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgesqz.artifact import Images, Verification
-from edgesqz.exporting.verification import is_guessing, predictions, problem, verify
+from edgesqz.exporting.verify import is_guessing, predictions, problem, verify
 
 
 def images(count: int) -> Images:

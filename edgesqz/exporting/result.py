@@ -1,0 +1,115 @@
+"""What an export made, or with ``dry_run`` would make."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgesqz.results import Result
+from edgesqz.tables import Column, Table
+from edgesqz.workspace.sizes import format_size
+
+if TYPE_CHECKING:
+    from edgesqz.artifact import Artifact
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """A file that an export would write.
+
+    Attributes:
+        expected_bytes: the size of the model, estimated from its number of parameters.
+        exact_bytes: the size of the model and its manifest; None if it cannot fit, for then it was not made.
+        fits: whether it does, after the files before it; None without a quota, or if it cannot be made.
+        error: why it cannot be made, if the reason is another than its size.
+    """
+
+    file_name: str
+    expected_bytes: int
+    exact_bytes: int | None = None
+    fits: bool | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class ExportResult(Result):
+    """The files of one export; iterating over it gives its artifacts.
+
+    Attributes:
+        artifacts: the new files, formats first, then variants, in the order they were asked for; none of a dry run.
+        planned: what a dry run would have written.
+        quota_bytes: the quota of the workspace; None without one.
+        used_bytes: the bytes used in the workspace, after the export.
+    """
+
+    artifacts: tuple[Artifact, ...]
+    planned: tuple[PlannedFile, ...]
+    quota_bytes: int | None
+    used_bytes: int
+
+    def __iter__(self) -> Iterator[Artifact]:
+        """Iterate over the artifacts."""
+        return iter(self.artifacts)
+
+    def __len__(self) -> int:
+        """Count the artifacts."""
+        return len(self.artifacts)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per file."""
+        return [*map(_described, self.artifacts), *map(dataclasses.asdict, self.planned)]
+
+    def to_json(self) -> str:
+        """Return the files, the quota and the bytes used as JSON text."""
+        found = {"files": self.rows, "quota_bytes": self.quota_bytes, "used_bytes": self.used_bytes}
+        return json.dumps(found, indent=2) + "\n"
+
+    def table(self) -> Table:
+        """One row per file; below the table, the quota, and why some files cannot be made."""
+        used = f"{format_size(self.used_bytes)} are used"
+        caption = used if self.quota_bytes is None else f"quota {format_size(self.quota_bytes)}, of which {used}"
+        return self._planned_table(f"{caption}; nothing was written") if self.planned else self._written_table(caption)
+
+    def _written_table(self, caption: str) -> Table:
+        columns = [Column("file", is_name=True), Column("size", "right"), Column("verification", is_prose=True)]
+        rows = [
+            [str(artifact.path), format_size(artifact.size_bytes), verification_summary(artifact)] for artifact in self
+        ]
+        return Table(columns, rows, caption=caption)
+
+    def _planned_table(self, caption: str) -> Table:
+        rows = []
+        for file in self.planned:
+            exact = "" if file.exact_bytes is None else format_size(file.exact_bytes)
+            fits = "no" if file.error else "" if file.fits is None else "yes" if file.fits else "no"
+            rows.append([file.file_name, f"about {format_size(file.expected_bytes)}", exact, fits])
+        reasons = [f"{file.file_name}: {file.error}" for file in self.planned if file.error]
+        return Table(
+            [
+                Column("file", is_name=True),
+                Column("size by its\nparameters", "right"),
+                Column("exact size,\nwith manifest", "right"),
+                Column("fits"),
+            ],
+            rows,
+            caption="\n".join([caption, *reasons]),
+        )
+
+
+def verification_summary(artifact: Artifact) -> str:
+    """Return in words how well an export agrees with its source model."""
+    assert artifact.manifest and artifact.manifest.verification  # export writes both
+    if artifact.manifest.untrained:
+        return "random weights"
+    agreement, images = artifact.manifest.verification.agreement, artifact.manifest.verification.images
+    return f"agrees with the source model on {agreement:.1%} of {images.count} {images.dataset} images"
+
+
+def _described(artifact: Artifact) -> dict[str, Any]:
+    assert artifact.manifest and artifact.manifest.verification  # export writes both
+    verification = artifact.manifest.verification.model_dump(mode="json")
+    return {"path": str(artifact.path), "size_bytes": artifact.size_bytes, "verification": verification}
