@@ -83,7 +83,7 @@ def test_the_defaults_for_many_images_are_the_recipes(images: int) -> None:
 def test_fewer_images_mean_smaller_batches_a_lower_rate_and_more_epochs() -> None:
     found = [scaled_to(images) for images in (1, 60, 180, 600, 5_000, 50_000)]
     assert [each["batch_size"] for each in found] == [16, 16, 16, 32, 128, 128]
-    assert [each["learning_rate"] for each in found] == [0.05, 0.05, 0.05, 0.079, 0.2, 0.2]
+    assert [each["learning_rate"] for each in found] == [0.009, 0.009, 0.009, 0.025, 0.2, 0.2]
     assert [each["epochs"] for each in found] == [200, 200, 137, 84, 39, 30]
 
 

@@ -420,7 +420,8 @@ class _Run:
             entry["validation_accuracy"] = accuracy
             shown += f"validation {accuracy:.2%}, "
         progress.history.append(entry)
-        if accuracy is None or accuracy > (progress.best_accuracy or -1):
+        # Of equals the later one, for a few images soon are all right by chance, at a rate that is still high.
+        if accuracy is None or accuracy >= (progress.best_accuracy or 0):
             progress.best_accuracy, self.best = accuracy, weights
             if self.keeping is not Keeping.NOTHING:
                 self.workspace.write(checkpoint.best_files(self.name, weights))

@@ -1,0 +1,67 @@
+"""Training on a few images of plain shapes with nothing but the defaults: half an hour.
+
+Circles, squares and triangles of any size, place and color, as JPEG files; the trained network then tells apart 900
+that were drawn for it. Run it with: python -m pytest -s tests/benchmarks/test_small_data.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import edgesqz
+from edgesqz import data
+
+SIDE = 96  # of the images, in pixels
+SHAPES = ("circle", "square", "triangle")
+LEAST_CONTRAST = 100  # between a shape and what is behind it, summed over red, green and blue
+
+
+def draw_shapes(folder: Path, images_a_class: int, seed: int) -> Path:
+    """Write a folder of images for each shape; one has the file name ``NUMBER.jpg``."""
+    rng = np.random.default_rng(seed)
+    for shape in SHAPES:
+        (folder / shape).mkdir(parents=True)
+        for number in range(images_a_class):
+            draw_shape(shape, rng).save(folder / shape / f"{number}.jpg")
+    return folder
+
+
+def draw_shape(shape: str, rng: np.random.Generator) -> Image.Image:
+    behind, color = rng.integers(0, 256, (2, 3))
+    while abs(behind - color).sum() < LEAST_CONTRAST:
+        color = rng.integers(0, 256, 3)
+    image = Image.new("RGB", (SIDE, SIDE), tuple(behind.tolist()))
+    pen, fill = ImageDraw.Draw(image), tuple(color.tolist())
+    radius = rng.uniform(0.2, 0.35) * SIDE
+    x, y = rng.uniform(radius, SIDE - radius, 2)
+    corners = (x - radius, y - radius, x + radius, y + radius)
+    if shape == "circle":
+        pen.ellipse(corners, fill)
+    elif shape == "square":
+        pen.rectangle(corners, fill)
+    else:
+        pen.polygon([(x, y - radius), (x - radius, y + radius), (x + radius, y + radius)], fill)
+    return image
+
+
+@pytest.mark.parametrize(("images", "least"), [(180, 0.9), (60, 0.5)])  # a third by chance
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("model", ["squeezenet", "squeezenet-nano"])
+def test_the_defaults_learn_shapes_of_a_few_images(
+    model: str, precision: str, images: int, least: float, tmp_path: Path
+) -> None:
+    shapes = draw_shapes(tmp_path / "shapes", images // len(SHAPES), seed=0)
+    fresh = data.load(str(draw_shapes(tmp_path / "fresh" / "test", 300, seed=99).parent)).test()
+    accuracies = []
+    for seed in range(2):
+        artifact = edgesqz.train(
+            model, str(shapes), precision=precision, seed=seed, name=f"seed-{seed}", workspace=tmp_path / "workspace"
+        )
+        with edgesqz.load(artifact.path) as trained:
+            accuracies.append(float(np.mean(trained.predict(fresh.images).argmax(axis=1) == fresh.labels)))
+    print(f"{model}, {precision}, {images} images: {', '.join(f'{accuracy:.1%}' for accuracy in accuracies)}")
+    assert min(accuracies) >= least
