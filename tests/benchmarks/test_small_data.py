@@ -48,7 +48,7 @@ def draw_shape(shape: str, rng: np.random.Generator) -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize(("images", "least"), [(180, 0.9), (60, 0.5)])  # a third by chance
+@pytest.mark.parametrize(("images", "least"), [(180, 0.8), (60, 0.5)])  # a third by chance
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("model", ["squeezenet", "squeezenet-nano"])
 def test_the_defaults_learn_shapes_of_a_few_images(
