@@ -28,7 +28,8 @@ PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "tensorflow", "keras")
 
 # The newest in which global average pooling is still one operator after tf2onnx (18 makes it a ReduceMean).
 OPSET = 17
-QUANTIZED_OPERATORS = ["Conv", "Relu", "MaxPool", "Concat", "Add", "GlobalAveragePool", "Gemm", "MatMul"]
+WEIGHTED_OPERATORS = ["Conv", "Gemm", "MatMul"]
+QUANTIZED_OPERATORS = [*WEIGHTED_OPERATORS, "Relu", "MaxPool", "Concat", "Add", "GlobalAveragePool"]
 
 
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
@@ -101,9 +102,9 @@ def _static(graph: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
 
 
 def _normalization_nodes(graph: onnx.ModelProto) -> Iterator[str]:
-    """What stands before the first convolution; it stays float, since a pixel has no digits to lose."""
+    """What stands before the first layer with weights; it stays float, since a pixel has no digits to lose."""
     for node in graph.graph.node:
-        if node.op_type == "Conv":
+        if node.op_type in WEIGHTED_OPERATORS:
             return
         yield node.name
 

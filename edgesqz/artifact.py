@@ -150,6 +150,7 @@ class Manifest(_Frozen):
         labels: names of the classes, in the order of the output.
         untrained: whether its weights are random, so that its accuracy means nothing.
         source_sha256: of the .keras file it was converted from; None for a source model.
+        source_pixels: how a pixel becomes a value of that file's input, where it has no manifest that tells.
         dataset: the name of what the source model was trained on, or the path of its folder; None if unknown.
         calibration: the images that chose the quantization ranges, where there are any.
         training: the recipe and its results, for a source model.
@@ -170,6 +171,7 @@ class Manifest(_Frozen):
     dataset: str | None = None
     untrained: bool = False
     source_sha256: str | None = None
+    source_pixels: PixelRange | None = None
     calibration: Images | None = None
     verification: Verification | None = None
     training: dict[str, Any] | None = None

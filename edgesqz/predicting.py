@@ -122,13 +122,14 @@ def _prediction(file: Path, engine: Engine, artifact: Artifact) -> Prediction:
     import numpy as np
 
     from edgesqz import data
+    from edgesqz.outputs import class_scores
 
     size, channels = engine.form
     try:
         image = data.read_image(file, size)
     except EdgesqzError as error:
         return Prediction(str(file), error=str(error))
-    (probabilities,) = engine.predict(data.with_channels(image[None], channels))
-    labels = artifact.class_names(len(probabilities))
-    best = np.argsort(-probabilities)[:BEST]
-    return Prediction(str(file), tuple(Guess(labels[k], float(probabilities[k])) for k in best))
+    (scores,) = class_scores(engine.predict(data.with_channels(image[None], channels)))
+    labels = artifact.class_names(len(scores))
+    best = np.argsort(-scores)[:BEST]
+    return Prediction(str(file), tuple(Guess(labels[k], float(scores[k])) for k in best))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,11 +18,12 @@ from PIL import Image
 from rich.console import Console
 
 import edgesqz
-from edgesqz import backend, data
+from edgesqz import backend, data, plugins
 from edgesqz.artifact import PixelRange
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import Export
 from edgesqz.exporting.exporter import without_normalization
+from edgesqz.image_size import ImageSize
 from edgesqz.models import keras_config
 from edgesqz.predicting import predict
 
@@ -263,8 +265,8 @@ def test_a_model_of_any_size_takes_the_size_that_is_named(keras: Any) -> None:
     keras.Model(images, head(keras, images)).save("any.keras")
     with pytest.raises(EdgesqzError, match=r"takes images of any size; name one with --input-size"):
         edgesqz.export("any.keras", workspace=Path("ws"))
-    (artifact,) = edgesqz.export("any.keras", input_size="24x16", workspace=Path("ws"))
-    assert artifact.manifest and artifact.manifest.input.shape == (1, 16, 24, 3)
+    for artifact in edgesqz.export("any.keras", ["tflite", "onnx"], input_size="24x16", workspace=Path("ws")):
+        assert artifact.manifest and artifact.manifest.input.image_form[0] == ImageSize(height=16, width=24)
     sequential(keras).save("fixed.keras")
     with pytest.raises(EdgesqzError, match="takes images of 32x32; leave out --input-size 24x24"):
         edgesqz.export("fixed.keras", input_size=24, workspace=Path("ws"))
@@ -285,6 +287,16 @@ def test_half_floats_are_exported_as_a_float32_copy(policy: str, keras: Any) -> 
     assert [artifact.manifest and artifact.manifest.input.dtype for artifact in artifacts] == ["float32", "float32"]
 
 
+def test_a_network_without_convolutions_is_quantized_in_onnx(keras: Any) -> None:
+    layers = keras.layers
+    hidden = [layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(64, activation="relu")]
+    model = keras.Sequential([keras.Input((16, 16, 3)), *hidden, layers.Dense(10, activation="softmax")])
+    images = data.draw(8, 16, seed=0).images.astype(np.float32)
+    with backend.hush():
+        content = plugins.converter("onnx").convert(keras.Model(model.inputs[0], model.outputs[0]), "int8", images)
+    assert model.count_params() < len(content) < 1.5 * model.count_params()  # bytes; float32 has 4 for each
+
+
 def test_a_transformer_with_gelu_is_exported(keras: Any, images: Path) -> None:
     layers = keras.layers
     pixels = keras.Input(SHAPE)
@@ -303,6 +315,41 @@ def test_images_of_bytes_and_batches_of_a_fixed_size_are_exported(keras: Any) ->
     keras.Model(images, head(keras, keras.layers.Rescaling(1 / 255)(images))).save("bytes.keras")
     (artifact,) = edgesqz.export("bytes.keras", workspace=Path("ws"))
     assert artifact.manifest and artifact.manifest.input.shape == (1, *SHAPE)
+
+
+# Outputs
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_one_output_is_measured_against_two_classes(activation: str | None, keras: Any, images: Path) -> None:
+    layers = keras.layers
+    two = Path("two")
+    for split in ("train", "test"):
+        for name in ("blue", "red"):
+            shutil.copytree(images / split / name, two / split / name)
+    red_less_blue = layers.Dense(1, activation=activation)
+    model = keras.Sequential([keras.Input(SHAPE), layers.GlobalAveragePooling2D(), red_less_blue])
+    red_less_blue.set_weights([np.array([[0.05], [0], [-0.05]]), np.zeros(1)])
+    model.save("mine.keras")
+    (fp32,) = edgesqz.export("mine.keras", workspace=Path())
+    report = edgesqz.bench([fp32.path], dataset=str(two), rounds=1)
+    assert [(row.error, row.accuracy, row.confusion) for row in report.rows] == [(None, 1, ((10, 0), (0, 10)))] * 2
+    assert (report.rows[1].agreement, report.rows[1].mcnemar_p, report.rows[1].top5) == (1, 1, None)
+    (prediction,) = predict(fp32.path, [next((two / "test" / "red").iterdir())]).images
+    assert [guess.label for guess in prediction.guesses] == ["class 1", "class 0"]
+
+
+def test_a_source_model_without_a_manifest_is_measured_with_the_pixel_range_of_its_export(
+    from_0_to_1: Path, images: Path, tmp_path: Path
+) -> None:
+    mine = Path(shutil.copy(from_0_to_1, tmp_path))
+    options: dict[str, Any] = {"dataset": str(images), "workspace": tmp_path}
+    (int8,) = edgesqz.export(mine, quantize=True, pixel_range="0..1", **options)
+    report = edgesqz.bench([int8.path], rounds=1, **options)
+    assert [(Path(row.artifact).suffix, row.accuracy) for row in report.rows] == [(".keras", 1), (".tflite", 1)]
+    edgesqz.export(mine, pixel_range="0..255", **options)
+    source_model = edgesqz.bench(rounds=1, **options).rows[0]
+    assert source_model.error and "was exported for pixels 0..255 and 0..1; name" in source_model.error
 
 
 # What is refused
@@ -344,8 +391,8 @@ def quantized(keras: Any) -> Any:
 
 
 REFUSED = [
-    (two_inputs, "expected a model with one input and one output, but it has 2 inputs and 1 outputs; make a keras"),
-    (two_outputs, "it has 1 inputs and 2 outputs; make a keras.Model"),
+    (two_inputs, "expected a model with one input and one output, but it has 2 inputs and 1 output; make a keras"),
+    (two_outputs, "it has 1 input and 2 outputs; make a keras.Model"),
     (channels_first, r"its input \(None, 3, 32, 32\) has the channels first; build it with data_format='channels_last"),
     (mask, r"expected outputs of shape \(N, classes\), got \(None, 32, 32, 2\)"),
     (with_a_lambda, "its Lambda layer is Python code; write it with Keras's own layers"),

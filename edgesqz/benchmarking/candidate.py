@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from edgesqz import plugins
-from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, read_bytes, sha256
+from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, PixelRange, read_bytes, sha256
 from edgesqz.benchmarking.layer_error import LayerErrors
 from edgesqz.engine import Engine
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
 
 # A candidate runs about this long before it is the next one's turn; long enough for its caches to be warm again.
@@ -36,6 +36,7 @@ class Candidate:
     choice: plugins.Choice | None = None
     name: str = ""  # that tells it from the other files of the run; see distinct_names
     artifact: Artifact | None = None
+    pixels: PixelRange | None = None  # how a pixel becomes a value of its input, if it has no manifest
     runtime_version: str | None = None
     error: str | None = None  # in place of everything below
     no_accuracy: str | None = None  # why it is not measured, if others may be
@@ -154,3 +155,20 @@ def source_model_of(candidate: Candidate, among: Sequence[Candidate]) -> Candida
     wanted = candidate.manifest.source_sha256 if candidate.manifest else None
     readable = (c for c in among if c.is_source_model and c.artifact)
     return next((c for c in readable if sha256(read_bytes(c.path)) == wanted), None)
+
+
+def pixels_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> PixelRange | None:
+    """How a pixel becomes a value of a source model's input, by its exports' manifests; None if none tells.
+
+    Raises:
+        EdgesqzError: they contradict each other.
+    """
+    if not candidate.is_source_model or not candidate.artifact or candidate.manifest:
+        return None
+    own = sha256(read_bytes(candidate.path))
+    exports = [each.manifest for each in among if each.manifest and each.manifest.source_sha256 == own]
+    told = {str(manifest.source_pixels): manifest.source_pixels for manifest in exports if manifest.source_pixels}
+    if len(told) > 1:
+        ranges = " and ".join(told)
+        raise EdgesqzError(f"it was exported for pixels {ranges}; name what it expects with {option('pixel_range')}")
+    return next(iter(told.values()), None)

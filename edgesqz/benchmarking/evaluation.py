@@ -14,6 +14,7 @@ from edgesqz.benchmarking.candidate import Candidate
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
+from edgesqz.outputs import class_scores
 
 SEED = 0  # for the choice of images
 
@@ -124,7 +125,7 @@ def evaluate(candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet
     """
     size, channels = engine.form
     images, labels = evaluation_set.split(size), evaluation_set.labels
-    probabilities = engine.predict(data.with_channels(images.images, channels))
+    probabilities = class_scores(engine.predict(data.with_channels(images.images, channels)))
     classes = probabilities.shape[1]
     if classes != len(labels):
         raise EdgesqzError(f"expected a model of the dataset's {len(labels)} classes, it gives {classes}")

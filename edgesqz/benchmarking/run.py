@@ -21,7 +21,14 @@ from edgesqz import plugins, saturation
 from edgesqz.artifact import PixelRange, package_versions, read_bytes, sha256
 from edgesqz.benchmarking import accuracy, evaluation, flips, layer_error
 from edgesqz.benchmarking.budget import Budget
-from edgesqz.benchmarking.candidate import Candidate, distinct_names, place, source_model_of, with_source_models
+from edgesqz.benchmarking.candidate import (
+    Candidate,
+    distinct_names,
+    pixels_by_exports,
+    place,
+    source_model_of,
+    with_source_models,
+)
 from edgesqz.benchmarking.evaluation import EvaluationSet
 from edgesqz.benchmarking.plan import Bench
 from edgesqz.benchmarking.report import Latency, Ratio, Report, Row
@@ -103,6 +110,10 @@ def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
         raise EdgesqzError(f"the manifest of each file says how pixels are scaled; leave out {option('pixel_range')}")
     if plan.dataset and all(candidate.untrained for candidate in candidates):
         raise EdgesqzError(f"the files are untrained, so they have no accuracy; leave out {option('dataset')}")
+    named_pixels = PixelRange.parse(plan.pixel_range) if plan.pixel_range else None
+    for candidate in candidates:
+        with candidate.collecting_failures():
+            candidate.pixels = named_pixels or pixels_by_exports(candidate, candidates)
     names = distinct_names([candidate.path for candidate in candidates])
     for candidate in candidates:
         candidate.name = names[candidate.path]
@@ -156,7 +167,6 @@ def _fill(
         open_engine,
         threads=plan.threads,
         pinned_to=plan.pin,
-        pixels=PixelRange.parse(plan.pixel_range) if plan.pixel_range else None,
         host=Host.parse(plan.host) if plan.host else None,
     )
     with contextlib.ExitStack() as stack, _bar(console) as bar:
@@ -166,7 +176,7 @@ def _fill(
         for candidate, _ in _turns(bar, "loading", [(each, None) for each in candidates]):
             with candidate.collecting_failures():
                 assert candidate.artifact  # what could not be opened has an error, and no turn
-                engine = opened(candidate.artifact, runtime=str(candidate.choice))
+                engine = opened(candidate.artifact, runtime=str(candidate.choice), pixels=candidate.pixels)
                 started.append(engine)
                 candidate.open(engine)
                 candidate.no_accuracy = evaluation.size_mismatch(candidate, engine, dataset)

@@ -19,6 +19,7 @@ from edgesqz.exporting.verify import MAX_ERROR_IF_EXACT
 from edgesqz.image_size import ImageSize
 from edgesqz.inspecting import tflite
 from edgesqz.lookup import model_files
+from edgesqz.outputs import class_scores
 
 SUFFIX = ".tflite"
 REFERENCE = "litert"  # the engine that the bench runs .tflite files in
@@ -94,7 +95,8 @@ class Answers:
 
     def same_best(self, other: Answers) -> int:
         """On how many images both have the same best label."""
-        return int(np.sum(self.probabilities.argmax(1) == other.probabilities.argmax(1)))
+        own, theirs = (class_scores(each.probabilities, like=self.probabilities) for each in (self, other))
+        return int(np.sum(own.argmax(1) == theirs.argmax(1)))
 
     def largest_difference(self, other: Answers) -> float:
         """Of any probability."""

@@ -320,6 +320,7 @@ class Exporter:
             dataset=described.dataset if described else None if self.source_model.untrained else self.dataset,
             untrained=self.source_model.untrained,
             source_sha256=self.source_model.sha256,
+            source_pixels=None if described or self.source_model.untrained else self.source_model.pixels,
             calibration=calibration,
             verification=verification,
             versions=artifact.package_versions(*job.converter.PACKAGES),

@@ -6,6 +6,7 @@ import numpy as np
 
 from edgesqz.artifact import Images, Verification
 from edgesqz.benchmarking.stats import share_interval
+from edgesqz.outputs import class_scores
 
 # Beyond these an export is wrong, not merely less precise.
 MAX_ERROR_IF_EXACT = 1e-3  # of an output; relative to the largest where outputs are no probabilities
@@ -32,19 +33,8 @@ def verify(outputs: np.ndarray, expected: np.ndarray, images: Images, source_acc
 
 
 def predictions(outputs: np.ndarray, *, like: np.ndarray) -> np.ndarray:
-    """Tell the class of each image, int64 (N,).
-
-    Of several outputs the greatest decides. A single one decides between two classes: a probability by the side of 0.5,
-    a logit by that of 0.
-
-    Args:
-        outputs: float (N, classes), or (N, 1) for two classes.
-        like: outputs of the source model, which show whether a single output is a probability.
-    """
-    if outputs.shape[1] > 1:
-        return np.asarray(outputs.argmax(axis=1))
-    is_probability = like.min() >= 0 and like.max() <= 1
-    return np.asarray(outputs[:, 0] > (0.5 if is_probability else 0)).astype(np.int64)
+    """Tell the class of each image, int64 (N,), by outputs as ``class_scores`` takes them."""
+    return np.asarray(class_scores(outputs, like).argmax(axis=1))
 
 
 def problem(verification: Verification, expected: np.ndarray, *, exact: bool, trained: bool) -> str | None:

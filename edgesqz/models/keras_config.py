@@ -72,7 +72,7 @@ def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
         EdgesqzError: that is so; the message names the way out.
     """
     if len(inputs) != 1 or outputs != 1:
-        counts = f"it has {len(inputs)} inputs and {outputs} outputs"
+        counts = f"it has {_counted(len(inputs), 'input')} and {_counted(outputs, 'output')}"
         raise EdgesqzError(f"{path}: expected a model with one input and one output, but {counts}; {ONE_OF_EACH}")
     shape = tuple(inputs[0])
     if len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
@@ -82,6 +82,10 @@ def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
         )
     if len(shape) != 4 or shape[3] not in (1, 3):
         raise EdgesqzError(f"{path}: expected a model for images, RGB or gray; its input is {shape}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
