@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgesqz.errors import EdgesqzError
 from edgesqz.plugins import Variant
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ QUANTIZED_OPERATORS = [*WEIGHTED_OPERATORS, "Relu", "MaxPool", "Concat", "Add", 
 
 
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
-    """Convert a Keras model; see ``edgesqz.plugins.Converter``. The file takes any number of NHWC images."""
+    """Convert a Keras model; see ``edgesqz.plugins.Converter``. The file takes any number of NHWC images.
+
+    Raises:
+        EdgesqzError: the network has an operator that ONNX lacks.
+    """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is first imported
     import tensorflow as tf
     import tf2onnx
@@ -41,6 +46,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
     (pixels,) = model.inputs
     signature = [tf.TensorSpec(pixels.shape, tf.float32, name=pixels.name)]
     graph, _ = tf2onnx.convert.from_keras(model, signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])})
+    _refuse_unknown_operators(graph)
     match variant:
         case "fp16":
             from onnxruntime.transformers import float16
@@ -52,6 +58,15 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
             assert calibration is not None  # the variant says that it needs it
             graph = _static(graph, calibration)
     return bytes(graph.SerializeToString())
+
+
+def _refuse_unknown_operators(graph: onnx.ModelProto) -> None:
+    """Refuse what tf2onnx leaves in a graph, with no more than a warning, as an operator of TensorFlow's."""
+    import onnx
+
+    used = {node.op_type for node in graph.graph.node if not node.domain}
+    if missing := sorted(name for name in used if not onnx.defs.has(name, OPSET)):
+        raise EdgesqzError(f"ONNX has no operator for {', '.join(missing)}")
 
 
 def _erfc(graph: Any, node: Any, name: str, args: Any) -> None:

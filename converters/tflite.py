@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from edgesqz.errors import EdgesqzError
 from edgesqz.plugins import Variant
 
 from .packing import packed
@@ -29,6 +31,9 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
     """Convert a Keras model; see ``edgesqz.plugins.Converter``.
 
     The file takes one image at a time, and LiteRT can resize that.
+
+    Raises:
+        EdgesqzError: the network has an operator that TensorFlow Lite lacks.
     """
     import tensorflow as tf
 
@@ -49,4 +54,9 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
             converter.target_spec.supported_ops = [
                 operations.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
             ]
-    return packed(converter.convert())
+    try:
+        return packed(converter.convert())
+    except Exception as error:
+        if missing := sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", str(error)))):
+            raise EdgesqzError(f"TensorFlow Lite has no operator for {', '.join(missing)}") from error
+        raise

@@ -409,6 +409,16 @@ def test_what_cannot_be_exported_names_the_way_out(build: Callable[[Any], Any], 
     assert not list(Path().rglob("*.tflite"))
 
 
+@pytest.mark.parametrize(("format", "formats_name"), [("tflite", "TensorFlow Lite"), ("onnx", "ONNX")])
+def test_an_operator_that_a_format_lacks_is_named_in_one_line(format: str, formats_name: str, keras: Any) -> None:
+    images = keras.Input(SHAPE)
+    keras.Model(images, keras.ops.erfinv(keras.layers.GlobalAveragePooling2D()(images))).save("bad.keras")
+    with pytest.raises(EdgesqzError) as told:
+        edgesqz.export("bad.keras", format, workspace=Path("ws"))
+    cannot = f"{format} fp32: the converter cannot convert bad.keras"
+    assert str(told.value) == f"{cannot}: {formats_name} has no operator for Erfinv"
+
+
 @pytest.mark.parametrize("build", [two_inputs, two_outputs, channels_first, with_a_lambda, with_a_class])
 def test_what_its_configuration_tells_is_refused_before_keras_is_loaded(
     build: Callable[[Any], Any], keras: Any, tmp_path: Path

@@ -278,9 +278,10 @@ class Exporter:
             with backend.hush():
                 return job.converter.convert(model, job.variant, calibration), pixels, seen
         except Exception as error:  # whatever a converter, perhaps a third party's, meets in a network
+            reason = str(error) if isinstance(error, EdgesqzError) else f"{type(error).__name__}: {first_line(error)}"
             raise EdgesqzError(
                 f"{job.converter.FORMAT} {job.variant}: the converter cannot convert {self.source_model.source}: "
-                f"{type(error).__name__}: {first_line(error)}"
+                f"{reason}"
             ) from error
 
     def _verify(self, engine: Engine, job: Job, file_name: str) -> Verification:
