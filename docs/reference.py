@@ -51,9 +51,12 @@ def python_lines() -> Iterator[str]:
 def _function(name: str, plan: Any) -> Iterator[str]:
     """The Python function of a command."""
     yield f"## {name}\n"
-    parameters = ",\n    ".join(_parameters(plan))
-    yield f"```python\n{name}(\n    {parameters},\n) -> {plan.run.__annotations__['return']}\n```\n"
+    parameters = "".join(f"    {each},\n" for each in _parameters(plan))
+    opened = "\n" if parameters else ""
+    yield f"```python\n{name}({opened}{parameters}) -> {plan.run.__annotations__['return']}\n```\n"
     yield f"{inspect.getdoc(plan)}\n"
+    if not parameters:
+        return
     yield "| Parameter | Type | | Default |\n| --- | --- | --- | --- |"
     for field in fields(plan):
         default = field.option.default or _code(_equals(field.default).removeprefix("=")) or "required"

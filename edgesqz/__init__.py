@@ -13,6 +13,7 @@ from edgesqz.errors import EdgesqzError
 
 if TYPE_CHECKING:
     from edgesqz.benchmarking import bench as bench
+    from edgesqz.demonstration import demo as demo
     from edgesqz.embedding import embed as embed
     from edgesqz.engine import load as load
     from edgesqz.exporting import export as export
@@ -20,26 +21,37 @@ if TYPE_CHECKING:
     from edgesqz.inspecting import inspect as inspect
     from edgesqz.inventory import info as info
     from edgesqz.models import SqueezeNetModel as SqueezeNetModel
+    from edgesqz.models.listing import list_models as list_models
+    from edgesqz.models.params import params as params
     from edgesqz.predicting import predict as predict
     from edgesqz.training import train as train
 
 _HOMES = {
     "SqueezeNetModel": "edgesqz.models",
     "bench": "edgesqz.benchmarking",
+    "demo": "edgesqz.demonstration",
     "embed": "edgesqz.embedding",
     "export": "edgesqz.exporting",
-    "info": "edgesqz.inventory",
     "fit": "edgesqz.fitting",
+    "info": "edgesqz.inventory",
     "inspect": "edgesqz.inspecting",
+    "list_models": "edgesqz.models.listing",
     "load": "edgesqz.engine",
+    "params": "edgesqz.models.params",
     "predict": "edgesqz.predicting",
     "train": "edgesqz.training",
 }
 
-__all__ = ["EdgesqzError", *_HOMES]
+__all__ = ["EdgesqzError", "__version__", *_HOMES]
+
+__version__: str
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("edgesqz")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -22,6 +22,7 @@ from edgesqz.cli.output import (
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
     BenchOutput,
+    DemoOutput,
     EmbedOutput,
     ExportOutput,
     FitOutput,
@@ -35,6 +36,7 @@ from edgesqz.cli.output import (
     show,
     with_manifests,
 )
+from edgesqz.demonstration import Demo
 from edgesqz.embedding import Embed
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.plan import Export
@@ -317,29 +319,7 @@ add(app, Models, TableOrJson, progress_console)
 add(app, Info, TableOrJson, progress_console)
 
 
-@app.command()
-def demo(
-    data_dir: DataDir = None,
-    workspace: WorkspaceDir = defaults.DEMO_WORKSPACE,
-    quota: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Most bytes the workspace may hold, and each file may have.",
-            show_default=f"EDGESQZ_QUOTA, else what the workspace keeps, else {defaults.DEMO_QUOTA}",
-        ),
-    ] = None,
-) -> None:
-    """Train for a minute, export four ways, and bench them all: on CIFAR-10 if it is at hand, else on drawn images.
-
-    Example: `edgesqz demo`
-    """
-    from edgesqz.demo import run
-
-    result = run(data_dir=data_dir, workspace=workspace, quota=quota, console=progress_console())
-    show(result.report)
-    print(f"The model files and their manifests lie in {workspace}; try next:")
-    print(result.next_command)
+add(app, Demo, DemoOutput, progress_console)
 
 
 workspace_app = typer.Typer(

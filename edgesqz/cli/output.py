@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from edgesqz.benchmarking.report import Report
+    from edgesqz.demonstration import DemoResult
     from edgesqz.embedding.writing import Embedding
     from edgesqz.fitting.run import FitResult
     from edgesqz.predicting import Predictions
@@ -251,3 +252,14 @@ class ExportOutput(JsonOption):
             for artifact in result:
                 print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {verification_summary(artifact)}")
         say_written(with_manifests(artifact.path for artifact in result))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOutput:
+    """Print the report, and a command to try next."""
+
+    def show(self, result: DemoResult) -> None:
+        """Print to standard output."""
+        show(result)
+        print(f"The model files and their manifests are in {result.workspace}; try next:")
+        print(result.next_command)
