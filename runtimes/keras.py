@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import zipfile
@@ -20,6 +21,8 @@ TIMED = True
 
 def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model; raises ValueError if the bytes are no .keras file."""
+    if not zipfile.is_zipfile(io.BytesIO(model_bytes)):  # told before TensorFlow is loaded, which takes seconds
+        raise ValueError("the file is no .keras archive, or is cut short")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with tempfile.TemporaryDirectory() as home:  # what Keras and Matplotlib write at their import would stay behind
         os.environ["KERAS_HOME"] = os.environ["MPLCONFIGDIR"] = home
@@ -53,8 +56,6 @@ def _model(model_bytes: bytes) -> Any:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.keras"
         path.write_bytes(model_bytes)
-        if not zipfile.is_zipfile(path):
-            raise ValueError("the file is no .keras archive, or is cut short")
         return keras.models.load_model(path, compile=False)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -13,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 import edgesqz
+from edgesqz import plugins
 from edgesqz.data import cifar
 from edgesqz.image_size import ImageSize
 from edgesqz.workspace import disk
@@ -57,43 +62,110 @@ def draw_folder(folder: Path, counts: dict[str, int], size: ImageSize = SQUARE) 
     return folder
 
 
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Makes a folder by its name: in the first of pytest-xdist's processes that asks for it, for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f"{name}.made"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def images(make_once: MakeOnce) -> Path:
     """A folder of 90 training and 10 test images for each of three classes."""
-    return draw_folder(tmp_path_factory.mktemp("images"), {"train": 90, "test": 10})
+    return make_once("images", lambda folder: draw_folder(folder, {"train": 90, "test": 10}))
 
 
 @pytest.fixture(scope="session")
-def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(images: Path, make_once: MakeOnce) -> Path:
     """A workspace with ``squeezenet-nano.keras``, trained on ``images``; not to be written to."""
-    workspace = tmp_path_factory.mktemp("trained")
-    edgesqz.train("squeezenet-nano", str(images), epochs=15, batch_size=16, learning_rate=0.05, workspace=workspace)
-    return workspace
+    options: dict[str, Any] = {"epochs": 15, "batch_size": 16, "learning_rate": 0.05}
+    return make_once("trained", lambda home: edgesqz.train("squeezenet-nano", str(images), workspace=home, **options))
 
 
 @pytest.fixture(scope="session")
-def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(trained: Path, make_once: MakeOnce) -> Path:
     """``trained`` with its four common exports; not to be written to."""
-    workspace = tmp_path_factory.mktemp("exported") / "workspace"
-    shutil.copytree(trained, workspace)
-    edgesqz.export("squeezenet-nano", ["tflite", "onnx"], variant=["fp32", "int8"], calibration=50, workspace=workspace)
-    return workspace
+
+    def export(home: Path) -> None:
+        shutil.copytree(trained, home, dirs_exist_ok=True)
+        export_common(home)
+
+    return make_once("exported", export)
 
 
 @pytest.fixture(scope="session")
-def wide_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wide_images(make_once: MakeOnce) -> Path:
     """A folder as ``images``, of images that are not square."""
-    return draw_folder(tmp_path_factory.mktemp("wide_images"), {"train": 60, "test": 4}, WIDE)
+    return make_once("wide_images", lambda folder: draw_folder(folder, {"train": 60, "test": 4}, WIDE))
 
 
 @pytest.fixture(scope="session")
-def wide(wide_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wide(wide_images: Path, make_once: MakeOnce) -> Path:
     """A workspace as ``exported``, for images that are not square; not to be written to."""
-    workspace = tmp_path_factory.mktemp("wide")
-    options: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 0.02, "workspace": workspace}
-    edgesqz.train("squeezenet-nano", str(wide_images), input_size=str(WIDE), **options)
-    edgesqz.export("squeezenet-nano", ["tflite", "onnx"], variant=["fp32", "int8"], calibration=50, workspace=workspace)
-    return workspace
+
+    def train_and_export(home: Path) -> None:
+        options: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 0.02}
+        edgesqz.train("squeezenet-nano", str(wide_images), input_size=str(WIDE), workspace=home, **options)
+        export_common(home)
+
+    return make_once("wide", train_and_export)
+
+
+def export_common(home: Path) -> None:
+    edgesqz.export("squeezenet-nano", ["tflite", "onnx"], variant=["fp32", "int8"], calibration=50, workspace=home)
+
+
+ConvertingOnce = Callable[[], contextlib.AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="session")
+def converting_once(make_once: MakeOnce) -> ConvertingOnce:
+    """A context in which converters convert the same model the same way only once."""
+
+    @contextlib.contextmanager
+    def converting() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            for converter in plugins.converters().values():
+                patch.setattr(converter, "convert", _remembering(converter, make_once))
+            yield
+
+    return converting
+
+
+@pytest.fixture
+def convert_once(converting_once: ConvertingOnce) -> Iterator[None]:
+    """``converting_once`` for a whole test, of what is done with the files."""
+    with converting_once():
+        yield
+
+
+def _remembering(converter: plugins.Converter, make_once: MakeOnce) -> Callable[..., bytes]:
+    convert = converter.convert
+
+    def remembered(model: Any, variant: str, calibration: np.ndarray | None) -> bytes:
+        config = model.get_config() | {"name": None}  # a model that has no name gets another each time
+        known = hashlib.sha256(json.dumps(config, default=str).encode())
+        for values in (*model.get_weights(), *([] if calibration is None else [calibration])):
+            known.update(values.tobytes())
+        name = f"{variant}.{converter.FORMAT}-{known.hexdigest()}"
+        folder = make_once(name, lambda new: (new / "file").write_bytes(convert(model, variant, calibration)))
+        return (folder / "file").read_bytes()
+
+    return remembered
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from edgesqz.cli import app
 from edgesqz.engine import Engine, environments
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
+from edgesqz.models import SqueezeNetModel
 from edgesqz.models.params import params
 
 ROUNDS = 3
@@ -247,16 +248,14 @@ def test_accuracy_is_counted_by_hand(exported: Path, images: Path) -> None:
     assert by_name(report)["squeezenet-nano.int8.tflite"].accuracy == right.mean()
 
 
-def test_a_folder_with_test_images_alone_is_measured_and_one_not_divided_is_told(
-    exported: Path, images: Path, tmp_path: Path
-) -> None:
+def test_a_folder_with_test_images_alone_is_measured_and_one_not_divided_is_told(images: Path, tmp_path: Path) -> None:
     shutil.copytree(images / "test", tmp_path / "only" / "test")
+    model = tmp_path / "elsewhere.onnx"
+    model.write_bytes(mean_color_model("NHWC", 1))
     told, rows = list[str](), list[Row]()
     for folder in (tmp_path / "only", tmp_path / "only" / "test"):
         shown = io.StringIO()
-        plan = Bench(["squeezenet-nano.int8.tflite"], dataset=str(folder), rounds=1, workspace=exported)
-        report = plan.run(Console(file=shown))
-        rows += [row for row in report.rows if row.variant == "int8"]
+        rows += Bench([model], dataset=str(folder), rounds=1).run(Console(file=shown)).rows
         told.append(shown.getvalue())
     assert [row.error for row in rows] == [None, None]
     assert rows[0].accuracy is not None
@@ -340,13 +339,14 @@ DAMAGE: dict[str, Callable[[Path], bytes]] = {
 def test_damaged_files_fail_alone(exported: Path, images: Path, tmp_path: Path) -> None:
     for name, content in DAMAGE.items():
         (tmp_path / name).write_bytes(content(exported))
-    names = [*(str(tmp_path / name) for name in DAMAGE), str(exported / "squeezenet-nano.fp32.onnx")]
+    (tmp_path / "whole.onnx").write_bytes(mean_color_model("NHWC", 1))
+    names = [tmp_path / name for name in (*DAMAGE, "whole.onnx")]
     rows = by_name(edgesqz.bench(names, dataset=str(images), rounds=1))
     for name in DAMAGE:
         error = rows[name].error
         assert error is not None and "\n" not in error
         assert "accuracy" not in rows[name].to_dict()
-    assert rows["squeezenet-nano.fp32.onnx"].error is None
+    assert rows["whole.onnx"].error is None
 
 
 def test_a_file_that_is_not_the_manifests_fails_alone(workspace: Path) -> None:
@@ -503,10 +503,11 @@ def test_calibrating_on_other_images_does_not_change_what_it_was_trained_on(
     workspace: Path, images: Path, tmp_path: Path
 ) -> None:
     others = str(shutil.copytree(images, tmp_path / "others"))
-    (artifact,) = edgesqz.export("squeezenet-nano", quantize=True, dataset=others, workspace=workspace)
+    options: dict[str, Any] = {"quantize": True, "calibration": 20, "workspace": workspace}
+    (artifact,) = edgesqz.export("squeezenet-nano", dataset=others, **options)
     assert artifact.manifest and artifact.manifest.calibration
     assert (artifact.manifest.calibration.dataset, artifact.manifest.dataset) == (others, str(images))
-    assert not any(row.error for row in edgesqz.bench(rounds=1, limit=6, workspace=workspace).rows)
+    assert not any(row.error for row in edgesqz.bench([artifact.path], rounds=1, limit=6, workspace=workspace).rows)
 
 
 def test_the_source_model_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> None:
@@ -516,10 +517,9 @@ def test_the_source_model_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> 
 
 
 def test_models_of_different_sizes_are_measured_on_one_folder(images: Path, trained: Path, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"epochs": 1, "batch_size": 64, "learning_rate": 0.01, "workspace": tmp_path}
-    edgesqz.train("squeezenet-1.1", str(images), input_size=48, **options)
-    names = [tmp_path / "squeezenet-1.1.keras", trained / "squeezenet-nano.keras"]
-    rows = edgesqz.bench(names, rounds=1).rows
+    SqueezeNetModel(48, 48, 3, "squeezenet-nano").build().save(tmp_path / "untrained.keras")
+    names = [tmp_path / "untrained.keras", trained / "squeezenet-nano.keras"]
+    rows = edgesqz.bench(names, dataset=str(images), rounds=1).rows
     assert [row.error for row in rows] == [None, None]
     assert rows[0].accuracy is not None and rows[1].accuracy is not None and rows[1].accuracy > 0.9
 
@@ -586,13 +586,14 @@ def test_a_file_of_another_size_is_timed_and_told_what_to_do(
     ]
 
 
-def test_the_exit_code_tells_if_a_named_file_failed(exported: Path, tmp_path: Path) -> None:
+def test_the_exit_code_tells_if_a_named_file_failed(images: Path, tmp_path: Path) -> None:
     """Before it tells of a missed budget."""
+    (tmp_path / "whole.onnx").write_bytes(mean_color_model("NHWC", 1))
     (tmp_path / "cut.onnx").write_bytes(b"cut")
-    names = [str(exported / "squeezenet-nano.fp32.onnx"), str(tmp_path / "cut.onnx")]
-    options = ["--rounds", "1", "--limit", "6", "--workspace", str(exported), "--max-size", "1kB"]
+    names = [str(tmp_path / "whole.onnx"), str(tmp_path / "cut.onnx")]
+    options = ["--rounds", "1", "--limit", "6", "--dataset", str(images), "--max-size", "100"]
     result = CliRunner().invoke(app, ["bench", *names, *options])
     assert result.exit_code == 1
     assert "failed: cut.onnx: " in result.stderr
-    assert "over budget: squeezenet-nano.fp32.onnx: size" in result.stderr
+    assert "over budget: whole.onnx: size" in result.stderr
     assert CliRunner().invoke(app, ["bench", names[0], *options]).exit_code == 3

@@ -251,9 +251,13 @@ def test_the_c_program_refuses_what_it_cannot_use(for_c: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kind", ["gray", "fp32", "wide"])
-def test_other_models_work_too(kind: str, gray: Path, exported: Path, wide: Path, tmp_path: Path) -> None:
-    models = {"fp32": exported / "squeezenet-nano.fp32.tflite", "wide": wide / "squeezenet-nano.int8.tflite"}
-    model = models.get(kind, gray)
+def test_other_models_work_too(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    fixture, name = {
+        "gray": ("gray", ""),
+        "fp32": ("exported", "squeezenet-nano.fp32.tflite"),
+        "wide": ("wide", "squeezenet-nano.int8.tflite"),
+    }[kind]
+    model = request.getfixturevalue(fixture) / name
     c = embed(model, "c", out=tmp_path / "c")
     height, width = c.contract.size
     assert f", {height}, {width}, " in (c.folder / "CONTRACT.md").read_text()

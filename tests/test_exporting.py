@@ -86,6 +86,7 @@ def test_int8_onnx_has_weights_that_saturate_on_no_processor(exported: Path) -> 
         assert 2 * 255 * max(np.abs(values).max() for values in integers) < 2**15
 
 
+@pytest.mark.usefixtures("convert_once")
 @pytest.mark.parametrize(("format", "variant"), OTHER_VARIANTS)
 def test_the_other_variants(format: str, variant: str, trained: Path, tmp_path: Path) -> None:
     (artifact,) = edgesqz.export(
@@ -97,6 +98,7 @@ def test_the_other_variants(format: str, variant: str, trained: Path, tmp_path: 
     assert artifact.manifest and artifact.manifest.verification and artifact.manifest.verification.agreement >= 0.95
 
 
+@pytest.mark.usefixtures("convert_once")
 def test_quantize_means_int8_and_the_newest_model_is_meant(workspace: Path) -> None:
     (workspace / "squeezenet-nano.int8.tflite").unlink()
     (artifact,) = edgesqz.export(quantize=True, calibration=20, workspace=workspace)
@@ -156,12 +158,14 @@ def test_what_the_zoo_does_not_hold_asks_for_images(other: dict[str, Any], tmp_p
     assert not list(tmp_path.glob("*.tflite"))
 
 
+@pytest.mark.usefixtures("convert_once")
 def test_a_network_of_the_users_own_is_not_taken_for_the_zoos(trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     (artifact,) = edgesqz.export("squeezenet-nano", quantize=True, calibration=20, workspace=tmp_path)
     assert artifact.manifest and artifact.manifest.labels == ("blue", "green", "red")
 
 
+@pytest.mark.usefixtures("convert_once")
 def test_a_model_without_a_manifest_can_be_exported_as_float(trained: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.keras"
     foreign.write_bytes((trained / "squeezenet-nano.keras").read_bytes())
@@ -186,6 +190,7 @@ def test_int8_of_a_model_without_a_rescaling_takes_pixels_as_they_are(images: Pa
     assert (artifact.manifest.pixels.scale, artifact.manifest.pixels.offset) == (1, 0)
 
 
+@pytest.mark.usefixtures("convert_once")
 def test_calibration_never_sees_the_test_split(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(dataset: data.Dataset) -> data.Split:
         raise AssertionError("the test split was read")
@@ -204,6 +209,7 @@ def answer_with(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.
     return predict
 
 
+@pytest.mark.usefixtures("convert_once")
 @pytest.mark.parametrize(
     ("variant", "change", "message"),
     [
@@ -255,7 +261,7 @@ def test_bad_input_is_told_before_any_work(arguments: dict[str, Any], message: s
 
 def test_an_untrained_export_says_so_and_has_no_accuracy(tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"untrained": True, "calibration": 4, "workspace": tmp_path}
-    artifacts = edgesqz.export("squeezenet-nano", ["tflite", "onnx"], variant=["fp32", "int8"], **arguments)
+    artifacts = edgesqz.export("digits", ["tflite", "onnx"], variant=["fp32", "int8"], **arguments)
     for artifact in artifacts:
         assert artifact.manifest and artifact.manifest.untrained
         assert (artifact.manifest.dataset, artifact.manifest.source_sha256) == (None, None)
@@ -265,13 +271,14 @@ def test_an_untrained_export_says_so_and_has_no_accuracy(tmp_path: Path) -> None
         assert row.untrained and row.accuracy is None and row.error is None
         assert row.latency_us and row.latency_us.p50 > 0
     assert "untrained" in report.to_markdown()
-    (again,) = edgesqz.export("squeezenet-nano", **arguments)
+    (again,) = edgesqz.export("digits", **arguments)
     assert artifacts.artifacts[0].path.read_bytes() == again.path.read_bytes()
 
 
 def test_trained_and_untrained_stand_side_by_side(workspace: Path) -> None:
     edgesqz.export("digits", "onnx", untrained=True, workspace=workspace)
-    rows = {row.artifact: row for row in edgesqz.bench(rounds=1, workspace=workspace).rows}
+    names = ["digits.fp32.onnx", "squeezenet-nano.fp32.onnx"]
+    rows = {row.artifact: row for row in edgesqz.bench(names, rounds=1, workspace=workspace).rows}
     assert rows["digits.fp32.onnx"].accuracy is None and rows["digits.fp32.onnx"].error is None
     accuracy = rows["squeezenet-nano.fp32.onnx"].accuracy
     assert accuracy is not None and accuracy > 0.9
@@ -310,6 +317,7 @@ def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
         edgesqz.export(workspace=tmp_path)
 
 
+@pytest.mark.usefixtures("convert_once")
 def test_what_does_not_fit_the_quota_is_not_kept(workspace: Path) -> None:
     before = model_files(workspace)
     used = sum(path.stat().st_size for path in workspace.iterdir())
@@ -323,6 +331,7 @@ def test_converters_are_quiet(trained: Path, tmp_path: Path, capfd: pytest.Captu
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("convert_once")
 def test_progress_names_the_file(trained: Path, tmp_path: Path) -> None:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
@@ -339,6 +348,7 @@ def drop_exports(workspace: Path) -> None:
             path.unlink()
 
 
+@pytest.mark.usefixtures("convert_once")
 def test_all_variants_that_fit_are_made_the_most_valuable_first(workspace: Path) -> None:
     drop_exports(workspace)
     used = Workspace(workspace).used_bytes()
@@ -354,6 +364,7 @@ def test_all_variants_that_fit_are_made_the_most_valuable_first(workspace: Path)
     assert Workspace(workspace).used_bytes() <= used + 600_000
 
 
+@pytest.mark.usefixtures("convert_once")
 def test_of_all_variants_those_that_cannot_be_made_are_left_out(tmp_path: Path) -> None:
     shown = io.StringIO()
     calibration = 20  # not what the zoo's own int8 export was made with
@@ -387,6 +398,7 @@ def test_what_cannot_fit_is_refused_before_weights_are_made(tmp_path: Path) -> N
     assert not list(tmp_path.rglob("*.*"))
 
 
+@pytest.mark.usefixtures("convert_once")
 def test_a_plan_tells_the_sizes_that_the_export_then_has(workspace: Path) -> None:
     drop_exports(workspace)
     before = {path.name for path in workspace.iterdir()}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +129,14 @@ def test_no_file_is_overwritten_by_a_better_one_of_its_name() -> None:
         "another file has its name, but better than what is kept; "
         "edgesqz workspace rm m.tflite --workspace nowhere makes room for it",
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly(converting_once: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """What is made twice is converted once, and timed in few rounds."""
+    with converting_once(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "bench", functools.partial(edgesqz.bench, rounds=3))
+        yield
 
 
 @pytest.fixture(scope="module")

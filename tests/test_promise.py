@@ -132,7 +132,7 @@ TestPromise = Promise.TestCase
 # With real processes
 
 WRITERS = """
-import os, random, signal, sys, time
+import os, random, signal, sys
 from pathlib import Path
 from edgesqz import housekeeping
 from edgesqz.workspace import disk
@@ -147,7 +147,7 @@ versions = [{name: (ZOO / name).read_bytes() for name in (f"{model}.{suffix}", f
 def write_for_ever(seed, told):
     chance = random.Random(seed)
     Workspace(folder, quota).write({"checkpoint": bytes(1000)})
-    os.write(told, b".")
+    sys.addaudithook(lambda event, _: event in ("open", "os.rename", "os.remove") and os.write(told, b"."))
     while True:
         home, files = Workspace(folder, quota), chance.choice(versions)
         if chance.random() < 0.3:
@@ -161,8 +161,8 @@ for kill in range(kills):
     heard, told = os.pipe()
     if not (child := os.fork()):
         write_for_ever(kill, told)
-    os.read(heard, 1)  # from now on it is in the middle of a change most of the time, however fast the machine is
-    time.sleep(random.Random(kill).uniform(0, 0.04))
+    for _ in range(random.Random(kill).randrange(1, 30)):  # touches of the disk, however long they take
+        os.read(heard, 1)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     os.close(heard), os.close(told)
