@@ -135,7 +135,7 @@ def test_no_file_is_overwritten_by_a_better_one_of_its_name() -> None:
 def quickly(converting_once: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
     """What is made twice is converted once, and timed in few rounds."""
     with converting_once(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "bench", functools.partial(edgesqz.bench, rounds=3))
+        patch.setattr(run, "Bench", functools.partial(Bench, rounds=3))
         yield
 
 
