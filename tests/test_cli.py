@@ -239,7 +239,7 @@ def test_demo_runs_over_an_older_one_of_another_dataset_and_ends_with_a_command_
     workspace.rename(tmp_path / "my demo")
     monkeypatch.setattr("edgesqz.defaults.DEMO_SECONDS", 1e-9)  # one step, however fast the machine is
     monkeypatch.setattr("edgesqz.data.synthetic.COUNTS", {"train": 200, "test": 20})
-    monkeypatch.setattr("edgesqz.demo.FILES", [("tflite", "fp32"), ("onnx", "fp32")])
+    monkeypatch.setattr("edgesqz.demonstration.FILES", [("tflite", "fp32"), ("onnx", "fp32")])
     result = run("demo", "--workspace", "my demo")
     assert result.exit_code == 0, result.output
     assert "1 steps in 1 epochs" in result.stderr and "20 test images of synthetic" in result.stdout
