@@ -1,4 +1,4 @@
-"""What the bench tells of a latency, beside a native C program on the same library: a minute, on a quiet machine.
+"""What the bench tells of a latency, beside a native C program and LiteRT's own tool: two minutes, on a quiet machine.
 
 Run it with: python -m pytest -s tests/benchmarks/test_truth.py
 """
@@ -6,9 +6,11 @@ Run it with: python -m pytest -s tests/benchmarks/test_truth.py
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import statistics
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,3 +69,28 @@ def test_the_bench_tells_what_a_native_program_finds(name: str, program: list[st
     if theirs <= LEAST_US:
         pytest.skip(f"{name} takes {theirs:.1f} µs here; the promise is for models over {LEAST_US} µs")
     assert ours == pytest.approx(theirs, rel=0.05)
+
+
+def measured_by_litert(model: Path, threads: int, report: Path) -> float:
+    """The median that LiteRT's own benchmark tool tells, in microseconds, to the nearest ten."""
+    tool = Path(sys.executable).with_name("litert-benchmark")
+    runs = ["--num_runs", str(ROUNDS * A_ROUND), "--warmup_runs", str(WARM_UP)]
+    command = [str(tool), "--model", str(model), "--num_threads", str(threads), *runs, "--result_json", str(report)]
+    subprocess.run(command, capture_output=True, check=True)
+    return 1000 * float(json.loads(report.read_text())["latency"]["median_ms"])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_bench_tells_what_litert_tells_of_more_threads_than_one(threads: int, tmp_path: Path) -> None:
+    if threads > (cores := len(os.sched_getaffinity(0))):
+        pytest.skip(f"needs {threads} cores, this machine has {cores}")
+    model, pairs = ZOO / "squeezenet.int8.tflite", []
+    with open_engine(Artifact.open(model), threads=threads) as engine:
+        engine.first_us(np.zeros((1, 32, 32, 3), np.uint8))
+        for _ in range(5):
+            engine.time_ns(WARM_UP)
+            ours = statistics.median(engine.time_ns(ROUNDS * A_ROUND)) / 1000
+            pairs.append((ours, measured_by_litert(model, threads, tmp_path / "report.json")))
+    ours, theirs = (statistics.median(each) for each in zip(*pairs, strict=True))
+    print(f"{model.name}, {threads} threads: {ours:.0f} µs in the bench, {theirs:.0f} µs by LiteRT's own tool")
+    assert ours == pytest.approx(theirs, rel=0.1)
