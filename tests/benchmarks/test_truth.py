@@ -82,15 +82,21 @@ def measured_by_litert(model: Path, threads: int, report: Path) -> float:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_bench_tells_what_litert_tells_of_more_threads_than_one(threads: int, tmp_path: Path) -> None:
-    if threads > (cores := len(os.sched_getaffinity(0))):
-        pytest.skip(f"needs {threads} cores, this machine has {cores}")
+    cores = os.sched_getaffinity(0)
+    if threads > len(cores):
+        pytest.skip(f"needs {threads} cores, this machine has {len(cores)}")
     model, pairs = ZOO / "squeezenet.int8.tflite", []
-    with open_engine(Artifact.open(model), threads=threads) as engine:
-        engine.first_us(np.zeros((1, 32, 32, 3), np.uint8))
-        for _ in range(5):
-            engine.time_ns(WARM_UP)
-            ours = statistics.median(engine.time_ns(ROUNDS * A_ROUND)) / 1000
-            pairs.append((ours, measured_by_litert(model, threads, tmp_path / "report.json")))
+    try:
+        os.sched_setaffinity(0, sorted(cores)[:threads])  # the processes of both inherit it
+        with open_engine(Artifact.open(model), threads=threads) as engine:
+            engine.first_us(np.zeros((1, 32, 32, 3), np.uint8))
+            for _ in range(9):
+                engine.time_ns(WARM_UP)
+                ours = statistics.median(engine.time_ns(ROUNDS * A_ROUND)) / 1000
+                pairs.append((ours, measured_by_litert(model, threads, tmp_path / "report.json")))
+    finally:
+        os.sched_setaffinity(0, cores)
+    ratio = statistics.median(ours / theirs for ours, theirs in pairs)
     ours, theirs = (statistics.median(each) for each in zip(*pairs, strict=True))
     print(f"{model.name}, {threads} threads: {ours:.0f} µs in the bench, {theirs:.0f} µs by LiteRT's own tool")
-    assert ours == pytest.approx(theirs, rel=0.1)
+    assert ratio == pytest.approx(1, rel=0.1)
