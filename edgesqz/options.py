@@ -47,6 +47,16 @@ class DataOptions(DataDirOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CalibrationOptions:
+    """The images that quantization is calibrated on."""
+
+    PANEL: ClassVar = "Data"
+    calibration: Annotated[
+        int, Option("Number of training images that calibrate the value ranges of quantized files.", metavar="IMAGES")
+    ] = defaults.CALIBRATION_IMAGES
+
+
+@dataclass(frozen=True, kw_only=True)
 class PixelOptions:
     """What a model expects of its input."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -143,8 +142,7 @@ class FileLimits(Limits):
         Raises:
             EdgesqzError: one of them is no size, no time, or out of its range.
         """
-        own = Budget.parse(max_size=self.max_size, max_accuracy_drop=self.max_accuracy_drop)
-        return dataclasses.replace(super().budget, size_bytes=own.size_bytes, accuracy_drop_pp=own.accuracy_drop_pp)
+        return Budget.parse(self.max_size, self.max_latency, self.max_memory, self.min_accuracy, self.max_accuracy_drop)
 
 
 @dataclass(frozen=True, kw_only=True)

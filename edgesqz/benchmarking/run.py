@@ -78,13 +78,14 @@ def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
     _fill(candidates, plan, evaluation_set, dataset, console)
     if plan.flips and evaluation_set:
         flips.save(candidates, evaluation_set, Path(plan.flips))
+    budget = plan.budget
     rows = (_row(candidate, candidates, baseline, plan.threads) for candidate in candidates)
     return Report(
         machine=_machine(host, candidates),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
         dataset=evaluation_set.describe(evaluation.first_size(candidates)) if evaluation_set else None,
-        budget=plan.budget,
-        rows=tuple(_apply_budget(row, plan.budget) for row in rows),
+        budget=budget,
+        rows=tuple(_apply_budget(row, budget) for row in rows),
         no_accuracy=no_accuracy,
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
     )

@@ -7,10 +7,9 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from edgesqz import defaults
 from edgesqz.command import Option, command
 from edgesqz.errors import EdgesqzError, option
-from edgesqz.options import DataOptions, InputSizeOptions, PixelOptions, QuotaOptions
+from edgesqz.options import CalibrationOptions, DataOptions, InputSizeOptions, PixelOptions, QuotaOptions, as_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,16 +23,6 @@ class DryRunOptions:
 
     PANEL: ClassVar = "Output"
     dry_run: Annotated[bool, Option("Only show what would be written, how large, and whether it fits.")] = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class CalibrationOptions:
-    """The images that quantization is calibrated on."""
-
-    PANEL: ClassVar = "Data"
-    calibration: Annotated[
-        int, Option("Number of training images that calibrate the value ranges of quantized files.", metavar="IMAGES")
-    ] = defaults.CALIBRATION_IMAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +99,12 @@ class Export(
     @property
     def formats(self) -> tuple[str, ...]:
         """The formats that were named, each once."""
-        return _unique(self.format)
+        return tuple(map(str, dict.fromkeys(as_list(self.format))))
 
     @property
     def variants(self) -> tuple[str, ...]:
         """The variants that were named, each once."""
-        return _unique([*_unique(self.variant), *(["int8"] if self.quantize else [])])
+        return tuple(map(str, dict.fromkeys([*as_list(self.variant), *(["int8"] if self.quantize else [])])))
 
     def run(self, console: Console) -> ExportResult:
         """Convert, verify and write; with ``dry_run`` only say what would be written.
@@ -130,8 +119,3 @@ class Export(
 
 
 export = command(Export)
-
-
-def _unique(values: str | Sequence[str]) -> tuple[str, ...]:
-    """One value or several, without repetitions."""
-    return tuple(dict.fromkeys([values] if isinstance(values, str) else values))

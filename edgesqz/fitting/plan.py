@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from edgesqz import defaults
 from edgesqz.benchmarking.plan import Limits
 from edgesqz.command import Option, command
-from edgesqz.options import DataDirOptions, QuotaOptions
+from edgesqz.options import CalibrationOptions, DataDirOptions, QuotaOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitData(DataDirOptions):
+class FitData(CalibrationOptions, DataDirOptions):
     """The images to calibrate with and to measure on."""
 
     PANEL: ClassVar = "Data"
@@ -31,9 +30,6 @@ class FitData(DataDirOptions):
             default="the dataset that each model was trained on",
         ),
     ] = None
-    calibration: Annotated[
-        int, Option("How many training images set the ranges of quantized files.", metavar="IMAGES")
-    ] = defaults.CALIBRATION_IMAGES
 
 
 @dataclass(frozen=True, kw_only=True)
