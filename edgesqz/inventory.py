@@ -131,17 +131,3 @@ def _place(dataset: str, data_dir: Path | None) -> str | None:
     except EdgesqzError:  # it is not in data_dir
         return None
     return None if place is None else str(place)
-
-
-def machine() -> dict[str, Any]:
-    """What figures were measured on, and networks trained."""
-    import psutil
-
-    from edgesqz import plugins
-
-    return {
-        "cpu": plugins.processor(),
-        "cores": psutil.cpu_count(logical=True),
-        "memory_bytes": psutil.virtual_memory().total,
-        "system": platform.platform(),
-    }

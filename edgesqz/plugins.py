@@ -171,9 +171,9 @@ def worker_source() -> str:
     return inspect.getsource(_worker())
 
 
-def processor() -> str:
-    """What this machine's processor is called, by the worker: so it has one name here and through ``--host``."""
-    return str(_worker().processor())
+def machine_facts() -> dict[str, Any]:
+    """Describe this machine as the worker does, so that it reads the same here and through ``--host``."""
+    return dict(_worker().machine())
 
 
 def _worker() -> Any:

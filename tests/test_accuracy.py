@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgesqz.benchmarking.accuracy import confusion, graded, top5
-from edgesqz.benchmarking.stats import mcnemar_p, share_interval
+from edgesqz.stats import mcnemar_p, share_interval
 
 
 def answers(*top1: int, classes: int = 10) -> np.ndarray:

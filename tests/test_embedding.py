@@ -524,7 +524,7 @@ def test_what_is_not_known_is_said_so_and_a_report_tells_it(tmp_path: Path) -> N
     embed(model, "c", out=tmp_path / "after", report=tmp_path / "report.json")
     text = (tmp_path / "after" / "CONTRACT.md").read_text()
     assert f"{100 * row.accuracy:.2f} % top-1 on 20 test images of synthetic" in text
-    assert f"measured with litert {row.runtime_version} on {report.machine['cpu']}" in text
+    assert f"measured with litert {row.runtime_version} on {report.machine.cpu}" in text
     assert f"| latency | {row.latency_us.p50:.1f} µs" in text
 
 

@@ -139,8 +139,8 @@ def test_a_bench_on_a_board_is_like_one_here(server: Server, exported: Path) -> 
             other.accuracy,
         )
         assert other.latency_us is not None and other.memory_bytes is not None
-    assert there.machine["host"] == f"{getpass.getuser()}@127.0.0.1"
-    assert there.machine["cpu"] == here.machine["cpu"]
+    assert there.machine.host == f"{getpass.getuser()}@127.0.0.1"
+    assert there.machine.cpu == here.machine.cpu
 
 
 def test_an_unknown_hosts_key_is_refused(server: Server, exported: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from edgesqz.benchmarking.render.columns import columns
 from edgesqz.benchmarking.render.html import LETTER, page
 from edgesqz.benchmarking.render.labels import Box
 from edgesqz.benchmarking.report import Latency, Report, Row
+from edgesqz.machine import Machine
 
 HOSTILE = '<script>alert(1)</script>&".tflite'
 LABELS = ("cat", "<b>dog</b>", "frog")
@@ -44,7 +45,7 @@ def row(name: str, size_bytes: int, accuracy: float | None, p50: float, runtime:
 
 def report(*rows: Row) -> Report:
     return Report(
-        machine={"cpu": "A processor", "cores": 2},
+        machine=Machine("A processor", 2),
         versions={"python": "3.11.7"},
         dataset={"name": "cifar10", "split": "test", "images": 10_000, "labels": LABELS},
         budget=Budget(size_bytes=500_000, latency_us=1000),

@@ -17,7 +17,8 @@ from edgesqz import EdgesqzError
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.render.columns import columns, legend
 from edgesqz.benchmarking.report import Latency, Ratio, Report, Row, check_writable, save
-from edgesqz.benchmarking.stats import Interval, median_interval
+from edgesqz.machine import Machine
+from edgesqz.stats import Interval, median_interval
 
 SPREAD = tuple(12000.0 + 500 * k for k in range(21))
 MEASURED = Row(
@@ -86,7 +87,7 @@ FIGURES = {
 
 def report(*rows: Row, max_size_bytes: int | None = None, name: str = "cifar10", threads: int = 1) -> Report:
     return Report(
-        machine={"cpu": "A processor", "cores": 2},
+        machine=Machine("A processor", 2),
         versions={"python": "3.11.7"},
         dataset={"name": name, "split": "test", "images": 10_000, "labels": ("cat", "dog [old]", "frog")},
         budget=(budget := Budget(size_bytes=max_size_bytes)),
@@ -198,7 +199,7 @@ def test_the_json_has_the_promised_keys(max_size_bytes: int | None) -> None:
     assert list(as_data) == [*about, "pareto_front", "selection", "rows"]
     assert as_data["pareto_front"] == ["squeezenet-nano.int8.tflite"]
     assert as_data["schema"] == 2
-    assert as_data["machine"] == {"cpu": "A processor", "cores": 2}
+    assert as_data["machine"]["cpu"] == "A processor"
     told = {"name": "cifar10", "split": "test", "images": 10_000, "labels": ["cat", "dog [old]", "frog"]}
     assert as_data["dataset"] == told
     assert as_data["budget"]["size_bytes"] == max_size_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_bench_warns_where_it_can_happen(
 
     def on_that_processor(engine: Engine, *arguments: object, **options: object) -> None:
         start(engine, *arguments, **options)  # type: ignore[arg-type]
-        engine.machine |= {"vnni": vnni}
+        engine.machine = replace(engine.machine, vnni=vnni)
 
     monkeypatch.setattr(Engine, "__init__", on_that_processor)
     onnx.save(static(filled(weight)), tmp_path / "foreign.onnx")

@@ -12,6 +12,7 @@ from edgesqz.artifact import sha256
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.report import Latency, Report, Row
 from edgesqz.benchmarking.saved import SavedReport
+from edgesqz.machine import Machine
 from edgesqz.zoo import __main__ as zoo
 
 LATENCY = Latency(100, 100, 100, 1, (100,) * 21)
@@ -25,7 +26,7 @@ def row(path: str, content: bytes, runtime: str = "litert", error: str | None = 
 
 def saved(folder: Path, *rows: Row) -> SavedReport:
     report = Report(
-        machine={"cpu": "A processor"},
+        machine=Machine("A processor"),
         versions={},
         dataset={"name": "cifar10", "split": "test", "images": 10, "labels": ()},
         budget=Budget(),

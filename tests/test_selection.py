@@ -15,6 +15,7 @@ from edgesqz.benchmarking.accuracy import graded
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.report import Latency, Report, Row
 from edgesqz.benchmarking.selection import select
+from edgesqz.machine import Machine
 
 IMAGES = 1000
 
@@ -36,7 +37,7 @@ def report(*rows: Row, quota: str | None = None) -> Report:
     budget = Budget.parse(max_size=quota)
     judged = tuple(dataclasses.replace(each, missed=budget.missed_by(each)) for each in rows)
     dataset = {"name": "digits", "split": "test", "images": IMAGES, "labels": tuple("0123456789")}
-    return Report({"cpu": "A processor"}, {}, dataset, budget, judged)
+    return Report(Machine("A processor"), {}, dataset, budget, judged)
 
 
 def test_the_most_accurate_is_chosen_where_the_images_can_tell() -> None:

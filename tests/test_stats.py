@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgesqz.benchmarking.stats import mcnemar_p, median_interval, share_interval
+from edgesqz.stats import mcnemar_p, median_interval, share_interval
 
 
 def test_wilsons_interval_is_the_formulas() -> None:

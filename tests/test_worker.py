@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgesqz import inventory
+from edgesqz.machine import machine
 
 worker = importlib.import_module("edgesqz.runtimes.worker")
 
@@ -49,7 +49,7 @@ def test_a_machine_has_one_name_here_and_through_a_host(
     files: dict[str, str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "PROC", proc(tmp_path / "proc", **files))
-    assert worker.machine()["cpu"] == name == inventory.machine()["cpu"]
+    assert worker.machine()["cpu"] == name == machine().cpu
 
 
 def test_memory_that_the_system_does_not_tell_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

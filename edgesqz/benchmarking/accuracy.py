@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgesqz.benchmarking.stats import mcnemar_p, share_interval
+from edgesqz.stats import mcnemar_p, share_interval
 
 
 def graded(probabilities: np.ndarray, labels: np.ndarray, source_model: np.ndarray | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from edgesqz.benchmarking.layer_error import LayerErrors
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
+from edgesqz.machine import Machine
 
 # A candidate runs about this long before it is the next one's turn; long enough for its caches to be warm again.
 ROUND_MS = 20
@@ -40,7 +41,7 @@ class Candidate:
     runtime_version: str | None = None
     error: str | None = None  # in place of everything below
     no_accuracy: str | None = None  # why it is not measured, if others may be
-    machine: dict[str, Any] | None = None  # that it ran on
+    machine: Machine | None = None  # that it ran on
     engine_facts: dict[str, Any] = field(default_factory=dict)  # of its process, by the names in a row
     first_us: float | None = None
     inferences_a_round: int = 0

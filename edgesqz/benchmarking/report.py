@@ -21,8 +21,9 @@ from edgesqz import saturation
 from edgesqz.benchmarking.budget import Budget, label, pareto_front
 from edgesqz.benchmarking.layer_error import LayerErrors
 from edgesqz.benchmarking.selection import Selection, select
-from edgesqz.benchmarking.stats import Interval, median_interval
 from edgesqz.errors import EdgesqzError
+from edgesqz.machine import Machine
+from edgesqz.stats import Interval, median_interval
 from edgesqz.workspace import write_file
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ class Report:
         command: the command line that made it; None if Python did.
     """
 
-    machine: dict[str, Any]
+    machine: Machine
     versions: dict[str, str]
     dataset: dict[str, Any] | None
     budget: Budget
@@ -253,7 +254,7 @@ class Report:
             "schema": SCHEMA,
             "created": self.created,
             "command": self.command,
-            "machine": self.machine,
+            "machine": dataclasses.asdict(self.machine),
             "versions": self.versions,
             "dataset": self.dataset,
             "no_accuracy": self.no_accuracy,

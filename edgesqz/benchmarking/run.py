@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -35,8 +35,8 @@ from edgesqz.benchmarking.report import Latency, Ratio, Report, Row
 from edgesqz.engine import Engine, open_engine
 from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError, option
-from edgesqz.inventory import machine
 from edgesqz.lookup import find_model_file, model_files
+from edgesqz.machine import Machine, machine
 from edgesqz.options import as_list
 from edgesqz.workspace import settle
 
@@ -122,12 +122,12 @@ def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
     return candidates, baseline
 
 
-def _machine(board: Host | None, candidates: Sequence[Candidate]) -> dict[str, Any]:
+def _machine(board: Host | None, candidates: Sequence[Candidate]) -> Machine:
     """What was measured on; of a board that never answered, its address."""
     if board is None:
         return machine()
-    found = next((candidate.machine for candidate in candidates if candidate.machine), {"cpu": "unknown"})
-    return found | {"host": board.address}
+    found = next((candidate.machine for candidate in candidates if candidate.machine), Machine("unknown"))
+    return replace(found, host=board.address)
 
 
 def _runtimes_of(path: Path, choices: Sequence[plugins.Choice]) -> Sequence[plugins.Choice | None]:
@@ -288,7 +288,7 @@ def _row(
 def _may_saturate(candidate: Candidate, content: bytes) -> bool:
     """Whether the engine and the processor that a file ran on may saturate its products."""
     on_onnxruntime = candidate.choice is not None and candidate.choice.runtime.ENGINE == "onnxruntime"
-    if not on_onnxruntime or candidate.machine is None or candidate.machine["vnni"] is not False:
+    if not on_onnxruntime or candidate.machine is None or candidate.machine.vnni is not False:
         return False
     import onnx
 

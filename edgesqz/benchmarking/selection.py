@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgesqz.benchmarking.budget import label
-from edgesqz.benchmarking.stats import SIGNIFICANCE, mcnemar_p
+from edgesqz.stats import SIGNIFICANCE, mcnemar_p
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:

@@ -254,7 +254,7 @@ def _answers(found: Artifact, manifest: Manifest, runtime: str, images: NDArray[
         arena, probabilities = engine.arena_bytes, engine.predict(images)
         return Answers(
             f"{runtime} {engine.version}",
-            engine.machine["cpu"],
+            engine.machine.cpu,
             None if arena is None else -(-arena // ARENA_ALIGNMENT) * ARENA_ALIGNMENT,
             probabilities,
             _stored(probabilities, manifest.output),

@@ -18,6 +18,7 @@ from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
 from edgesqz.lookup import find_model_file
+from edgesqz.machine import Machine
 from edgesqz.workspace import settle
 
 # No question takes longer on a machine that is alive; a larger dataset is asked about in parts.
@@ -86,7 +87,7 @@ class Engine:
             self.close()
             raise
         self.version: str = facts["version"]
-        self.machine: dict[str, Any] = facts["machine"]
+        self.machine = Machine(**facts["machine"])
         self.load_ms: float = facts["load_ms"]
         self.arena_bytes: int | None = facts["arena_bytes"]
         self.idle_rss_bytes: int | None = facts["idle_rss_bytes"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgesqz.artifact import Images, Verification
-from edgesqz.benchmarking.stats import share_interval
 from edgesqz.outputs import class_scores
+from edgesqz.stats import share_interval
 
 # Beyond these an export is wrong, not merely less precise.
 MAX_ERROR_IF_EXACT = 1e-3  # of an output; relative to the largest where outputs are no probabilities

@@ -19,7 +19,7 @@ from edgesqz import artifact, backend, data, defaults, models, stopping
 from edgesqz.artifact import Artifact, Manifest, PixelRange, Tensor
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize, ImageSizeLike
-from edgesqz.inventory import machine
+from edgesqz.machine import machine
 from edgesqz.models import loading
 from edgesqz.models.loading import SourceModel
 from edgesqz.recipe import Recipe, fastest_precision, scaled_to
@@ -476,7 +476,7 @@ class _Run:
                 "validation_accuracy": progress.best_accuracy,
                 "validation_images": len(self.holdout or ()),
                 "warning": self._warning(progress),
-                "machine": machine(),
+                "machine": dataclasses.asdict(machine()),
                 "minutes": round(progress.seconds / 60, 1),
                 "history": progress.history,
             },
@@ -488,7 +488,7 @@ class _Run:
 
         Judged by the validation images or, where there are none, by how the training images of the last epoch did.
         """
-        from edgesqz.benchmarking.stats import share_interval
+        from edgesqz.stats import share_interval
 
         split, seen, accuracy = "validation", self.holdout, progress.best_accuracy
         if seen is None:

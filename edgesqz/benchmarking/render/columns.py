@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from edgesqz.benchmarking.budget import Budget, pareto_front
-from edgesqz.benchmarking.stats import SIGNIFICANCE
+from edgesqz.stats import SIGNIFICANCE
 
 if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Latency, Report, Row
-    from edgesqz.benchmarking.stats import Interval
+    from edgesqz.stats import Interval
 
 FRONT = "•"
 MAIN_RANK = 6  # of the columns that are shown where all would be too many
@@ -74,7 +74,7 @@ def measured_on(report: Report) -> str:
     """The machine and the engines."""
     engines = {f"{row.runtime} {row.runtime_version}" for row in report.rows if row.runtime_version}
     threads = report.rows[0].threads
-    return f"{report.machine['cpu']}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}"
+    return f"{report.machine.cpu}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}"
 
 
 def legend(report: Report) -> list[str]:

@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -17,7 +17,7 @@ from edgesqz.benchmarking.layer_error import LayerErrors
 from edgesqz.benchmarking.render.columns import MAIN_RANK, VERDICT, Column, columns, legend, number
 from edgesqz.benchmarking.render.labels import Box, place
 from edgesqz.benchmarking.report import Latency, Report, Row
-from edgesqz.benchmarking.stats import Interval
+from edgesqz.stats import Interval
 
 WIDTH, HEIGHT = 1100, 380  # of a chart, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 16, 48  # around what is drawn
@@ -127,6 +127,7 @@ def page(report: Report, folder: Path | None = None) -> str:
     shown = columns(report)
     return template.render(
         report=report,
+        measured_on=[f"{name}: {value}" for name, value in asdict(report.machine).items() if value is not None],
         main=[column for column in shown if column.rank <= MAIN_RANK],
         groups=_groups(shown),
         legend=legend(report),
