@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import edgesqz
 from edgesqz.cli import app
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README_LINES = 150
 SHORT_TRAINING = ["--epochs", "15", "--batch-size", "16", "--learning-rate", "0.05"]
