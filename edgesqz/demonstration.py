@@ -37,7 +37,7 @@ class DemoResult(Result):
     next_command: str
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """The rows of the report."""
         rows: list[dict[str, Any]] = self.to_dict()["rows"]
         return rows

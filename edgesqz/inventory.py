@@ -52,7 +52,7 @@ class Inventory(Result):
     datasets: dict[str, str | None]
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """A record for each runtime."""
         return [asdict(runtime) for runtime in self.runtimes]
 

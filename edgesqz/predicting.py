@@ -47,7 +47,7 @@ class Predictions(Result):
     images: tuple[Prediction, ...]
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """A record for each guess, and one without a label for each image that could not be read."""
         return [
             {"image": prediction.image, "error": prediction.error, "label": None, "probability": None} | guess

@@ -27,7 +27,7 @@ class Result:
 
     @property
     @abstractmethod
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """The result as records of plain values, which ``pandas.DataFrame`` takes."""
 
     def to_dict(self) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Embedding(Result):
     verification: str
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """A record for each file."""
         return [{"file": name} for name in self.files]
 

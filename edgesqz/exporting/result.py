@@ -59,13 +59,13 @@ class ExportResult(Result):
         return len(self.artifacts)
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """One record per file."""
         return [*map(_described, self.artifacts), *map(dataclasses.asdict, self.planned)]
 
     def to_json(self) -> str:
         """Return the files, the quota and the bytes used as JSON text."""
-        found = {"files": self.rows, "quota_bytes": self.quota_bytes, "used_bytes": self.used_bytes}
+        found = {"files": self.records, "quota_bytes": self.quota_bytes, "used_bytes": self.used_bytes}
         return json.dumps(found, indent=2) + "\n"
 
     def table(self) -> Table:

@@ -121,7 +121,7 @@ class Inspection(Result):
     warnings: tuple[str, ...]
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """A record for each tensor that is stored, the largest first."""
         return [dataclasses.asdict(tensor) for tensor in self.tensors]
 

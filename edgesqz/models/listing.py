@@ -45,7 +45,7 @@ class ModelListing(Result):
     models: tuple[Entry, ...]
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """A record for each network."""
         return [asdict(entry) for entry in self.models]
 

@@ -20,7 +20,7 @@ class Sizes(Result):
     sizes: tuple[int, ...]
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         return [{"size_bytes": size} for size in self.sizes]
 
     def table(self) -> Table:
@@ -44,7 +44,7 @@ def predictions() -> Predictions:
 
 
 def test_rows_are_records_of_plain_values(predictions: Predictions) -> None:
-    assert predictions.rows == [
+    assert predictions.records == [
         {"image": "a.png", "error": None, "label": "cat", "probability": 0.75},
         {"image": "a.png", "error": None, "label": "dog", "probability": 0.25},
         {"image": "b.png", "error": "torn", "label": None, "probability": None},
