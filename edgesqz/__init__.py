@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from edgesqz.inspecting import inspect as inspect
     from edgesqz.inventory import info as info
     from edgesqz.models import SqueezeNetModel as SqueezeNetModel
+    from edgesqz.models.costs import params as params
     from edgesqz.models.listing import list_models as list_models
-    from edgesqz.models.params import params as params
     from edgesqz.predicting import predict as predict
-    from edgesqz.training import train as train
+    from edgesqz.training.run import train as train
 
 _HOMES = {
     "SqueezeNetModel": "edgesqz.models",
@@ -37,9 +37,9 @@ _HOMES = {
     "inspect": "edgesqz.inspecting",
     "list_models": "edgesqz.models.listing",
     "load": "edgesqz.engine",
-    "params": "edgesqz.models.params",
+    "params": "edgesqz.models.costs",
     "predict": "edgesqz.predicting",
-    "train": "edgesqz.training",
+    "train": "edgesqz.training.run",
 }
 
 __all__ = ["EdgesqzError", "__version__", *_HOMES]

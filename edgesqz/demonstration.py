@@ -82,7 +82,7 @@ class Demo(DataDirOptions):
         """
         from edgesqz import data
         from edgesqz.benchmarking import Bench
-        from edgesqz.training import train
+        from edgesqz.training.run import train
 
         workspace = Path(self.workspace)
         data_dir = None if self.data_dir is None else Path(self.data_dir)

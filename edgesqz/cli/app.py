@@ -45,7 +45,7 @@ from edgesqz.inspecting import Inspect
 from edgesqz.inventory import Info
 from edgesqz.models.listing import Models
 from edgesqz.predicting import Predict
-from edgesqz.recipe import Recipe
+from edgesqz.training.recipe import Recipe
 from edgesqz.workspace.sizes import format_size, parse_quota
 
 OF_ALL_COMMANDS = ("--verbose", "--quiet")
@@ -236,7 +236,7 @@ def train(
 
     Example: `edgesqz train --model squeezenet-nano --dataset cifar10 --epochs 10`
     """
-    from edgesqz.training import train
+    from edgesqz.training.run import train
 
     artifact = train(
         model,
@@ -300,7 +300,7 @@ def params(
 
     Example: `edgesqz params --compare squeezenet alexnet --plot sizes.png`
     """
-    from edgesqz.models import params as counting
+    from edgesqz.models import costs as counting
 
     names = models or [Recipe.model]
     if len(names) > 1 and not compare:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgesqz.command import command
 from edgesqz.image_size import ImageSize
-from edgesqz.models import ARCHITECTURES
-from edgesqz.models.params import params
+from edgesqz.models.architectures import ARCHITECTURES
+from edgesqz.models.costs import params
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table
 from edgesqz.workspace.sizes import format_size

@@ -14,8 +14,9 @@ from edgesqz import artifact, backend, lookup
 from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line
 from edgesqz.image_size import ImageSize, ImageSizeLike
-from edgesqz.models import SqueezeNetModel, architecture, keras_config
-from edgesqz.models.params import params
+from edgesqz.models import keras_config
+from edgesqz.models.architectures import SqueezeNetModel, architecture
+from edgesqz.models.costs import params
 from edgesqz.workspace import Workspace
 
 if TYPE_CHECKING:

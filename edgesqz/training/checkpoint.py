@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edgesqz.errors import DAMAGE, EdgesqzError
-from edgesqz.recipe import Recipe
+from edgesqz.training.recipe import Recipe
 from edgesqz.workspace import Workspace
 
 _LAST, _BEST = ".last.npz", ".best.npz"

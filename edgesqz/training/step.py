@@ -17,7 +17,7 @@ import tensorflow as tf
 from edgesqz import data
 from edgesqz.image_size import ImageSize
 from edgesqz.models.graph import LOGITS
-from edgesqz.recipe import Recipe
+from edgesqz.training.recipe import Recipe
 
 INFERENCE_BATCH = 500
 BFLOAT16 = "auto_mixed_precision_onednn_bfloat16"  # TensorFlow's name of the rewrite

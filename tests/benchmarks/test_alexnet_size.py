@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import edgesqz
-from edgesqz.models.params import params
+from edgesqz.models.costs import params
 
 
 @pytest.mark.parametrize("model", ["alexnet", "alexnet-grouped", "squeezenet-1.0"])

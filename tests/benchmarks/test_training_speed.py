@@ -16,7 +16,7 @@ import pytest
 
 import edgesqz
 from edgesqz import backend, data
-from edgesqz.recipe import Recipe, fastest_precision
+from edgesqz.training.recipe import Recipe, fastest_precision
 
 BATCH, STEPS, ROUNDS = 128, 12, 5
 

@@ -33,7 +33,7 @@ from edgesqz.engine import Engine, environments
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
 from edgesqz.models import SqueezeNetModel
-from edgesqz.models.params import params
+from edgesqz.models.costs import params
 
 ROUNDS = 3
 SIDE = 32

@@ -23,7 +23,7 @@ from edgesqz.artifact import ZOO, sha256
 from edgesqz.cli import app
 from edgesqz.inspecting import inspect
 from edgesqz.inspecting.inspection import Inspection
-from edgesqz.models.params import params
+from edgesqz.models.costs import params
 
 TFLITE, ONNX, KERAS = (ZOO / f"squeezenet-nano.{kind}" for kind in ("int8.tflite", "int8.onnx", "keras"))
 

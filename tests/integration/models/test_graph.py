@@ -10,7 +10,7 @@ import pytest
 
 from edgesqz import EdgesqzError, SqueezeNetModel, backend
 from edgesqz.image_size import ImageSize
-from edgesqz.models import fire
+from edgesqz.models.architectures import fire
 from edgesqz.models.graph import LOGITS, NORMALIZE, Graph, MaxPool, Pixels
 
 each_architecture = pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])

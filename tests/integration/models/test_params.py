@@ -18,9 +18,9 @@ from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import exporter
 from edgesqz.image_size import ImageSize
 from edgesqz.models import ARCHITECTURES, SqueezeNetModel
+from edgesqz.models.costs import Params, compare, params, peak_activation_bytes
 from edgesqz.models.graph import AddRelu, Convolution, Graph, MaxPool, Pixels
 from edgesqz.models.listing import list_models
-from edgesqz.models.params import Params, compare, params, peak_activation_bytes
 
 PUBLISHED = {
     ("squeezenet", 10): 421_642,
@@ -119,7 +119,7 @@ def test_the_predicted_size_is_that_of_a_trained_file(exported: Path) -> None:
 
 def test_no_tensorflow_is_needed() -> None:
     program = (
-        "import sys; from edgesqz.models.params import params; params('alexnet');"
+        "import sys; from edgesqz.models.costs import params; params('alexnet');"
         "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -27,12 +27,12 @@ import pytest
 from rich.console import Console
 
 import edgesqz
-from edgesqz import EdgesqzError, backend, data, training
+from edgesqz import EdgesqzError, backend, data
 from edgesqz.artifact import Artifact
 from edgesqz.image_size import ImageSize, ImageSizeLike
-from edgesqz.recipe import Recipe, fastest_precision
-from edgesqz.training import checkpoint
+from edgesqz.training import checkpoint, run
 from edgesqz.training.checkpoint import Checkpoint, Progress
+from edgesqz.training.recipe import Recipe, fastest_precision
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.sizes import parse_size
 
@@ -110,16 +110,16 @@ def finished(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Fini
 def interrupted(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which Ctrl-C was pressed during the fifth step of nine, the second of the second epoch."""
     workspace = tmp_path_factory.mktemp("interrupted")
-    step = training._Run._step
+    step = run._Run._step
 
-    def pressing(self: training._Run, *of_bar: Any) -> None:
+    def pressing(self: run._Run, *of_bar: Any) -> None:
         if self.progress.step == 4:
             signal.raise_signal(signal.SIGINT)
         step(self, *of_bar)
 
     handler = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training._Run, "_step", pressing)
+        patch.setattr(run._Run, "_step", pressing)
         with pytest.raises(KeyboardInterrupt, match=r"stopped after step 5 of 9; .* --resume goes on"):
             train(train_only, workspace)
     assert signal.getsignal(signal.SIGINT) is handler
@@ -270,8 +270,8 @@ def test_the_first_weights_are_the_seeds(
 ) -> None:
     stand_in(lambda *asked: (1.0, 0))  # learns nothing
     written = recorded_checkpoints(monkeypatch)
-    for run, seed in enumerate((3, 4, 3)):
-        train(train_only, tmp_path / str(run), epochs=1, seed=seed)
+    for trial, seed in enumerate((3, 4, 3)):
+        train(train_only, tmp_path / str(trial), epochs=1, seed=seed)
     first, other, again = (
         np.concatenate([weight.ravel() for weight in at_rest.weights if weight.ndim == 4]) for at_rest in written
     )
@@ -373,7 +373,7 @@ def test_a_run_that_has_a_time_to_keep_takes_as_many_steps_as_the_pace_allows(
     train_only: Path, tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(100_000))
-    monkeypatch.setattr("edgesqz.training.time.perf_counter", lambda: next(clock))  # each step takes a second
+    monkeypatch.setattr("edgesqz.training.run.time.perf_counter", lambda: next(clock))  # each step takes a second
     stand_in(lambda *asked: (1.0, 20))
     written = recorded_checkpoints(monkeypatch)
     artifact = edgesqz.train(MODEL, str(train_only), seconds=5.5, batch_size=64, workspace=tmp_path)
@@ -393,7 +393,7 @@ def test_two_models_of_one_network_live_side_by_side_and_each_resumes_by_its_nam
     train(train_only, tmp_path)
     before = (tmp_path / f"{MODEL}.keras").read_bytes()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training._Run, "_finish_epoch", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(run._Run, "_finish_epoch", lambda *_: signal.raise_signal(signal.SIGINT))
         train(train_only, tmp_path, name="colors-1.1", seed=1)
     assert checkpoint.is_at_rest(Workspace(tmp_path), "colors-1.1")
     assert not checkpoint.is_at_rest(Workspace(tmp_path), MODEL)
@@ -493,12 +493,12 @@ def test_a_teacher_of_something_else_is_refused(finished: Finished, tmp_path: Pa
 def test_a_run_with_a_teacher_is_resumed_with_it_alone(
     finished: Finished, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(self: training._Run, bar: Any) -> None:
+    def stop(self: run._Run, bar: Any) -> None:
         signal.raise_signal(signal.SIGINT)
 
     teacher = shutil.copy(finished.artifact.path, tmp_path / "teacher.keras")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training._Run, "_finish_epoch", stop)
+        patch.setattr(run._Run, "_finish_epoch", stop)
         train(train_only, tmp_path, teacher=teacher)
     with pytest.raises(EdgesqzError, match="the checkpoint was made with a --teacher; name it again"):
         resume(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 
 from edgesqz import EdgesqzError
 from edgesqz.image_size import ImageSize
-from edgesqz.recipe import Recipe, fastest_precision, scaled_to
+from edgesqz.training.recipe import Recipe, fastest_precision, scaled_to
 
 
 @pytest.mark.parametrize("steps", [7, 10, 10_000])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgesqz import plotting
 from edgesqz.image_size import ImageSize, ImageSizeLike
-from edgesqz.models import SqueezeNetModel, architecture
+from edgesqz.models.architectures import SqueezeNetModel, architecture
 from edgesqz.models.graph import Convolution, Dropout, Graph, MaxPool, Node, Normalize, Shape
 from edgesqz.tables import Column, Table
 from edgesqz.workspace.sizes import format_size, parse_quota
