@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgesqz.errors import EdgesqzError
 from edgesqz.plugins import Variant
-
-from .packing import packed
+from edgesqz.tflite.packing import packed
 
 if TYPE_CHECKING:
     import keras

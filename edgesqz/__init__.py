@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgesqz.exporting import export as export
     from edgesqz.fitting import fit as fit
     from edgesqz.inspecting import inspect as inspect
-    from edgesqz.inventory import info as info
+    from edgesqz.installation import info as info
     from edgesqz.models import SqueezeNetModel as SqueezeNetModel
     from edgesqz.models.costs import params as params
     from edgesqz.models.listing import list_models as list_models
@@ -33,7 +33,7 @@ _HOMES = {
     "embed": "edgesqz.embedding",
     "export": "edgesqz.exporting",
     "fit": "edgesqz.fitting",
-    "info": "edgesqz.inventory",
+    "info": "edgesqz.installation",
     "inspect": "edgesqz.inspecting",
     "list_models": "edgesqz.models.listing",
     "load": "edgesqz.engine",

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqz import saturation
 from edgesqz.benchmarking.budget import Budget, label, pareto_front
 from edgesqz.benchmarking.layer_error import LayerErrors
 from edgesqz.benchmarking.selection import Selection, select
+from edgesqz.engine import saturation
 from edgesqz.errors import EdgesqzError
 from edgesqz.machine import Machine
 from edgesqz.stats import Interval, median_interval
@@ -134,7 +134,7 @@ class Row:
         layer_sqnr_db: how far each layer is from the source model's: signal-to-noise ratio in dB, None where nothing
             differs; None if layers were not compared.
         may_saturate: whether its int8 weights may saturate on the processor it ran on, which makes its accuracy there
-            lower than elsewhere; see ``edgesqz.saturation``.
+            lower than elsewhere; see ``edgesqz.engine.saturation``.
         memory_bytes: that less what the process had resident before it loaded the engine; None as above.
     """
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from edgesqz import plugins, saturation
+from edgesqz import plugins
 from edgesqz.artifact import PixelRange, package_versions, read_bytes, sha256
 from edgesqz.benchmarking import accuracy, evaluation, flips, layer_error
 from edgesqz.benchmarking.budget import Budget
@@ -32,7 +32,7 @@ from edgesqz.benchmarking.candidate import (
 from edgesqz.benchmarking.evaluation import EvaluationSet
 from edgesqz.benchmarking.plan import Bench
 from edgesqz.benchmarking.report import Latency, Ratio, Report, Row
-from edgesqz.engine import Engine, open_engine
+from edgesqz.engine import Engine, open_engine, saturation
 from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_model_file, model_files

@@ -36,13 +36,14 @@ from edgesqz.cli.output import (
     show,
     with_manifests,
 )
+from edgesqz.command import default_flag
 from edgesqz.demonstration import Demo
 from edgesqz.embedding import Embed
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.plan import Export
 from edgesqz.fitting.plan import Fit
 from edgesqz.inspecting import Inspect
-from edgesqz.inventory import Info
+from edgesqz.installation import Info
 from edgesqz.models.listing import Models
 from edgesqz.predicting import Predict
 from edgesqz.training.recipe import Recipe
@@ -58,7 +59,7 @@ def _errors_told() -> Iterator[None]:
     try:
         yield
     except EdgesqzError as error:
-        say(f"error: {error}")
+        say(f"error: {error.with_names(default_flag)}")
         raise typer.Exit(EXIT_BAD_INPUT) from error
     except OSError as error:
         if error.errno == errno.EPIPE:  # Typer ends quietly
@@ -334,10 +335,10 @@ def workspace_list(workspace: WorkspaceDir = defaults.WORKSPACE, quota: Quota = 
 
     Example: `edgesqz workspace list`
     """
-    from edgesqz import housekeeping
+    from edgesqz import maintenance
     from edgesqz.workspace import Workspace
 
-    show(housekeeping.look(Workspace(workspace, quota, only_read=True)), json)
+    show(maintenance.look(Workspace(workspace, quota, only_read=True)), json)
 
 
 @workspace_app.command("rm")
@@ -349,12 +350,12 @@ def workspace_rm(
 
     Example: `edgesqz workspace rm squeezenet.fp32.tflite`
     """
-    from edgesqz import housekeeping
+    from edgesqz import maintenance
     from edgesqz.workspace import Workspace
 
     home = Workspace(workspace)
-    items = housekeeping.find(home, names)
-    housekeeping.drop(home, items)
+    items = maintenance.find(home, names)
+    maintenance.drop(home, items)
     print(f"removed {', '.join(item.name for item in items)}: {format_size(sum(item.size_bytes for item in items))}")
 
 
@@ -372,20 +373,20 @@ def workspace_clean(
 
     Example: `edgesqz workspace clean --to 1MB`
     """
-    from edgesqz import housekeeping
+    from edgesqz import maintenance
     from edgesqz.workspace import Workspace
 
     home = Workspace(workspace)
     target = parse_quota(to) or home.quota_bytes
     if target is None:
         raise EdgesqzError("the workspace has no quota; say with --to how much it may take, such as --to 1MB")
-    plan = housekeeping.plan_cleaning(home, target)
+    plan = maintenance.plan_cleaning(home, target)
     if not plan.items:
         print(f"nothing to drop: {format_size(plan.before_bytes)} are used, {format_size(target)} allowed")
         return
     draw(plan.table())
     if yes or typer.confirm("Drop these?", abort=True):
-        housekeeping.drop(home, plan.items)
+        maintenance.drop(home, plan.items)
 
 
 @workspace_app.command("verify")
@@ -394,10 +395,10 @@ def workspace_verify(workspace: WorkspaceDir = defaults.WORKSPACE, json: Json = 
 
     Example: `edgesqz workspace verify`
     """
-    from edgesqz import housekeeping
+    from edgesqz import maintenance
     from edgesqz.workspace import Workspace
 
-    verdict = housekeeping.verify(Workspace(workspace, only_read=True))
+    verdict = maintenance.verify(Workspace(workspace, only_read=True))
     print(verdict.to_json() if json else f"{verdict.told()}\n", end="")
     if verdict.problems:
         raise typer.Exit(EXIT_BAD_INPUT)
@@ -420,7 +421,7 @@ def workspace_quota(
     if size == "none":
         home.drop_quota()
     elif size:
-        home.keep_quota(size)
+        home.store_quota(size)
     home = Workspace(workspace, only_read=True)
     limit = "no quota" if home.quota_bytes is None else f"a quota of {format_size(home.quota_bytes)}"
     print(f"{workspace}: {limit}, {format_size(home.used_bytes())} used")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesqz import data, metadata
+from edgesqz import data
 from edgesqz.artifact import ZOO, Artifact, Manifest, Tensor
 from edgesqz.benchmarking.saved import SavedReport
 from edgesqz.engine import Engine, EngineError, open_engine
@@ -20,6 +20,7 @@ from edgesqz.image_size import ImageSize
 from edgesqz.inspecting import tflite
 from edgesqz.lookup import model_files
 from edgesqz.outputs import class_scores
+from edgesqz.tflite import metadata
 
 SUFFIX = ".tflite"
 REFERENCE = "litert"  # the engine that the bench runs .tflite files in

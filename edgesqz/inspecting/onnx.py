@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgesqz import saturation
+from edgesqz.engine import saturation
 from edgesqz.inspecting.inspection import (
     ExternalFile,
     Inspection,

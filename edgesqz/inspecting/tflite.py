@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from edgesqz import metadata
 from edgesqz.inspecting.inspection import Inspection, Quantization, Tensor, as_text, count, counted, inspection
+from edgesqz.tflite import metadata
 
 _Table = TypeVar("_Table")
 
@@ -152,5 +152,5 @@ def read(path: Path, content: bytes) -> Inspection:
     file = _Tflite(content)
     inputs, outputs = file.inputs_and_outputs()
     stored, parameters = file.stored()
-    told = metadata.told(content, file.metadata())
+    told = metadata.describe(content, file.metadata())
     return inspection(path, content, inputs, outputs, file.operators(), count(parameters), stored, told)

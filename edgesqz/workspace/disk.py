@@ -7,16 +7,20 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgesqz.errors import EdgesqzError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 @contextlib.contextmanager
 def errors_named(problem: str, place: Path) -> Iterator[None]:
-    """Turn an error of the file system into a line that says what it got in the way of, and on which disk.
+    """Turn a file-system error into one line that says what it prevented, and on which disk.
 
     Raises:
-        EdgesqzError: in place of an OSError.
+        EdgesqzError: In place of an OSError.
     """
     try:
         yield
@@ -25,7 +29,7 @@ def errors_named(problem: str, place: Path) -> Iterator[None]:
 
 
 def _disk(error: OSError, place: Path) -> str:
-    """Which disk is full or failing and what room it has; nothing for other errors, which the path explains."""
+    """Name the disk that is full or failing and its free space; empty for other errors, which the path explains."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
         return ""
     import psutil
@@ -37,12 +41,12 @@ def _disk(error: OSError, place: Path) -> str:
 
 
 def nearest_existing(path: Path) -> Path:
-    """The path itself, or the first of the folders above it that is there; absolute."""
+    """Return the path itself or the first folder above it that exists, as an absolute path."""
     return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
 
 
 def write_through(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it."""
+    """Write a file and wait until it is on the disk."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -50,7 +54,7 @@ def write_through(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names in a folder; Windows keeps them by itself."""
+    """Wait until the entries of a folder are on the disk; Windows needs no such call."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -61,9 +65,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def file_sizes(folder: Path) -> dict[str, int]:
-    """The sizes of all files in a folder and below it, in bytes, by their names relative to it with ``/`` in them.
+    """Return the size in bytes of every file in a folder and its subfolders, by its relative name with ``/``.
 
-    What other processes remove meanwhile is passed over.
+    Files that other processes remove in the meantime are ignored.
     """
     sizes = {}
     for below, _, names in os.walk(folder):
@@ -74,10 +78,17 @@ def file_sizes(folder: Path) -> dict[str, int]:
 
 
 def check_usable(folder: Path, *, only_read: bool = False) -> None:
-    """Raise OSError if a folder could not be made or written to, without making it; or, if it is there, not be read."""
+    """Raise OSError unless a folder could be created and written to; or, with ``only_read``, read if it exists."""
     nearest = nearest_existing(folder)
     if not nearest.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     needed = os.R_OK if only_read else os.W_OK
     if not os.access(nearest, needed | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def lock(path: Path) -> FileLock:
+    """Return a lock on a file, which its process holds until it ends, however it ends."""
+    from filelock import FileLock
+
+    return FileLock(path)

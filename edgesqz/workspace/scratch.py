@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from edgesqz.errors import EdgesqzError
-from edgesqz.workspace import Workspace, disk, lock
+from edgesqz.workspace import Workspace, disk
 from edgesqz.workspace.sizes import format_size
 
 _log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def scratch(folder: Path | None, workspace: Workspace, size_bytes: int) -> Itera
             # Locked before it has the name by which others look for what killed processes left.
             unseen = folder / f".{name}"
             unseen.mkdir()
-            alive = lock(unseen / ALIVE).acquire()
+            alive = disk.lock(unseen / ALIVE).acquire()
             unseen.rename(folder / name)
         stack.callback(shutil.rmtree, folder / name)
         stack.enter_context(alive)
@@ -83,7 +83,7 @@ def _remove_left(folder: Path) -> None:
     from filelock import Timeout
 
     for left in folder.glob(f"{PREFIX}*"):
-        with contextlib.suppress(Timeout, OSError), lock(left / ALIVE).acquire(timeout=0):
+        with contextlib.suppress(Timeout, OSError), disk.lock(left / ALIVE).acquire(timeout=0):
             shutil.rmtree(left, ignore_errors=True)
 
 

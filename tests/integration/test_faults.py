@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 import edgesqz
-from edgesqz import engine, plugins
+from edgesqz import plugins
 from edgesqz.benchmarking.candidate import Candidate
+from edgesqz.engine import engine
 from edgesqz.errors import EdgesqzError
 
 RUNTIME = '''

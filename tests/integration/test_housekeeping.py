@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from edgesqz import EdgesqzError, housekeeping
+from edgesqz import EdgesqzError, maintenance
 from edgesqz.artifact import ZOO, Artifact
 from edgesqz.cli import app
 from edgesqz.workspace import Workspace
@@ -29,12 +29,12 @@ def full(workspace: Path) -> Path:
     return workspace
 
 
-def names(items: tuple[housekeeping.Item, ...]) -> list[str]:
+def names(items: tuple[maintenance.Item, ...]) -> list[str]:
     return [item.name for item in items]
 
 
 def test_everything_is_listed_once_with_where_it_came_from(full: Path, images: Path) -> None:
-    contents = housekeeping.look(Workspace(full, "2MB"))
+    contents = maintenance.look(Workspace(full, "2MB"))
     origins = {item.name: (item.kind, item.origin) for item in contents.items}
     assert origins == {
         "squeezenet-nano.keras": ("source model", f"trained on {images}"),
@@ -53,7 +53,7 @@ def test_exports_of_the_zoo_of_random_weights_and_of_nobody_are_told_apart(full:
     (full / "squeezenet-nano.int8.tflite").write_bytes(b"damaged")
     path = full / "squeezenet-nano.fp32.onnx.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"untrained": True, "source_sha256": None}))
-    origins = {item.name: item.origin for item in housekeeping.look(Workspace(full)).items}
+    origins = {item.name: item.origin for item in maintenance.look(Workspace(full)).items}
     assert origins["squeezenet-nano.fp32.onnx"] == "squeezenet-nano with random weights"
     assert origins["squeezenet-nano.fp32.tflite"] == "a squeezenet-nano that is not here"
     assert origins["squeezenet-nano.int8.tflite"] == "damaged; see edgesqz workspace verify"
@@ -94,14 +94,14 @@ def test_what_running_work_will_write_is_not_removed(full: Path) -> None:
     running = Workspace(full, "10MB")
     with running.claim(["squeezenet.last.npz"], 2000):
         with pytest.raises(EdgesqzError, match="squeezenet.last.npz is in use"):
-            housekeeping.find(Workspace(full), ["squeezenet.last.npz"])
-        assert "squeezenet.last.npz" not in names(housekeeping.plan_cleaning(Workspace(full), 1).items)
+            maintenance.find(Workspace(full), ["squeezenet.last.npz"])
+        assert "squeezenet.last.npz" not in names(maintenance.plan_cleaning(Workspace(full), 1).items)
 
 
 def test_cleaning_drops_the_smallest_export_that_is_enough(full: Path) -> None:
     workspace = Workspace(full)
     used = workspace.used_bytes()
-    sizes = {item.name: item.size_bytes for item in housekeeping.look(workspace).items}
+    sizes = {item.name: item.size_bytes for item in maintenance.look(workspace).items}
     smallest, *_, second, largest = sorted(EXPORTS, key=sizes.__getitem__)
     for freed, dropped in (
         (0, []),
@@ -111,7 +111,7 @@ def test_cleaning_drops_the_smallest_export_that_is_enough(full: Path) -> None:
         (sizes[largest] + 1, [largest, smallest]),
         (sizes[largest] + sizes[second], [largest, second]),
     ):
-        plan = housekeeping.plan_cleaning(workspace, used - freed)
+        plan = maintenance.plan_cleaning(workspace, used - freed)
         assert names(plan.items) == dropped
         assert plan.after_bytes == used - sum(sizes[name] for name in dropped) <= used - freed
 
@@ -121,28 +121,28 @@ def test_checkpoints_go_last_and_those_of_a_run_together(full: Path) -> None:
     (full / "other.last.npz").write_bytes(bytes(200))
     workspace = Workspace(full)
     used = workspace.used_bytes()
-    exports = sum(item.size_bytes for item in housekeeping.look(workspace).items if item.kind == housekeeping.EXPORT)
+    exports = sum(item.size_bytes for item in maintenance.look(workspace).items if item.kind == maintenance.EXPORT)
     for freed, runs in ((exports, set()), (exports + 1, {"other.last.npz"})):
-        assert set(names(housekeeping.plan_cleaning(workspace, used - freed).items)) == {*EXPORTS, *runs}
-    of_both = names(housekeeping.plan_cleaning(workspace, used - exports - 201).items)
+        assert set(names(maintenance.plan_cleaning(workspace, used - freed).items)) == {*EXPORTS, *runs}
+    of_both = names(maintenance.plan_cleaning(workspace, used - exports - 201).items)
     assert of_both[-2:] == ["squeezenet.last.npz", "squeezenet.best.npz"]
     assert "other.last.npz" not in of_both
-    assert set(names(housekeeping.plan_cleaning(workspace, 1).items)) == {*EXPORTS, *of_both[-2:], "other.last.npz"}
+    assert set(names(maintenance.plan_cleaning(workspace, 1).items)) == {*EXPORTS, *of_both[-2:], "other.last.npz"}
 
 
 def test_a_checkpoint_that_has_to_go_spares_the_exports_it_makes_room_for(full: Path) -> None:
     (full / "squeezenet.last.npz").write_bytes(bytes(5_000_000))
-    assert names(housekeeping.plan_cleaning(Workspace(full), 3_000_000).items) == ["squeezenet.last.npz"]
+    assert names(maintenance.plan_cleaning(Workspace(full), 3_000_000).items) == ["squeezenet.last.npz"]
 
 
 def test_what_cannot_be_made_again_stays(full: Path) -> None:
     (full / "squeezenet.last.npz").unlink()
     (full / "squeezenet-nano.keras").unlink()
-    assert housekeeping.plan_cleaning(Workspace(full), 1).items == ()
+    assert maintenance.plan_cleaning(Workspace(full), 1).items == ()
     for name in ("squeezenet-nano.keras", "squeezenet-nano.int8.tflite"):  # copies of the zoo's
         for suffix in ("", ".json"):
             shutil.copy(ZOO / f"{name}{suffix}", full / f"{name}{suffix}")
-    assert set(names(housekeeping.plan_cleaning(Workspace(full), 1).items)) == {
+    assert set(names(maintenance.plan_cleaning(Workspace(full), 1).items)) == {
         "squeezenet-nano.keras",
         "squeezenet-nano.int8.tflite",
     }

@@ -15,7 +15,7 @@ from edgesqz import EdgesqzError
 from edgesqz.artifact import ZOO
 from edgesqz.cli import app
 from edgesqz.engine import load
-from edgesqz.tflite_file import serialized
+from edgesqz.tflite.flatbuffer import serialized
 
 
 def onnx_file(path: Path, dtype: int, shape: tuple[int, ...], to: int = TensorProto.FLOAT) -> Path:

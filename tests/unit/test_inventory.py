@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from edgesqz import plugins
 from edgesqz.cli import app
-from edgesqz.inventory import Inventory, Runtime, info
+from edgesqz.installation import Inventory, Runtime, info
 from edgesqz.models import ARCHITECTURES
 
 HEAVY = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert")
@@ -135,7 +135,7 @@ def test_requirements_and_places_are_shown_as_they_are() -> None:
 
 def test_taking_the_inventory_imports_no_engine() -> None:
     program = (
-        "import sys; from edgesqz.inventory import info; print(info().models); "
+        "import sys; from edgesqz.installation import info; print(info().models); "
         f"print(sorted(set({HEAVY}) & set(sys.modules)))"
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 import edgesqz
-from edgesqz import EdgesqzError, engine
+from edgesqz import EdgesqzError
 from edgesqz.benchmarking import evaluation
 from edgesqz.benchmarking.candidate import Candidate
 from edgesqz.benchmarking.evaluation import EvaluationSet
-from edgesqz.engine import Engine
+from edgesqz.engine import Engine, engine
 from edgesqz.engine.host import Host
 
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 import edgesqz
 from edgesqz.artifact import ZOO
 from edgesqz.engine import Engine
-from edgesqz.saturation import WARNING, may_saturate
+from edgesqz.engine.saturation import WARNING, may_saturate
 
 SIZE = 32
 

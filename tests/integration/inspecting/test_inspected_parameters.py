@@ -284,7 +284,7 @@ def tflite_file(path: Path, tensors: list[Stored]) -> Path:
     """A fully connected layer of tensor 0 by the others; its output is the last."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from edgesqz.tflite_file import serialized
+    from edgesqz.tflite.flatbuffer import serialized
 
     model, graph, code, layer = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.OperatorT()
     model.version, model.buffers, model.subgraphs, model.operatorCodes = 3, [schema.BufferT()], [graph], [code]

@@ -121,7 +121,7 @@ def value(name: str, dtype: int = TensorProto.FLOAT, shape: tuple[int | str, ...
 def test_a_tflite_file_of_another_maker(tmp_path: Path) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
-    from edgesqz.tflite_file import serialized
+    from edgesqz.tflite.flatbuffer import serialized
 
     model = schema.ModelT.InitFromPackedBuf(TFLITE.read_bytes(), 0)
     model.operatorCodes[0].builtinCode = 9999  # later than this schema

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgesqz import EdgesqzError, data, metadata, plugins
+from edgesqz import EdgesqzError, data, plugins
 from edgesqz.artifact import ZOO, Artifact, Manifest
 from edgesqz.engine import Engine
 from edgesqz.inspecting import inspect
+from edgesqz.tflite import metadata
 
 MODEL = ZOO / "squeezenet-nano.int8.tflite"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,7 @@ import edgesqz
 from edgesqz import data, plugins
 from edgesqz.artifact import Artifact
 from edgesqz.engine import Engine
-
-packing = importlib.import_module("edgesqz.converters.packing")
+from edgesqz.tflite import packing
 
 
 @pytest.fixture(scope="module", params=["fp32", "dynamic", "int8"])

@@ -41,7 +41,7 @@ def modes_hold(tmp_path: Path) -> None:
 @pytest.fixture
 def read_only(workspace: Path) -> Iterator[Path]:
     """A workspace of which everything may be read and nothing written."""
-    Workspace(workspace).keep_quota("5MB")
+    Workspace(workspace).store_quota("5MB")
     places = [workspace, *workspace.rglob("*")]
     for place in places:
         place.chmod(place.stat().st_mode & ~0o222)
@@ -97,7 +97,7 @@ def test_an_unfinished_change_is_whole_to_readers_or_told(mark: str, code: int, 
 
 
 def test_where_it_may_be_written_the_change_is_finished_before_it_is_read(workspace: Path) -> None:
-    Workspace(workspace).keep_quota("5MB")
+    Workspace(workspace).store_quota("5MB")
     left_in_the_middle(workspace, "committed")
     settle(workspace)
     assert (workspace / "squeezenet-nano.int8.onnx").read_bytes() == b"new"

@@ -142,7 +142,7 @@ def test_a_write_of_one_byte_more_is_refused_and_leaves_nothing(tmp_path: Path) 
     told = str(refusal.value)
     assert re.match(r"b, c: 90\.0 kB more would not fit the quota of 100\.0 kB, of which 60\.0 kB are used; ", told)
     assert "the largest files that could go: large (49.9 kB), small (10.0 kB); remove them with edgesqz" in told
-    assert f"edgesqz workspace rm large small --workspace {tmp_path}, or raise --quota" in told
+    assert f"edgesqz workspace rm large small --workspace {tmp_path}, or raise quota" in told
     assert contents(tmp_path) == before
 
 
@@ -403,7 +403,7 @@ def test_the_flag_goes_before_the_variable_and_that_before_what_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Workspace(tmp_path).quota_bytes is None
-    Workspace(tmp_path).keep_quota("3kB")
+    Workspace(tmp_path).store_quota("3kB")
     assert Workspace(tmp_path).quota_bytes == 3000
     monkeypatch.setenv("EDGESQZ_QUOTA", "2kB")
     assert Workspace(tmp_path).quota_bytes == 2000
@@ -416,7 +416,7 @@ def test_the_flag_goes_before_the_variable_and_that_before_what_is_kept(
 def test_a_quota_below_what_is_there_is_not_kept(tmp_path: Path) -> None:
     Workspace(tmp_path).write({"a": bytes(2000)})
     with pytest.raises(EdgesqzError, match="holds 2.0 kB, more than a quota of 1.0 kB; edgesqz workspace clean"):
-        Workspace(tmp_path).keep_quota("1kB")
+        Workspace(tmp_path).store_quota("1kB")
     assert Workspace(tmp_path).quota_bytes is None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from edgesqz.tflite_file import serialized
+from edgesqz.tflite.flatbuffer import serialized
 
 
 def packed(content: bytes) -> bytes:

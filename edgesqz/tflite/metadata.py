@@ -16,8 +16,8 @@ import flatbuffers
 import numpy as np
 from flatbuffers import number_types
 
-from edgesqz import tflite_file
 from edgesqz.artifact import Manifest
+from edgesqz.tflite import flatbuffer
 
 ENTRY = "TFLITE_METADATA"
 FILE_IDENTIFIER = b"M001"
@@ -84,13 +84,13 @@ def with_metadata(content: bytes, manifest: Manifest, labels: Sequence[str]) -> 
     entry.name, entry.buffer = ENTRY, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    file = io.BytesIO(tflite_file.serialized(model))
+    file = io.BytesIO(flatbuffer.serialized(model))
     with zipfile.ZipFile(file, "a") as archive:  # behind what is there already, as a zip may lie
         archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{' '.join(label.split())}\n" for label in labels))
     return file.getvalue()
 
 
-def told(content: bytes, entries: Mapping[str, bytes]) -> dict[str, Any]:
+def describe(content: bytes, entries: Mapping[str, bytes]) -> dict[str, Any]:
     """What a .tflite file says of itself: TFLite Metadata as nested facts, other entries as text or their size.
 
     Args:

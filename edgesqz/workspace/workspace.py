@@ -1,0 +1,233 @@
+"""A folder of model files under a quota of bytes.
+
+The quota is a promise about the total size of all files in the folder: models, manifests, checkpoints, temporary files
+and edgesqz's own records in ``.edgesqz``. A write is charged in full before its first byte, so the total never exceeds
+the quota, not even while a file is replaced and both its old and its new content are on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from edgesqz import defaults
+from edgesqz.errors import EdgesqzError, NoRoomError, option
+from edgesqz.workspace import claims, disk, transaction
+from edgesqz.workspace.claims import Claim
+from edgesqz.workspace.layout import OWN, TEMPORARY_SUFFIX, stands_alone, temporary
+from edgesqz.workspace.sizes import format_size, parse_size
+
+QUOTA_VARIABLE = "EDGESQZ_QUOTA"
+MOST_NAMED = 3  # files that the advice suggests removing
+RAISE_QUOTA = f"raise {option('quota')}"
+
+
+class Workspace:
+    """A folder of artifacts and checkpoints that never holds more bytes than its quota.
+
+    Args:
+        folder: The folder, which the first write creates if it does not exist.
+        quota: The most bytes that all files together may take, as a number or as text such as ``2MB``. By default the
+            environment variable EDGESQZ_QUOTA, else the quota that is stored in the workspace.
+        only_read: Whether the workspace is only read, so that it need not be writable.
+
+    Raises:
+        EdgesqzError: The folder cannot be created or written to, or the quota is not a valid size.
+    """
+
+    def __init__(
+        self, folder: Path = defaults.WORKSPACE, quota: str | int | None = None, *, only_read: bool = False
+    ) -> None:
+        self.folder = folder
+        with disk.errors_named(f"the workspace {folder} cannot be used", folder):
+            disk.check_usable(folder, only_read=only_read)
+            self.quota_bytes = _quota_in_force(quota, folder)
+        (transaction.settle if only_read else transaction.recover)(folder)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the size in bytes of every file in the workspace, by its name relative to it."""
+        return disk.file_sizes(self.folder)
+
+    def used_bytes(self) -> int:
+        """Return the total size of all files in the workspace, in bytes."""
+        return sum(self.sizes().values())
+
+    def write(self, contents: Mapping[str, bytes], removing: Sequence[str] = ()) -> None:
+        """Write some files and remove others, by name, all or none; existing files are replaced.
+
+        Raises:
+            NoRoomError: The quota has no room for the new files beside the existing ones.
+            EdgesqzError: The disk refuses.
+        """
+        with self._locked():
+            self._charge({name: len(content) for name, content in contents.items()})
+            with disk.errors_named(f"cannot write {', '.join(contents)} to {self.folder}", self.folder):
+                transaction.change(self.folder, contents, removing)
+
+    def remove(self, *names: str) -> None:
+        """Remove files by name, all or none; missing files are ignored."""
+        with self._locked(), disk.errors_named(f"cannot remove {', '.join(names)}", self.folder):
+            transaction.change(self.folder, {}, names)
+
+    def room_for(self, names: Sequence[str]) -> int | None:
+        """Return how many bytes files of these names may take together; None without a quota."""
+        if self.quota_bytes is None:
+            return None
+        own = Claim(tuple(names), 0)
+        others = {name: size for name, size in self.sizes().items() if not own.covers(name)}
+        return self.quota_bytes - self._committed(others)
+
+    @contextlib.contextmanager
+    def claim(self, names: Sequence[str], size_bytes: int, what: str = "") -> Iterator[None]:
+        """Set room aside for work that will write files of these names, so that no other process takes it.
+
+        Args:
+            names: Files, or folders of files, relative to the workspace.
+            size_bytes: The most bytes that they will take together at one time.
+            what: What the files are, in words, for a refusal; by default their names.
+
+        Raises:
+            NoRoomError: The quota has no room for that.
+        """
+        if self.quota_bytes is None:
+            yield
+            return
+        claim, path = Claim(tuple(names), size_bytes), claims.new_path(self.folder)
+        record = {f"{OWN}/claims/{path.name}.json": len(claim.to_json())}
+        with contextlib.ExitStack() as held:
+            with self._locked(), disk.errors_named(f"cannot write to {self.folder}", self.folder):
+                self._charge(record, claim, what=what or ", ".join(names))
+                held.callback(self._release, path, claims.hold(path))
+                claims.write(path, claim)
+            yield
+
+    def _release(self, path: Path, alive: contextlib.AbstractContextManager[object]) -> None:
+        with self._locked(), alive:
+            claims.drop(path)
+
+    def is_claimed(self, name: str) -> bool:
+        """Return whether running work has set room aside for a file."""
+        return any(claim.covers(name) for claim in claims.read(self.folder))
+
+    def store_quota(self, size: str | int) -> None:
+        """Store a quota in the workspace, which applies to every command that is given no other.
+
+        Raises:
+            EdgesqzError: The quota is not a valid size, or the workspace already holds more.
+        """
+        size_bytes, used = parse_size(str(size)), self.used_bytes()
+        if used > size_bytes:
+            raise EdgesqzError(
+                f"{self.folder} holds {format_size(used)}, more than a quota of {format_size(size_bytes)}; "
+                f"edgesqz workspace clean --to {size} makes room"
+            )
+        Workspace(self.folder, size_bytes).write({f"{OWN}/quota": f"{size_bytes}\n".encode()})
+        self.quota_bytes = size_bytes
+
+    def drop_quota(self) -> None:
+        """Remove the quota that is stored in the workspace."""
+        self.remove(f"{OWN}/quota")
+
+    @property
+    def _own(self) -> Path:
+        return self.folder / OWN
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with disk.errors_named(f"the workspace {self.folder} cannot be used", self.folder):
+            self._own.mkdir(parents=True, exist_ok=True)
+            held = disk.lock(self._own / "lock").acquire()
+        with held:
+            transaction.recover_locked(self.folder)
+            yield
+
+    def _committed(self, sizes: Mapping[str, int], *more: Claim) -> int:
+        """Return the bytes of files, and those that claims have set aside beyond the files they cover."""
+        total = sum(sizes.values())
+        for claim in (*claims.read(self.folder), *more):
+            total += max(0, claim.size_bytes - sum(size for name, size in sizes.items() if claim.covers(name)))
+        return total
+
+    def _charge(self, new_sizes: Mapping[str, int], *new_claims: Claim, what: str = "") -> None:
+        """Refuse files that do not fit before they are written; a file counts until its replacement is complete."""
+        if self.quota_bytes is None:
+            return
+        sizes = self.sizes()
+        used = self._committed(sizes)
+        needed = self._committed(
+            sizes | {name + TEMPORARY_SUFFIX: size for name, size in new_sizes.items()}, *new_claims
+        )
+        if needed > self.quota_bytes:
+            raise self.refusal(what or ", ".join(new_sizes), needed - used)
+
+    def refusal(self, what: str, needed_bytes: int, needed: str = "") -> NoRoomError:
+        """Return the error for files that do not fit the quota.
+
+        Args:
+            what: The files, in words.
+            needed_bytes: The bytes that they need beside the existing files.
+            needed: That size in words, if it is not exact.
+        """
+        assert self.quota_bytes is not None  # without one everything fits
+        used = self._committed(self.sizes())
+        missing = used + needed_bytes - self.quota_bytes
+        advice = RAISE_QUOTA if needed_bytes > self.quota_bytes else self._advice(missing)
+        return NoRoomError(
+            f"{what}: {needed or format_size(needed_bytes)} more would not fit the quota of "
+            f"{format_size(self.quota_bytes)}, of which {format_size(used)} are used; {advice}"
+        )
+
+    def _advice(self, missing_bytes: int) -> str:
+        """Name the largest files that could be removed, just enough to make room, and the command to do so."""
+        sizes, going = self.sizes(), list[str]()
+        removable = (name for name in sizes if stands_alone(name, sizes) and not self.is_claimed(name))
+        for name in sorted(removable, key=sizes.__getitem__, reverse=True)[:MOST_NAMED]:
+            if missing_bytes > 0:
+                going.append(name)
+                missing_bytes -= sizes[name]
+        if not going:
+            return RAISE_QUOTA
+        elsewhere = "" if self.folder == defaults.WORKSPACE else f" --workspace {shlex.quote(str(self.folder))}"
+        named = ", ".join(f"{name} ({format_size(sizes[name])})" for name in going)
+        command = f"edgesqz workspace rm {shlex.join(going)}{elsewhere}"
+        return f"the largest files that could go: {named}; remove them with {command}, or {RAISE_QUOTA}"
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file completely or not at all; within a workspace, it is charged to the quota in force there.
+
+    Raises:
+        EdgesqzError: The quota has no room for it, or the disk refuses.
+    """
+    place = path.parent.resolve() / path.name
+    for folder in place.parents:
+        if (folder / OWN).is_dir():
+            Workspace(folder).write({place.relative_to(folder).as_posix(): content})
+            return
+    with disk.errors_named(f"cannot write {path}", path.parent):
+        try:
+            disk.write_through(temporary(path), content)
+            temporary(path).replace(path)
+            disk.sync_folder(path.parent)
+        finally:
+            temporary(path).unlink(missing_ok=True)
+
+
+def _quota_in_force(quota: str | int | None, folder: Path) -> int | None:
+    """Return the given quota, else that of the environment, else the stored one, in bytes."""
+    if quota is not None:
+        return parse_size(str(quota))
+    stored = folder / OWN / "quota"
+    for source, text in (
+        (QUOTA_VARIABLE, os.environ.get(QUOTA_VARIABLE)),
+        (str(stored), stored.read_text() if stored.is_file() else None),
+    ):
+        if text:
+            try:
+                return parse_size(text)
+            except EdgesqzError as error:
+                raise EdgesqzError(f"{source}: {error}") from error
+    return None
