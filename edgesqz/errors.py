@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 # What unpickling or parsing damaged bytes may raise.
 DAMAGE = (
@@ -31,17 +33,25 @@ class EdgesqzError(Exception):
     """
 
     def __str__(self) -> str:
-        """Return the message with the names that parameters have in Python."""
-        return self.with_names(lambda name: name)
-
-    def with_names(self, told: Callable[[str], str]) -> str:
-        """Return the message with each parameter named as ``told`` says."""
-        return _NAMED.sub(lambda found: told(found[1]), super().__str__())
+        """Return the message, with parameters named as they are in Python or, within ``naming``, otherwise."""
+        display = _display.get()
+        return _NAMED.sub(lambda found: display(found[1]), super().__str__())
 
 
 # Characters of the private use area, which no file name or message has by itself.
 _BEFORE, _BEHIND = "\ue000", "\ue001"
 _NAMED = re.compile(f"{_BEFORE}(.*?){_BEHIND}")
+_display: ContextVar[Callable[[str], str]] = ContextVar("display", default=lambda name: name)
+
+
+@contextlib.contextmanager
+def naming(display: Callable[[str], str]) -> Iterator[None]:
+    """Within this context, let messages show each parameter as ``display`` names it: the command line's flags."""
+    token = _display.set(display)
+    try:
+        yield
+    finally:
+        _display.reset(token)
 
 
 def option(name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 
 from edgesqz import defaults
 from edgesqz.command import Option
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSizeLike
 
 
@@ -52,8 +53,25 @@ class CalibrationOptions:
 
     PANEL: ClassVar = "Data"
     calibration: Annotated[
-        int, Option("Number of training images that calibrate the value ranges of quantized files.", metavar="IMAGES")
-    ] = defaults.CALIBRATION_IMAGES
+        int | None,
+        Option(
+            "Number of training images used to calibrate quantized files.",
+            metavar="IMAGES",
+            default=str(defaults.CALIBRATION_IMAGES),
+        ),
+    ] = None
+
+    @property
+    def calibration_images(self) -> int:
+        """Number of calibration images, with the default filled in.
+
+        Raises:
+            EdgesqzError: the number is below 1.
+        """
+        count = defaults.CALIBRATION_IMAGES if self.calibration is None else self.calibration
+        if count < 1:
+            raise EdgesqzError(f"{option('calibration')} must be at least 1, got {count}")
+        return count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol, Union, get_args, get_origin
 import typer
 
 from edgesqz.command import Command, Field, default_flag, fields
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, naming
 
 
 class Output(Protocol):
@@ -42,12 +42,13 @@ def add(
 
     def run(**values: Any) -> None:
         given = {name: value for name, value in values.items() if value not in (None, [])}
-        try:
-            shown = output(**{name: value for name, value in given.items() if name in of_output})
-            result = plan(**{name: value for name, value in given.items() if name in of_plan}).run(console())
-            shown.show(result)
-        except EdgesqzError as error:
-            raise EdgesqzError(error.with_names(lambda name: _flag(name, options))) from error
+        with naming(lambda name: _flag(name, options)):
+            try:
+                shown = output(**{name: value for name, value in given.items() if name in of_output})
+                result = plan(**{name: value for name, value in given.items() if name in of_plan}).run(console())
+                shown.show(result)
+            except EdgesqzError as error:
+                raise EdgesqzError(str(error)) from error
 
     signature = inspect.Signature([_parameter(each) for each in options.values()])
     vars(run)["__signature__"] = signature

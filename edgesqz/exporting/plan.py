@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DryRunOptions:
-    """Whether anything is written."""
+    """Whether to write files."""
 
     PANEL: ClassVar = "Output"
-    dry_run: Annotated[bool, Option("Only show what would be written, how large, and whether it fits.")] = False
+    dry_run: Annotated[bool, Option("Only show the files, their sizes, and whether they fit the quota.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions:
-    """The classes of a model made elsewhere."""
+    """Names for the classes of a model made elsewhere."""
 
     PANEL: ClassVar = "Model"
     labels: Annotated[
@@ -64,54 +64,53 @@ class Export(
     ] = None
     format: Annotated[
         str | Sequence[str],
-        Option("tflite or onnx; may be given several times.", metavar="FORMAT", default="tflite"),
+        Option("tflite or onnx; repeat it for both.", metavar="FORMAT", default="tflite"),
     ] = ()
     _: KW_ONLY
     variant: Annotated[
         str | Sequence[str],
         Option(
-            "fp32, fp16, dynamic, int8, or for tflite int16x8; may be given several times.",
+            "fp32, fp16, dynamic, int8 or, for tflite only, int16x8; repeat it for several.",
             metavar="VARIANT",
             default="fp32",
         ),
     ] = ()
-    quantize: Annotated[bool, Option("The same as variant int8.")] = False
+    quantize: Annotated[bool, Option("Add int8 to the variants.")] = False
     all_variants: Annotated[
         bool,
         Option(
-            "Every variant that the quota has room for, the most valuable first; of all formats if none is given.",
+            "Export every variant that fits the quota, the most valuable first, in the given formats or all.",
             flag="--all",
         ),
     ] = False
     untrained: Annotated[
-        bool, Option("Take MODEL as an architecture and give it random weights, to measure what it costs.")
+        bool, Option("Treat MODEL as an architecture and give it random weights, to measure what it costs.")
     ] = False
 
     def __post_init__(self) -> None:
-        """Check what can be checked without looking at files."""
-        if self.calibration < 1:
-            raise EdgesqzError(f"{option('calibration')} must be above 0, got {self.calibration}")
+        """Check what needs no look at a file."""
+        assert self.calibration_images  # reading it checks it
         if self.untrained and self.model is None:
-            raise EdgesqzError(f"{option('untrained')} takes an architecture by its name, such as alexnet")
+            raise EdgesqzError(f"{option('untrained')} needs the name of an architecture, such as alexnet")
         if self.all_variants and self.variants:
-            raise EdgesqzError(f"{option('all_variants')} makes every variant; leave out {', '.join(self.variants)}")
+            raise EdgesqzError(f"{option('all_variants')} exports every variant; remove {', '.join(self.variants)}")
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The formats that were named, each once."""
+        """The requested formats, each once."""
         return tuple(map(str, dict.fromkeys(as_list(self.format))))
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """The variants that were named, each once."""
+        """The requested variants, each once."""
         return tuple(map(str, dict.fromkeys([*as_list(self.variant), *(["int8"] if self.quantize else [])])))
 
     def run(self, console: Console) -> ExportResult:
-        """Convert, verify and write; with ``dry_run`` only say what would be written.
+        """Convert, verify and write; with ``dry_run`` only report what would be written.
 
         Raises:
-            EdgesqzError: bad input, no images to calibrate on, a file that computes something else than the source
-                model, or no room. Files written before stay; nothing remains of the one that failed.
+            EdgesqzError: bad input, no images for calibration, a file that does not agree with the source model, or
+                no room. Files written before it are kept; nothing remains of the one that failed.
         """
         from edgesqz.exporting.run import run
 

@@ -53,7 +53,7 @@ class Fit(QuotaOptions, Limits, FitData):
 
     def __post_init__(self) -> None:
         """Check the options."""
-        assert self.budget  # parsing it checks the limits
+        assert self.budget and self.calibration_images  # parsing them checks them
 
     def run(self, console: Console) -> FitResult:
         """Export, measure and choose.

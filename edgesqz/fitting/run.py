@@ -168,7 +168,7 @@ def run(plan: Fit, console: Console) -> FitResult:
     scratch_dir = Path(plan.scratch_dir) if plan.scratch_dir else None
     with scratch(scratch_dir, home, _scratch_bytes(models)), tempfile.TemporaryDirectory() as temporary:
         made = Workspace(Path(temporary) / "new", sys.maxsize)
-        options = {"calibration": plan.calibration, "data_dir": data_dir, "dataset": test_data.asked_for}
+        options = {"calibration": plan.calibration_images, "data_dir": data_dir, "dataset": test_data.asked_for}
         new = [_made(path, name, kind, within_reach, made, options, console) for path, name in models for kind in kinds]
         known = [file.file_name for file in there]
         new = [file for file in new if not (file.file_name in known and _is_same(file, made.folder, home.folder))]
@@ -295,6 +295,8 @@ def _made(
     file = Fitted(f"{path.stem}.{variant}{plugins.converter(format_name).SUFFIX}", dataset)
     try:
         quota = made.used_bytes() + max(within_reach, 1)
+        if not plugins.converter(format_name).VARIANTS[variant].needs_calibration:
+            options = options | {"calibration": None}
         plan = Export(path, format_name, variant=variant, workspace=made.folder, quota=quota, **options)
         plan.run(Console(quiet=True))
     except NoRoomError:

@@ -53,6 +53,11 @@ class SourceModel:
         return int(self.model.count_params())
 
     @property
+    def classes(self) -> int:
+        """The number of outputs."""
+        return int(self.model.output_shape[1])
+
+    @property
     def form(self) -> tuple[ImageSize, int]:
         """Size, and channels, of the images it takes."""
         _, height, width, channels = self.model.input_shape

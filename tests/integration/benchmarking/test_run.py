@@ -149,7 +149,7 @@ def test_a_microcontrollers_engine_tells_its_arena_and_no_time(exported: Path) -
 
 def test_what_a_microcontrollers_engine_cannot_run_is_told(exported: Path, tmp_path: Path) -> None:
     environment_or_skip("tflite-micro")
-    options: dict[str, Any] = {"variant": "dynamic", "calibration": 20, "workspace": tmp_path}
+    options: dict[str, Any] = {"variant": "dynamic", "workspace": tmp_path}
     (artifact,) = edgesqz.export(exported / "squeezenet-nano.keras", **options)
     report = edgesqz.bench([artifact.path], rounds=1, runtimes=["tflite-micro"])
     assert "Hybrid models are not supported" in (report.rows[-1].error or "")

@@ -24,7 +24,7 @@ from edgesqz.artifact import ZOO, Artifact, sha256, stored_form
 from edgesqz.cli import app
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
-from edgesqz.exporting import Export, exporter
+from edgesqz.exporting import Export, shipped
 from edgesqz.workspace import Workspace
 
 OTHER_VARIANTS = [
@@ -90,7 +90,11 @@ def test_int8_onnx_has_weights_that_saturate_on_no_processor(exported: Path) -> 
 @pytest.mark.parametrize(("format", "variant"), OTHER_VARIANTS)
 def test_the_other_variants(format: str, variant: str, trained: Path, tmp_path: Path) -> None:
     (artifact,) = edgesqz.export(
-        trained / "squeezenet-nano.keras", format, variant=variant, calibration=20, workspace=tmp_path
+        trained / "squeezenet-nano.keras",
+        format,
+        variant=variant,
+        calibration=20 if variant == "int16x8" else None,
+        workspace=tmp_path,
     )
     source_model = (trained / "squeezenet-nano.keras").stat().st_size
     assert artifact.path == tmp_path / f"squeezenet-nano.{variant}.{format}"
@@ -124,7 +128,7 @@ def test_without_images_to_calibrate_on_the_zoos_own_export_is_handed_out(tmp_pa
         assert (here.verification.images.dataset, there.verification.images.dataset) == ("synthetic", "cifar10")
         assert here.model_copy(update={"verification": there.verification}) == there
         told = " ".join(shown.getvalue().split())
-        assert f"{artifact.path.name}: no cifar10 at hand to calibrate on, so this is the file that ships" in told
+        assert f"{artifact.path.name}: cifar10 is not available for calibration, so this is the file that ships" in told
         assert (
             f"where it was made, it agreed with the source model on {there.verification.agreement:.1%} of 500" in told
         )
@@ -143,7 +147,7 @@ def test_a_file_of_the_zoo_that_predicts_something_else_here_is_not_handed_out(
     content = model.SerializeToString()
     for path, stored in stored_form(content, manifest.model_copy(update={"sha256": sha256(content)}), name).items():
         (zoo / path).write_bytes(stored)
-    monkeypatch.setattr(exporter, "ZOO", zoo)
+    monkeypatch.setattr(shipped, "ZOO", zoo)
     with pytest.raises(EdgesqzError, match=r"int8\.onnx was not kept: it agrees .* on .* of 500 synthetic images"):
         edgesqz.export("squeezenet-nano", "onnx", quantize=True, workspace=tmp_path / "workspace")
     assert not list((tmp_path / "workspace").glob("*.onnx"))
@@ -172,7 +176,7 @@ def test_a_model_without_a_manifest_can_be_exported_as_float(trained: Path, tmp_
     (artifact,) = edgesqz.export(foreign, "onnx", workspace=tmp_path)
     assert artifact.manifest and artifact.manifest.verification
     assert artifact.manifest.verification.images.dataset == "synthetic"
-    with pytest.raises(EdgesqzError, match="name them with dataset$"):
+    with pytest.raises(EdgesqzError, match="specify dataset$"):
         edgesqz.export(foreign, quantize=True, workspace=tmp_path)
 
 
@@ -228,7 +232,7 @@ def test_a_file_that_does_something_else_is_not_kept(
 ) -> None:
     monkeypatch.setattr(Engine, "predict", answer_with(change))
     with pytest.raises(EdgesqzError, match=f"was not kept.*{message}"):
-        edgesqz.export(trained / "squeezenet-nano.keras", "onnx", variant=variant, calibration=20, workspace=tmp_path)
+        edgesqz.export(trained / "squeezenet-nano.keras", "onnx", variant=variant, workspace=tmp_path)
     assert not model_files(tmp_path)
 
 
@@ -246,9 +250,10 @@ def test_a_file_that_its_runtime_refuses_is_not_kept(
     [
         ({"model": "squeezenet-mano"}, "no Keras model 'squeezenet-mano'; did you mean squeezenet-nano"),
         ({"format": "coreml"}, "unknown format 'coreml'; the known formats are onnx, tflite"),
-        ({"variant": "int4"}, "unknown variant 'int4' for tflite; the known are int8"),
+        ({"variant": "int4"}, "unknown variant 'int4' for tflite; choose from int8"),
         ({"format": "onnx", "variant": "int16x8"}, "unknown variant 'int16x8' for onnx"),
-        ({"calibration": 0}, "^calibration must be above 0, got 0"),
+        ({"calibration": 0}, "^calibration must be at least 1, got 0"),
+        ({"calibration": 20}, "^calibration applies only to calibrated variants such as int8, got fp32; add quantize"),
         ({"quota": "some"}, "expected a size"),
     ],
 )
@@ -260,8 +265,8 @@ def test_bad_input_is_told_before_any_work(arguments: dict[str, Any], message: s
 
 
 def test_an_untrained_export_says_so_and_has_no_accuracy(tmp_path: Path) -> None:
-    arguments: dict[str, Any] = {"untrained": True, "calibration": 4, "workspace": tmp_path}
-    artifacts = edgesqz.export("digits", ["tflite", "onnx"], variant=["fp32", "int8"], **arguments)
+    arguments: dict[str, Any] = {"untrained": True, "workspace": tmp_path}
+    artifacts = edgesqz.export("digits", ["tflite", "onnx"], variant=["fp32", "int8"], calibration=4, **arguments)
     for artifact in artifacts:
         assert artifact.manifest and artifact.manifest.untrained
         assert (artifact.manifest.dataset, artifact.manifest.source_sha256) == (None, None)
@@ -357,8 +362,8 @@ def test_all_variants_that_fit_are_made_the_most_valuable_first(workspace: Path)
     artifacts = plan.run(Console(file=shown, width=1000))
     made = [artifact.path.name.removeprefix("squeezenet-nano.") for artifact in artifacts]
     assert made == ["int8.tflite", "int8.onnx", "fp16.tflite", "fp16.onnx", "dynamic.tflite"]
-    left_out = [line.split(": ")[1] for line in shown.getvalue().splitlines() if line.startswith("left out: ")]
-    assert left_out == [
+    skipped = [line.split(": ")[1] for line in shown.getvalue().splitlines() if line.startswith("skipped: ")]
+    assert skipped == [
         f"squeezenet-nano.{kind}" for kind in ("dynamic.onnx", "fp32.tflite", "fp32.onnx", "int16x8.tflite")
     ]
     assert Workspace(workspace).used_bytes() <= used + 600_000
@@ -371,7 +376,7 @@ def test_of_all_variants_those_that_cannot_be_made_are_left_out(tmp_path: Path) 
     plan = Export("squeezenet-nano", "tflite", all_variants=True, calibration=calibration, workspace=tmp_path)
     artifacts = plan.run(Console(file=shown, width=1000))
     assert [artifact.manifest.variant for artifact in artifacts if artifact.manifest] == ["fp16", "dynamic", "fp32"]
-    assert shown.getvalue().count("left out: ") == 2
+    assert shown.getvalue().count("skipped: ") == 2
     assert "cannot download" in shown.getvalue()
 
 
@@ -392,7 +397,7 @@ def test_what_cannot_fit_is_refused_before_weights_are_made(tmp_path: Path) -> N
         [sys.executable, "-c", program, *command], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert done.returncode == 1
-    assert "alexnet.fp32.tflite: about 249.5 MB, by 62,378,344 parameters, more" in done.stderr
+    assert "alexnet.fp32.tflite: about 249.5 MB for 62,378,344 parameters, more" in done.stderr
     assert "the quota of 100.0 MB" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("*.*"))
@@ -411,7 +416,9 @@ def test_a_plan_tells_the_sizes_that_the_export_then_has(workspace: Path) -> Non
     assert (fp32.fits, fp16.fits, int8.fits) == (True, False, True)
     assert fp16.exact_bytes is None  # its parameters alone are too many
     for file in (fp32, int8):
-        edgesqz.export("squeezenet-nano", **options | {"variant": file.file_name.split(".")[1]})
+        variant = file.file_name.split(".")[1]
+        calibration = 20 if variant == "int8" else None
+        edgesqz.export("squeezenet-nano", **options | {"variant": variant, "calibration": calibration})
         written = sum(path.stat().st_size for path in workspace.glob(f"{file.file_name}*"))
         assert file.exact_bytes == pytest.approx(written, abs=40)  # a verification's figures have more or fewer digits
     assert fp32.expected_bytes == pytest.approx(fp32.exact_bytes, rel=0.05)
@@ -429,5 +436,5 @@ def test_a_plan_is_shown_as_a_table_and_as_json(tmp_path: Path) -> None:
 
 
 def test_all_variants_and_one_of_them_is_a_contradiction(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="^all_variants makes every variant; leave out int8"):
+    with pytest.raises(EdgesqzError, match="^all_variants exports every variant; remove int8"):
         edgesqz.export("squeezenet-nano", all_variants=True, quantize=True, workspace=tmp_path)

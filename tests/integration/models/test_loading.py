@@ -22,9 +22,9 @@ from edgesqz import backend, data, plugins
 from edgesqz.artifact import PixelRange
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import Export
-from edgesqz.exporting.exporter import without_normalization
 from edgesqz.image_size import ImageSize
 from edgesqz.models import keras_config
+from edgesqz.models.normalization import without_normalization
 from edgesqz.predicting import predict
 
 SHAPE = (32, 32, 3)
@@ -185,7 +185,7 @@ def test_a_source_model_that_guesses_is_told_to_try_a_pixel_range(
 ) -> None:
     options: dict[str, Any] = {"dataset": str(images), "workspace": tmp_path}
     told = r"no better than guessing on 27 .* images \(33.3%\)"
-    with pytest.raises(EdgesqzError, match=told + "; try pixel_range 0..1, with which it has 100.0%"):
+    with pytest.raises(EdgesqzError, match=told + "; try pixel_range 0..1, which gives an accuracy of 100.0%"):
         edgesqz.export(from_0_to_1, **options)
     assert not list(tmp_path.glob("*.tflite"))
     shown = io.StringIO()

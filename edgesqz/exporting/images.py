@@ -1,0 +1,107 @@
+"""The images that the exports of one model are calibrated and verified on."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgesqz import data
+from edgesqz.artifact import Images
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.exporting.plan import Export
+from edgesqz.models.loading import SourceModel
+
+VERIFICATION_IMAGES = 500
+UNTRAINED_VERIFICATION_IMAGES = 50  # enough to find NaN or infinity, which is all that random weights are checked for
+SYNTHETIC = "synthetic"
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Images as a model takes them.
+
+    Attributes:
+        pixels: uint8 (N, H, W, channels).
+        labels: The class of each image, int64 (N,).
+        record: Where the images come from, for the manifest.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    record: Images
+
+
+class ExportImages:
+    """Training images of the dataset that a model was trained on, or of the one that the plan names.
+
+    They are loaded when they are first needed. Calibration and verification use different images.
+    """
+
+    def __init__(self, source: SourceModel, plan: Export) -> None:
+        self._source = source
+        self._data_dir = Path(plan.data_dir) if plan.data_dir else None
+        self._calibration_images = plan.calibration_images
+        trained_on = source.manifest.dataset if source.manifest else None
+        self.dataset = str(plan.dataset) if plan.dataset else trained_on
+
+    @functools.cached_property
+    def available(self) -> bool:
+        """Whether the dataset is known and needs no download."""
+        return self.dataset is not None and data.locate(self.dataset, self._data_dir) is not None
+
+    def refuse_download(self) -> None:
+        """Refuse a dataset that would have to be downloaded.
+
+        Raises:
+            EdgesqzError: the dataset is known, but not available.
+        """
+        if self.dataset is not None and not self.available:
+            raise EdgesqzError(f"{self.dataset} is not available for calibration; specify {option('data_dir')}")
+
+    @property
+    def calibration(self) -> Sample:
+        """Images for calibration; synthetic ones for a model with random weights and no dataset."""
+        if self._source.untrained and self.dataset is None:
+            return self._synthetic(self._calibration_images)
+        return self._sample(data.sample(self._splits[0], self._calibration_images, seed=SEED), self._required_dataset)
+
+    @functools.cached_property
+    def verification(self) -> Sample:
+        """Images for verification; synthetic ones where the dataset is not available."""
+        if self.dataset is not None and self.available:
+            return self._sample(data.sample(self._splits[1], VERIFICATION_IMAGES, seed=SEED), self.dataset)
+        return self._synthetic(UNTRAINED_VERIFICATION_IMAGES if self._source.untrained else VERIFICATION_IMAGES)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The dataset's class names; empty where the dataset is not available or the weights are random."""
+        return () if self._source.untrained or not self.available else self._loaded.labels
+
+    @property
+    def _required_dataset(self) -> str:
+        if self.dataset is None:
+            raise EdgesqzError(
+                f"{self._source.source} has no manifest that names its training data, and quantization needs some of "
+                f"those images for calibration; specify {option('dataset')}"
+            )
+        return self.dataset
+
+    @functools.cached_property
+    def _loaded(self) -> data.Dataset:
+        return data.load(self._required_dataset, self._data_dir, size=self._source.form[0])
+
+    @functools.cached_property
+    def _splits(self) -> tuple[data.Split, data.Split]:
+        """Training images for calibration, and others for verification."""
+        return data.holdout_split(self._loaded.train(), seed=SEED)
+
+    def _synthetic(self, count: int) -> Sample:
+        return self._sample(data.draw(count, self._source.form[0], seed=SEED), SYNTHETIC)
+
+    def _sample(self, split: data.Split, dataset: str) -> Sample:
+        pixels = data.with_channels(split.images, self._source.form[1])
+        return Sample(pixels, split.labels, Images(dataset=dataset, split="train", count=len(pixels), seed=SEED))

@@ -1,0 +1,71 @@
+"""The files that an export makes, each in one variant of one format."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from edgesqz import plugins
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.exporting.plan import Export
+
+DEFAULT_FORMAT, DEFAULT_VARIANT = "tflite", "fp32"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to export.
+
+    Attributes:
+        converter: The converter to the file's format.
+        variant: The name of one of the converter's variants.
+    """
+
+    converter: plugins.Converter
+    variant: str
+
+    @classmethod
+    def parse(cls, format_name: str, variant: str) -> Job:
+        """Look up a format and one of its variants.
+
+        Raises:
+            EdgesqzError: the format or the variant is unknown; the message lists the known ones.
+        """
+        converter = plugins.converter(format_name)
+        if variant not in converter.VARIANTS:
+            known = ", ".join(converter.VARIANTS)
+            raise EdgesqzError(f"unknown variant {variant!r} for {format_name}; choose from {known}")
+        return cls(converter, variant)
+
+    @property
+    def kind(self) -> plugins.Variant:
+        """The properties of the variant."""
+        return self.converter.VARIANTS[self.variant]
+
+    def file_name(self, model_name: str) -> str:
+        """Return NAME.VARIANT.SUFFIX."""
+        return f"{model_name}.{self.variant}{self.converter.SUFFIX}"
+
+
+def requested_jobs(plan: Export) -> list[Job]:
+    """Return the files that a plan requests; of all variants, the most valuable first.
+
+    Raises:
+        EdgesqzError: a format or variant is unknown, or a number of calibration images is given for variants that are
+            not calibrated.
+    """
+    if plan.all_variants:
+        return _all_variants(plan.formats or tuple(dict.fromkeys([DEFAULT_FORMAT, *plugins.converters()])))
+    formats, variants = plan.formats or (DEFAULT_FORMAT,), plan.variants or (DEFAULT_VARIANT,)
+    jobs = [Job.parse(format, variant) for format in formats for variant in variants]
+    if plan.calibration is not None and not any(job.kind.needs_calibration for job in jobs):
+        raise EdgesqzError(
+            f"{option('calibration')} applies only to calibrated variants such as int8, got {', '.join(variants)}; "
+            f"add {option('quantize')} or remove {option('calibration')}"
+        )
+    return jobs
+
+
+def _all_variants(formats: tuple[str, ...]) -> list[Job]:
+    ranked = [[Job.parse(format, variant) for variant in plugins.converter(format).VARIANTS] for format in formats]
+    return [job for rank in itertools.zip_longest(*ranked) for job in rank if job]

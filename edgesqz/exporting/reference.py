@@ -1,0 +1,89 @@
+"""The source model as the reference that its exports are verified against."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from edgesqz import backend
+from edgesqz.artifact import PixelRange
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.exporting import verify
+from edgesqz.exporting.images import ExportImages
+from edgesqz.models.loading import SourceModel
+
+USUAL_PIXEL_RANGES = ("0..1", "-1..1")  # tried, in this order, where a model made elsewhere only guesses
+
+
+class Reference:
+    """The source model's outputs on the verification images, computed when they are first needed.
+
+    Args:
+        source: The source model.
+        images: The images of its exports.
+        class_names: The names of the classes as the user gave them; empty if there are none.
+    """
+
+    def __init__(self, source: SourceModel, images: ExportImages, class_names: tuple[str, ...]) -> None:
+        self._source, self._images, self._class_names = source, images, class_names
+
+    @functools.cached_property
+    def outputs(self) -> np.ndarray:
+        """The source model's outputs, float32 (N, classes)."""
+        return self._predict(self._source.pixels)
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray | None:
+        """The true classes of the images, int64 (N,); None unless the dataset's classes are the model's."""
+        names = self._images.class_names
+        matches = names == self._class_names if self._class_names else len(names) == max(self._source.classes, 2)
+        return self._images.verification.labels if matches else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Top-1 accuracy of the source model, 0..1; None without labels."""
+        return None if self.labels is None else _accuracy(self.outputs, self.labels)
+
+    def warning(self, *, pixels_known: bool) -> str | None:
+        """Return a warning if the source model is no better than guessing, for a wrong pixel range has that effect.
+
+        Args:
+            pixels_known: Whether the user or a manifest says which pixel values the model expects.
+
+        Raises:
+            EdgesqzError: the model is no better than guessing, and its pixel values are not known.
+        """
+        if self.labels is None or not _is_guessing(self.outputs, self.labels):
+            return None
+        warning = (
+            f"{self._source.source}: the source model itself is no better than guessing on {len(self.labels)} "
+            f"{self._images.dataset} images ({self.accuracy:.1%})"
+        )
+        if not pixels_known:
+            raise EdgesqzError(f"{warning}; {self._pixel_range_to_try(self.labels)}")
+        return warning
+
+    def _pixel_range_to_try(self, labels: np.ndarray) -> str:
+        for text in USUAL_PIXEL_RANGES:
+            outputs = self._predict(PixelRange.parse(text))
+            if not _is_guessing(outputs, labels):
+                accuracy = _accuracy(outputs, labels)
+                return f"try {option('pixel_range')} {text}, which gives an accuracy of {accuracy:.1%}"
+        return (
+            f"if it expects pixel values other than 0..255, specify them with {option('pixel_range')}, such as 0..1; "
+            f"{option('pixel_range')} 0..255 exports it as it is"
+        )
+
+    def _predict(self, pixels: PixelRange) -> np.ndarray:
+        with backend.hush():
+            values = pixels.values(self._images.verification.pixels)
+            return np.asarray(self._source.model.predict(values, verbose=0))
+
+
+def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean(verify.predictions(outputs, like=outputs) == labels))
+
+
+def _is_guessing(outputs: np.ndarray, labels: np.ndarray) -> bool:
+    return verify.is_guessing(verify.predictions(outputs, like=outputs), labels)

@@ -1,0 +1,55 @@
+"""Quantized files that ship with edgesqz, used where the images that calibrated them are not available."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgesqz.artifact import ZOO, Artifact, Manifest, Verification
+from edgesqz.exporting.images import ExportImages
+from edgesqz.models.loading import SourceModel
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A file that ships with edgesqz.
+
+    Attributes:
+        content: The bytes of the file.
+        manifest: The manifest of the file.
+        verification: What was found where the file was made.
+    """
+
+    content: bytes
+    manifest: Manifest
+    verification: Verification
+
+    def describe(self, file_name: str) -> str:
+        """Return in a sentence why this file is used, and what its export found."""
+        calibration, found = self.manifest.calibration, self.verification
+        assert calibration  # ``find`` returns calibrated files only
+        return (
+            f"{file_name}: {calibration.dataset} is not available for calibration, so this is the file that ships with "
+            f"edgesqz, calibrated on {calibration.count} training images; where it was made, it agreed with the source "
+            f"model on {found.agreement:.1%} of {found.images.count} {found.images.dataset} images"
+        )
+
+
+def find(file_name: str, source: SourceModel, images: ExportImages, calibration_images: int) -> Shipped | None:
+    """Return the file that ships with edgesqz if it is what an export would make, and its images are not available.
+
+    Args:
+        file_name: The name of the file to export.
+        source: The source model.
+        images: The images of its exports.
+        calibration_images: The number of images to calibrate on.
+    """
+    if not (ZOO / file_name).is_file() or images.available:
+        return None
+    artifact = Artifact.open(ZOO / file_name)
+    manifest = artifact.manifest
+    if manifest is None or manifest.calibration is None or manifest.verification is None:
+        return None
+    made = (manifest.source_sha256, manifest.calibration.dataset, manifest.calibration.count)
+    if made != (source.sha256, images.dataset, calibration_images):
+        return None
+    return Shipped(artifact.path.read_bytes(), manifest, manifest.verification)
