@@ -1,4 +1,4 @@
-"""The names of a model's classes, as the person who brings it gives them."""
+"""Class names that a user gives for a model made elsewhere."""
 
 from __future__ import annotations
 
@@ -8,55 +8,60 @@ from pathlib import Path
 from edgesqz import artifact
 from edgesqz.errors import EdgesqzError, first_line, option
 
-Labels = str | Path | Sequence[str]  # a file with one a line, or themselves
+Labels = str | Path | Sequence[str]  # a file with one name per line, or the names
 
 
 def read_labels(labels: Labels) -> tuple[str, ...]:
-    """Read the names of classes, in the order of the model's output.
+    """Read class names, in the order of the model's output.
 
     Args:
-        labels: a UTF-8 text file with one a line, or the names themselves.
+        labels: A UTF-8 text file with one name per line, or the names.
 
     Raises:
-        EdgesqzError: the file cannot be read, there are no names, or one is blank or there twice.
+        EdgesqzError: the file cannot be read, there are no names, or one is blank or occurs twice.
     """
-    if isinstance(labels, (str, Path)):
-        try:
-            named = artifact.read_bytes(Path(labels)).decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise EdgesqzError(f"{labels}: expected {option('labels')} as UTF-8 text: {first_line(error)}") from error
-    else:
-        named = list(labels)
-    source = labels if isinstance(labels, (str, Path)) else option("labels")
-    names = tuple(" ".join(name.split()) for name in named)
-    if not names:
-        raise EdgesqzError(f"{source}: expected the name of a class in each line; there is none")
-    for number, name in enumerate(names, start=1):
-        if not name:
-            raise EdgesqzError(f"{source}: expected the name of a class in each line; line {number} is blank")
-        if name in names[: number - 1]:
-            first = names.index(name) + 1
-            raise EdgesqzError(
-                f"{source}: expected another name for each class; lines {first} and {number} are {name!r}"
-            )
+    is_file = isinstance(labels, str | Path)
+    lines = _read_lines(Path(labels)) if isinstance(labels, str | Path) else labels
+    names = tuple(" ".join(line.split()) for line in lines)
+    if problem := _problem(names):
+        raise EdgesqzError(f"{labels if is_file else option('labels')}: {problem}")
     return names
 
 
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return artifact.read_bytes(path).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise EdgesqzError(f"{path}: expected {option('labels')} as UTF-8 text: {first_line(error)}") from error
+
+
+def _problem(names: Sequence[str]) -> str | None:
+    """Return what is wrong with class names; None if nothing is."""
+    if not names:
+        return "expected one class name per line, found none"
+    for number, name in enumerate(names, start=1):
+        if not name:
+            return f"expected one class name per line; line {number} is blank"
+        if name in names[: number - 1]:
+            return f"expected a different name for each class; lines {names.index(name) + 1} and {number} are {name!r}"
+    return None
+
+
 def check_labels(labels: Sequence[str], classes: int, described: Sequence[str], source: str) -> None:
-    """Hold labels against the model that they are for.
+    """Check labels against the model that they are for.
 
     Args:
-        labels: those that were given.
-        classes: how many outputs the model has.
-        described: the labels of its manifest; empty without one.
-        source: what the model is called in a message.
+        labels: The labels that the user gave.
+        classes: The number of the model's outputs.
+        described: The labels in the model's manifest; empty without one.
+        source: The model's name in messages.
 
     Raises:
-        EdgesqzError: there are more or fewer labels than classes, or the manifest has others.
+        EdgesqzError: there are more or fewer labels than classes, or the manifest has different ones.
     """
     if len(labels) != classes:
         raise EdgesqzError(f"expected {classes} {option('labels')}, one for each class of {source}; got {len(labels)}")
     if described and tuple(described) != tuple(labels):
         raise EdgesqzError(
-            f"the manifest of {source} names its classes {', '.join(described)}; leave out {option('labels')}"
+            f"the manifest of {source} names its classes {', '.join(described)}; remove {option('labels')}"
         )

@@ -1,4 +1,4 @@
-"""What an export made, or with ``dry_run`` would make."""
+"""The result of an export: the files it wrote or, with ``dry_run``, would write."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ class PlannedFile:
     """A file that an export would write.
 
     Attributes:
-        expected_bytes: the size of the model, estimated from its number of parameters.
-        exact_bytes: the size of the model and its manifest; None if it cannot fit, for then it was not made.
-        fits: whether it does, after the files before it; None without a quota, or if it cannot be made.
-        error: why it cannot be made, if the reason is another than its size.
+        file_name: The name of the file.
+        expected_bytes: The size of the file, estimated from the number of parameters.
+        exact_bytes: The size of the file and its manifest; None if the estimate already exceeds the room.
+        fits: Whether the file fits the quota after the files before it; None without a quota or with an error.
+        error: Why the file cannot be made, for a reason other than its size.
     """
 
     file_name: str
@@ -36,13 +37,13 @@ class PlannedFile:
 
 @dataclass(frozen=True, repr=False)
 class ExportResult(Result):
-    """The files of one export; iterating over it gives its artifacts.
+    """The files of one export; iterating over it yields its artifacts.
 
     Attributes:
-        artifacts: the new files, formats first, then variants, in the order they were asked for; none of a dry run.
-        planned: what a dry run would have written.
-        quota_bytes: the quota of the workspace; None without one.
-        used_bytes: the bytes used in the workspace, after the export.
+        artifacts: The new files by format, then by variant, in the order they were requested; empty for a dry run.
+        planned: The files that a dry run would have written.
+        quota_bytes: The quota of the workspace; None without one.
+        used_bytes: The bytes used in the workspace after the export.
     """
 
     artifacts: tuple[Artifact, ...]
@@ -60,8 +61,8 @@ class ExportResult(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """One record per file."""
-        return [*map(_described, self.artifacts), *map(dataclasses.asdict, self.planned)]
+        """A record for each file."""
+        return [*map(_record, self.artifacts), *map(dataclasses.asdict, self.planned)]
 
     def to_json(self) -> str:
         """Return the files, the quota and the bytes used as JSON text."""
@@ -69,7 +70,7 @@ class ExportResult(Result):
         return json.dumps(found, indent=2) + "\n"
 
     def table(self) -> Table:
-        """One row per file; below the table, the quota, and why some files cannot be made."""
+        """Return a row for each file; below the table, the quota, and why some files cannot be made."""
         used = f"{format_size(self.used_bytes)} are used"
         caption = used if self.quota_bytes is None else f"quota {format_size(self.quota_bytes)}, of which {used}"
         return self._planned_table(f"{caption}; nothing was written") if self.planned else self._written_table(caption)
@@ -82,26 +83,27 @@ class ExportResult(Result):
         return Table(columns, rows, caption=caption)
 
     def _planned_table(self, caption: str) -> Table:
-        rows = []
-        for file in self.planned:
-            exact = "" if file.exact_bytes is None else format_size(file.exact_bytes)
-            fits = "no" if file.error else "" if file.fits is None else "yes" if file.fits else "no"
-            rows.append([file.file_name, f"about {format_size(file.expected_bytes)}", exact, fits])
         reasons = [f"{file.file_name}: {file.error}" for file in self.planned if file.error]
         return Table(
             [
                 Column("file", is_name=True),
-                Column("size by its\nparameters", "right"),
+                Column("estimated\nsize", "right"),
                 Column("exact size,\nwith manifest", "right"),
                 Column("fits"),
             ],
-            rows,
+            [_planned_row(file) for file in self.planned],
             caption="\n".join([caption, *reasons]),
         )
 
 
+def _planned_row(file: PlannedFile) -> list[str]:
+    exact = "" if file.exact_bytes is None else format_size(file.exact_bytes)
+    fits = "no" if file.error else "" if file.fits is None else "yes" if file.fits else "no"
+    return [file.file_name, f"about {format_size(file.expected_bytes)}", exact, fits]
+
+
 def verification_summary(artifact: Artifact) -> str:
-    """Return in words how well an export agrees with its source model."""
+    """Say how well an export agrees with its source model."""
     assert artifact.manifest and artifact.manifest.verification  # export writes both
     if artifact.manifest.untrained:
         return "random weights"
@@ -109,7 +111,7 @@ def verification_summary(artifact: Artifact) -> str:
     return f"agrees with the source model on {agreement:.1%} of {images.count} {images.dataset} images"
 
 
-def _described(artifact: Artifact) -> dict[str, Any]:
+def _record(artifact: Artifact) -> dict[str, Any]:
     assert artifact.manifest and artifact.manifest.verification  # export writes both
     verification = artifact.manifest.verification.model_dump(mode="json")
     return {"path": str(artifact.path), "size_bytes": artifact.size_bytes, "verification": verification}

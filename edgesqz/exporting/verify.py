@@ -1,4 +1,4 @@
-"""Verification: what an export must have in common with its source model before it is kept."""
+"""Verification: compare an export with its source model, and decide whether to keep it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from edgesqz.artifact import Images, Verification
 from edgesqz.outputs import class_scores
 from edgesqz.stats import share_interval
 
-# Beyond these an export is wrong, not merely less precise.
-MAX_ERROR_IF_EXACT = 1e-3  # of an output; relative to the largest where outputs are no probabilities
+# Beyond these limits an export is wrong, not merely less precise.
+MAX_ERROR_IF_EXACT = 1e-3  # of an output, times the largest output where that is above 1
 MIN_AGREEMENT = 0.95
 
 
 def verify(outputs: np.ndarray, expected: np.ndarray, images: Images, source_accuracy: float | None) -> Verification:
-    """Compare an export's outputs with those of its source model.
+    """Compare the outputs of an export with those of its source model.
 
     Args:
-        outputs: of the export, float (N, classes), or (N, 1) for two classes.
-        expected: of the source model, of the same shape.
-        images: what both were run on.
-        source_accuracy: of the source model on these, 0..1; None without labels.
+        outputs: The export's outputs, float (N, classes), or (N, 1) for two classes.
+        expected: The source model's outputs, of the same shape.
+        images: The images that both were run on.
+        source_accuracy: The accuracy of the source model on these images, 0..1; None without labels.
     """
     differences = np.abs(outputs - expected)
     return Verification(
@@ -33,27 +33,27 @@ def verify(outputs: np.ndarray, expected: np.ndarray, images: Images, source_acc
 
 
 def predictions(outputs: np.ndarray, *, like: np.ndarray) -> np.ndarray:
-    """Tell the class of each image, int64 (N,), by outputs as ``class_scores`` takes them."""
+    """Return the predicted class of each image, int64 (N,); ``class_scores`` describes the arguments."""
     return np.asarray(class_scores(outputs, like).argmax(axis=1))
 
 
 def problem(verification: Verification, expected: np.ndarray, *, exact: bool, trained: bool) -> str | None:
-    """Say what is wrong with an export; None if nothing is.
+    """Return what is wrong with an export; None if nothing is.
 
-    Agreement is judged by its interval, so that a few images refuse only what is clearly wrong. Random weights have
-    learned nothing that predictions could agree on, so that is not asked of them.
+    Agreement is judged by its confidence interval, so that a small sample rejects only what is clearly wrong. Random
+    weights give nearly the same outputs for all images, so agreement is not required of them.
 
     Args:
-        verification: what was found.
-        expected: the outputs of the source model.
-        exact: whether the export computes what the source model does, up to float32's rounding.
-        trained: whether the source model's weights are not random.
+        verification: The figures to judge.
+        expected: The outputs of the source model.
+        exact: Whether the export computes the same as the source model, up to float32 rounding.
+        trained: Whether the source model is trained.
     """
     allowed = MAX_ERROR_IF_EXACT * max(1.0, float(np.abs(expected).max()))
     if not np.isfinite(verification.max_error):
         return "its outputs include NaN or infinity"
     if exact and verification.max_error > allowed:
-        return f"an output is off by {verification.max_error:.2g}, the most allowed is {allowed:.2g}"
+        return f"an output is off by {verification.max_error:.2g}; at most {allowed:.2g} is allowed"
     count = verification.images.count
     _, most = share_interval(round(verification.agreement * count), count)
     if trained and most < MIN_AGREEMENT:
@@ -65,14 +65,14 @@ def problem(verification: Verification, expected: np.ndarray, *, exact: bool, tr
 
 
 def is_guessing(predicted: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether predictions are no better than naming the most frequent class each time.
+    """Return whether predictions are no better than always predicting the most frequent class.
 
-    The share that is correct must be no better by its interval, and clearly nearer to that of guessing than to 1, so
-    that a few images raise no false alarm.
+    The confidence interval of the accuracy must include that of guessing, and must lie below the midpoint between it
+    and 1, so that a small sample raises no false alarm.
 
     Args:
-        predicted: int64 (N,), classes.
-        labels: int64 (N,), the true ones.
+        predicted: The predicted classes, int64 (N,).
+        labels: The true classes, int64 (N,).
     """
     guessed = np.bincount(labels).max() / len(labels)
     least, most = share_interval(int((predicted == labels).sum()), len(labels))

@@ -1,4 +1,4 @@
-"""What a .keras file tells of its model before Keras is started, which takes seconds."""
+"""Check a .keras file by its configuration, before Keras is started, which takes seconds."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 from edgesqz.errors import DAMAGE, EdgesqzError
 
-ONE_OF_EACH = "make a keras.Model with one image input and one output of it, and save that"
+ONE_OF_EACH = "build a keras.Model with one image input and one output, and save that"
 
 Shape = Sequence[int | None]
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The model's configuration; empty if the file is damaged, which whoever loads it tells."""
+    """Return the model's configuration; empty if the file is damaged, which loading it then reports."""
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
@@ -27,13 +27,13 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def foreign_code(config: dict[str, Any]) -> str | None:
-    """Say what of a model is code that neither Keras nor the file holds, and the way out; None if nothing is."""
+    """Name the part of a model that needs code of its author's, and what to do; None if there is none."""
     for part in _objects(config):
         name, module = part["class_name"], str(part.get("module") or "")
         if name == "Lambda":
-            return "its Lambda layer is Python code; write it with Keras's own layers, such as Rescaling"
+            return "its Lambda layer is Python code; replace it with Keras's own layers, such as Rescaling"
         if module == "builtins":
-            return f"its function {part.get('config')!r} is not Keras's own; write it with Keras's own layers"
+            return f"its function {part.get('config')!r} is not Keras's own; replace it with Keras's own layers"
         if module.split(".")[0] not in ("keras", "tensorflow") and "registered_name" in part:
             return (
                 f"its class {name!r} is not Keras's own; rebuild the model from Keras's own layers, "
@@ -43,33 +43,33 @@ def foreign_code(config: dict[str, Any]) -> str | None:
 
 
 def check_form(path: Path, config: dict[str, Any]) -> None:
-    """Refuse a model that Keras has quantized, or whose inputs and outputs no export takes; see ``check``.
+    """Refuse a model that Keras has quantized, or whose inputs and outputs no export supports; see ``check``.
 
     Raises:
-        EdgesqzError: its configuration tells so.
+        EdgesqzError: the configuration shows such a model.
     """
     if any(part["class_name"] == "QuantizedDTypePolicy" for part in _objects(config)):
-        raise EdgesqzError(f"{path}: it was quantized by Keras; export the float model that it was made from")
+        raise EdgesqzError(f"{path}: the model was quantized by Keras; export the float model instead")
     try:
         layers = [layer["config"] for layer in config["config"]["layers"] if layer["class_name"] == "InputLayer"]
         inputs = [[*layer["batch_shape"]] for layer in layers]
         outputs = len(list(_names(config["config"].get("output_layers")))) or 1
-    except DAMAGE:  # or another kind of model
+    except DAMAGE:  # a damaged file, or another kind of model, which loading it will show
         return
     if inputs:
         check(path, inputs, outputs)
 
 
 def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
-    """Refuse a model that does not take one image of one or three channels, channels last, or has several outputs.
+    """Check that a model takes one image of one or three channels, channels last, and has one output.
 
     Args:
-        path: of the model, for the message.
-        inputs: the shapes of its inputs, batch included.
-        outputs: how many it has.
+        path: The model's file, for the message.
+        inputs: The shapes of the inputs, batch included.
+        outputs: The number of outputs.
 
     Raises:
-        EdgesqzError: that is so; the message names the way out.
+        EdgesqzError: it does not; the message says what to do.
     """
     if len(inputs) != 1 or outputs != 1:
         counts = f"it has {_counted(len(inputs), 'input')} and {_counted(outputs, 'output')}"
@@ -77,11 +77,11 @@ def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
     shape = tuple(inputs[0])
     if len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
         raise EdgesqzError(
-            f"{path}: its input {shape} has the channels first; build it with data_format='channels_last', "
-            "for which the same weights fit"
+            f"{path}: its input {shape} has the channels first; rebuild it with data_format='channels_last', "
+            "which takes the same weights"
         )
     if len(shape) != 4 or shape[3] not in (1, 3):
-        raise EdgesqzError(f"{path}: expected a model for images, RGB or gray; its input is {shape}")
+        raise EdgesqzError(f"{path}: expected a model of RGB or gray images; its input is {shape}")
 
 
 def _counted(count: int, noun: str) -> str:
@@ -89,7 +89,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Everything in a configuration that has a class, but what only training needs."""
+    """Yield every object in a configuration that has a class, except what only training needs."""
     if isinstance(config, dict):
         if isinstance(config.get("class_name"), str):
             yield config
@@ -102,7 +102,7 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _names(layers: Any) -> Iterator[str]:
-    """The layers that are named in ``["name", 0, 0]``, or in a list or dictionary of such."""
+    """Yield the names of layers in ``["name", 0, 0]``, or in a list or dictionary of such references."""
     if isinstance(layers, str):
         yield layers
     elif isinstance(layers, dict):

@@ -292,7 +292,7 @@ def test_trained_and_untrained_stand_side_by_side(workspace: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no archive at all", b"PK\x03\x04 cut short"])
 def test_a_keras_file_that_is_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "broken.keras").write_bytes(content)
-    with pytest.raises(EdgesqzError, match=r"broken\.keras is no Keras model that can be loaded"):
+    with pytest.raises(EdgesqzError, match=r"broken\.keras cannot be loaded as a Keras model"):
         edgesqz.export(tmp_path / "broken.keras", workspace=tmp_path)
 
 
@@ -301,7 +301,7 @@ def test_a_model_of_other_inputs_is_refused(tmp_path: Path) -> None:
     import keras
 
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "table.keras")
-    with pytest.raises(EdgesqzError, match="images, RGB or gray"):
+    with pytest.raises(EdgesqzError, match="a model of RGB or gray images"):
         edgesqz.export(tmp_path / "table.keras", workspace=tmp_path)
 
 

@@ -143,7 +143,7 @@ def test_a_keras_file_with_a_class_of_somebodys_is_told(tmp_path: Path) -> None:
         for name in archive.namelist():
             content = archive.read(name)
             other.writestr(name, content.replace(b'"ReLU"', b'"TheirReLU"'))
-    with pytest.raises(EdgesqzError, match="theirs.keras is no Keras model that can be loaded: .*TheirReLU"):
+    with pytest.raises(EdgesqzError, match="theirs.keras cannot be loaded as a Keras model: .*TheirReLU"):
         inspect(theirs)
 
 
@@ -174,7 +174,7 @@ def test_the_command_prints_json_and_knows_the_zoo() -> None:
         ("a.tflite", b"\xff\xff\xff\x7fTFL3", "a.tflite is no .tflite file, or is damaged"),
         ("a.onnx", b"", "a.onnx is no .onnx file, or is damaged: it has no operators"),
         ("a.onnx", b"text", "a.onnx is no .onnx file, or is damaged"),
-        ("a.keras", b"text", "a.keras is no Keras model that can be loaded"),
+        ("a.keras", b"text", "a.keras cannot be loaded as a Keras model"),
     ],
 )
 def test_what_is_no_model_is_told_in_one_line(name: str, content: bytes, words: str, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_labels_in_another_order_than_the_datasets_grade_nothing(
         (b"a\nb\n", "expected 3 labels, one for each class of .*mine.keras; got 2"),
         (b"a\n\nc\n", "line 2 is blank"),
         (b"a\nb\na\n", "lines 1 and 3 are 'a'"),
-        (b"", "there is none"),
+        (b"", "found none"),
         (b"a\n\xff\nc\n", "labels as UTF-8 text"),
         (None, "names.txt"),
     ],
@@ -237,12 +237,12 @@ def test_labels_that_cannot_be_those_of_the_model(
 
 
 def test_labels_against_the_manifest_are_refused(trained: Path) -> None:
-    with pytest.raises(EdgesqzError, match=r"names its classes blue, green, red; leave out labels"):
+    with pytest.raises(EdgesqzError, match=r"names its classes blue, green, red; remove labels"):
         edgesqz.export("squeezenet-nano", labels=["red", "green", "blue"], workspace=trained)
 
 
 def test_a_pixel_range_against_the_manifest_is_refused(trained: Path) -> None:
-    with pytest.raises(EdgesqzError, match=r"expects pixels 0\.\.255; leave out --pixel-range 0\.\.1"):
+    with pytest.raises(EdgesqzError, match=r"expects pixels 0\.\.255; remove pixel_range 0\.\.1"):
         edgesqz.export("squeezenet-nano", pixel_range="0..1", workspace=trained)
     with pytest.raises(EdgesqzError, match=r"untrained, expects pixels 0\.\.255"):
         edgesqz.export("squeezenet-nano", untrained=True, pixel_range="0..1", workspace=trained)
@@ -263,12 +263,12 @@ def test_an_aligned_pixel_range_has_a_pixel_that_is_0(text: str, low: float, hig
 def test_a_model_of_any_size_takes_the_size_that_is_named(keras: Any) -> None:
     images = keras.Input((None, None, 3))
     keras.Model(images, head(keras, images)).save("any.keras")
-    with pytest.raises(EdgesqzError, match=r"takes images of any size; name one with --input-size"):
+    with pytest.raises(EdgesqzError, match=r"takes images of any size; specify one with input_size"):
         edgesqz.export("any.keras", workspace=Path("ws"))
     for artifact in edgesqz.export("any.keras", ["tflite", "onnx"], input_size="24x16", workspace=Path("ws")):
         assert artifact.manifest and artifact.manifest.input.image_form[0] == ImageSize(height=16, width=24)
     sequential(keras).save("fixed.keras")
-    with pytest.raises(EdgesqzError, match="takes images of 32x32; leave out --input-size 24x24"):
+    with pytest.raises(EdgesqzError, match="takes images of 32x32; remove input_size 24x24"):
         edgesqz.export("fixed.keras", input_size=24, workspace=Path("ws"))
 
 
@@ -391,13 +391,16 @@ def quantized(keras: Any) -> Any:
 
 
 REFUSED = [
-    (two_inputs, "expected a model with one input and one output, but it has 2 inputs and 1 output; make a keras"),
-    (two_outputs, "it has 1 input and 2 outputs; make a keras.Model"),
-    (channels_first, r"its input \(None, 3, 32, 32\) has the channels first; build it with data_format='channels_last"),
+    (two_inputs, "expected a model with one input and one output, but it has 2 inputs and 1 output; build a keras"),
+    (two_outputs, "it has 1 input and 2 outputs; build a keras.Model"),
+    (
+        channels_first,
+        r"its input \(None, 3, 32, 32\) has the channels first; rebuild it with data_format='channels_last",
+    ),
     (mask, r"expected outputs of shape \(N, classes\), got \(None, 32, 32, 2\)"),
-    (with_a_lambda, "its Lambda layer is Python code; write it with Keras's own layers"),
+    (with_a_lambda, "its Lambda layer is Python code; replace it with Keras's own layers"),
     (with_a_class, "its class 'Halved' is not Keras's own; rebuild the model"),
-    (quantized, "it was quantized by Keras; export the float model"),
+    (quantized, "the model was quantized by Keras; export the float model"),
 ]
 
 

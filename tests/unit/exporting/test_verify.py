@@ -50,7 +50,7 @@ def test_what_is_exact_may_be_off_by_a_thousandth_of_large_outputs() -> None:
     found = Verification(images=images(50), agreement=1, max_error=0.004, mean_error=0.001)
     assert problem(found, np.array([[-40.0, 12.0]]), exact=True, trained=True) is None
     assert problem(found, np.array([[0.3, 0.7]]), exact=True, trained=True) == (
-        "an output is off by 0.004, the most allowed is 0.001"
+        "an output is off by 0.004; at most 0.001 is allowed"
     )
 
 
