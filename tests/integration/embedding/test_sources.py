@@ -27,7 +27,7 @@ from edgesqz.embedding import embed
 from edgesqz.embedding.sources import micro_operator
 from edgesqz.embedding.writing import Embedding
 from edgesqz.engine import Engine, environments
-from edgesqz.exporting import exporter
+from edgesqz.models.normalization import without_normalization
 from edgesqz.predicting import predict
 
 MODEL = "squeezenet-nano.int8.tflite"
@@ -113,7 +113,7 @@ def gray(tmp_path_factory: pytest.TempPathFactory) -> Path:
         keras.Model(pixels, keras.layers.Softmax()(keras.layers.Dense(len(LABELS))(values)))
         for values in (pooled, keras.ops.sign(pooled))
     )
-    network, normalization = exporter.without_normalization(plain, PixelRange())
+    network, normalization = without_normalization(plain, PixelRange())
     drawn = data.with_channels(data.draw(20, 12, seed=3).images, 1).astype(np.float32)
     drawn[0, 0, :2, 0] = 0, 255
     converter = plugins.converter("tflite")
