@@ -1,10 +1,12 @@
-"""ONNX, through tf2onnx and, where numbers get smaller, ONNX Runtime's quantizer."""
+"""ONNX, through tf2onnx and, for quantized variants, ONNX Runtime's quantizer."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,22 +21,22 @@ if TYPE_CHECKING:
 FORMAT = "onnx"
 SUFFIX = ".onnx"
 VARIANTS = {
-    # quantize and dequantize pairs; input and output float32
+    # QuantizeLinear and DequantizeLinear pairs; input and output are float32
     "int8": Variant(bytes_a_parameter=1, needs_calibration=True),
-    "fp16": Variant(bytes_a_parameter=2),  # computes in float16; input and output stay float32
-    "dynamic": Variant(bytes_a_parameter=1),  # weights as uint8, activations quantized as they come
+    "fp16": Variant(bytes_a_parameter=2),  # computes in float16; input and output are float32
+    "dynamic": Variant(bytes_a_parameter=1),  # uint8 weights; activations are quantized at inference
     "fp32": Variant(bytes_a_parameter=4, exact=True),
 }
 PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "tensorflow", "keras")
 
-# The newest in which global average pooling is still one operator after tf2onnx (18 makes it a ReduceMean).
+# The newest opset for which tf2onnx keeps global average pooling as one operator; for 18 it writes a ReduceMean.
 OPSET = 17
 WEIGHTED_OPERATORS = ["Conv", "Gemm", "MatMul"]
 QUANTIZED_OPERATORS = [*WEIGHTED_OPERATORS, "Relu", "MaxPool", "Concat", "Add", "GlobalAveragePool"]
 
 
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
-    """Convert a Keras model; see ``edgesqz.plugins.Converter``. The file takes any number of NHWC images.
+    """Convert a Keras model; see ``edgesqz.plugins.Converter``. The file takes NHWC images, any number at once.
 
     Raises:
         EdgesqzError: the network has an operator that ONNX lacks.
@@ -45,7 +47,10 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
 
     (pixels,) = model.inputs
     signature = [tf.TensorSpec(pixels.shape, tf.float32, name=pixels.name)]
-    graph, _ = tf2onnx.convert.from_keras(model, signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])})
+    with _collecting_copies() as optimizers:
+        graph, _ = tf2onnx.convert.from_keras(
+            model, signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}, optimizers=optimizers
+        )
     _refuse_unknown_operators(graph)
     match variant:
         case "fp16":
@@ -60,8 +65,37 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
     return bytes(graph.SerializeToString())
 
 
+@contextlib.contextmanager
+def _collecting_copies() -> Iterator[dict[str, Callable[[], Any]]]:
+    """Yield tf2onnx's optimizers, each of which first frees the copy of the graph that the one before it left.
+
+    tf2onnx copies the graph with all its weights for each of some 30 optimizations. The copies are cyclic garbage, of
+    which Python would keep most: 8 GB for a model of 94 MB. What exists before is frozen, for the collector is slow to
+    go through TensorFlow's objects each time.
+    """
+    from tf2onnx import optimizer
+
+    def collecting(factory: Callable[[], Any]) -> Callable[[], Any]:
+        def make() -> Any:
+            gc.collect()
+            return factory()
+
+        return make
+
+    gc.freeze()
+    try:
+        yield {name: collecting(factory) for name, factory in optimizer._get_optimizers().items()}
+    finally:
+        gc.unfreeze()
+        gc.collect()
+
+
 def _refuse_unknown_operators(graph: onnx.ModelProto) -> None:
-    """Refuse what tf2onnx leaves in a graph, with no more than a warning, as an operator of TensorFlow's."""
+    """Refuse a graph with operators of TensorFlow, which tf2onnx leaves in it with no more than a warning.
+
+    Raises:
+        EdgesqzError: there are such operators.
+    """
     import onnx
 
     used = {node.op_type for node in graph.graph.node if not node.domain}
@@ -70,7 +104,7 @@ def _refuse_unknown_operators(graph: onnx.ModelProto) -> None:
 
 
 def _erfc(graph: Any, node: Any, name: str, args: Any) -> None:
-    """Write erfc(x), of which exact GELU is made and which no opset has, as 1 - erf(x)."""
+    """Convert erfc(x), which exact GELU uses and no opset has, to 1 - erf(x)."""
     import numpy as np
 
     node.type = "Erf"
@@ -85,16 +119,16 @@ def _dynamic(graph: onnx.ModelProto) -> onnx.ModelProto:
 
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "dynamic.onnx"
-        # The engine's integer convolution takes weights as uint8 only. With these it adds products in 32 bits on
-        # every processor, so that they may have all 8 bits.
+        # The engine's integer convolution takes only uint8 weights. It adds their products in 32 bits on every
+        # processor, so they can use all 8 bits.
         quantization.quantize_dynamic(graph, path, weight_type=quantization.QuantType.QUInt8)
         return _loaded(path)
 
 
 def _static(graph: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
-    """Quantize with uint8 activations and int8 weights per channel, the pair the engine is fastest at.
+    """Quantize to uint8 activations and int8 weights per channel, the engine's fastest pair.
 
-    The weights have 7 bits: on x86 processors without VNNI the engine adds pairs of products in 16 bits, with
+    The weights use 7 bits: on x86 processors without VNNI the engine adds pairs of products in 16 bits, with
     saturation (VPMADDUBSW), and 2 * 255 * 64 = 32,640 is less than 32,768.
     """
     from onnxruntime import quantization
@@ -117,7 +151,7 @@ def _static(graph: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
 
 
 def _normalization_nodes(graph: onnx.ModelProto) -> Iterator[str]:
-    """What stands before the first layer with weights; it stays float, since a pixel has no digits to lose."""
+    """Yield the nodes before the first layer with weights; they stay float so that no pixel is rounded."""
     for node in graph.graph.node:
         if node.op_type in WEIGHTED_OPERATORS:
             return
@@ -128,7 +162,7 @@ def _reader(name: str, calibration: np.ndarray) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """Hands the quantizer one image after the other, then None."""
+        """Gives the quantizer one image after the other, then None."""
 
         images = ({name: image[None]} for image in calibration)
 

@@ -17,10 +17,10 @@ FORMAT = "tflite"
 SUFFIX = ".tflite"
 VARIANTS = {
     "int8": Variant(bytes_a_parameter=1, needs_calibration=True, takes_bytes=True),
-    "fp16": Variant(bytes_a_parameter=2),  # weights as float16; most CPUs compute in float32 all the same
-    "dynamic": Variant(bytes_a_parameter=1),  # weights as int8, activations float
+    "fp16": Variant(bytes_a_parameter=2),  # float16 weights; most CPUs compute in float32
+    "dynamic": Variant(bytes_a_parameter=1),  # int8 weights, float activations
     "fp32": Variant(bytes_a_parameter=4, exact=True),
-    # weights int8, activations int16, input and output float
+    # int8 weights, int16 activations, float input and output
     "int16x8": Variant(bytes_a_parameter=1, needs_calibration=True),
 }
 PACKAGES = ("tensorflow", "keras")
@@ -29,7 +29,7 @@ PACKAGES = ("tensorflow", "keras")
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
     """Convert a Keras model; see ``edgesqz.plugins.Converter``.
 
-    The file takes one image at a time, and LiteRT can resize that.
+    The file takes one image at a time; LiteRT can resize the batch.
 
     Raises:
         EdgesqzError: the network has an operator that TensorFlow Lite lacks.

@@ -40,10 +40,9 @@ class Reference:
         matches = names == self._class_names if self._class_names else len(names) == max(self._source.classes, 2)
         return self._images.verification.labels if matches else None
 
-    @property
-    def accuracy(self) -> float | None:
-        """Top-1 accuracy of the source model, 0..1; None without labels."""
-        return None if self.labels is None else _accuracy(self.outputs, self.labels)
+    def accuracy(self, count: int | None = None) -> float | None:
+        """Return the top-1 accuracy of the source model on the first ``count`` images, 0..1; None without labels."""
+        return None if self.labels is None else _accuracy(self.outputs[:count], self.labels[:count])
 
     def warning(self, *, pixels_known: bool) -> str | None:
         """Return a warning if the source model is no better than guessing, for a wrong pixel range has that effect.
@@ -58,7 +57,7 @@ class Reference:
             return None
         warning = (
             f"{self._source.source}: the source model itself is no better than guessing on {len(self.labels)} "
-            f"{self._images.dataset} images ({self.accuracy:.1%})"
+            f"{self._images.dataset} images ({self.accuracy():.1%})"
         )
         if not pixels_known:
             raise EdgesqzError(f"{warning}; {self._pixel_range_to_try(self.labels)}")

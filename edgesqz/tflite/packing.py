@@ -1,4 +1,4 @@
-"""A .tflite file in fewer bytes: the same model to whoever reads it."""
+"""Shrink a .tflite file without changing the model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from edgesqz.tflite.flatbuffer import serialized
 
 
 def packed(content: bytes) -> bytes:
-    """Write equal vectors once and names short.
+    """Store duplicate vectors once, and shorten the names of tensors.
 
-    Of the names of the layers that a tensor was merged from, separated by semicolons, the first remains.
+    The name of a tensor lists the layers that it was merged from, separated by semicolons; the first one is kept.
 
     Args:
-        content: a .tflite file.
+        content: A .tflite file.
 
     Returns:
-        Another one, which takes and answers the same.
+        A .tflite file with the same inputs, outputs and arithmetic.
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
@@ -30,6 +30,6 @@ def packed(content: bytes) -> bytes:
 
 
 def _free(name: bytes, taken: set[bytes]) -> bytes:
-    """The name, with a number behind it if it is taken."""
+    """Return the name, with a number appended if it is taken."""
     numbered = (b"%s.%d" % (name, number) if number else name for number in itertools.count())
     return next(each for each in numbered if each not in taken)

@@ -438,3 +438,12 @@ def test_a_plan_is_shown_as_a_table_and_as_json(tmp_path: Path) -> None:
 def test_all_variants_and_one_of_them_is_a_contradiction(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="^all_variants exports every variant; remove int8"):
         edgesqz.export("squeezenet-nano", all_variants=True, quantize=True, workspace=tmp_path)
+
+
+@pytest.mark.parametrize(("options", "names"), [(["--quantize", "--dry-run"], 1), (["--all", "--format", "tflite"], 2)])
+def test_reasons_name_flags_on_the_command_line(options: list[str], names: int, tmp_path: Path) -> None:
+    arguments = ["export", "squeezenet-nano", *options, "--calibration", "20", "--workspace", str(tmp_path)]
+    shown = CliRunner().invoke(app, arguments)
+    assert f"{shown.stdout} {shown.stderr}".count("--data-dir") == names
+    planned = edgesqz.export("squeezenet-nano", quantize=True, calibration=20, dry_run=True, workspace=tmp_path).planned
+    assert planned[0].error == "cifar10 is not available for calibration; specify data_dir"
