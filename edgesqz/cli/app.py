@@ -39,7 +39,7 @@ from edgesqz.cli.output import (
 from edgesqz.command import default_flag
 from edgesqz.demonstration import Demo
 from edgesqz.embedding import Embed
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, naming
 from edgesqz.exporting.plan import Export
 from edgesqz.fitting.plan import Fit
 from edgesqz.inspecting import Inspect
@@ -57,9 +57,11 @@ FOLLOWS = "follows the number of images"
 def _errors_told() -> Iterator[None]:
     """Print what a person should know as one line, without a traceback."""
     try:
-        yield
+        with naming(default_flag):
+            yield
     except EdgesqzError as error:
-        say(f"error: {error.with_names(default_flag)}")
+        with naming(default_flag):
+            say(f"error: {error}")
         raise typer.Exit(EXIT_BAD_INPUT) from error
     except OSError as error:
         if error.errno == errno.EPIPE:  # Typer ends quietly
