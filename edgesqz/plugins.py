@@ -111,6 +111,7 @@ class Choice:
         return [f"{self.runtime.ENGINE}=={self.version}" if self.version else engine, *others, "numpy"]
 
 
+@functools.cache
 def converters() -> dict[str, Converter]:
     """All installed converters, by the name of their format."""
     return _modules(CONVERTERS)
@@ -128,6 +129,7 @@ def converter(format_name: str) -> Converter:
     return known[format_name]
 
 
+@functools.cache
 def runtimes() -> dict[str, Runtime]:
     """All installed runtimes, by name; that a runtime is installed does not mean that its engine is."""
     return _modules(RUNTIMES)
@@ -180,7 +182,6 @@ def _worker() -> Any:
     return importlib.import_module(f"{RUNTIMES}.worker")
 
 
-@functools.cache
 def _modules(group: str) -> dict[str, Any]:
     found = sorted(metadata.entry_points(group=group), key=lambda entry: entry.name)
     return {entry.name: entry.load() for entry in found}

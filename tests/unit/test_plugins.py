@@ -52,9 +52,11 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     (installed / "edgesqz_toy_converter.py").write_text(TOY_CONVERTER)
     (installed / "edgesqz_toy_runtime.py").write_text(TOY_RUNTIME)
     monkeypatch.syspath_prepend(installed)
-    plugins._modules.cache_clear()
+    plugins.converters.cache_clear()
+    plugins.runtimes.cache_clear()
     yield
-    plugins._modules.cache_clear()
+    plugins.converters.cache_clear()
+    plugins.runtimes.cache_clear()
     for name in ("edgesqz_toy_converter", "edgesqz_toy_runtime"):
         sys.modules.pop(name, None)
 

@@ -1,0 +1,26 @@
+"""Damaged model files end in a result or in a failed row, never in more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import edgesqz
+
+
+@pytest.mark.parametrize("kind", ["int8.tflite", "fp32.onnx"])
+def test_damaged_files_give_a_result_or_a_failed_row(
+    kind: str, damaged: Callable[[bytes, int], bytes], exported: Path, images: Path, tmp_path: Path
+) -> None:
+    """A few of the thousand that the benchmark of damage makes."""
+    source_model = (exported / f"squeezenet-nano.{kind}").read_bytes()
+    paths = [tmp_path / f"{seed}.{kind}" for seed in range(8)]
+    for seed, path in enumerate(paths):
+        path.write_bytes(damaged(source_model, seed))
+    report = edgesqz.bench(paths, dataset=str(images), pixel_range="-2..1.984", rounds=1, limit=6)
+    assert len(report.rows) == len(paths)
+    for row in report.rows:
+        assert row.accuracy is not None or (row.error and "\n" not in row.error)
+    assert any(row.error for row in report.rows)

@@ -1,0 +1,148 @@
+"""Engines that misbehave in every way cost their own rows, and nothing of them stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+import edgesqz
+from edgesqz.benchmarking.candidate import Candidate
+from edgesqz.engine import engine
+from edgesqz.errors import EdgesqzError
+from tests import fakes
+
+EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
+EXPORT = "squeezenet-nano.int8.tflite"  # measured beside its source model
+HABITS = {
+    "segfault": "the engine's process ended while it worked on this model",
+    "hang": "the engine gave no answer in 1 s",
+    "memory": "Unable to allocate",
+    "quit": "the engine's process ended while it worked on this model",
+    "raise": "an engine's own trouble",
+    "nan": "the model's outputs contain NaN or infinity",
+}
+
+
+@pytest.fixture
+def odd_files(tmp_path: Path, fake_engine: None) -> Path:
+    """A folder with a file for each habit of an engine."""
+    (tmp_path / "files").mkdir()
+    for habit in (*HABITS, "garbage"):
+        (tmp_path / "files" / f"{habit}.fake").write_bytes(fakes.content(habit=habit))
+    (tmp_path / "files" / "fine.fake").write_bytes(fakes.content())
+    return tmp_path / "files"
+
+
+def workers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children(recursive=True) if child.is_running()]
+
+
+def test_engines_that_misbehave_cost_their_rows_alone(
+    odd_files: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    warm_up = Candidate.warm_up
+
+    def warm_up_impatiently(candidate: Candidate, *arguments: Any) -> None:
+        with monkeypatch.context() as patched:
+            if candidate.path.stem == "hang":  # the others may be as slow as the machine makes them
+                patched.setattr(engine, "ANSWER_TIMEOUT_S", 1)
+            warm_up(candidate, *arguments)
+
+    monkeypatch.setattr(Candidate, "warm_up", warm_up_impatiently)
+    before = workers()
+    report = edgesqz.bench(sorted(odd_files.iterdir()), dataset=str(images), rounds=2, limit=6)
+    rows = {row.artifact.removesuffix(".fake"): row for row in report.rows}
+    for habit, told in HABITS.items():
+        assert told in (rows[habit].error or ""), habit
+        assert "\n" not in (rows[habit].error or "")
+    for habit in ("garbage", "fine"):
+        assert rows[habit].error is None
+        assert rows[habit].accuracy == 1
+    assert capfd.readouterr() == ("", "")
+    assert [worker for worker in workers() if worker not in before] == []
+
+
+def test_a_process_that_reads_no_longer_is_given_up(odd_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more_than_a_pipe_holds = np.zeros((1000, 32, 32, 3), np.uint8)
+    before = workers()
+    with engine.Engine(fakes.content(), "fake") as stopped:
+        (worker,) = (each for each in workers() if each not in before)
+        worker.suspend()
+        monkeypatch.setattr(engine, "ANSWER_TIMEOUT_S", 1)
+        with pytest.raises(EdgesqzError, match="process ended while"):
+            stopped.predict(more_than_a_pipe_holds)
+    assert not worker.is_running()
+
+
+def test_a_missing_engine_costs_its_row_alone(images: Path, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.missing").write_bytes(fakes.content())
+    names = [tmp_path / "model.missing", exported / "squeezenet-nano.fp32.onnx"]
+    report = edgesqz.bench(names, dataset=str(images), rounds=1, limit=6)
+    assert [(row.artifact, row.error is None) for row in report.rows] == [
+        ("model.missing", False),
+        ("squeezenet-nano.keras", True),
+        ("squeezenet-nano.fp32.onnx", True),
+    ]
+    assert "pip install 'edgesqz-missing-engine>=1'" in (report.rows[0].error or "")
+
+
+def test_where_every_engine_fails_all_rows_tell_why(odd_files: Path, images: Path) -> None:
+    report = edgesqz.bench([odd_files / "raise.fake", odd_files / "quit.fake"], dataset=str(images), rounds=1)
+    assert all(row.error for row in report.rows)
+    with pytest.raises(EdgesqzError, match="nothing to draw"):
+        report.plot(odd_files / "plot.png")
+
+
+# The command, which says when an engine is at work.
+TELLING = """
+from edgesqz.cli import main
+from edgesqz.engine import Engine
+
+time_ns = Engine.time_ns
+def telling(engine, count):
+    print("at work", flush=True)
+    return time_ns(engine, count)
+Engine.time_ns = telling
+main()
+"""
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_end_every_worker(sent: int, code: int, exported: Path) -> None:
+    command = [sys.executable, "-c", TELLING, "bench", EXPORT, "--rounds", "100000", "--workspace", str(exported)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as bench:
+        assert bench.stdout
+        engines: list[psutil.Process] = []
+        while len(engines) < 2:
+            assert bench.stdout.readline() == "at work\n"
+            engines = psutil.Process(bench.pid).children(recursive=True)
+        os.kill(bench.pid, sent)
+        try:
+            _, told = bench.communicate(timeout=120)
+        finally:
+            bench.kill()  # a bench that goes on would be waited for
+    assert bench.returncode == code
+    assert told.strip().splitlines()[-1] == "stopped"
+    assert "Traceback" not in told
+    assert not [engine for engine in engines if engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_two_benches_at_once_do_not_disturb_each_other(workspace: Path) -> None:
+    def started(report: str) -> subprocess.Popen[bytes]:
+        options = ["--rounds", "3", "--limit", "6", "--json", report, "--html", f"{report}.html"]
+        command = [*EDGESQZ, "bench", EXPORT, *options, "--workspace", str(workspace)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    before = {path: path.read_bytes() for path in workspace.glob("*.*") if path.is_file()}
+    for bench in [started("one.json"), started("other.json")]:
+        assert bench.wait(timeout=300) == 0
+    assert {path: path.read_bytes() for path in workspace.glob("*.*") if path.is_file()} == before
+    assert {path.name for path in Path().iterdir()} >= {"one.json", "one.json.html", "other.json", "other.json.html"}
