@@ -22,6 +22,8 @@ from edgesqz.exporting.exporter import Exporter
 from edgesqz.workspace import OWN, Workspace, disk
 
 EXPORT = "squeezenet-nano.int8.tflite"
+
+
 Failure = Callable[[pytest.MonkeyPatch, int], None]
 
 
@@ -77,6 +79,8 @@ TOLD: dict[Failure, str] = {
 
 
 BEST, LAST = "squeezenet-nano.best.npz", "squeezenet-nano.last.npz"
+
+
 KEPT: dict[Failure, list[set[str]]] = {
     full_after: [set(), {BEST, LAST}],
     limited_to: [set(), {BEST, LAST}],
@@ -153,26 +157,6 @@ def test_training_is_at_its_last_checkpoint_or_finished(
         left = fail(failure, each, train, tmp_path, monkeypatch)
         assert left is None or set(left) in KEPT[failure]
         assert Workspace(tmp_path).used_bytes() <= 2_000_000
-
-
-@pytest.mark.parametrize("place", ["workspace", "elsewhere"])
-@pytest.mark.parametrize("failure", [full_after, limited_to, broken_after])
-def test_a_report_is_the_old_one_or_the_new(
-    failure: Failure, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Workspace(tmp_path / "workspace").write({"report.json": b"old"})
-    (tmp_path / "elsewhere").mkdir()
-    path = tmp_path / place / "report.json"
-    path.write_bytes(b"old")
-    for each in range(1) if failure is broken_after else range(0, 1000, 50):
-        with monkeypatch.context() as patch:
-            failure(patch, each)
-            with pytest.raises(EdgesqzError, match=f"cannot write .*: {TOLD[failure]} .the disk mounted at /"):
-                save("x" * 1000, path)
-        assert [each.name for each in path.parent.iterdir() if each.name != OWN] == ["report.json"]
-        assert path.read_bytes() == b"old"
-    save("x" * 1000, path)
-    assert path.read_text() == "x" * 1000
 
 
 @pytest.fixture

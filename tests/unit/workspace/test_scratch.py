@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import edgesqz
 from edgesqz import EdgesqzError
 from edgesqz.workspace import Workspace
-from edgesqz.workspace.scratch import for_conversion, scratch
+from edgesqz.workspace.scratch import scratch
 
 
 def test_temporary_files_of_this_process_and_its_children_go_there(tmp_path: Path) -> None:
@@ -64,26 +63,6 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         scratch(tmp_path / "nowhere", Workspace(tmp_path), 0),
     ):
         pytest.fail("there was no folder")
-
-
-@pytest.mark.parametrize(("format", "variant"), [("tflite", "fp32"), ("onnx", "int8")])
-def test_converters_stay_within_what_is_set_aside_for_them(
-    format: str, variant: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "edgesqz")
-    tmp_path.joinpath("scratch").mkdir()
-    edgesqz.export(
-        "squeezenet-nano",
-        format,
-        variant=variant,
-        untrained=True,
-        calibration=2,
-        workspace=tmp_path,
-        quota=for_conversion(67_322) + 500_000,
-        scratch_dir=tmp_path / "scratch",
-    )
-    assert "temporary files: " in caplog.text
-    assert "temporary files: 0 bytes" not in caplog.text
 
 
 def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path: Path) -> None:
