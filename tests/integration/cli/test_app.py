@@ -1,31 +1,22 @@
-"""The command line as a person meets it: help, the whole way, and one clear line for whatever is wrong."""
+"""The command line, the whole way: training, exports, measurements, and signals in the middle of them."""
 
 from __future__ import annotations
 
 import json
-import logging
-import re
 import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
-from typer.core import TyperGroup
 from typer.testing import CliRunner, Result
 
-from edgesqz.artifact import Artifact
 from edgesqz.cli import app
-from edgesqz.exporting import Export, ExportResult
-from edgesqz.models import listing
-from edgesqz.training.recipe import Recipe
 
-COMMANDS = ("train", "export", "bench", "fit", "predict", "embed", "inspect", "params", "models", "info", "demo")
-OF_A_WORKSPACE = tuple(f"workspace {name}" for name in ("list", "rm", "clean", "verify", "quota"))
 NOISE = ("tensorflow", "cuda", "oneDNN", "XNNPACK", "Traceback", "WARNING", "INFO", "deprecated")
+
+
 EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
 
 
@@ -41,95 +32,6 @@ def run_alone(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def files_below(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
-
-
-@pytest.mark.parametrize("command", [*COMMANDS, *OF_A_WORKSPACE])
-def test_help_has_an_example(command: str) -> None:
-    result = run(*command.split(), "--help")
-    assert result.exit_code == 0
-    assert f"Example: edgesqz {command}" in result.output
-
-
-def test_a_line_names_what_was_written_unless_quiet(tmp_path: Path) -> None:
-    path = tmp_path / ("a-long-name-" * 9 + ".svg")  # wider than any terminal
-    assert run("params", "squeezenet-nano", "--plot", path).stderr == f"wrote {path}\n"
-    path.unlink()
-    for arguments in (("--quiet", "params", "--plot", path), ("params", "--plot", path, "--quiet")):
-        result = run(*arguments)
-        assert (result.exit_code, result.stderr, path.is_file()) == (0, "", True)
-
-
-@pytest.mark.parametrize(("option", "shown"), [((), []), (("--verbose",), ["used 3 MB"]), (("--quiet",), [])])
-def test_notes_of_temporary_files_are_shown_on_demand(
-    option: tuple[str, ...], shown: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def listed(*_: Any) -> Any:
-        logging.getLogger("edgesqz.workspace.scratch").info("used 3 MB")
-        return listing.ModelListing(())
-
-    monkeypatch.setattr(listing.Models, "run", listed)
-    assert run("models", *option).stderr.splitlines() == shown
-    assert run(*option, "models").stderr.splitlines() == shown
-
-
-def test_verbose_and_quiet_exclude_each_other() -> None:
-    result = run("models", "--verbose", "--quiet")
-    assert (result.exit_code, result.stderr) == (1, "error: --verbose and --quiet exclude each other\n")
-
-
-@pytest.mark.parametrize(("columns", "widest"), [(60, 60), (200, 200), (None, 100)])
-def test_tables_are_as_wide_as_the_terminal(columns: int | None, widest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    if columns:
-        monkeypatch.setenv("COLUMNS", str(columns))
-    lines = run("params", "squeezenet-1.1").stdout.splitlines()
-    assert max(map(len, lines)) <= widest
-    assert {"layer", "parameters", "MACs", "int8"} <= set(" ".join(lines).split())
-
-
-def test_the_list_of_commands_is_complete() -> None:
-    group = typer.main.get_command(app)
-    assert isinstance(group, TyperGroup)
-    found = {
-        f"{name} {below}".strip()
-        for name, command in group.commands.items()
-        for below in getattr(command, "commands", [""])
-    }
-    assert found == {*COMMANDS, *OF_A_WORKSPACE}
-
-
-def test_the_readme_tells_of_every_command() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    for command in COMMANDS:
-        assert f"edgesqz {command}" in readme
-
-
-def test_help_shows_the_recipes_defaults() -> None:
-    shown = run("train", "--help").output
-    for value in (Recipe.model, Recipe.dataset, Recipe.seed):
-        assert f"({value})" in shown
-    assert " ".join(re.sub("│", " ", shown).split()).count("(follows the number of images)") == 3
-
-
-# Help is as slow as what it imports; tests/benchmarks/test_help_speed.py takes the time.
-HEAVY = (
-    "ai_edge_litert execnet filelock flatbuffers jinja2 keras matplotlib numpy onnx onnxruntime PIL psutil "
-    "rich.progress tensorflow tf2onnx"
-)
-
-
-@pytest.mark.parametrize("arguments", [("--help",), ("bench", "--help"), ("workspace", "clean", "--help")])
-def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
-    program = "import sys; from edgesqz.cli import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
-    command = [sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert not set(HEAVY.split()) & set(done.stderr.split())
-
-
-def test_the_version_is_the_packages() -> None:
-    from importlib.metadata import version
-
-    assert run("--version").output.strip() == version("edgesqz")
 
 
 def test_the_whole_way(images: Path, tmp_path: Path) -> None:
@@ -199,30 +101,6 @@ def test_ctrl_c_and_sigterm_keep_what_was_learned(sent: int, code: int, images: 
     assert files_below(tmp_path / "workspace") == {"squeezenet-nano.keras", "squeezenet-nano.keras.json"}
 
 
-@pytest.mark.parametrize("arguments", ["models", "--version", "train", "--help"])
-def test_a_closed_standard_output_is_one_clear_line(arguments: str) -> None:
-    command = ["sh", "-c", 'exec "$@" >&-', "sh", *EDGESQZ, arguments]
-    closed = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    assert closed.returncode == 1
-    assert closed.stderr == "error: cannot write the output: it is closed\n"
-
-
-def test_a_closed_standard_error_puts_nothing_into_the_output() -> None:
-    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *EDGESQZ, "export", "nothing"]
-    closed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    assert (closed.returncode, closed.stdout) == (1, "")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("arguments", [("models",), ("models", "--json"), ("--help",), ("models", "--help")])
-def test_a_full_standard_output_is_one_clear_line(arguments: tuple[str, ...]) -> None:
-    with Path("/dev/full").open("w") as full:
-        command = [*EDGESQZ, *arguments]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == "error: cannot write the output: No space left on device\n"
-
-
 def test_train_on_synthetic_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("edgesqz.data.synthetic.COUNTS", {"train": 300, "test": 50})
     result = run("train", "--model", "squeezenet-nano", "--dataset", "synthetic", "--epochs", "1")
@@ -253,87 +131,6 @@ def test_demo_runs_over_an_older_one_of_another_dataset_and_ends_with_a_command_
     assert "demo-image.png" in predicted.stdout
 
 
-def test_info_tells_what_is_there() -> None:
-    found = json.loads(run("info", "--json").output)
-    assert set(found) == {"versions", "converters", "runtimes", "models", "datasets", "data_dir"}
-    table = run("info").output
-    for name in ("tflite", "onnx", "litert", "onnxruntime", "squeezenet-nano", "synthetic"):
-        assert name in table
-
-
-def test_params_and_models_print_tables_and_json() -> None:
-    assert json.loads(run("params", "alexnet", "--json").output)["parameters"] == 62_378_344
-    compared = run("params", "--compare", "squeezenet", "digits", "--plot", "sizes.png").output
-    assert "3,274,634" in compared and Path("sizes.png").exists()
-    layers = run("params", "squeezenet-nano", "--quota", "300kB")
-    assert "(3*3*16 + 4)*48" in layers.output and max(map(len, layers.output.splitlines())) <= 100
-    assert len(json.loads(run("models", "--json").output)["models"]) == 8
-
-
-def test_params_hold_compared_networks_against_the_quota() -> None:
-    result = run("params", "--compare", "squeezenet", "digits", "--quota", "500kB")
-    assert "of the quota of 500.0 kB the int8 file takes: squeezenet 91" in " ".join(result.output.split())
-
-
-def test_export_prints_json(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = [exported / f"squeezenet-nano.{kind}" for kind in ("fp32.onnx", "int8.tflite")]
-    result = ExportResult(tuple(Artifact.open(path) for path in paths), (), None, 0)
-    monkeypatch.setattr(Export, "run", lambda plan, console: result)
-    files = json.loads(run("export", "--json").stdout)["files"]
-    assert [(file["path"], file["size_bytes"]) for file in files] == [(str(p), p.stat().st_size) for p in paths]
-    assert all(file["verification"]["agreement"] >= 0.95 for file in files)
-
-
-BAD_INPUT = {
-    "no network and no data": (("train",), ("--data-dir", "--dataset synthetic")),
-    "an unknown model": (("train", "--model", "resnet"), ("'resnet'", "squeezenet, squeezenet-nano")),
-    "an unknown dataset": (("train", "--dataset", "imagenet"), ("'imagenet'", "cifar10, cifar100, mnist, synthetic")),
-    "no epochs": (("train", "--dataset", "synthetic", "--epochs", "0"), ("--epochs must be above 0, got 0",)),
-    "no rate": (("train", "--dataset", "synthetic", "--learning-rate", "nan"), ("--learning-rate",)),
-    "no checkpoint": (("train", "--resume"), ("no checkpoint", "leave --resume out")),
-    "a quota that is no size": (("train", "--quota", "plenty"), ("'plenty'", "500kB")),
-    "a data folder without the data": (("train", "--data-dir", "."), ("cifar-10-batches-py", "cifar-10-python.tar.gz")),
-    "an unknown format": (("export", "--format", "coreml"), ("'coreml'", "onnx, tflite")),
-    "an unknown variant": (("export", "--variant", "int4"), ("'int4'", "int8, fp16, dynamic, fp32, int16x8")),
-    "an untrained model without a name": (("export", "--untrained"), ("--untrained takes an architecture",)),
-    "several networks at once": (("params", "digits", "alexnet"), ("--compare",)),
-    "images too small": (("params", "alexnet", "--input-size", "20"), ("alexnet needs larger images", "20x20")),
-    "an unknown preprocessing": (("train", "--preprocessing", "blur"), ("'blur'", "scale, course")),
-    "nothing to export": (("export",), ("no .keras file", "edgesqz train")),
-    "nothing to bench": (("bench",), ("no model file", "edgesqz train")),
-    "a report in a missing folder": (("bench", "--json", "missing/report.json"), ("cannot write missing/report.json",)),
-    "a teacher and labels": (
-        ("train", "--teacher", "squeezenet", "--label-smoothing", "0.1"),
-        ("--teacher takes the place of the labels; leave out --label-smoothing",),
-    ),
-    "a pixel range beside a manifest": (
-        ("predict", "squeezenet.int8.tflite", "b.png", "--pixel-range", "0..1"),
-        ("its manifest tells what pixels become; leave out --pixel-range",),
-    ),
-    "two reports on one output": (("bench", "--json", "-", "--csv", "-"), ("only one of --json, --csv,",)),
-    "tables beside a report": (("bench", "--csv", "-", "--per-class"), ("--per-class and --layers print tables",)),
-    "no model to predict with": (("predict", "a.tflite", "b.png"), ("no model file 'a.tflite'",)),
-}
-
-
-@pytest.mark.parametrize(("arguments", "words"), BAD_INPUT.values(), ids=BAD_INPUT)
-def test_bad_input_is_one_clear_line(arguments: tuple[str, ...], words: tuple[str, ...], tmp_path: Path) -> None:
-    result = run(*arguments)
-    assert result.exit_code == 1
-    assert result.stdout == ""
-    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
-    for word in words:
-        assert word in result.stderr
-    assert {path.name for path in tmp_path.iterdir()} <= {"cache"}
-
-
-def test_a_workspace_that_cannot_be_written() -> None:
-    Path("file").write_text("in the way")
-    result = run("train", "--dataset", "synthetic", "--workspace", "file/workspace")
-    assert result.exit_code == 1
-    assert "the workspace file/workspace cannot be used: Not a directory" in result.stderr
-
-
 def test_a_loss_that_is_no_number(images: Path, tmp_path: Path) -> None:
     recipe = ("--learning-rate", "1e30", "--batch-size", "128")
     result = run("train", "--model", "squeezenet-nano", "--dataset", images, *recipe)
@@ -343,36 +140,9 @@ def test_a_loss_that_is_no_number(images: Path, tmp_path: Path) -> None:
     assert files_below(tmp_path) == set()
 
 
-def test_an_unreadable_image_costs_its_line(exported: Path, images: Path) -> None:
-    Path("torn.png").write_bytes(b"\x89PNG torn")
-    whole = images / "test/red/0.png"
-    result = run("predict", "squeezenet-nano.int8.tflite", "torn.png", whole, "--workspace", exported)
-    assert result.exit_code == 1
-    assert "failed: cannot read the image torn.png" in result.stderr
-    assert "unreadable" in result.stdout and "red" in result.stdout
-
-
-def test_a_failed_row_is_told_and_the_others_stand(workspace: Path) -> None:
-    (workspace / "torn.onnx").write_bytes(b"torn")
-    result = run("bench", "--rounds", "1", "--limit", "6", "--workspace", workspace)
-    assert result.exit_code == 0
-    assert "failed: torn.onnx: " in result.stderr
-    assert "failed" in result.stdout and "squeezenet-nano.int8.tflite" in result.stdout
-
-
 def test_layers_and_classes_have_tables_of_their_own(exported: Path) -> None:
     tables = ("--layers", "--per-class", "--choose")
     result = run("bench", "squeezenet-nano.int8.onnx", "--rounds", "1", *tables, "--workspace", exported)
     assert result.exit_code == 0, result.output
     for title in ("top-1 of each class, %", "signal to noise of each layer, dB", "chosen: squeezenet-nano."):
         assert title in result.stdout
-
-
-@pytest.mark.parametrize("arguments", [("train", "--epochs", "many"), ("bench", "--speed"), ("launch",), ("predict",)])
-def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
-    assert run(*arguments).exit_code == 2
-
-
-def test_importing_the_package_imports_nothing_heavy() -> None:
-    program = "import edgesqz, sys; assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", program], check=True)

@@ -11,7 +11,6 @@ from PIL import Image
 
 import edgesqz
 from edgesqz import backend, data
-from edgesqz.data import mnist
 from edgesqz.errors import EdgesqzError
 from edgesqz.predicting import predict
 
@@ -32,13 +31,6 @@ def folder(tmp_path: Path) -> Path:
     (x_train, y_train), (x_test, y_test) = draw(300, 0), draw(40, 1)
     np.savez(tmp_path / "mnist.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     return tmp_path
-
-
-def test_it_is_read_from_a_folder(folder: Path) -> None:
-    found = data.load("mnist", folder)
-    assert found.labels == tuple("0123456789")
-    assert found.train().images.shape == (300, 28, 28, 1)
-    assert found.test().labels[:3].tolist() == [0, 1, 2]
 
 
 def test_it_is_fetched_by_keras_if_it_is_not_at_hand(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,23 +62,6 @@ def test_a_failed_download_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -
     assert "\n" not in str(told.value)
 
 
-def test_what_is_no_mnist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match=r"expected mnist\.npz there"):
-        data.load("mnist", tmp_path)
-    (tmp_path / "mnist.npz").write_bytes(b"torn")
-    with pytest.raises(EdgesqzError, match="is damaged or not MNIST"):
-        data.load("mnist", tmp_path).train()
-    np.savez(tmp_path / "mnist.npz", x_train=np.zeros((3, 28, 28)), y_train=np.zeros(3, np.uint8))
-    with pytest.raises(EdgesqzError, match="is not MNIST: it holds float64"):
-        data.load("mnist", tmp_path).train()
-
-
-def test_the_test_split_is_not_read_for_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    x_train, y_train = draw(20, 0)
-    np.savez(folder / "mnist.npz", x_train=x_train, y_train=y_train)  # no test images at all
-    assert len(mnist.load("mnist", folder).train()) == 20
-
-
 def test_digits_goes_the_whole_way(folder: Path) -> None:
     workspace = folder / "workspace"
     edgesqz.train("digits", "mnist", data_dir=folder, epochs=10, batch_size=32, learning_rate=0.02, workspace=workspace)
@@ -99,11 +74,3 @@ def test_digits_goes_the_whole_way(folder: Path) -> None:
     Image.fromarray(images[7]).convert("RGB").save(folder / "seven.png")
     found = predict("digits.int8.tflite", [folder / "seven.png"], workspace=workspace)
     assert found.images[0].guesses[0].label == "7"
-
-
-def test_gray_and_color_become_each_other() -> None:
-    color = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]]], np.uint8)
-    gray = data.with_channels(color, 1)
-    assert gray[0, 0, :, 0].tolist() == [76, 150, 29, 9]
-    assert data.with_channels(gray, 3)[0, 0, 1].tolist() == [150, 150, 150]
-    assert data.with_channels(color, 3) is color

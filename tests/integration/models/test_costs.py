@@ -1,0 +1,64 @@
+"""What networks cost: the counts are Keras's and the papers', the sizes those of real files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edgesqz
+from edgesqz import backend
+from edgesqz.exporting import exporter
+from edgesqz.image_size import ImageSize
+from edgesqz.models import ARCHITECTURES, SqueezeNetModel
+from edgesqz.models.costs import params
+
+
+@pytest.mark.parametrize("model", ARCHITECTURES)
+def test_the_total_is_what_keras_counts(model: str) -> None:
+    backend.start_keras()
+    plan = ARCHITECTURES[model]
+    network = SqueezeNetModel(plan.side, plan.side, plan.classes, model).build()
+    assert params(model).parameters == network.count_params()
+    assert network.input_shape == (None, plan.side, plan.side, plan.channels)
+    assert network.output_shape == (None, plan.classes)
+
+
+@pytest.mark.parametrize("model", ["squeezenet", "squeezenet-1.1", "alexnet"])
+def test_images_that_are_not_square_have_the_shapes_of_keras(model: str) -> None:
+    backend.start_keras()
+    size = ImageSize(height=67, width=99)
+    network = SqueezeNetModel(size, size, 2, model).build()
+    found = {layer.name: layer.shape for layer in params(model, classes=2, input_size="99x67").layers}
+    keras_shapes = {layer.name: tuple(layer.output.shape[1:]) for layer in network.layers}
+    assert found["pixels"] == (67, 99, 3)
+    assert {name: keras_shapes[name] for name in found} == found
+
+
+def within_five_percent(predicted: int, real: int) -> bool:
+    return abs(predicted - real) <= 0.05 * real
+
+
+@pytest.mark.parametrize("model", ["squeezenet", "squeezenet-nano", "squeezenet-course", "squeezenet-1.1", "digits"])
+def test_the_predicted_size_is_that_of_the_file(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "VERIFICATION_IMAGES_IF_UNTRAINED", 2)
+    costs = params(model)
+    fp32, int8 = edgesqz.export(model, untrained=True, variant=["fp32", "int8"], calibration=2, workspace=tmp_path)
+    assert within_five_percent(costs.tflite_fp32_bytes, fp32.size_bytes)
+    assert within_five_percent(costs.tflite_int8_bytes, int8.size_bytes)
+
+
+def test_the_predicted_size_is_that_of_a_trained_file(exported: Path) -> None:
+    costs = params("squeezenet-nano", classes=3)
+    assert within_five_percent(costs.tflite_fp32_bytes, (exported / "squeezenet-nano.fp32.tflite").stat().st_size)
+    assert within_five_percent(costs.tflite_int8_bytes, (exported / "squeezenet-nano.int8.tflite").stat().st_size)
+
+
+def test_no_tensorflow_is_needed() -> None:
+    program = (
+        "import sys; from edgesqz.models.costs import params; params('alexnet');"
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
