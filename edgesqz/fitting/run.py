@@ -176,7 +176,7 @@ def run(plan: Fit, console: Console) -> FitResult:
         for name in _datasets(files):
             folders = {True: home.folder, False: made.folder}
             files = _measured(files, folders, replace(shared, dataset=name), console)
-        files = _selected(files, room, home)
+        files = select_files(files, room, home)
         written = [
             name for file in files if file.reason is None and not file.in_workspace for name in file.stored_names
         ]
@@ -353,7 +353,7 @@ def _graded(file: Fitted, row: Row) -> Fitted:
     return replace(file, accuracy=row.accuracy, latency_us=latency, reason=row.error, row=row)
 
 
-def _selected(files: Sequence[Fitted], room: int, home: Workspace) -> list[Fitted]:
+def select_files(files: Sequence[Fitted], room: int, home: Workspace) -> list[Fitted]:
     """Drop all but one file a dataset, by the rule of ``select`` among those that fit beside the others' files."""
     groups = {dataset: _running(files, dataset) for dataset in _datasets(files)}
     taken = {file.file_name for file in files if file.in_workspace} | {path.name for path in model_files(home.folder)}

@@ -24,15 +24,20 @@ from edgesqz import EdgesqzError, backend, data, plugins
 from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, sha256, stored_form
 from edgesqz.cli import app
 from edgesqz.embedding import embed
-from edgesqz.embedding.sources import micro_operator
 from edgesqz.embedding.writing import Embedding
 from edgesqz.engine import Engine, environments
 from edgesqz.models.normalization import without_normalization
 from edgesqz.predicting import predict
 
 MODEL = "squeezenet-nano.int8.tflite"
+
+
 STRICT = "-O1 -Wall -Wextra -Werror"
+
+
 STUB = Path(__file__).parent / "tflm_stub"
+
+
 LABELS = ('a "quoted" \\ one', "Hündin??/", "1st */ | `x`")
 
 
@@ -331,22 +336,6 @@ def test_the_resolver_has_exactly_the_operators_of_the_file(for_micro: Embedding
     assert f"MicroMutableOpResolver<{len(added)}>" in source
 
 
-@pytest.mark.parametrize(
-    ("operator", "method"),
-    [
-        ("DEPTHWISE_CONV_2D", "AddDepthwiseConv2D"),
-        ("L2_POOL_2D", "AddL2Pool2D"),
-        ("PADV2", "AddPadV2"),
-        ("RELU6", "AddRelu6"),
-        ("ADD_N", "AddAddN"),
-        ("BATCH_MATMUL", "AddBatchMatMul"),
-        ("UNIDIRECTIONAL_SEQUENCE_LSTM", "AddUnidirectionalSequenceLSTM"),
-    ],
-)
-def test_operators_are_added_by_the_names_that_the_resolver_has(operator: str, method: str) -> None:
-    assert micro_operator(operator) == method
-
-
 WITH_ARENA = """
 import sys
 from tflite_micro.python.tflite_micro import runtime
@@ -387,14 +376,6 @@ def test_an_operator_that_tflite_micro_lacks_is_named_with_the_variant_that_work
     assert "gray.fp32.tflite: tflite-micro cannot run it: " in told and "SIGN" in told
     assert told.endswith("; it runs gray.int8.tflite")
     assert not (tmp_path / "app").exists()
-
-
-def test_without_uv_the_micro_target_tells_what_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "uv", None)
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(EdgesqzError, match="needs uv; try pip install"):
-        embed(MODEL, "micro", out=tmp_path / "app")
-    assert not list(tmp_path.glob("*app*"))
 
 
 # Python
@@ -552,36 +533,6 @@ def changed(path: Path, content: bytes, **changes: Any) -> Path:
     return write(path, content, manifest.model_copy(update=update))
 
 
-def test_an_artifact_that_cannot_be_embedded_is_refused(tmp_path: Path) -> None:
-    content = (ZOO / MODEL).read_bytes()
-    (tmp_path / "alone.tflite").write_bytes(content)
-    mismatched = changed(tmp_path / "mismatched.tflite", content)
-    mismatched.write_bytes(content[:-1] + b"\1")
-    manifest = Artifact.open(ZOO / MODEL).manifest
-    assert manifest
-    other_scale = manifest.output.model_copy(update={"scale": 0.5})
-    other_dtype = manifest.input.model_copy(update={"dtype": "uint8"})
-    wrong = changed(tmp_path / "wrong.tflite", content, output=other_scale)
-    odd = changed(tmp_path / "odd.tflite", content, input=other_dtype)
-    few = changed(tmp_path / "few.tflite", content, labels=manifest.labels[:5])
-    many = changed(tmp_path / "many.tflite", content, labels=(*manifest.labels, "bus", "tram"))
-    torn = changed(tmp_path / "torn.tflite", b"torn")
-    for model, words in (
-        (ZOO / "squeezenet-nano.int8.onnx", "expected a .tflite file, got .*; edgesqz export squeezenet-nano"),
-        (tmp_path / "alone.tflite", "has no manifest beside it"),
-        (mismatched, "is not the file its manifest mismatched.tflite.json describes"),
-        (wrong, "its manifest describes .* export it anew"),
-        (odd, "expected an input and output both int8 or both float32"),
-        (few, "few.tflite: expected 10 labels, the manifest has 5; export it anew"),
-        (many, "many.tflite: expected 10 labels, the manifest has 12; export it anew"),
-        (torn, "torn.tflite: litert cannot run it"),
-        ("missing.tflite", "no model file 'missing.tflite'"),
-    ):
-        with pytest.raises(EdgesqzError, match=words):
-            embed(model, "c", out=tmp_path / "app")
-    assert not (tmp_path / "app").exists()
-
-
 def test_a_manifest_without_labels_is_embedded_with_numbers_for_them(tmp_path: Path) -> None:
     model = changed(tmp_path / MODEL, (ZOO / MODEL).read_bytes(), labels=())
     assert embed(model, "c", out=tmp_path / "app").contract.labels == tuple(f"class {k}" for k in range(10))
@@ -645,24 +596,6 @@ def test_the_folders_above_are_made(tmp_path: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == ["app"]
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (None, "cannot read report.json: No such file"),
-        ("{", "is no report of edgesqz bench --json"),
-        ("[1]", "is no report of edgesqz bench --json"),
-        ('{"schema": 2}', "is no report of edgesqz bench --json"),
-        ('{"schema": 1}', r"report.json was written by an older edgesqz .*; measure again with edgesqz bench --json"),
-        ('{"schema": 99}', "report.json was written by a newer edgesqz"),
-    ],
-)
-def test_a_report_that_does_not_fit_is_refused(content: str | None, words: str, tmp_path: Path) -> None:
-    if content is not None:
-        Path("report.json").write_text(content)
-    with pytest.raises(EdgesqzError, match=words):
-        embed(MODEL, "c", report=Path("report.json"))
-
-
 def test_the_command_tells_what_it_made_and_what_is_next(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["embed", MODEL, "--target", "python"])
     assert result.exit_code == 0, result.output
@@ -672,3 +605,33 @@ def test_the_command_tells_what_it_made_and_what_is_next(tmp_path: Path) -> None
     result = CliRunner().invoke(app, ["embed", MODEL, "--target", "rust"])
     assert result.exit_code == 1
     assert result.stderr == "error: unknown --target 'rust'; expected one of c, micro, python\n"
+
+
+def test_an_artifact_that_cannot_be_embedded_is_refused(tmp_path: Path) -> None:
+    content = (ZOO / MODEL).read_bytes()
+    (tmp_path / "alone.tflite").write_bytes(content)
+    mismatched = changed(tmp_path / "mismatched.tflite", content)
+    mismatched.write_bytes(content[:-1] + b"\1")
+    manifest = Artifact.open(ZOO / MODEL).manifest
+    assert manifest
+    other_scale = manifest.output.model_copy(update={"scale": 0.5})
+    other_dtype = manifest.input.model_copy(update={"dtype": "uint8"})
+    wrong = changed(tmp_path / "wrong.tflite", content, output=other_scale)
+    odd = changed(tmp_path / "odd.tflite", content, input=other_dtype)
+    few = changed(tmp_path / "few.tflite", content, labels=manifest.labels[:5])
+    many = changed(tmp_path / "many.tflite", content, labels=(*manifest.labels, "bus", "tram"))
+    torn = changed(tmp_path / "torn.tflite", b"torn")
+    for model, words in (
+        (ZOO / "squeezenet-nano.int8.onnx", "expected a .tflite file, got .*; edgesqz export squeezenet-nano"),
+        (tmp_path / "alone.tflite", "has no manifest beside it"),
+        (mismatched, "is not the file its manifest mismatched.tflite.json describes"),
+        (wrong, "its manifest describes .* export it anew"),
+        (odd, "expected an input and output both int8 or both float32"),
+        (few, "few.tflite: expected 10 labels, the manifest has 5; export it anew"),
+        (many, "many.tflite: expected 10 labels, the manifest has 12; export it anew"),
+        (torn, "torn.tflite: litert cannot run it"),
+        ("missing.tflite", "no model file 'missing.tflite'"),
+    ):
+        with pytest.raises(EdgesqzError, match=words):
+            embed(model, "c", out=tmp_path / "app")
+    assert not (tmp_path / "app").exists()

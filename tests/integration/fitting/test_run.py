@@ -7,133 +7,25 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from edgesqz import EdgesqzError, fit
-from edgesqz.artifact import Artifact, Manifest, PixelRange, Tensor
+from edgesqz import fit
+from edgesqz.artifact import Artifact
 from edgesqz.benchmarking import Bench
-from edgesqz.benchmarking.accuracy import graded
-from edgesqz.benchmarking.report import Latency, Row
 from edgesqz.benchmarking.run import measure
 from edgesqz.cli import app
-from edgesqz.fitting import Fit, run
-from edgesqz.fitting.run import FitResult, Fitted, TestData
+from edgesqz.fitting import run
+from edgesqz.fitting.run import FitResult
 from edgesqz.workspace import Workspace
-
-CLASSES = ("blue", "green", "red")
-
-
-IMAGES = 1000
-
-
-def file(name: str, size: int, right: int, dataset: str = "cifar10", p50: float = 100, **others: Any) -> Fitted:
-    """A file that was measured, with ``right`` of the images correct."""
-    labels = np.arange(IMAGES) % 10
-    predicted = np.where(np.arange(IMAGES) < right, labels, (labels + 1) % 10)
-    latency = Latency(p50, p50, p50, 1, (p50,) * 21)
-    row = Row(name, "tflite", "int8", "litert", "2.3", size, size, 1)
-    row = replace(row, latency_us=latency, **graded(np.eye(10)[predicted], labels, None))
-    fitted = Fitted(name.rpartition("/")[2], dataset, size_bytes=size, accuracy=row.accuracy, row=row)
-    return replace(fitted, latency_us=p50, **others)
-
-
-def select(files: list[Fitted], room: int, folder: Path = Path("nowhere")) -> list[Fitted]:
-    return run._selected(files, room, Workspace(folder, 10**9))
-
-
-def kept(files: list[Fitted], room: int) -> set[str]:
-    return {each.label for each in select(files, room) if each.reason is None}
-
-
-def test_the_most_accurate_that_fits_is_kept_within_noise_the_smaller() -> None:
-    files = [file("small", 100, 800), file("large", 300, 901), file("as good", 250, 900), file("larger", 400, 950)]
-    assert kept(files, 100) == {"small"}
-    assert kept(files, 300) == {"as good"}
-    assert kept(files, 400) == {"larger"}
-    assert kept(files, 99) == set()
-
-
-def test_a_slow_file_is_not_kept_for_a_hair_of_size_or_accuracy() -> None:
-    assert kept([file("int16x8", 99, 901, p50=8000), file("int8", 100, 900)], 300) == {"int8"}
-
-
-def test_several_datasets_share_the_quota() -> None:
-    files = [
-        file("cifar small", 100, 800),
-        file("cifar large", 300, 900),
-        file("digits small", 50, 970, "mnist"),
-        file("digits large", 200, 990, "mnist"),
-    ]
-    assert kept(files, 500) == {"cifar large", "digits large"}
-    assert kept(files, 350) == {"cifar large", "digits small"}  # ten points are more than two
-    assert kept(files, 149) == {"digits small"}
-
-
-def test_why_each_is_kept_or_not_is_told() -> None:
-    files = [
-        file("small", 100, 800),
-        file("good", 200, 900),
-        file("as good", 250, 901),
-        file("too large", 301, 950),
-        file("slow", 200, 950, reason="latency 9 µs"),
-        file("ruined", 10, 110),
-    ]
-    outcomes = {each.file_name: each.reason or each.note for each in select(files, 300)}
-    assert outcomes == {
-        "small": "accuracy 80.00%, as good has 90.10% (p < 0.001)",
-        "good": "accuracy 90.00%, which 1,000 images cannot tell from the highest, 90.10% of as good (p = 1.000); "
-        "200 bytes and 100.0 µs against 250 bytes and 100.0 µs",
-        "as good": "accuracy 90.10%, no better for certain than good; "
-        "250 bytes and 100.0 µs against 200 bytes and 100.0 µs",
-        "too large": "no room: 301 bytes, 300 bytes free, but better than what is kept; raise the quota",
-        "slow": "latency 9 µs",
-        "ruined": "accuracy 11.00%, which 1,000 images cannot tell from guessing",
-    }
-
-
-@pytest.mark.parametrize("room", [0, -500])
-def test_what_is_there_stays_if_it_is_the_best_however_little_room_there_is(room: int) -> None:
-    files = [file("there", 300, 900, in_workspace=True), file("new", 200, 800)]
-    assert kept(files, room) == {"there"}
-    assert kept(files[1:], room) == set()
-    assert kept([], room) == set()
-
-
-def test_a_better_file_that_has_no_room_beside_what_is_there_is_told_with_the_way_out() -> None:
-    files = [
-        file("worse", 100, 700, in_workspace=True),
-        file("there", 300, 800, in_workspace=True),
-        file("new", 350, 900),
-    ]
-    reasons = {each.file_name: each.reason for each in select(files, 60)}
-    assert reasons["there"] is None
-    assert reasons["new"] == (
-        "no room: 350 bytes, 60 bytes free, but better than what is kept; "
-        "edgesqz workspace rm there --workspace nowhere makes room for it"
-    )
-    assert kept(files, 350) == {"new"}
-
-
-def test_no_file_is_overwritten_by_a_better_one_of_its_name() -> None:
-    files = [file("old/m.tflite", 300, 800, in_workspace=True), file("new/m.tflite", 200, 900)]
-    there, new = select(files, 1000)
-    assert (there.reason, new.reason) == (
-        None,
-        "another file has its name, but better than what is kept; "
-        "edgesqz workspace rm m.tflite --workspace nowhere makes room for it",
-    )
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quickly(converting_once: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """What is made twice is converted once, and timed in few rounds."""
+    """Convert once what two tests need, and time it in a few rounds."""
     with converting_once(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "Bench", functools.partial(Bench, rounds=3))
         yield
@@ -207,68 +99,3 @@ def test_if_nothing_is_within_the_limits_the_exit_code_says_so(trained: Path, tm
     assert result.exit_code == 3
     assert "latency" in result.stdout
     assert not list(home.glob("*.onnx"))
-
-
-def test_without_a_quota_there_is_nothing_to_fit(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="^fit needs a quota; give quota, for example 300kB$"):
-        fit(workspace=tmp_path)
-
-
-def test_without_images_nothing_can_be_chosen(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="images that the models were trained on are not at hand: cifar10; name"):
-        fit(quota="300kB", workspace=tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_bad_input_is_told_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="unknown format 'caffe'"):
-        fit(quota="300kB", format="caffe", workspace=tmp_path)
-    with pytest.raises(EdgesqzError, match="expected a time above zero"):
-        fit(quota="300kB", max_latency="soon", workspace=tmp_path)
-
-
-def manifest(dataset: str | None, labels: tuple[str, ...] = CLASSES, untrained: bool = False) -> Manifest:
-    shared = {"name": "m", "variant": "int8", "format": "tflite", "size_bytes": 1, "sha256": "", "versions": {}}
-    tensor = Tensor(shape=(1, 32, 32, 3), dtype="int8")
-    about = {"input": tensor, "output": tensor, "pixels": PixelRange(), "labels": labels}
-    return Manifest(**(shared | about), dataset=dataset, untrained=untrained)  # type: ignore[arg-type]
-
-
-def test_each_model_is_measured_on_what_it_was_trained_on_where_that_is_at_hand(images: Path, tmp_path: Path) -> None:
-    test_data = TestData.find(None, tmp_path)
-    assert test_data.of(manifest(str(images))) == str(images)
-    for elsewhere in (str(tmp_path / "gone"), "cifar10", "mnist", None):
-        assert test_data.of(manifest(elsewhere)) is None
-    assert test_data.of(manifest(str(images), untrained=True)) is None
-
-
-def test_a_dataset_that_is_asked_for_is_for_the_models_of_its_classes(images: Path) -> None:
-    test_data = TestData.find(str(images), None)
-    assert test_data.of(manifest("a folder that was moved")) == str(images)
-    assert test_data.of(manifest(str(images), labels=())) == str(images)
-    assert test_data.of(manifest("cifar10", labels=("cat", "dog"))) is None
-
-
-def test_the_command_has_the_options_of_bench_for_data_and_limits(
-    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Fit] = []
-
-    def record(plan: Fit, console: Console) -> FitResult:
-        asked.append(plan)
-        return FitResult(1, 1, ())
-
-    monkeypatch.setattr(run, "run", record)
-    limits = ["--dataset", str(images), "--data-dir", str(tmp_path), "--max-memory", "64MB"]
-    assert CliRunner().invoke(app, ["fit", "--quota", "1MB", *limits]).exit_code == 3
-    (plan,) = asked
-    assert (plan.quota, plan.dataset, plan.data_dir) == ("1MB", str(images), str(tmp_path))
-    assert (plan.max_memory, list(plan.format)) == ("64MB", ["tflite"])
-    monkeypatch.undo()
-    with pytest.raises(EdgesqzError, match="expected a size"):
-        fit(quota="1MB", max_memory="much", workspace=tmp_path)
-
-
-def test_a_dataset_that_no_model_knows_is_told(images: Path, tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="no model in .* or the zoo has the classes of .*: blue, green, red; train"):
-        fit(quota="1MB", dataset=str(images), workspace=tmp_path)

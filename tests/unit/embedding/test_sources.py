@@ -1,0 +1,56 @@
+"""Folders for device apps: what is refused, and the names of operators."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgesqz import EdgesqzError
+from edgesqz.embedding import embed
+from edgesqz.embedding.sources import micro_operator
+
+MODEL = "squeezenet-nano.int8.tflite"
+
+
+@pytest.mark.parametrize(
+    ("operator", "method"),
+    [
+        ("DEPTHWISE_CONV_2D", "AddDepthwiseConv2D"),
+        ("L2_POOL_2D", "AddL2Pool2D"),
+        ("PADV2", "AddPadV2"),
+        ("RELU6", "AddRelu6"),
+        ("ADD_N", "AddAddN"),
+        ("BATCH_MATMUL", "AddBatchMatMul"),
+        ("UNIDIRECTIONAL_SEQUENCE_LSTM", "AddUnidirectionalSequenceLSTM"),
+    ],
+)
+def test_operators_are_added_by_the_names_that_the_resolver_has(operator: str, method: str) -> None:
+    assert micro_operator(operator) == method
+
+
+def test_without_uv_the_micro_target_tells_what_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "uv", None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(EdgesqzError, match="needs uv; try pip install"):
+        embed(MODEL, "micro", out=tmp_path / "app")
+    assert not list(tmp_path.glob("*app*"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot read report.json: No such file"),
+        ("{", "is no report of edgesqz bench --json"),
+        ("[1]", "is no report of edgesqz bench --json"),
+        ('{"schema": 2}', "is no report of edgesqz bench --json"),
+        ('{"schema": 1}', r"report.json was written by an older edgesqz .*; measure again with edgesqz bench --json"),
+        ('{"schema": 99}', "report.json was written by a newer edgesqz"),
+    ],
+)
+def test_a_report_that_does_not_fit_is_refused(content: str | None, words: str, tmp_path: Path) -> None:
+    if content is not None:
+        Path("report.json").write_text(content)
+    with pytest.raises(EdgesqzError, match=words):
+        embed(MODEL, "c", report=Path("report.json"))
