@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make demo` runs the whole way once, `make test` passes the tests.
+# `make demo` installs edgesqz and runs every step once. `make test` installs the test tools and runs the tests.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,7 +21,7 @@ lint: $(VENV)/installed-test
 types: $(VENV)/installed-test
 	$(BIN)/mypy
 
-# The site, in site/; a warning, such as a link that leads nowhere, fails the build.
+# Build the site in site/. Warnings, such as a broken link, fail the build.
 docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
