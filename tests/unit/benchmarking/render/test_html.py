@@ -6,10 +6,13 @@ import dataclasses
 import html
 import itertools
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.render.columns import columns
@@ -19,8 +22,6 @@ from edgesqz.benchmarking.report import Latency, Report, Row
 from edgesqz.machine import Machine
 
 HOSTILE = '<script>alert(1)</script>&".tflite'
-
-
 LABELS = ("cat", "<b>dog</b>", "frog")
 
 
@@ -55,8 +56,6 @@ def report(*rows: Row) -> Report:
 
 
 LAYERS = {"normalize": None, "stem": 37.25, "<logits>": -3.0}
-
-
 FULL = report(
     row("squeezenet.keras", 1_900_000, 0.9244, 2700, "keras"),
     row("squeezenet.int8.onnx", 520_000, 0.9235, 453, "onnxruntime"),
@@ -228,3 +227,30 @@ def test_few_or_equal_files_make_a_page_too(rows: tuple[Row, ...]) -> None:
 def test_without_a_dataset_the_page_says_so() -> None:
     without = dataclasses.replace(report(FULL.rows[4]), dataset=None, no_accuracy="no <network>")
     assert "<h1>no accuracy: no &lt;network&gt;</h1>" in page(without)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (768, False), (500, True)])
+def test_a_browser_shows_the_page_without_a_complaint(width: int, dark: bool, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here: Debian has it as chromium")
+    (tmp_path / "report.html").write_text(page(FULL), encoding="utf-8")
+    image = tmp_path / "page.png"
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--enable-logging=stderr"]
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--v=0"]
+    look = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []
+    size = [f"--window-size={width},1400", f"--screenshot={image}", f"--user-data-dir={tmp_path / 'profile'}"]
+    done = subprocess.run(
+        [*command, *quiet, *look, *size, (tmp_path / "report.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    with Image.open(image) as shown:
+        corner = shown.convert("RGB").getpixel((2, 2))
+        assert shown.width == width
+    assert isinstance(corner, tuple)
+    assert (sum(corner) < 3 * 60) == dark
