@@ -120,8 +120,8 @@ class WorkspaceOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuotaOptions(WorkspaceOptions):
-    """The workspace, and how much may be written to it."""
+class LimitedWorkspaceOptions(WorkspaceOptions):
+    """The workspace and its quota."""
 
     PANEL: ClassVar = "Workspace"
     quota: Annotated[
@@ -132,6 +132,13 @@ class QuotaOptions(WorkspaceOptions):
             default="EDGESQZ_QUOTA, else the quota that `edgesqz workspace quota` stored",
         ),
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuotaOptions(LimitedWorkspaceOptions):
+    """The workspace, its quota, and where temporary files go."""
+
+    PANEL: ClassVar = "Workspace"
     scratch_dir: Annotated[
         str | Path | None,
         Option(

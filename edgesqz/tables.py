@@ -73,7 +73,8 @@ class Table:
         shown, stacked = self._fitting(width)
         name = next((number for number in shown if self.columns[number].is_name), None) if stacked else None
         rest = [number for number in shown if number != name]
-        for block in [rest] if stacked else self._blocks(rest, width):
+        blocks = [rest] if stacked else self._blocks(rest, width)
+        for block in blocks if self.rows or any(column.head for column in self.columns) else []:
             yield from self._block(block, name, width)
             yield "", ""
         notes = dict.fromkeys(note for number in shown for note in self.columns[number].notes)

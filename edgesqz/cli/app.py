@@ -22,13 +22,14 @@ from edgesqz.cli.output import (
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
     BenchOutput,
+    CleanOutput,
     DemoOutput,
     EmbedOutput,
     ExportOutput,
     FitOutput,
     PredictOutput,
     TableOrJson,
-    draw,
+    VerifyOutput,
     log,
     progress_console,
     say,
@@ -44,10 +45,11 @@ from edgesqz.exporting.plan import Export
 from edgesqz.fitting.plan import Fit
 from edgesqz.inspecting import Inspect
 from edgesqz.installation import Info
+from edgesqz.maintenance import Clean, List, Quota, Remove, Verify
 from edgesqz.models.listing import Models
 from edgesqz.predicting import Predict
 from edgesqz.training.recipe import Recipe
-from edgesqz.workspace.sizes import format_size, parse_quota
+from edgesqz.workspace.sizes import format_size
 
 OF_ALL_COMMANDS = ("--verbose", "--quiet")
 FOLLOWS = "follows the number of images"
@@ -133,7 +135,7 @@ DataDir = Annotated[
 WorkspaceDir = Annotated[
     Path, typer.Option(envvar="EDGESQZ_WORKSPACE", help="The folder that models are written to and looked up in.")
 ]
-Quota = Annotated[
+QuotaSize = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
@@ -230,7 +232,7 @@ def train(
         bool, typer.Option("--resume", help="Go on from the checkpoint that Ctrl-C or a crash left.")
     ] = False,
     workspace: WorkspaceDir = defaults.WORKSPACE,
-    quota: Quota = None,
+    quota: QuotaSize = None,
     scratch: Scratch = None,
 ) -> None:
     """Train a network and write it as NAME.keras; a finished model of that name is kept unless you say --force.
@@ -331,102 +333,11 @@ workspace_app = typer.Typer(
 app.add_typer(workspace_app, name="workspace")
 
 
-@workspace_app.command("list")
-def workspace_list(workspace: WorkspaceDir = defaults.WORKSPACE, quota: Quota = None, json: Json = False) -> None:
-    """Show what a workspace holds: sizes, shares of the quota, and what each came from.
-
-    Example: `edgesqz workspace list`
-    """
-    from edgesqz import maintenance
-    from edgesqz.workspace import Workspace
-
-    show(maintenance.look(Workspace(workspace, quota, only_read=True)), json)
-
-
-@workspace_app.command("rm")
-def workspace_rm(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Files, as edgesqz workspace list shows them.")],
-    workspace: WorkspaceDir = defaults.WORKSPACE,
-) -> None:
-    """Remove models, with their manifests, or other files.
-
-    Example: `edgesqz workspace rm squeezenet.fp32.tflite`
-    """
-    from edgesqz import maintenance
-    from edgesqz.workspace import Workspace
-
-    home = Workspace(workspace)
-    items = maintenance.find(home, names)
-    maintenance.drop(home, items)
-    print(f"removed {', '.join(item.name for item in items)}: {format_size(sum(item.size_bytes for item in items))}")
-
-
-@workspace_app.command("clean")
-def workspace_clean(
-    to: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="What the workspace may take.", show_default="its quota")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    workspace: WorkspaceDir = defaults.WORKSPACE,
-) -> None:
-    """Drop as few exports as make room, after showing them; only those whose source model is here or in the zoo.
-
-    If that is not enough, checkpoints of unfinished training go too. Trained models stay, unless the zoo has them.
-
-    Example: `edgesqz workspace clean --to 1MB`
-    """
-    from edgesqz import maintenance
-    from edgesqz.workspace import Workspace
-
-    home = Workspace(workspace)
-    target = parse_quota(to) or home.quota_bytes
-    if target is None:
-        raise EdgesqzError("the workspace has no quota; say with --to how much it may take, such as --to 1MB")
-    plan = maintenance.plan_cleaning(home, target)
-    if not plan.items:
-        print(f"nothing to drop: {format_size(plan.before_bytes)} are used, {format_size(target)} allowed")
-        return
-    draw(plan.table())
-    if yes or typer.confirm("Drop these?", abort=True):
-        maintenance.drop(home, plan.items)
-
-
-@workspace_app.command("verify")
-def workspace_verify(workspace: WorkspaceDir = defaults.WORKSPACE, json: Json = False) -> None:
-    """Recompute checksums; name damaged files, and manifests without a model. The exit code is 1 if there are any.
-
-    Example: `edgesqz workspace verify`
-    """
-    from edgesqz import maintenance
-    from edgesqz.workspace import Workspace
-
-    verdict = maintenance.verify(Workspace(workspace, only_read=True))
-    print(verdict.to_json() if json else f"{verdict.told()}\n", end="")
-    if verdict.problems:
-        raise typer.Exit(EXIT_BAD_INPUT)
-
-
-@workspace_app.command("quota")
-def workspace_quota(
-    size: Annotated[
-        str | None, typer.Argument(metavar="SIZE|none", help="To keep from now on; left out, show what is in force.")
-    ] = None,
-    workspace: WorkspaceDir = defaults.WORKSPACE,
-) -> None:
-    """Keep a quota in the workspace; --quota and EDGESQZ_QUOTA go before it.
-
-    Example: `edgesqz workspace quota 2MB`
-    """
-    from edgesqz.workspace import Workspace
-
-    home = Workspace(workspace, only_read=not size)
-    if size == "none":
-        home.drop_quota()
-    elif size:
-        home.store_quota(size)
-    home = Workspace(workspace, only_read=True)
-    limit = "no quota" if home.quota_bytes is None else f"a quota of {format_size(home.quota_bytes)}"
-    print(f"{workspace}: {limit}, {format_size(home.used_bytes())} used")
+add(workspace_app, List, TableOrJson, progress_console)
+add(workspace_app, Remove, TableOrJson, progress_console, name="rm")
+add(workspace_app, Clean, CleanOutput, progress_console)
+add(workspace_app, Verify, VerifyOutput, progress_console)
+add(workspace_app, Quota, TableOrJson, progress_console)
 
 
 def main() -> None:

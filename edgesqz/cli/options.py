@@ -27,6 +27,7 @@ def add(
     plan: Callable[..., Command[Any]],
     output: Callable[..., Output],
     console: Callable[[], Any],
+    name: str | None = None,
 ) -> None:
     """Add a command to an app.
 
@@ -36,6 +37,7 @@ def add(
         output: the dataclass of what is done with its result; made first, so that what cannot be written is found
             out before any work. An option that both declare goes to both.
         console: gives the console that progress is shown on.
+        name: The command's name, if it is not that of the dataclass.
     """
     options = {each.name: each for each in (*fields(plan), *fields(output))}
     of_plan, of_output = ({each.name for each in fields(part)} for part in (plan, output))
@@ -53,7 +55,7 @@ def add(
     signature = inspect.Signature([_parameter(each) for each in options.values()])
     vars(run)["__signature__"] = signature
     run.__annotations__.clear()
-    app.command(plan.__name__.lower(), help=inspect.getdoc(plan))(run)
+    app.command(name or plan.__name__.lower(), help=inspect.getdoc(plan))(run)
 
 
 def _flag(name: str, options: Mapping[str, Field]) -> str:

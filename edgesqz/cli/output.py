@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from edgesqz.demonstration import DemoResult
     from edgesqz.embedding.writing import Embedding
     from edgesqz.fitting.run import FitResult
+    from edgesqz.maintenance.cleaning import CleaningPlan
+    from edgesqz.maintenance.integrity import Integrity
     from edgesqz.predicting import Predictions
 
 EXIT_BAD_INPUT = 1
@@ -263,3 +265,31 @@ class DemoOutput:
         show(result)
         print(f"The model files and their manifests are in {result.workspace}; try next:")
         print(result.next_command)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanOutput:
+    """Show what is to be deleted, ask, and delete it."""
+
+    yes: Annotated[bool, Option("Delete without asking.")] = False
+
+    def show(self, result: CleaningPlan) -> None:
+        """Print the plan and carry it out."""
+        if not result.items:
+            used, target = format_size(result.before_bytes), format_size(result.target_bytes)
+            print(f"nothing to delete: {used} used, {target} allowed")
+            return
+        draw(result.table())
+        if self.yes or typer.confirm("Delete these?", abort=True):
+            result.carry_out()
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOutput(JsonOption):
+    """Print the problems; the command fails if there are any."""
+
+    def show(self, result: Integrity) -> None:
+        """Print to standard output."""
+        show(result, self.json)
+        if result.problems:
+            raise typer.Exit(EXIT_BAD_INPUT)

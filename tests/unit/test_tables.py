@@ -84,3 +84,7 @@ def test_text_is_wrapped_between_words_only() -> None:
         "file-name-without-end.tflite",
         "and more",
     ]
+
+
+def test_a_table_without_heads_and_rows_is_its_caption() -> None:
+    assert Table([Column(), Column()], [], caption="no problems").lines(80) == ["no problems"]

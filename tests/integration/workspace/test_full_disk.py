@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 import edgesqz
-from edgesqz import EdgesqzError, maintenance
+from edgesqz import EdgesqzError
 from edgesqz.artifact import ZOO
 from edgesqz.benchmarking.report import save
 from edgesqz.exporting.exporter import Exporter
+from edgesqz.maintenance.integrity import verify
 from edgesqz.workspace import OWN, Workspace, disk
 
 EXPORT = "squeezenet-nano.int8.tflite"
@@ -104,7 +105,7 @@ def fail(
         assert TOLD[failure] in str(error) and re.search(r"the disk mounted at /.* has .* free", str(error))
     else:
         return None
-    assert not maintenance.verify(Workspace(folder)).problems
+    assert not verify(Workspace(folder)).problems
     assert disk.file_sizes(folder / OWN) == {"lock": 0}
     return state(folder)
 
@@ -178,7 +179,7 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     with pytest.raises(EdgesqzError, match=rf"No space left on device .the disk mounted at {small_disk} has .* free"):
         edgesqz.export("squeezenet-nano", quantize=True, workspace=home)
     assert state(home) == before
-    assert not maintenance.verify(Workspace(home)).problems
+    assert not verify(Workspace(home)).problems
     (small_disk / "report.json").write_text("{}")
     with pytest.raises(EdgesqzError, match="cannot write .*report.json: No space left on device"):
         save("x" * 100_000, small_disk / "report.json")

@@ -134,7 +134,7 @@ TestPromise = Promise.TestCase
 WRITERS = """
 import os, random, signal, sys
 from pathlib import Path
-from edgesqz import maintenance
+from edgesqz.maintenance.integrity import verify
 from edgesqz.workspace import disk
 from edgesqz.artifact import ZOO
 from edgesqz.workspace import Workspace
@@ -168,7 +168,7 @@ for kill in range(kills):
     os.close(heard), os.close(told)
     torn += any(name.endswith("-partial") or "/committed" in name for name in disk.file_sizes(folder))
     home = Workspace(folder, quota)
-    assert not maintenance.verify(home).problems, maintenance.verify(home)
+    assert not verify(home).problems, verify(home)
     sizes = home.sizes()
     assert sum(sizes.values()) <= quota
     assert all((name + ".json" in sizes) == (name in sizes) for files in versions for name in files if name[-1] != "n")
