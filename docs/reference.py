@@ -191,12 +191,9 @@ def _metavar(parameter: Any) -> str:
 def _default(parameter: Any) -> str:
     if parameter.required:
         return "required"
-    if isinstance(parameter.show_default, str):
-        return parameter.show_default
-    if parameter.envvar:
-        fallback = f"`{parameter.envvar}`"
-        return f"{fallback}, else `{parameter.default}`" if parameter.default else fallback
-    return "" if parameter.default in (None, False, [], ()) else f"`{parameter.default}`"
+    value = "" if parameter.default in (None, False, [], ()) else f"`{parameter.default}`"
+    shown = parameter.show_default if isinstance(parameter.show_default, str) else value
+    return ", else ".join(part for part in (_code(parameter.envvar or ""), shown) if part)
 
 
 def _code(text: str) -> str:
