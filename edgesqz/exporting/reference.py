@@ -45,7 +45,9 @@ class Reference:
         return None if self.labels is None else _accuracy(self.outputs[:count], self.labels[:count])
 
     def warning(self, *, pixels_known: bool) -> str | None:
-        """Return a warning if the source model is no better than guessing, for a wrong pixel range has that effect.
+        """Return a warning if the source model is no better than guessing, or gives the same outputs for all images.
+
+        A wrong pixel range can have either effect.
 
         Args:
             pixels_known: Whether the user or a manifest says which pixel values the model expects.
@@ -53,7 +55,9 @@ class Reference:
         Raises:
             EdgesqzError: the model is no better than guessing, and its pixel values are not known.
         """
-        if self.labels is None or not _is_guessing(self.outputs, self.labels):
+        if self.labels is None:
+            return self._constant_warning()
+        if not _is_guessing(self.outputs, self.labels):
             return None
         warning = (
             f"{self._source.source}: the source model itself is no better than guessing on {len(self.labels)} "
@@ -62,6 +66,14 @@ class Reference:
         if not pixels_known:
             raise EdgesqzError(f"{warning}; {self._pixel_range_to_try(self.labels)}")
         return warning
+
+    def _constant_warning(self) -> str | None:
+        if self._source.untrained or not verify.is_constant(self.outputs):
+            return None
+        return (
+            f"{self._source.source}: the source model gives nearly the same outputs for all images; it may be "
+            f"untrained, or it may expect other pixel values ({option('pixel_range')})"
+        )
 
     def _pixel_range_to_try(self, labels: np.ndarray) -> str:
         for text in USUAL_PIXEL_RANGES:

@@ -12,6 +12,10 @@ from edgesqz.stats import share_interval
 MAX_ERROR_IF_EXACT = 1e-3  # of an output, times the largest output where that is above 1
 MIN_AGREEMENT = 0.95
 
+# The step of an int8 probability, times the largest output where that is above 1. Where the source model's outputs
+# differ by less, the predicted class is a matter of rounding.
+RESOLUTION = 1 / 256
+
 
 def verify(outputs: np.ndarray, expected: np.ndarray, images: Images, source_accuracy: float | None) -> Verification:
     """Compare the outputs of an export with those of its source model.
@@ -40,8 +44,9 @@ def predictions(outputs: np.ndarray, *, like: np.ndarray) -> np.ndarray:
 def problem(verification: Verification, expected: np.ndarray, *, exact: bool, trained: bool) -> str | None:
     """Return what is wrong with an export; None if nothing is.
 
-    Agreement is judged by its confidence interval, so that a small sample rejects only what is clearly wrong. Random
-    weights give nearly the same outputs for all images, so agreement is not required of them.
+    Agreement is judged by its confidence interval, so that a small sample rejects only what is clearly wrong. It is
+    not required of random weights, nor where every output is right to the resolution of int8: the classes that such
+    an export confuses have nearly equal outputs.
 
     Args:
         verification: The figures to judge.
@@ -49,19 +54,29 @@ def problem(verification: Verification, expected: np.ndarray, *, exact: bool, tr
         exact: Whether the export computes the same as the source model, up to float32 rounding.
         trained: Whether the source model is trained.
     """
-    allowed = MAX_ERROR_IF_EXACT * max(1.0, float(np.abs(expected).max()))
+    allowed = MAX_ERROR_IF_EXACT * _scale(expected)
     if not np.isfinite(verification.max_error):
         return "its outputs include NaN or infinity"
     if exact and verification.max_error > allowed:
         return f"an output is off by {verification.max_error:.2g}; at most {allowed:.2g} is allowed"
     count = verification.images.count
     _, most = share_interval(round(verification.agreement * count), count)
-    if trained and most < MIN_AGREEMENT:
+    if trained and most < MIN_AGREEMENT and verification.max_error > RESOLUTION * _scale(expected):
         return (
             f"it agrees with the source model on {verification.agreement:.1%} of {count} "
             f"{verification.images.dataset} images, clearly below {MIN_AGREEMENT:.0%}"
         )
     return None
+
+
+def is_constant(outputs: np.ndarray) -> bool:
+    """Return whether a model gives nearly the same outputs for all images, as random weights often do."""
+    return bool(np.ptp(outputs, axis=0).max() < RESOLUTION * _scale(outputs))
+
+
+def _scale(outputs: np.ndarray) -> float:
+    """Return the largest output; 1 for probabilities."""
+    return max(1.0, float(np.abs(outputs).max()))
 
 
 def is_guessing(predicted: np.ndarray, labels: np.ndarray) -> bool:

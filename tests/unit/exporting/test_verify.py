@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgesqz.artifact import Images, Verification
-from edgesqz.exporting.verify import is_guessing, predictions, problem, verify
+from edgesqz.exporting.verify import is_constant, is_guessing, predictions, problem, verify
 
 
 def images(count: int) -> Images:
@@ -73,3 +73,18 @@ def test_guessing_is_told_from_little_knowledge(correct: int, count: int, guessi
 def test_naming_the_most_frequent_class_is_guessing() -> None:
     labels = np.repeat([0, 1], [320, 180])
     assert is_guessing(np.zeros(500, int), labels)
+
+
+def test_ties_that_rounding_decides_are_not_a_problem() -> None:
+    expected = np.full((50, 10), 0.1)
+    close, off = (Verification(images=images(50), agreement=0, max_error=e, mean_error=0.001) for e in (0.0016, 0.02))
+    assert problem(close, expected, exact=False, trained=True) is None
+    assert "on 0.0% of 50" in str(problem(off, expected, exact=False, trained=True))
+
+
+def test_outputs_that_hardly_differ_between_images_are_constant() -> None:
+    outputs = np.tile([[0.5, 0.3, 0.2]], (20, 1))
+    assert is_constant(outputs)
+    assert is_constant(outputs + np.linspace(0, 0.002, 20)[:, None])
+    assert not is_constant(outputs + np.linspace(0, 0.1, 20)[:, None])
+    assert not is_constant(100 * (outputs + np.linspace(0, 0.1, 20)[:, None]))
