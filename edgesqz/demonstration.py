@@ -1,4 +1,4 @@
-"""The demo: train for a minute, export and bench. Imports nothing heavy, for ``--help`` reads it."""
+"""The demo: train for a minute, export and bench. Imports nothing heavy, because ``--help`` reads it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,20 @@ if TYPE_CHECKING:
 
 MODEL = "squeezenet-nano"
 IMAGE = "demo-image.png"
-# Small batches: a slow machine, which has time for a few thousand images only, still takes some hundred steps.
+# With small batches, a slow machine that trains on only a few thousand images still takes some hundred steps.
 BATCH_SIZE, LEARNING_RATE = 32, 0.08
 FILES = [("tflite", "fp32"), ("onnx", "fp32"), ("onnx", "int8"), ("tflite", "int8")]
 
 
 @dataclass(frozen=True, repr=False)
 class DemoResult(Result):
-    """What the demo measured, where its files are, and a command to try next, as a shell takes it."""
+    """The result of the demo.
+
+    Attributes:
+        report: What the bench measured.
+        workspace: The folder with the files.
+        next_command: A command to try next, quoted for a shell.
+    """
 
     report: Report
     workspace: Path
@@ -55,8 +61,8 @@ class DemoResult(Result):
 class Demo(DataDirOptions):
     """Train for a minute, export four ways, and bench all files: on CIFAR-10 if present, else on synthetic images.
 
-    Nothing is downloaded. What an earlier demo left in the workspace is replaced. A file that loses too much accuracy
-    to be kept is left out.
+    Nothing is downloaded. The files of an earlier demo in the workspace are replaced. A file that loses too much
+    accuracy is skipped.
 
     Example: `edgesqz demo`
     """
@@ -68,7 +74,7 @@ class Demo(DataDirOptions):
     quota: Annotated[
         str | int | None,
         Option(
-            "The most bytes that the workspace may hold, and that each file may have.",
+            "Maximum size of the workspace, and of each file in it.",
             metavar="SIZE",
             default=f"EDGESQZ_QUOTA, else the quota that the workspace stored, else {defaults.DEMO_QUOTA}",
         ),
@@ -78,71 +84,77 @@ class Demo(DataDirOptions):
         """Train, export and bench.
 
         Raises:
-            EdgesqzError: no CIFAR-10 in ``data_dir``, or no room.
+            EdgesqzError: ``data_dir`` does not hold CIFAR-10, or there is no room.
         """
         from edgesqz import data
-        from edgesqz.benchmarking import Bench
+
+        workspace = Workspace(Path(self.workspace), self.quota)
+        quota = workspace.quota_bytes or defaults.DEMO_QUOTA
+        dataset = "cifar10" if data.locate("cifar10", self._data_dir) else "synthetic"
+        files = [self._train(dataset, quota, console)]
+        for format, variant in FILES:
+            files += self._export(format, variant, quota, console)
+        report = self._bench(files, dataset, quota, console)
+        image = self._write_image(dataset, Workspace(workspace.folder, quota))
+        words = ["edgesqz", "predict", files[-1].path.name, str(image), "--workspace", str(self.workspace)]
+        return DemoResult(report, workspace.folder, shlex.join(words))
+
+    @property
+    def _data_dir(self) -> Path | None:
+        return None if self.data_dir is None else Path(self.data_dir)
+
+    def _train(self, dataset: str, quota: str | int, console: Console) -> Artifact:
         from edgesqz.training.run import train
 
-        workspace = Path(self.workspace)
-        data_dir = None if self.data_dir is None else Path(self.data_dir)
-        quota = Workspace(workspace, self.quota).quota_bytes or defaults.DEMO_QUOTA
-        dataset = "cifar10" if data.locate("cifar10", data_dir) else "synthetic"
-        trained = train(
+        return train(
             MODEL,
             dataset,
-            data_dir=data_dir,
+            data_dir=self._data_dir,
             seconds=defaults.DEMO_SECONDS,
             batch_size=BATCH_SIZE,
             learning_rate=LEARNING_RATE,
             force=True,
-            workspace=workspace,
+            workspace=Path(self.workspace),
             quota=quota,
             console=console,
         )
-        files = [trained]
-        for format, variant in FILES:
-            files += _exported(format, variant, data_dir, workspace, quota, console)
+
+    def _export(self, format: str, variant: str, quota: str | int, console: Console) -> list[Artifact]:
+        """Export one file; none if it loses too much accuracy, which can happen after a minute of training."""
+        from edgesqz.exporting import Export
+
+        try:
+            plan = Export(MODEL, format, variant=variant, data_dir=self.data_dir, workspace=self.workspace, quota=quota)
+            return list(plan.run(console))
+        except NoRoomError:
+            raise
+        except EdgesqzError as error:
+            console.print(f"skipped: {error}", soft_wrap=True, highlight=False, markup=False)
+            return []
+
+    def _bench(self, files: list[Artifact], dataset: str, quota: str | int, console: Console) -> Report:
+        from edgesqz.benchmarking import Bench
+
         plan = Bench(
             [file.path for file in files],
             dataset=dataset,
-            data_dir=data_dir,
+            data_dir=self.data_dir,
             limit=defaults.DEMO_TEST_IMAGES,
             max_size=quota,
-            workspace=workspace,
+            workspace=self.workspace,
         )
-        report = plan.run(console)
-        image = _leave_image(dataset, data_dir, Workspace(workspace, quota))
-        command = ["edgesqz", "predict", files[-1].path.name, str(image), "--workspace", str(workspace)]
-        return DemoResult(report, workspace, shlex.join(command))
+        return plan.run(console)
+
+    def _write_image(self, dataset: str, workspace: Workspace) -> Path:
+        """Write the first test image to the workspace, to try ``edgesqz predict`` with."""
+        from PIL import Image
+
+        from edgesqz import data
+
+        content = io.BytesIO()
+        Image.fromarray(data.load(dataset, self._data_dir).test().images[0]).save(content, "PNG")
+        workspace.write({IMAGE: content.getvalue()})
+        return workspace.folder / IMAGE
 
 
 demo = command(Demo)
-
-
-def _exported(
-    format: str, variant: str, data_dir: Path | None, workspace: Path, quota: str | int, console: Console
-) -> list[Artifact]:
-    """One file; none if a network that learned for a minute only loses too much in it, which is told."""
-    from edgesqz.exporting import Export
-
-    try:
-        plan = Export(MODEL, format, variant=variant, data_dir=data_dir, workspace=workspace, quota=quota)
-        return list(plan.run(console))
-    except NoRoomError:
-        raise
-    except EdgesqzError as error:
-        console.print(f"left out: {error}", soft_wrap=True, highlight=False, markup=False)
-        return []
-
-
-def _leave_image(dataset: str, data_dir: Path | None, workspace: Workspace) -> Path:
-    """Put the first test image into the workspace, for who wants to predict one."""
-    from PIL import Image
-
-    from edgesqz import data
-
-    content = io.BytesIO()
-    Image.fromarray(data.load(dataset, data_dir).test().images[0]).save(content, "PNG")
-    workspace.write({IMAGE: content.getvalue()})
-    return workspace.folder / IMAGE

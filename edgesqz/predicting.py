@@ -1,4 +1,4 @@
-"""The most likely labels of image files, by any model file. Imports nothing heavy, for ``--help`` reads it."""
+"""Predict the most likely labels of image files. Imports nothing heavy, because ``--help`` reads it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from edgesqz.artifact import Artifact
     from edgesqz.engine import Engine
 
-BEST = 5
+TOP = 5  # labels to show
 
 
 @dataclass(frozen=True)
 class Guess:
-    """A label with its probability, 0..1."""
+    """A label and its probability, 0..1."""
 
     label: str
     probability: float
@@ -32,7 +32,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model predicts for one image: its best guesses, the best first; or why the file could not be read."""
+    """The most likely labels of one image, the most likely first; or the reason why the image could not be read."""
 
     image: str
     guesses: tuple[Guess, ...] = ()
@@ -41,14 +41,14 @@ class Prediction:
 
 @dataclass(frozen=True, repr=False)
 class Predictions(Result):
-    """What a model predicts for several images."""
+    """The predictions of a model for several images."""
 
     artifact: str
     images: tuple[Prediction, ...]
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A record for each guess, and one without a label for each image that could not be read."""
+        """A record for each guess, and one without a label for each unreadable image."""
         return [
             {"image": prediction.image, "error": prediction.error, "label": None, "probability": None} | guess
             for prediction in self.images
@@ -66,7 +66,7 @@ class Predictions(Result):
         return Table([Column("image", is_name=True), Column("label"), Column("probability", "right")], rows)
 
     def failures(self) -> list[str]:
-        """Return one line for each image that could not be read."""
+        """Return a line for each unreadable image."""
         return [prediction.error for prediction in self.images if prediction.error]
 
 
@@ -74,8 +74,8 @@ class Predictions(Result):
 class Predict(PixelOptions, WorkspaceOptions):
     """Show the five most likely labels of images, with their probabilities.
 
-    Images are cropped to the model's aspect ratio at their center and resized. The exit code is 1 if an image cannot
-    be read; the others are classified all the same.
+    Each image is cropped around its center to the model's aspect ratio, and resized. If an image cannot be read, the
+    others are still classified, and the exit code is 1.
 
     Example: `edgesqz predict squeezenet.int8.tflite cat.jpg`
     """
@@ -87,7 +87,7 @@ class Predict(PixelOptions, WorkspaceOptions):
     images: Annotated[
         str | Path | Sequence[str | Path],
         Option(
-            "Image files of any kind and size, or folders, which stand for every image in them and their subfolders.",
+            "Image files of any format and size, or folders to search for images, with their subfolders.",
             metavar="IMAGE",
             positional=True,
         ),
@@ -97,7 +97,7 @@ class Predict(PixelOptions, WorkspaceOptions):
         """Classify the images one at a time, so that any number of them fits into memory.
 
         Raises:
-            EdgesqzError: there is no such model file, or a folder has no image.
+            EdgesqzError: there is no such model file, or a folder holds no images.
         """
         from edgesqz import data
         from edgesqz.artifact import Artifact
@@ -131,5 +131,5 @@ def _prediction(file: Path, engine: Engine, artifact: Artifact) -> Prediction:
         return Prediction(str(file), error=str(error))
     (scores,) = class_scores(engine.predict(data.with_channels(image[None], channels)))
     labels = artifact.class_names(len(scores))
-    best = np.argsort(-scores)[:BEST]
+    best = np.argsort(-scores)[:TOP]
     return Prediction(str(file), tuple(Guess(labels[k], float(scores[k])) for k in best))

@@ -123,10 +123,10 @@ class EmbedOutput:
         """Print to standard output."""
         contract = result.contract
         print(f"{result.folder}: {', '.join(result.files)}")
-        for answers in contract.answers.values():
-            arena = f", in an arena of {answers.arena_bytes:,} bytes" if answers.arena_bytes else ""
-            print(f"{len(contract.images)} test vectors predicted by {answers.engine}{arena}")
-        for runtime, reason in contract.not_asked.items():
+        for outputs in contract.outputs.values():
+            arena = f", in an arena of {outputs.arena_bytes:,} bytes" if outputs.arena_bytes else ""
+            print(f"{len(contract.images)} test vectors predicted by {outputs.engine}{arena}")
+        for runtime, reason in contract.unavailable.items():
             print(f"none predicted by {runtime}: {reason}")
         added = len(contract.described) - len(contract.content)
         print(f"its .tflite file contains the labels and the pixel range, {added:,} bytes more")

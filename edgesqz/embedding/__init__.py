@@ -1,4 +1,4 @@
-"""Embed: a folder that runs a .tflite file in a device app, and verifies there that its predictions are the same."""
+"""Embedding: a folder that runs a .tflite file in a device app, with a self-test of its outputs."""
 
 from edgesqz.embedding.plan import Embed, embed
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Embed(WorkspaceOptions):
-    """Write a folder that runs a model in a device app, with a contract and a self-test on test vectors.
+    """Write a folder that runs a model in a device app, with a contract and a self-test.
 
     Example: `edgesqz embed squeezenet-nano.int8.tflite --target c`
     """
@@ -35,21 +35,21 @@ class Embed(WorkspaceOptions):
     out: Annotated[str | Path | None, Option("The folder to write.", metavar="DIR", default="NAME.VARIANT-TARGET")] = (
         None
     )
-    force: Annotated[bool, Option("Replace the folder if embed wrote it.")] = False
+    force: Annotated[bool, Option("Replace an existing folder that embed wrote.")] = False
     report: Annotated[
         str | Path | None,
         Option(
-            "A report that bench --json wrote, whose accuracy and latency CONTRACT.md is to state.",
+            "A report that bench --json wrote, with the accuracy and latency to state in CONTRACT.md.",
             metavar="FILE",
-            default="the accuracy in the manifest of a zoo file",
+            default="the accuracy in the manifest, for a file from the zoo",
         ),
     ] = None
 
     def run(self, console: Console) -> Embedding:
-        """Write the folder whole, or nothing.
+        """Write the whole folder or nothing.
 
         Raises:
-            EdgesqzError: bad input, an operator that the target's engine lacks, or a disk that refuses.
+            EdgesqzError: bad input, an operator that the target's engine does not support, or a disk error.
         """
         from edgesqz.embedding.writing import write
 

@@ -1,4 +1,4 @@
-"""The files of each target, made from a contract with the templates that lie beside this module."""
+"""The files of each target, rendered from a contract with the templates beside this module."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesqz.artifact import package_versions
-from edgesqz.embedding.contract import ARENA_ALIGNMENT, Contract
+from edgesqz.embedding.contract import Contract
+from edgesqz.embedding.expected import ARENA_ALIGNMENT
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATES = Path(__file__).parent / "templates"
 CONTRACT_FILE = "CONTRACT.md"
-SKETCH = "sketch.ino"  # Arduino wants it named like its folder
-COLUMNS = 100  # of numbers and base64 in what is written
+SKETCH = "sketch.ino"  # renamed, for Arduino requires the name of the folder
+COLUMNS = 100  # of numbers and base64 text
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,10 @@ class Target:
     """A kind of device app.
 
     Attributes:
-        runtimes: that answer the test vectors: the bench's, then the target's own where that is another.
-        optional: runtimes that it may run on as well.
-        files: the templates of its folder, each without its ``.jinja``.
-        verification: the command that, in the folder, runs its self-test.
+        runtimes: The runtimes that run the test vectors: the bench's, then the target's own if it is a different one.
+        files: The templates of its files, without the suffix ``.jinja``.
+        verification: The command that runs the self-test, in the folder.
+        optional: Further runtimes that the app supports.
     """
 
     runtimes: tuple[str, ...]
@@ -58,23 +62,32 @@ TARGETS = {
 
 
 def sources(target: str, contract: Contract, folder_name: str) -> dict[str, bytes]:
-    """The files of a folder, by name.
+    """Render the files of a folder; return their contents by name.
 
     Args:
-        target: what they are for, a name in ``TARGETS``.
-        contract: what they say.
-        folder_name: which Arduino wants its sketch to have.
+        target: A name in ``TARGETS``.
+        contract: The contract of the model file.
+        folder_name: The name of the folder, which an Arduino sketch must have.
     """
+    names = {
+        f"{folder_name}.ino" if Path(name).name == SKETCH else Path(name).name: name
+        for name in (*TARGETS[target].files, CONTRACT_FILE)
+    }
+    environment, facts = _environment(), _facts(target, contract, folder_name)
+    texts = {name: environment.get_template(f"{source}.jinja").render(facts) for name, source in names.items()}
+    return {name: text.encode() for name, text in texts.items()} | {contract.file: contract.described}
+
+
+def _environment() -> jinja2.Environment:
     import jinja2
 
-    kind = TARGETS[target]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # C, Python and Markdown; what comes from a label or a name goes through a filter
+        autoescape=False,  # for C, Python and Markdown; filters escape labels and names
     )
     environment.filters |= {
         "c_string": c_string,
@@ -86,33 +99,33 @@ def sources(target: str, contract: Contract, folder_name: str) -> dict[str, byte
         "markdown": _markdown,
         "code": _code,
     }
-    facts: dict[str, Any] = {
+    return environment
+
+
+def _facts(target: str, contract: Contract, folder_name: str) -> dict[str, Any]:
+    """Return the variables of the templates."""
+    kind = TARGETS[target]
+    return {
         "contract": contract,
         "manifest": contract.manifest,
-        "bench": contract.answers[kind.runtimes[0]],
-        "expected": contract.answers[kind.runtimes[-1]],
+        "bench": contract.outputs[kind.runtimes[0]],
+        "expected": contract.outputs[kind.runtimes[-1]],
         "target": target,
         "verification": kind.verification,
         "alignment": ARENA_ALIGNMENT,
         "version": package_versions()["edgesqz"],
         "folder": folder_name,
     }
-    written = {
-        f"{folder_name}.ino" if Path(name).name == SKETCH else Path(name).name: name
-        for name in (*kind.files, CONTRACT_FILE)
-    }
-    texts = {name: environment.get_template(f"{source}.jinja").render(facts) for name, source in written.items()}
-    return {name: text.encode() for name, text in texts.items()} | {contract.file: contract.described}
 
 
 def c_string(text: str) -> str:
-    r"""A string literal of C, in ASCII: all else as octal bytes of UTF-8, which no digit behind them can lengthen."""
+    r"""Return a C string literal in ASCII, with octal escapes for other UTF-8 bytes; they have a fixed length."""
     plain = set(range(0x20, 0x7F)) - set(b'"\\?')
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
 
 
 def c_array(values: bytes | NDArray[Any]) -> str:
-    """Numbers between the braces of an array in C."""
+    """Return the numbers between the braces of a C array."""
     is_float = isinstance(values, np.ndarray) and values.dtype.kind == "f"
     numbers: Any = values if isinstance(values, bytes) else values.ravel()
     text = ", ".join(c_float(number) if is_float else str(number) for number in numbers)
@@ -120,12 +133,12 @@ def c_array(values: bytes | NDArray[Any]) -> str:
 
 
 def c_float(value: float) -> str:
-    """A float of C, with as many digits as tell it from its neighbours."""
+    """Return a C float literal with the fewest digits that identify it."""
     return f"{np.float32(value)}f"
 
 
 def micro_operator(name: str) -> str:
-    """The method of MicroMutableOpResolver that adds an operator of TFLite's schema: CONV_2D by ``AddConv2D``."""
+    """Return the method of MicroMutableOpResolver that adds an operator: ``AddConv2D`` for CONV_2D."""
     irregular = {
         "BATCH_MATMUL": "BatchMatMul",
         "CUMSUM": "CumSum",
@@ -142,10 +155,10 @@ def _base64(content: bytes | NDArray[Any]) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Text within a line of Markdown, that nothing in it is taken as a mark."""
+    """Escape text within a line of Markdown."""
     return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", " ".join(text.split()))
 
 
 def _code(text: str) -> str:
-    """A name in Markdown, as code."""
+    """Format a name as Markdown code."""
     return f"`{text.replace('`', chr(39)).replace('|', '/')}`"

@@ -1,4 +1,4 @@
-"""Writing a folder that runs a .tflite file in a device app, and verifies there that its predictions are the same."""
+"""Write a folder that runs a .tflite file in a device app."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.artifact import Artifact
-from edgesqz.embedding.contract import Contract, Measured, manifest_of
+from edgesqz.embedding.contract import Contract, manifest_of
+from edgesqz.embedding.measured import Measured
 from edgesqz.embedding.plan import Embed
 from edgesqz.embedding.sources import CONTRACT_FILE, TARGETS, sources
 from edgesqz.errors import EdgesqzError, option
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Embedding(Result):
-    """What embed wrote.
+    """A folder that embed wrote.
 
     Attributes:
-        folder: where it is.
-        files: the names of what is in it.
-        contract: what the device program promises.
-        verification: the command that, in the folder, runs its self-test.
+        folder: The path of the folder.
+        files: The names of the files in the folder.
+        contract: What the device app must know and reproduce.
+        verification: The command that runs the self-test, in the folder.
     """
 
     folder: Path
@@ -51,16 +52,16 @@ class Embedding(Result):
         return Table([Column("file", is_name=True)], [[name] for name in self.files], str(self.folder))
 
     def to_json(self) -> str:
-        """Return the folder, its files and the self-test's command as JSON text; the contract is in CONTRACT.md."""
-        told = {"folder": str(self.folder), "files": self.files, "verification": self.verification}
-        return json.dumps(told, indent=2) + "\n"
+        """Return the folder, its files and the command of the self-test as JSON text; CONTRACT.md has the rest."""
+        summary = {"folder": str(self.folder), "files": self.files, "verification": self.verification}
+        return json.dumps(summary, indent=2) + "\n"
 
 
 def write(plan: Embed, console: Console) -> Embedding:
-    """Write the folder that a command asks for."""
+    """Write the folder of a plan; see ``Embed.run``."""
     kind = TARGETS.get(plan.target)
     if kind is None:
-        raise EdgesqzError(f"unknown {option('target')} {plan.target!r}; expected one of {', '.join(TARGETS)}")
+        raise EdgesqzError(f"unknown {option('target')} {plan.target!r}; choose from {', '.join(TARGETS)}")
     workspace = Path(plan.workspace)
     settle(workspace)
     artifact = Artifact.open(find_model_file(plan.model, workspace))
@@ -71,51 +72,49 @@ def write(plan: Embed, console: Console) -> Embedding:
     with console.status(f"{artifact.path.name}: predicting the test vectors"):
         contract = Contract.of(artifact, manifest, measured, kind.runtimes, kind.optional)
     files = sources(plan.target, contract, folder.absolute().name)
-    _put(folder, files)
+    _write_whole(folder, files)
     return Embedding(folder, tuple(files), contract, kind.verification)
 
 
 def _refuse_to_overwrite(folder: Path, force: bool) -> None:
     if not os.path.lexists(folder):
         return
-    ours = folder.is_dir() and (not any(folder.iterdir()) or (folder / CONTRACT_FILE).is_file())
-    if folder.is_symlink() or not ours:
-        raise EdgesqzError(
-            f"{folder} was not made by edgesqz embed, so it is not replaced; choose another {option('out')}"
-        )
+    replaceable = folder.is_dir() and (not any(folder.iterdir()) or (folder / CONTRACT_FILE).is_file())
+    if folder.is_symlink() or not replaceable:
+        raise EdgesqzError(f"{folder} was not written by edgesqz embed; choose another {option('out')}")
     if not force:
-        raise EdgesqzError(f"{folder} exists; {option('force')} replaces it, or choose another {option('out')}")
+        raise EdgesqzError(f"{folder} exists; replace it with {option('force')}, or choose another {option('out')}")
 
 
-def _put(folder: Path, files: dict[str, bytes]) -> None:
-    """Make the folder beside its place and rename it: it appears whole or not at all."""
+def _write_whole(folder: Path, files: dict[str, bytes]) -> None:
+    """Write the files to a scratch folder and rename it, so that the folder appears whole or not at all."""
     with (
         disk.errors_named(f"cannot write {folder}", folder.parent),
-        _parents_made(folder),
+        _parents_of(folder),
         _scratch_beside(folder) as scratch,
     ):
-        made, former = scratch / "made", scratch / "former"
-        made.mkdir()
+        new, former = scratch / "new", scratch / "former"
+        new.mkdir()
         for name, content in files.items():
-            write_file(made / name, content)
+            write_file(new / name, content)
         try:
             if folder.exists():
                 folder.rename(former)
-            made.rename(folder)
+            new.rename(folder)
         finally:
             if former.exists() and not folder.exists():
                 former.rename(folder)
 
 
 @contextmanager
-def _parents_made(folder: Path) -> Iterator[None]:
-    """The folders above a folder; those that were missing are gone again after an error."""
+def _parents_of(folder: Path) -> Iterator[None]:
+    """Create the missing parents of a folder, and remove them again after an error."""
     missing = [parent for parent in folder.absolute().parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        with suppress(OSError):  # somebody else has put something there
+        with suppress(OSError):  # another process has written to one of them
             for parent in missing:
                 if parent.exists():
                     parent.rmdir()
@@ -124,7 +123,7 @@ def _parents_made(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _scratch_beside(folder: Path) -> Iterator[Path]:
-    """A folder on the same disk, which is gone afterwards."""
+    """Create a scratch folder on the same disk, and remove it afterwards."""
     scratch = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}")
     scratch.mkdir()
     try:

@@ -1,4 +1,4 @@
-"""What is in a model file: inputs, outputs, operators, parameters, bytes and metadata, whoever made it."""
+"""Inspecting: the inputs, outputs, operators, parameters, bytes and metadata of a model file from any tool."""
 
 from edgesqz.inspecting.plan import Inspect, inspect
 

@@ -1,4 +1,4 @@
-"""What an inspection found, and how it is shown."""
+"""The result of an inspection."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ SHOWN_TENSORS = 12
 
 @dataclass(frozen=True)
 class Quantization:
-    """``real value = scale * (stored value - zero point)``, with one pair for all values, per channel or per block.
+    """``real value = scale * (stored value - zero point)``, with one pair per tensor, per channel or per block.
 
     Attributes:
-        axis: of the channels, or that is divided into blocks; None if there is one pair.
-        block_size: how many values along the axis share a pair; None if the whole channel does.
+        scales: The scale of each pair.
+        zero_points: The zero point of each pair.
+        axis: The axis of the channels or blocks; None if one pair applies to the whole tensor.
+        block_size: The number of values along the axis that share a pair; None for one pair per channel.
     """
 
     scales: tuple[float, ...]
-    zero_points: tuple[float, ...]  # numbers of float8 have float ones
+    zero_points: tuple[float, ...]  # floats, because those of float8 tensors are
     axis: int | None
     block_size: int | None = None
 
     def __str__(self) -> str:
-        """One pair as its numbers, several as how many there are."""
+        """Return the numbers of a single pair, or the number of pairs."""
         if self.axis is not None:
             blocks = f"blocks of {self.block_size}, " if self.block_size else ""
             return f"{len(self.scales)} scales, {blocks}axis {self.axis}"
@@ -44,16 +46,16 @@ class Quantization:
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input, an output, or values that the model stores.
+    """An input, an output, or a tensor that the model stores.
 
     Attributes:
-        shape: with None where any size is taken.
-        dtype: its name as NumPy has it, or as the format has it where NumPy has none; the whole type, such as
-            ``sequence(float32 3x?)``, of an input or output that is no tensor.
-        quantization: None where values are stored as they are.
-        size_bytes: of its values alone, packed as the format packs them; the file may take more to store them. 0 for
-            an input or output.
-        external_file: the file beside the model that stores its values; None where the model file does.
+        name: The name of the tensor.
+        shape: The size of each dimension; None for a dimension of any size.
+        dtype: NumPy's name of the dtype, or the format's name if NumPy has none; for an input or output that is not a
+            tensor its type, such as ``sequence(float32 3x?)``.
+        quantization: How values are quantized; None if they are not.
+        size_bytes: The size of the values as the format packs them, without padding; 0 for an input or output.
+        external_file: The file beside the model that stores the values; None if the model file does.
     """
 
     name: str
@@ -71,12 +73,12 @@ class Tensor:
 
 @dataclass(frozen=True)
 class ExternalFile:
-    """A file beside the model file that stores values of its tensors.
+    """A file beside the model file that stores the values of tensors.
 
     Attributes:
-        name: as the model file has it, relative to its folder.
-        needed_bytes: how long it must be to hold all that the model reads from it.
-        size_bytes: how long it is; None if it is missing.
+        name: The path in the model file, relative to its folder.
+        needed_bytes: The length that the model requires.
+        size_bytes: The actual length; None if the file is missing.
     """
 
     name: str
@@ -84,11 +86,25 @@ class ExternalFile:
     size_bytes: int | None
 
     def __str__(self) -> str:
-        """Its name, its size, and what is wrong with it."""
+        """Return the name, the size, and what is wrong."""
         if self.size_bytes is None:
             return f"{self.name} is missing ({self.needed_bytes:,} bytes)"
-        short = "" if self.size_bytes >= self.needed_bytes else f", cut short: expected {self.needed_bytes:,}"
+        short = "" if self.size_bytes >= self.needed_bytes else f", truncated: expected {self.needed_bytes:,}"
         return f"{self.name}, {self.size_bytes:,} bytes{short}"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a reader finds in a file; see ``Inspection``."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    operators: dict[str, int]
+    parameters: int
+    tensors: tuple[Tensor, ...]
+    metadata: dict[str, Any]
+    external_files: tuple[ExternalFile, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,15 +112,18 @@ class Inspection(Result):
     """What is in a model file.
 
     Attributes:
-        inputs: in the order a program meets them.
-        outputs: in the order a program meets them.
-        operators: how often each occurs, the most frequent first; layers for a .keras file.
-        parameters: weights and biases, each number once, by the shape and not by the bytes it is packed into; no
-            shapes, and no scales or zero points of quantization.
-        tensors: what the model stores, the largest first.
-        external_files: that store some of the tensors' values; they are not read.
-        metadata: what the file says of itself, as its format has it.
-        warnings: where it may predict something else than its maker measured, and why.
+        file: The name of the file.
+        format: The suffix of the file, without the dot.
+        size_bytes: The size of the file.
+        sha256: The SHA-256 of the file, in hexadecimal.
+        inputs: The inputs in the order of the model's interface.
+        outputs: The outputs in the order of the model's interface.
+        operators: The number of times that each operator occurs, the most frequent first; layers for a .keras file.
+        parameters: The number of weights and biases, each counted once, without shapes, scales and zero points.
+        tensors: The tensors that the model stores, the largest first.
+        external_files: Files beside the model that store the values of tensors; they are not read.
+        metadata: The metadata of the file, as its format stores it.
+        warnings: Reasons why the model may predict differently on some machines.
     """
 
     file: str
@@ -122,71 +141,63 @@ class Inspection(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A record for each tensor that is stored, the largest first."""
+        """A record for each stored tensor, the largest first."""
         return [dataclasses.asdict(tensor) for tensor in self.tensors]
 
     def table(self) -> Group:
         """Return small tables, one below the other."""
         from rich.console import Group
 
+        return Group(
+            _block(f"{self.file} ({self.format})", self._summary()),
+            _block("inputs", [_described(tensor) for tensor in self.inputs]),
+            _block("outputs", [_described(tensor) for tensor in self.outputs]),
+            _block("operators", [(name, f"{count:,}") for name, count in self.operators.items()]),
+            _block("bytes by tensor", self._largest_tensors()),
+            _block("metadata", list(_flat(self.metadata)) or [("none", "")]),
+        )
+
+    def _summary(self) -> list[tuple[str, str]]:
         inside = tuple(tensor for tensor in self.tensors if tensor.external_file is None)
-        facts = [
+        return [
             ("size", f"{self.size_bytes:,} bytes, of which {_size(inside):,} are values of tensors"),
             *(("external data", str(file)) for file in self.external_files),
             ("SHA-256", self.sha256),
             ("parameters", f"{self.parameters:,}"),
             *(("warning", warning) for warning in self.warnings),
         ]
-        rest = self.tensors[SHOWN_TENSORS:]
-        more = [("", f"and {len(rest)} more; --json shows all", "", f"{_size(rest):>11,}")] if rest else []
-        largest = [(t.name, t.form, str(t.quantization or ""), f"{t.size_bytes:>11,}") for t in self.tensors]
-        return Group(
-            _block(f"{self.file} ({self.format})", facts),
-            _block("inputs", [(t.name, t.form, str(t.quantization or "")) for t in self.inputs]),
-            _block("outputs", [(t.name, t.form, str(t.quantization or "")) for t in self.outputs]),
-            _block("operators", [(name, f"{count:,}") for name, count in self.operators.items()]),
-            _block("bytes by tensor", [*largest[:SHOWN_TENSORS], *more]),
-            _block("metadata", list(_flat(self.metadata)) or [("none", "")]),
-        )
+
+    def _largest_tensors(self) -> list[tuple[str, str, str, str]]:
+        shown, rest = self.tensors[:SHOWN_TENSORS], self.tensors[SHOWN_TENSORS:]
+        rows = [(*_described(tensor), f"{tensor.size_bytes:>11,}") for tensor in shown]
+        return [*rows, ("", f"and {len(rest)} more; --json shows all", "", f"{_size(rest):>11,}")] if rest else rows
 
 
-def inspection(
-    path: Path,
-    content: bytes,
-    inputs: tuple[Tensor, ...],
-    outputs: tuple[Tensor, ...],
-    operators: dict[str, int],
-    parameters: int,
-    stored: list[Tensor],
-    told: dict[str, Any],
-    external_files: tuple[ExternalFile, ...] = (),
-    warnings: tuple[str, ...] = (),
-) -> Inspection:
-    """What a reader found in a file, with what is known of every file."""
-    largest_first = tuple(sorted(stored, key=lambda tensor: tensor.size_bytes, reverse=True))
+def inspection(path: Path, content: bytes, found: Contents) -> Inspection:
+    """Combine what a reader found in a file with the facts that need no reader."""
     return Inspection(
         file=path.name,
         format=path.suffix[1:],
         size_bytes=len(content),
         sha256=artifact.sha256(content),
-        inputs=inputs,
-        outputs=outputs,
-        operators=operators,
-        parameters=parameters,
-        tensors=largest_first,
-        external_files=external_files,
-        metadata=told,
-        warnings=warnings,
+        inputs=found.inputs,
+        outputs=found.outputs,
+        operators=found.operators,
+        parameters=found.parameters,
+        tensors=tuple(sorted(found.tensors, key=lambda tensor: tensor.size_bytes, reverse=True)),
+        external_files=found.external_files,
+        metadata=found.metadata,
+        warnings=found.warnings,
     )
 
 
 def counted(names: Iterator[str]) -> dict[str, int]:
-    """How often each name occurs, the most frequent first."""
+    """Count the names, the most frequent first."""
     return dict(Counter(names).most_common())
 
 
-def count(tensors: list[Tensor]) -> int:
-    """How many numbers tensors have together."""
+def count_values(tensors: Sequence[Tensor]) -> int:
+    """Return the total number of values of tensors."""
     return sum(math.prod(size or 0 for size in tensor.shape) for tensor in tensors)
 
 
@@ -195,14 +206,18 @@ def _size(tensors: tuple[Tensor, ...]) -> int:
 
 
 def _block(title: str, rows: Sequence[tuple[str, ...]]) -> Table:
-    """A small table; what a file says of itself is shown as it is."""
+    """Return a small table."""
     others = [Column(is_prose=True)] * (len(rows[0]) - 1 if rows else 0)
     return Table([Column(is_name=True), *others], rows, title)
 
 
-def _flat(told: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Nested facts as rows: the way to each, and what it is."""
-    for name, value in told.items():
+def _described(tensor: Tensor) -> tuple[str, str, str]:
+    return tensor.name, tensor.form, str(tensor.quantization or "")
+
+
+def _flat(metadata: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested metadata as rows: the path of each entry and its value."""
+    for name, value in metadata.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{before}{name}.")
         else:
@@ -210,5 +225,5 @@ def _flat(told: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
 
 
 def as_text(content: bytes | str | None) -> str:
-    """What should be UTF-8; protobuf gives bytes where it is not."""
+    """Decode text that should be UTF-8; protobuf gives bytes where it is not."""
     return content if isinstance(content, str) else (content or b"").decode("utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""Reading .onnx files by ONNX's own package."""
+"""Read .onnx files with the onnx package."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from edgesqz.engine import saturation
 from edgesqz.inspecting.inspection import (
+    Contents,
     ExternalFile,
-    Inspection,
     Quantization,
     Tensor,
     as_text,
     counted,
-    inspection,
 )
 
 if TYPE_CHECKING:
     import onnx
 
-# The inputs of quantized operators that take values; other constants of theirs are scales, zero points and settings.
-# Behind each is the input that takes its scale, if the next one takes its zero point; None where that is otherwise.
-# By the operator schemas of ONNX and of ONNX Runtime's domain com.microsoft.
+# The inputs of quantized operators that take parameters; their other constants are scales, zero points and settings.
+# Each maps to the input that takes its scale, if the one after that takes its zero point; otherwise to None.
+# From the operator schemas of ONNX and of ONNX Runtime's domain com.microsoft.
 QUANTIZED_VALUES: dict[str, dict[int, int | None]] = {
     "ConvInteger": {0: None, 1: None},
     "DequantizeLinear": {0: 1},
@@ -44,18 +43,20 @@ QUANTIZED_VALUES: dict[str, dict[int, int | None]] = {
     "QLinearMul": {0: 1, 3: 4},
     "QuantizeLinear": {0: None},
 }
-# Operators of which every input but the first is a setting.
+# Operators whose inputs other than the first are settings.
 WITH_SETTINGS = ("Clip", "Dropout", "Pad", "Resize", "Upsample")
-# Operators whose output is their first input in another form or order, so that what it is shows further on.
+# Operators that only reshape or reorder their first input; what it is used for shows in the operators after them.
 PASSING_ON = ("Flatten", "Gather", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 
 
 @dataclass
 class _Constant:
-    """Values that the model stores, and what the operators that take them tell of them.
+    """A tensor that the model stores, and what the operators that use it reveal.
 
     Attributes:
-        parameters: how many weights or biases they are; 0 if they are something else.
+        tensor: The tensor.
+        parameters: The number of weights or biases in it; 0 if it holds something else.
+        quantization: How its values are quantized; None if they are not, or if it is unknown.
     """
 
     tensor: onnx.TensorProto
@@ -74,7 +75,7 @@ class _Constant:
 
     @property
     def external(self) -> Mapping[str, str]:
-        """Where another file stores the values; empty if this file does."""
+        """The location of the values in another file; empty if this file stores them."""
         import onnx
 
         if self.tensor.data_location != onnx.TensorProto.EXTERNAL:
@@ -83,7 +84,7 @@ class _Constant:
 
     @property
     def size_bytes(self) -> int:
-        """Of the values, whichever of its fields the tensor stores them in."""
+        """The size of the values, regardless of the field that stores them."""
         if "length" in self.external:
             return int(self.external["length"])
         if self.tensor.string_data:
@@ -91,14 +92,14 @@ class _Constant:
         bits = re.search(r"\d+", self.dtype)
         return len(self.tensor.raw_data) or -(-self.elements * (int(bits[0]) if bits else 8) // 8)
 
-    def shown(self) -> Tensor:
+    def described(self) -> Tensor:
         location = self.external.get("location")
         shape = tuple(self.tensor.dims)
         return Tensor(as_text(self.tensor.name), shape, self.dtype, self.quantization, self.size_bytes, location)
 
 
-def read(path: Path, content: bytes) -> Inspection:
-    """Inspect a .onnx file; external data is told of, not read."""
+def read(path: Path, content: bytes) -> Contents:
+    """Read a .onnx file, but not the files beside it that store external data."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -111,27 +112,29 @@ def read(path: Path, content: bytes) -> Inspection:
     constants: list[_Constant] = []
     _collect(model.graph, {}, constants)
     initializers = {tensor.name for tensor in model.graph.initializer}
-    return inspection(
-        path,
-        content,
-        tuple(_value(value) for value in model.graph.input if value.name not in initializers),
-        tuple(map(_value, model.graph.output)),
-        counted(map(_operator, _nodes(model.graph))),
-        sum(constant.parameters for constant in constants),
-        [constant.shown() for constant in constants],
-        {
-            "producer": f"{as_text(model.producer_name)} {as_text(model.producer_version)}".strip(),
-            "ir_version": model.ir_version,
-            "opsets": {as_text(opset.domain) or "ai.onnx": opset.version for opset in model.opset_import},
-            **{as_text(entry.key): as_text(entry.value) for entry in model.metadata_props},
-        },
-        tuple(_external_files(path.parent, constants)),
-        (saturation.WARNING,) if saturation.may_saturate(model) else (),
+    return Contents(
+        inputs=tuple(_value(value) for value in model.graph.input if value.name not in initializers),
+        outputs=tuple(map(_value, model.graph.output)),
+        operators=counted(map(_operator, _nodes(model.graph))),
+        parameters=sum(constant.parameters for constant in constants),
+        tensors=tuple(constant.described() for constant in constants),
+        metadata=_metadata(model),
+        external_files=tuple(_external_files(path.parent, constants)),
+        warnings=(saturation.WARNING,) if saturation.may_saturate(model) else (),
     )
 
 
+def _metadata(model: onnx.ModelProto) -> dict[str, Any]:
+    return {
+        "producer": f"{as_text(model.producer_name)} {as_text(model.producer_version)}".strip(),
+        "ir_version": model.ir_version,
+        "opsets": {as_text(opset.domain) or "ai.onnx": opset.version for opset in model.opset_import},
+        **{as_text(entry.key): as_text(entry.value) for entry in model.metadata_props},
+    }
+
+
 def _operator(node: onnx.NodeProto) -> str:
-    """Its name, with its domain before it if that is not ONNX's own."""
+    """Return the operator's name, prefixed with its domain unless that is ONNX's own."""
     domain, name = as_text(node.domain), as_text(node.op_type)
     return name if domain in ("", "ai.onnx") else f"{domain}.{name}"
 
@@ -150,12 +153,12 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def _collect(graph: onnx.GraphProto, outer: Mapping[Any, _Constant], found: list[_Constant]) -> None:
-    """Add the constants of a graph and of the graphs in it, and note what their operators tell of them.
+    """Add the constants of a graph and its subgraphs to a list, and note what their operators reveal about them.
 
     Args:
-        graph: with its operators in the order they run.
-        outer: the constants of the graphs around it, by name; they can be used in it.
-        found: what is added to.
+        graph: The graph, with its operators in the order they run.
+        outer: The constants of the enclosing graphs by name, which the graph can use.
+        found: The list to add to.
     """
     known = dict(outer)
 
@@ -179,7 +182,7 @@ def _collect(graph: onnx.GraphProto, outer: Mapping[Any, _Constant], found: list
 
 
 def _values_of(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
-    """The values of a Constant node, as a tensor with the name of its output."""
+    """Yield the values of a Constant node as tensors with the name of its output."""
     import onnx
     from onnx import helper
 
@@ -206,7 +209,7 @@ def _values_of(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
 
 
 def _note(node: onnx.NodeProto, known: Mapping[Any, _Constant]) -> None:
-    """Note what an operator tells of the constants it takes."""
+    """Note what an operator reveals about the constants that it takes."""
     operator = as_text(node.op_type)
     quantized = QUANTIZED_VALUES.get(operator, {0: 1} if operator.startswith("QLinear") else None)
     for position, name in enumerate(node.input):
@@ -223,17 +226,17 @@ def _note(node: onnx.NodeProto, known: Mapping[Any, _Constant]) -> None:
 
 
 def _numbers(node: onnx.NodeProto, constant: _Constant) -> int:
-    """How many numbers a constant is; some operators take several in a byte of it."""
+    """Return the number of values in a constant; some operators unpack several from a byte."""
     settings = {attribute.name: attribute.i for attribute in node.attribute}
     if constant.dtype == "uint8" and node.op_type in ("MatMulNBits", "MatMulBnb4"):
-        return int(settings["K"] * settings["N"])  # its last block may be filled up
+        return int(settings["K"] * settings["N"])  # its last block may be padded
     if constant.dtype == "uint8" and node.op_type == "GatherBlockQuantized":
         return int(constant.elements * 8 // settings.get("bits", 4))
     return constant.elements
 
 
 def _quantization(node: onnx.NodeProto, scale: int, known: Mapping[Any, _Constant]) -> Quantization | None:
-    """What an operator's scale, by its place among the inputs, and zero point tell; None where they are not at hand."""
+    """Return the scales and zero points at an operator's inputs from ``scale`` on; None if not stored in this file."""
     from onnx import numpy_helper
 
     pair = [known.get(name) for name in node.input[scale : scale + 2] if name]
@@ -244,7 +247,7 @@ def _quantization(node: onnx.NodeProto, scale: int, known: Mapping[Any, _Constan
     zero_points = rest[0] if rest else [0] * len(scales)
     settings = {attribute.name: attribute.i for attribute in node.attribute}
     block_size = settings.get("block_size") or None
-    # A QLinearConv has a pair a kernel, a matrix multiplication one a column; DequantizeLinear names the axis.
+    # QLinearConv has a pair for each kernel, matrix multiplications for each column; DequantizeLinear names the axis.
     axis = {"QLinearConv": 0, "QGemm": 1 - settings.get("transB", 0)}.get(as_text(node.op_type), 1)
     several = len(scales) > 1 or block_size
     return Quantization(tuple(scales), tuple(zero_points), settings.get("axis", axis) if several else None, block_size)
@@ -271,7 +274,7 @@ def _value(value: onnx.ValueInfoProto) -> Tensor:
 
 
 def _type(of: onnx.TypeProto) -> str:
-    """A type in words, such as ``sequence(map(int64, float32))``."""
+    """Return a type in words, such as ``sequence(map(int64, float32))``."""
     match of.WhichOneof("value"):
         case "tensor_type":
             return Tensor("", _shape(of.tensor_type), _dtype(of.tensor_type.elem_type)).form

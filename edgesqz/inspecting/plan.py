@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Inspect(WorkspaceOptions):
     """Show what is in a model file: inputs, outputs, quantization, operators, parameters, bytes and metadata.
 
-    Nothing in the file is run.
+    The model is not run.
 
     Example: `edgesqz inspect squeezenet.int8.tflite`
     """
@@ -37,7 +37,7 @@ class Inspect(WorkspaceOptions):
         """Find the file and read it.
 
         Raises:
-            EdgesqzError: there is no such file, its suffix is another one, or it is damaged.
+            EdgesqzError: there is no such file, its format is not supported, or it is damaged.
         """
         from edgesqz.inspecting.reading import read
         from edgesqz.lookup import find_model_file

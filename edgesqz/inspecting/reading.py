@@ -1,4 +1,4 @@
-"""Reading a model file of any maker; nothing in it is run."""
+"""Read a model file from any tool, without running it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from edgesqz import artifact
 from edgesqz.errors import AS_KERAS, DAMAGE, HDF5_SUFFIXES, EdgesqzError, first_line
 from edgesqz.inspecting import keras, onnx, tflite
-from edgesqz.inspecting.inspection import Inspection
+from edgesqz.inspecting.inspection import Contents, Inspection, inspection
 
-READERS: dict[str, Callable[[Path, bytes], Inspection]] = {
+READERS: dict[str, Callable[[Path, bytes], Contents]] = {
     ".tflite": tflite.read,
     ".onnx": onnx.read,
     artifact.KERAS_SUFFIX: keras.read,
@@ -22,7 +22,7 @@ def read(path: Path) -> Inspection:
     """Read a .tflite, .onnx or .keras file.
 
     Raises:
-        EdgesqzError: its suffix is another one, or it is damaged.
+        EdgesqzError: the file has another suffix, or it is damaged.
     """
     reader = READERS.get(path.suffix)
     if path.suffix in HDF5_SUFFIXES:
@@ -31,6 +31,6 @@ def read(path: Path) -> Inspection:
         raise EdgesqzError(f"expected a {', '.join(READERS)} file, got {path}")
     content = artifact.read_bytes(path)
     try:
-        return reader(path, content)
+        return inspection(path, content, reader(path, content))
     except (*DAMAGE, RecursionError, struct.error) as error:
-        raise EdgesqzError(f"{path} is no {path.suffix} file, or is damaged: {first_line(error)}") from error
+        raise EdgesqzError(f"{path} is not a {path.suffix} file, or it is damaged: {first_line(error)}") from error

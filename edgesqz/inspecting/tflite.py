@@ -1,4 +1,4 @@
-"""Reading .tflite files by the schema that ships with LiteRT; TensorFlow is not needed."""
+"""Read .tflite files with the schema that ships with LiteRT, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from edgesqz.inspecting.inspection import Inspection, Quantization, Tensor, as_text, count, counted, inspection
+from edgesqz.inspecting.inspection import Contents, Quantization, Tensor, as_text, count_values, counted
 from edgesqz.tflite import metadata
 
 _Table = TypeVar("_Table")
 
 MOST_TABLES = 1_000_000  # as FlatBuffers' own verifier allows
-BYTES_A_TABLE = 8  # at least: where it is, and where its fields are
+BYTES_A_TABLE = 8  # the least that one takes: its offset, and the offset of its fields
 
 
 def operators(content: bytes) -> dict[str, int]:
-    """How often each operator occurs in a .tflite file, by its name in TFLite's schema, the most frequent first."""
+    """Count the operators in a .tflite file, by their names in TFLite's schema, the most frequent first."""
     return _Tflite(content).operators()
 
 
 class _Tflite:
-    """The tables of a .tflite file, read one by one: a damaged file leads to an error, never to endless lists."""
+    """The tables of a .tflite file, with a limit on their number, because a damaged file can name billions of them."""
 
     def __init__(self, content: bytes) -> None:
         from ai_edge_litert import schema_py_generated as schema
@@ -38,14 +38,14 @@ class _Tflite:
         self.graphs = self.all(self.model.SubgraphsLength(), self.model.Subgraphs)
 
     def all(self, count: int, table: Callable[[int], _Table]) -> list[_Table]:
-        """The tables of a vector."""
+        """Read the tables of a vector."""
         self._tables_left -= count
         if self._tables_left < 0:
-            raise ValueError("it names more tables than it can hold")
+            raise ValueError("it refers to more tables than it can hold")
         return [table(number) for number in range(count)]
 
     def inputs_and_outputs(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Those of the first graph, which is the one that is run."""
+        """Return the inputs and outputs of the first graph, which is the one that runs."""
         graph = self.graphs[0]
         return (
             tuple(self._tensor(graph.Tensors(int(number))) for number in _numbers(graph.InputsAsNumpy())),
@@ -53,13 +53,13 @@ class _Tflite:
         )
 
     def operators(self) -> dict[str, int]:
-        """See ``operators``."""
+        """Count the operators."""
         names = [self._operator(code) for code in self._codes]
         used = [op for graph in self.graphs for op in self.all(graph.OperatorsLength(), graph.Operators)]
         return counted(names[op.OpcodeIndex()] for op in used)
 
     def stored(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Tensors with values in the file, and those of them that are parameters; of several that share values, one."""
+        """Return the tensors that the file stores, one for each buffer, and those of them that are parameters."""
         found: dict[int, Tensor] = {}
         scales = set[int]()
         for graph in self.graphs:
@@ -69,27 +69,27 @@ class _Tflite:
                 number, size = table.Buffer(), self._stored_bytes(table.Buffer())
                 if size and (number not in found or not found[number].quantization):
                     found[number] = self._tensor(table, size, tables)
-        # Shapes and axes, which operators take as tensors too, are integers without a scale.
+        # Shapes and axes, which operators also take as tensors, are integers without a scale.
         parameters = [t for n, t in found.items() if n not in scales and (t.quantization or "float" in t.dtype)]
         return list(found.values()), parameters
 
     def metadata(self) -> dict[str, bytes]:
-        """The entries by name."""
+        """Return the entries of the metadata by name."""
         entries = self.all(self.model.MetadataLength(), self.model.Metadata)
         return {as_text(entry.Name()): bytes(_numbers(self.buffers[entry.Buffer()].DataAsNumpy())) for entry in entries}
 
     def _stored_bytes(self, number: int) -> int:
         buffer = self.buffers[number]
-        return int(buffer.DataLength() or buffer.Size())  # a file over 2 GB has them behind its flatbuffer
+        return int(buffer.DataLength() or buffer.Size())  # a file over 2 GB stores them after its flatbuffer
 
     def _operator(self, code: Any) -> str:
-        # Numbers above 127 came later and stand in a field of their own.
+        # Codes above 127 were added later, in a field of their own.
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         name = _name(self._schema.BuiltinOperator, number)
         return as_text(code.CustomCode()) if name == "CUSTOM" else name
 
     def _blocks(self, table: Any) -> Any | None:
-        """How a tensor is quantized in blocks; None if it is not."""
+        """Return the blockwise quantization of a tensor; None if there is none."""
         quantization = table.Quantization()
         if not quantization or quantization.DetailsType() != self._schema.QuantizationDetails.BlockwiseQuantization:
             return None
@@ -98,7 +98,7 @@ class _Tflite:
         return blocks
 
     def _block_tensors(self, table: Any, tables: Sequence[Any]) -> list[Any]:
-        """The tensors of the scales of a tensor's blocks and of their zero points, where there are any."""
+        """Return the tensors with the scales of a tensor's blocks and, if there are any, their zero points."""
         blocks = self._blocks(table)
         if not blocks:
             return []
@@ -115,7 +115,7 @@ class _Tflite:
         return Quantization(tuple(scales), tuple(zero_points), axis, blocks.BlockSize())
 
     def _values(self, table: Any) -> list[Any]:
-        """The values of a tensor of a dtype that NumPy has."""
+        """Return the values of a tensor whose dtype NumPy supports."""
         content = bytes(_numbers(self.buffers[table.Buffer()].DataAsNumpy()))
         return list(np.frombuffer(content, self._dtype(table)).tolist())
 
@@ -138,19 +138,25 @@ def _quantization(table: Any) -> Quantization | None:
 
 
 def _numbers(vector: Any) -> list[Any]:
-    """A vector of numbers; the schema's code gives 0 for one that is not there."""
+    """Convert a vector of numbers to a list; the schema's code gives 0 for a missing one."""
     return [] if isinstance(vector, int) else list(vector.tolist())
 
 
 def _name(enumeration: type, number: int) -> str:
-    """The name of a number in the schema, or the number where the schema is older than the file."""
+    """Return the name of a number in the schema, or the number if the schema is older than the file."""
     return next((name for name, value in vars(enumeration).items() if value == number), f"number {number}")
 
 
-def read(path: Path, content: bytes) -> Inspection:
-    """Inspect a .tflite file."""
+def read(path: Path, content: bytes) -> Contents:
+    """Read a .tflite file."""
     file = _Tflite(content)
     inputs, outputs = file.inputs_and_outputs()
     stored, parameters = file.stored()
-    told = metadata.describe(content, file.metadata())
-    return inspection(path, content, inputs, outputs, file.operators(), count(parameters), stored, told)
+    return Contents(
+        inputs=inputs,
+        outputs=outputs,
+        operators=file.operators(),
+        parameters=count_values(parameters),
+        tensors=tuple(stored),
+        metadata=metadata.describe(content, file.metadata()),
+    )

@@ -151,7 +151,7 @@ def write(path: Path, content: bytes, manifest: Manifest) -> Path:
 def test_the_c_program_answers_the_test_vectors_as_the_bench_does(for_c: Path) -> None:
     tested = made(for_c, "test", f"LITERT_LIBRARY={library()}")
     assert tested.returncode == 0, tested.stderr
-    assert "self-test passed: 8 images, each byte as litert" in tested.stdout
+    assert "self-test passed: 8 images, every byte as expected from litert" in tested.stdout
     assert [line for line in tested.stderr.splitlines() if "XNNPACK delegate" not in line] == []
     source = (for_c / "test_vectors.c").read_text()
     images = np.array(numbers_of(source, "test_images"), np.uint8).reshape(8, 32, 32, 3)
@@ -181,7 +181,7 @@ def test_a_missing_label_does_not_compile(for_c: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(for_c, tmp_path / "app"))
     model = folder / "model.c"
     model.write_text(model.read_text().replace('    "cat",\n', ""))
-    assert "a label for each value of the output" in made(folder).stderr
+    assert "there must be one label per output value" in made(folder).stderr
 
 
 def test_the_array_is_the_file_and_aligned(for_c: Path, tmp_path: Path) -> None:
@@ -239,9 +239,9 @@ def test_the_c_program_refuses_what_it_cannot_use(for_c: Path, tmp_path: Path) -
     (tmp_path / "short.rgb").write_bytes(bytes(100))
     surroundings = os.environ | {"LITERT_LIBRARY": library()}
     for arguments, words in (
-        (["short.rgb"], "short.rgb: expected 3072 bytes, 32 x 32 pixels"),
-        (["missing.rgb"], "missing.rgb: cannot be opened"),
-        (["short.rgb", "0", "10"], "0: is no width or height"),
+        (["short.rgb"], "short.rgb: expected 3072 bytes: 32 x 32 RGB pixels"),
+        (["missing.rgb"], "missing.rgb: cannot open the file"),
+        (["short.rgb", "0", "10"], "0: expected a width or height"),
     ):
         told = executed(for_c / "edgesqz_app", *arguments, env=surroundings)
         assert told.returncode == 1 and words in told.stderr
@@ -305,7 +305,7 @@ def test_the_micro_program_compiles_against_the_interface_and_runs(for_micro: Em
     folder = compiled_for_micro(for_micro.folder, tmp_path)
     tested = made_for_micro(folder, "test")
     assert tested.returncode == 0, tested.stderr
-    assert "self-test passed: 8 images as tflite-micro" in tested.stdout
+    assert "self-test passed: 8 images, every byte as expected from tflite-micro" in tested.stdout
     assert len(re.findall(r"^\d+ % \w+$", tested.stdout, re.MULTILINE)) == 8
     as_sketch = made_for_micro(folder, "-B", "edgesqz_app.o", f"CXXFLAGS={STRICT} -I{folder} -DARDUINO")
     assert as_sketch.returncode == 0, as_sketch.stderr
@@ -344,7 +344,7 @@ runtime.Interpreter.from_bytes(open(sys.argv[1], "rb").read(), arena_size=int(sy
 
 
 def test_the_arena_is_enough_for_tflite_micro_and_no_more_than_it_needs(for_micro: Embedding) -> None:
-    runtime, arena = plugins.runtimes()["tflite-micro"], for_micro.contract.answers["tflite-micro"].arena_bytes
+    runtime, arena = plugins.runtimes()["tflite-micro"], for_micro.contract.outputs["tflite-micro"].arena_bytes
     assert arena and f"kArenaBytes = {arena};" in (for_micro.folder / "classifier.cpp").read_text()
     python = environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
     for size, works in ((arena, True), (arena - 32, False)):
@@ -374,7 +374,7 @@ def test_an_operator_that_tflite_micro_lacks_is_named_with_the_variant_that_work
         embed(gray.with_name("gray.fp32.tflite"), "micro", out=tmp_path / "app")
     told = str(refusal.value)
     assert "gray.fp32.tflite: tflite-micro cannot run it: " in told and "SIGN" in told
-    assert told.endswith("; it runs gray.int8.tflite")
+    assert told.endswith("; it can run gray.int8.tflite")
     assert not (tmp_path / "app").exists()
 
 
@@ -385,7 +385,7 @@ def test_the_python_program_is_one_file_that_answers_as_the_bench_does(for_pytho
     alone = shutil.copy(for_python, tmp_path / "alone.py")
     tested = executed(sys.executable, alone, "--self-test", cwd=tmp_path)
     assert tested.returncode == 0, tested.stderr
-    assert "self-test passed: 8 images, each byte as litert" in tested.stdout
+    assert "self-test passed: 8 images, every byte as expected from litert" in tested.stdout
 
 
 def test_the_python_program_passes_with_tflite_runtime_too(for_python: Path) -> None:
@@ -393,12 +393,12 @@ def test_the_python_program_passes_with_tflite_runtime_too(for_python: Path) -> 
     python = environment_or_skip([*runtime.REQUIREMENTS, "pillow"], runtime.PYTHON)
     tested = executed(*python, for_python, "--self-test")
     assert tested.returncode == 0, tested.stderr
-    assert "self-test passed: 8 images, each byte as tflite-runtime 2.14.0" in tested.stdout
+    assert "self-test passed: 8 images, every byte as expected from tflite-runtime 2.14.0" in tested.stdout
 
 
 def test_the_python_program_shows_its_usage(for_python: Path) -> None:
     told = executed(sys.executable, for_python, "--help")
-    assert told.returncode == 0 and "python edgesqz_app.py --self-test    the test vectors" in told.stdout
+    assert told.returncode == 0 and "python edgesqz_app.py --self-test    run the test vectors" in told.stdout
     for arguments in ([], ["--unknown"], ["--self-test", "cat.png"]):
         told = executed(sys.executable, for_python, *arguments)
         assert told.returncode == 2 and told.stderr.startswith("usage: ")
@@ -412,11 +412,11 @@ def test_an_engine_without_expected_outputs_is_told_and_fails(monkeypatch: pytes
     folder = embed(MODEL, "python", out=tmp_path / "app").folder
     monkeypatch.undo()
     text = " ".join((folder / "CONTRACT.md").read_text().split())
-    assert "There are no answers of tflite-runtime" in text
-    assert "install uv by `pip install 'edgesqz[tflite-runtime]'` and embed again" in text and "\\" not in text
+    assert "There are no expected outputs of tflite-runtime" in text
+    assert "install uv with `pip install 'edgesqz[tflite-runtime]'` and embed again" in text and "\\" not in text
     tested = executed(*python, folder / "edgesqz_app.py", "--self-test")
     assert tested.returncode == 1
-    assert "self-test FAILED: there are no expected outputs of tflite-runtime" in tested.stderr
+    assert "self-test FAILED: no expected outputs for tflite-runtime" in tested.stderr
 
 
 @pytest.mark.parametrize(("part", "words"), [("EXPECTED_OUTPUTS", "self-test FAILED"), ("MODEL", "is damaged")])
@@ -463,8 +463,8 @@ def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
     for words in (
         "85,408 bytes",
         manifest.sha256,
-        "`int8` (1, 32, 32, 3): one image, 32 pixels wide and 32 high, rows from the top, channels last (NHWC), red,",
-        f"edgesqz {manifest.versions['edgesqz']}; the file was made with edgesqz ",
+        "`int8` (1, 32, 32, 3): one image, 32 pixels wide and 32 high, top row first, channels last (NHWC), red,",
+        f"edgesqz {manifest.versions['edgesqz']}; the model file was made with edgesqz ",
         f"tensorflow {manifest.versions['tensorflow']}, keras {manifest.versions['keras']} |",
         "`input = pixel - 128`, for pixels 0..255",
         "`0.015625 * (pixel - 128)`, which is `0.015625 * pixel - 2`",
@@ -473,7 +473,7 @@ def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
         "embed the fp32 file for them",
         "0. airplane 1. automobile 2. bird 3. cat 4. deer 5. dog 6. frog 7. horse 8. ship 9. truck",
         "17 `CONV_2D`, 5 `CONCATENATION`, 3 `ADD`, 2 `MAX_POOL_2D`, 1 `MEAN`, 1 `SOFTMAX`",
-        "89.61 % top-1 on 10,000 test images of cifar10, measured in LiteRT on AMD EPYC",
+        "89.61 % top-1 on 10,000 test images of cifar10, measured with LiteRT on AMD EPYC",
         "none: LiteRT allocates what it needs",
     ):
         assert words in text, words
@@ -481,23 +481,22 @@ def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
 
 def test_the_contract_for_micro_tells_the_arena_and_what_was_not_tried(for_micro: Embedding) -> None:
     text = " ".join((for_micro.folder / "CONTRACT.md").read_text().split())
-    assert f"{for_micro.contract.answers['tflite-micro'].arena_bytes:,} bytes, aligned to 16" in text
+    assert f"{for_micro.contract.outputs['tflite-micro'].arena_bytes:,} bytes, aligned to 16" in text
     assert "| 85,408 bytes for `model_data`, " in text
-    assert "the test vectors add 24,656 bytes only until the self-test is taken out" in text
-    arena = for_micro.contract.answers["tflite-micro"].arena_bytes
+    assert "the test vectors add 24,656 bytes until you remove the self-test" in text
+    arena = for_micro.contract.outputs["tflite-micro"].arena_bytes
     assert arena and f"{arena:,} bytes for `arena` and 3,072 for `pixels`, the image: {arena + 3072:,} bytes" in text
-    micro, bench = (for_micro.contract.answers[name] for name in ("tflite-micro", "litert"))
-    assert (
-        f"has the same best label as litert 2.3.0, which the bench runs, on {micro.same_best(bench)} of the 8," in text
-    )
-    assert "compiled against a stand-in of its interface only" in text
+    micro, bench = (for_micro.contract.outputs[name] for name in ("tflite-micro", "litert"))
+    agreeing = micro.agreement_count(bench)
+    assert f"predicts the same label as litert 2.3.0, which `edgesqz bench` runs, on {agreeing} of the 8" in text
+    assert "compiled only against a stub of its interface" in text
 
 
 def test_what_is_not_known_is_said_so_and_a_report_tells_it(tmp_path: Path) -> None:
     labels = data.load("synthetic").labels
     model = changed(tmp_path / MODEL, (ZOO / MODEL).read_bytes(), test=None, labels=labels, source_sha256=None)
     text = (embed(model, "c", out=tmp_path / "before").folder / "CONTRACT.md").read_text()
-    assert "| accuracy | not known here; `edgesqz bench --json FILE` measures it" in text
+    assert "| accuracy | unknown; `edgesqz bench --json FILE` measures it" in text
     report = edgesqz.bench([model], dataset="synthetic", limit=20, rounds=1)
     (tmp_path / "report.json").write_text(report.to_json())
     row = next(row for row in report.rows if row.artifact == MODEL)
@@ -545,13 +544,13 @@ def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made
     app = tmp_path / "app"
     embed(MODEL, "c", out=app)
     (app / "old.txt").touch()
-    with pytest.raises(EdgesqzError, match="app exists; force replaces it"):
+    with pytest.raises(EdgesqzError, match="app exists; replace it with force"):
         embed(MODEL, "c", out=app)
     assert (app / "old.txt").exists()
     made = embed(MODEL, "c", out=app, force=True)
     assert {path.name for path in app.iterdir()} == set(made.files)
     for force in (False, True):
-        with pytest.raises(EdgesqzError, match="mine was not made by edgesqz embed.*choose another out"):
+        with pytest.raises(EdgesqzError, match="mine was not written by edgesqz embed; choose another out"):
             embed(MODEL, "c", out=mine, force=force)
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "app"}
 
@@ -574,7 +573,7 @@ def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: 
     monkeypatch.undo()
 
     def rename(path: Path, to: Path, really: Any = Path.rename) -> Path:
-        if path.name == "made":
+        if path.name == "new":
             raise OSError(5, "Input/output error")
         return Path(really(path, to))
 
@@ -604,7 +603,7 @@ def test_the_command_tells_what_it_made_and_what_is_next(tmp_path: Path) -> None
     assert "python edgesqz_app.py --self-test" in result.stdout
     result = CliRunner().invoke(app, ["embed", MODEL, "--target", "rust"])
     assert result.exit_code == 1
-    assert result.stderr == "error: unknown --target 'rust'; expected one of c, micro, python\n"
+    assert result.stderr == "error: unknown --target 'rust'; choose from c, micro, python\n"
 
 
 def test_an_artifact_that_cannot_be_embedded_is_refused(tmp_path: Path) -> None:
@@ -622,13 +621,13 @@ def test_an_artifact_that_cannot_be_embedded_is_refused(tmp_path: Path) -> None:
     many = changed(tmp_path / "many.tflite", content, labels=(*manifest.labels, "bus", "tram"))
     torn = changed(tmp_path / "torn.tflite", b"torn")
     for model, words in (
-        (ZOO / "squeezenet-nano.int8.onnx", "expected a .tflite file, got .*; edgesqz export squeezenet-nano"),
+        (ZOO / "squeezenet-nano.int8.onnx", "expected a .tflite file, got .*; run edgesqz export squeezenet-nano"),
         (tmp_path / "alone.tflite", "has no manifest beside it"),
         (mismatched, "is not the file its manifest mismatched.tflite.json describes"),
-        (wrong, "its manifest describes .* export it anew"),
-        (odd, "expected an input and output both int8 or both float32"),
-        (few, "few.tflite: expected 10 labels, the manifest has 5; export it anew"),
-        (many, "many.tflite: expected 10 labels, the manifest has 12; export it anew"),
+        (wrong, "its manifest describes .* export it again"),
+        (odd, "expected input and output to be both int8 or both float32"),
+        (few, "few.tflite: expected 10 labels, but the manifest has 5; export it again"),
+        (many, "many.tflite: expected 10 labels, but the manifest has 12; export it again"),
         (torn, "torn.tflite: litert cannot run it"),
         ("missing.tflite", "no model file 'missing.tflite'"),
     ):

@@ -256,7 +256,7 @@ def test_external_data_is_told_of_and_not_read(tmp_path: Path) -> None:
     assert f"external data weights.bin, {size:,} bytes" in told
 
     weights.write_bytes(weights.read_bytes()[:-1])
-    assert f"external data weights.bin, {size - 1:,} bytes, cut short: expected {size:,}" in shown(inspect(path))
+    assert f"external data weights.bin, {size - 1:,} bytes, truncated: expected {size:,}" in shown(inspect(path))
     weights.unlink()
     assert f"external data weights.bin is missing ({size:,} bytes)" in shown(inspect(path))
     assert inspect(path).parameters == WEIGHTS

@@ -170,10 +170,10 @@ def test_the_command_prints_json_and_knows_the_zoo() -> None:
     ("name", "content", "words"),
     [
         ("a.txt", b"text", "expected a .tflite, .onnx, .keras file, got"),
-        ("a.tflite", b"", "a.tflite is no .tflite file, or is damaged: its bytes 4 to 8 are not TFL3"),
-        ("a.tflite", b"\xff\xff\xff\x7fTFL3", "a.tflite is no .tflite file, or is damaged"),
-        ("a.onnx", b"", "a.onnx is no .onnx file, or is damaged: it has no operators"),
-        ("a.onnx", b"text", "a.onnx is no .onnx file, or is damaged"),
+        ("a.tflite", b"", "a.tflite is not a .tflite file, or it is damaged: its bytes 4 to 8 are not TFL3"),
+        ("a.tflite", b"\xff\xff\xff\x7fTFL3", "a.tflite is not a .tflite file, or it is damaged"),
+        ("a.onnx", b"", "a.onnx is not a .onnx file, or it is damaged: it has no operators"),
+        ("a.onnx", b"text", "a.onnx is not a .onnx file, or it is damaged"),
         ("a.keras", b"text", "a.keras cannot be loaded as a Keras model"),
     ],
 )
@@ -216,5 +216,5 @@ def test_a_file_that_names_more_tables_than_it_can_hold_ends_soon(tmp_path: Path
     vector = subgraphs + int.from_bytes(content[subgraphs : subgraphs + 4], "little")
     content[vector : vector + 4] = (2**31 - 1).to_bytes(4, "little")
     (tmp_path / "endless.tflite").write_bytes(content)
-    with pytest.raises(EdgesqzError, match="names more tables than it can hold"):
+    with pytest.raises(EdgesqzError, match="refers to more tables than it can hold"):
         inspect(tmp_path / "endless.tflite")

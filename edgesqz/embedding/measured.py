@@ -1,0 +1,56 @@
+"""The accuracy and latency of a file, as far as they are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgesqz.artifact import Artifact, Manifest
+from edgesqz.benchmarking.saved import SavedReport
+from edgesqz.embedding.expected import BENCH_RUNTIME
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Accuracy and latency of a file; None where they were not measured.
+
+    Attributes:
+        accuracy: Top-1 accuracy, 0..1.
+        images: The images that the accuracy was measured on, in words.
+        machine: The processor that ran the measurements.
+        engine: The engine that ran the measurements, with its version.
+        p50_us: Median latency of one image, in microseconds.
+    """
+
+    accuracy: float | None = None
+    images: str = ""
+    machine: str | None = None
+    engine: str | None = None
+    p50_us: float | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Measured:
+        """Take the figures from a manifest; only the files that ship with edgesqz have an accuracy."""
+        test = manifest.test
+        if test is None:
+            return cls()
+        seen = test.images
+        return cls(test.accuracy, f"{seen.count:,} {seen.split} images of {seen.dataset}", test.machine)
+
+    @classmethod
+    def read(cls, report: Path, found: Artifact) -> Measured:
+        """Find the figures of a file, by its content, in a report of ``edgesqz bench --json``.
+
+        Raises:
+            EdgesqzError: the report cannot be read, or has no figures for this content on the bench's engine.
+        """
+        saved = SavedReport.read(report)
+        row, seen = saved.row_of(found.path, BENCH_RUNTIME), saved.dataset
+        measured_on = f"{seen.images:,} {seen.split} images of {seen.name}" if seen else ""
+        return cls(
+            row.accuracy if seen else None,
+            measured_on,
+            saved.machine.cpu,
+            f"{row.runtime} {row.runtime_version}",
+            row.latency_us.p50 if row.latency_us else None,
+        )
