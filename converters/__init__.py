@@ -1,12 +1,10 @@
-"""Converters, one module each: a Keras model in, the bytes of one format out.
+"""Converters, one module each: from a Keras model to the bytes of a file in one format.
 
-A converter is a module with
+A converter is a module registered under the entry point group ``edgesqz.converters``. It has
 
-- ``FORMAT``: its name on the command line,
-- ``SUFFIX``: of the files,
-- ``VARIANTS``: the kinds it makes, by name, each an ``edgesqz.plugins.Variant``, the most valuable first,
-- ``PACKAGES``: the distributions whose versions a manifest should tell,
-- ``convert(model, variant, calibration)``: the bytes; it writes no file of its own,
-
-registered under the entry point group ``edgesqz.converters``.
+- ``FORMAT``: the name of the format on the command line,
+- ``SUFFIX``: the suffix of the files,
+- ``VARIANTS``: the variants by name, each an ``edgesqz.plugins.Variant``, the most valuable first,
+- ``PACKAGES``: the distributions whose versions the manifest records,
+- ``convert(model, variant, calibration)``: returns the bytes; it writes no files.
 """

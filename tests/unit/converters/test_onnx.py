@@ -1,0 +1,38 @@
+"""What the converter to ONNX does about memory."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import types
+import weakref
+from typing import Any
+
+import pytest
+
+from edgesqz import plugins
+
+
+class Graph:
+    """A graph as tf2onnx has them: its nodes refer to it, so that reference counting alone frees none."""
+
+    def __init__(self) -> None:
+        self.graph = self
+
+
+def test_each_optimization_frees_the_copy_that_the_one_before_it_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf2onnx: Any = types.ModuleType("tf2onnx")
+    tf2onnx.optimizer = types.SimpleNamespace(_get_optimizers=lambda: {"fold": Graph, "merge": Graph})
+    monkeypatch.setitem(sys.modules, "tf2onnx", tf2onnx)
+    converter: Any = plugins.converter("onnx")
+    gc.disable()
+    try:
+        with converter._collecting_copies() as optimizers:
+            assert list(optimizers) == ["fold", "merge"]
+            copy = weakref.ref(Graph())
+            assert copy() is not None
+            assert isinstance(optimizers["fold"](), Graph)
+            assert copy() is None
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.enable()
