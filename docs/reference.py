@@ -75,9 +75,9 @@ def _result_path(package: Any, plan: Any) -> str:
 
 
 def _returned_path(member: Any) -> str | None:
-    """Return the full name of the class that a function of the package returns."""
-    path: str | None = member.returns.canonical_path if member.is_function else None
-    return path
+    """Return the full name of the class of edgesqz that a function of the package returns, or None."""
+    path = getattr(member.returns, "canonical_path", "") if member.is_function else ""
+    return path if path.startswith("edgesqz.") else None
 
 
 def _documented(path: str) -> str:
