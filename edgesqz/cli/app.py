@@ -1,4 +1,4 @@
-"""The command line: one function a command, which parses, calls the library and prints."""
+"""The command line: one line per command, and what they share, such as how errors are shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from edgesqz import defaults, stopping
 from edgesqz.benchmarking.plan import Bench
-from edgesqz.cli.options import add
+from edgesqz.cli.options import add, hide_types
 from edgesqz.cli.output import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
@@ -56,8 +56,8 @@ FOLLOWS = "follows the number of images"
 
 
 @contextlib.contextmanager
-def _errors_told() -> Iterator[None]:
-    """Print what a person should know as one line, without a traceback."""
+def _errors_shown() -> Iterator[None]:
+    """Print errors as one line, without a traceback."""
     try:
         with naming(default_flag):
             yield
@@ -78,23 +78,26 @@ def _errors_told() -> Iterator[None]:
 
 
 class _Commands(TyperGroup):
-    """Commands whose errors are told, those of printing help among them."""
+    """Commands whose errors are shown as one line, including errors while help is printed."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return hide_types(super().get_params(ctx))
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
-        with _errors_told():
+        with _errors_shown():
             return super().make_context(*arguments, **options)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take the options of all commands behind the command too."""
+        """Accept the options of all commands after the command too."""
         return super().parse_args(ctx, sorted(args, key=lambda arg: arg not in OF_ALL_COMMANDS))
 
     def invoke(self, ctx: Any) -> object:
-        with _errors_told():
+        with _errors_shown():
             return super().invoke(ctx)
 
 
 class _Notes(logging.Handler):
-    """Prints what the library logs."""
+    """Print what the library logs."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage())
@@ -114,7 +117,7 @@ app = typer.Typer(
 @app.callback()
 def options(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Tell of temporary files too.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Also show how much temporary files took.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show results and errors only.")] = False,
 ) -> None:
     """Turn a dataset into a vision model that fits a device's byte budget, and prove what it costs."""
@@ -328,7 +331,10 @@ add(app, Demo, DemoOutput, progress_console)
 
 
 workspace_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="markdown", help="Keep a workspace in order and within its quota."
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Keep a workspace in order and within its quota.",
 )
 app.add_typer(workspace_app, name="workspace")
 

@@ -1,4 +1,4 @@
-"""The adapter from a command's dataclass to Typer: it builds the signature and the help from the fields."""
+"""The adapter from a command's dataclass to Typer, which builds the signature and the help from the fields."""
 
 from __future__ import annotations
 
@@ -9,17 +9,37 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Protocol, Union, get_args, get_origin
 
 import typer
+from typer.core import TyperCommand
 
 from edgesqz.command import Command, Field, default_flag, fields
 from edgesqz.errors import EdgesqzError, naming
 
+# Options that several commands share come last in the help, always in this order.
+_SHARED_PANELS = ("Data", "Timing", "Limits", "Output", "Workspace")
+_METAVARS: dict[Any, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT", list[str]: "TEXT"}
+
 
 class Output(Protocol):
-    """A frozen dataclass like a command's, for what the command line does with a result."""
+    """A frozen dataclass like a command's that says what the command line does with a result."""
 
     def show(self, result: Any) -> None:
         """Print the result or write it to files; raise ``typer.Exit`` for an exit code."""
         ...
+
+
+def hide_types(params: list[Any]) -> list[Any]:
+    """Keep Python's types out of the help: ``<list[str]>`` behind an argument, and ``<bool>`` behind a flag."""
+    for param in params:
+        if param.param_type_name == "argument":
+            param.display_type_rich = lambda ctx: None
+        elif param.is_flag:
+            param.metavar = ""
+    return params
+
+
+class _Command(TyperCommand):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return hide_types(super().get_params(ctx))
 
 
 def add(
@@ -32,12 +52,12 @@ def add(
     """Add a command to an app.
 
     Args:
-        app: gets a command named as the dataclass is, in lower case.
-        plan: the dataclass of the command.
-        output: the dataclass of what is done with its result; made first, so that what cannot be written is found
-            out before any work. An option that both declare goes to both.
-        console: gives the console that progress is shown on.
-        name: The command's name, if it is not that of the dataclass.
+        app: The app.
+        plan: The dataclass of the command.
+        output: The dataclass that shows its result. It is instantiated first, so that a file that cannot be written
+            is an error before any work is done. An option that both dataclasses declare goes to both.
+        console: Returns the console to show progress on.
+        name: The command's name, by default that of the dataclass in lower case.
     """
     options = {each.name: each for each in (*fields(plan), *fields(output))}
     of_plan, of_output = ({each.name for each in fields(part)} for part in (plan, output))
@@ -52,32 +72,36 @@ def add(
             except EdgesqzError as error:
                 raise EdgesqzError(str(error)) from error
 
-    signature = inspect.Signature([_parameter(each) for each in options.values()])
+    signature = inspect.Signature([_parameter(each) for each in sorted(options.values(), key=_panel_order)])
     vars(run)["__signature__"] = signature
     run.__annotations__.clear()
-    app.command(name or plan.__name__.lower(), help=inspect.getdoc(plan))(run)
+    app.command(name or plan.__name__.lower(), cls=_Command, help=inspect.getdoc(plan))(run)
+
+
+def _panel_order(field: Field) -> int:
+    return _SHARED_PANELS.index(field.panel) if field.panel in _SHARED_PANELS else -1
 
 
 def _flag(name: str, options: Mapping[str, Field]) -> str:
-    """The flag of a parameter, which may belong to another command than the one that called on it."""
+    """Return the flag of a parameter, which may belong to a command that this one calls."""
     return options[name].flag if name in options else default_flag(name)
 
 
 def _parameter(field: Field) -> inspect.Parameter:
-    """A field as a parameter of the function that Typer reads."""
+    """Turn a field into a parameter of the function that Typer reads."""
     kind, option = _cli_type(field.type), field.option
     required = field.default is dataclasses.MISSING
     default = inspect.Parameter.empty if required else field.default or (False if kind is bool else None)
     info: Any
     if option.positional:
-        info = typer.Argument(metavar=option.metavar, help=option.help, show_default=option.default or True)
+        info = typer.Argument(metavar=option.metavar, help=option.help, show_default=_plain(option.default) or True)
     else:
         names = [field.flag] if kind is bool or option.flag else []
         info = typer.Option(
             *names,
-            metavar=option.metavar,
+            metavar=option.metavar or _METAVARS.get(kind),
             help=option.help,
-            show_default=option.default or kind is not bool,
+            show_default=_plain(option.default) or kind is not bool,
             envvar=option.variable,
             rich_help_panel=field.panel,
         )
@@ -88,14 +112,19 @@ def _parameter(field: Field) -> inspect.Parameter:
     )
 
 
+def _plain(default: str | None) -> str | None:
+    """Remove Markdown from the words for a default, which Typer does not render."""
+    return default and default.replace("`", "")
+
+
 def _cli_type(kind: Any) -> Any:
-    """What Typer reads for a field's type: one type, or a list where several values can be given."""
+    """Return the type that Typer reads for a field: one type, or a list if several values can be given."""
     members = [each for each in _members(kind) if each is not type(None)]
     if any(get_origin(each) is Sequence for each in members):
         return list[str]
     if len(members) == 1:
         return members[0]
-    return str  # a path or a size is text on the command line, whatever else Python may hand over
+    return str  # on the command line, a path or a size is text
 
 
 def _members(kind: Any) -> Sequence[Any]:

@@ -144,16 +144,26 @@ class BenchOutput(LayerOption):
     choose: Annotated[
         bool,
         Option(
-            "Name the best file: of those within all limits whose accuracy cannot be told from the highest (McNemar, "
-            "p >= 0.05), the one with the smallest product of size and latency."
+            "Name the best file: of those within all limits whose accuracy does not differ significantly from the "
+            "highest (McNemar, p >= 0.05), the one with the smallest product of size and latency."
         ),
     ] = False
-    per_class: Annotated[bool, Option("Show the accuracy of each class too.")] = False
-    json: Annotated[str | Path | None, Option("Write the report as JSON; - prints it.", metavar="FILE|-")] = None
-    csv: Annotated[str | Path | None, Option("Write the rows as CSV; - prints them.", metavar="FILE|-")] = None
-    markdown: Annotated[str | Path | None, Option("Write the table as Markdown; - prints it.", metavar="FILE|-")] = None
-    html: Annotated[str | Path | None, Option("Write a web page with charts; - prints it.", metavar="FILE|-")] = None
-    plot: Annotated[str | Path | None, Option("Draw accuracy against size as .png or .svg.", metavar="FILE")] = None
+    per_class: Annotated[bool, Option("Also show the accuracy of each class.")] = False
+    json: Annotated[
+        str | Path | None, Option("Write the report to this file as JSON; - prints it.", metavar="FILE|-")
+    ] = None
+    csv: Annotated[
+        str | Path | None, Option("Write the rows to this file as CSV; - prints them.", metavar="FILE|-")
+    ] = None
+    markdown: Annotated[
+        str | Path | None, Option("Write the table to this file as Markdown; - prints it.", metavar="FILE|-")
+    ] = None
+    html: Annotated[
+        str | Path | None, Option("Write a web page with charts to this file; - prints it.", metavar="FILE|-")
+    ] = None
+    plot: Annotated[
+        str | Path | None, Option("Plot accuracy against size in this .png or .svg file.", metavar="FILE")
+    ] = None
 
     def __post_init__(self) -> None:
         """Check what can be written, before hours of measuring."""

@@ -85,6 +85,9 @@ def test_help_is_in_panels(app: typer.Typer) -> None:
     assert "Measure files." in told
     assert all(f"─ {panel} ─" in told for panel in ("Arguments", "Options", "Limits", "Output"))
     assert "--no-fast" not in told
+    assert told.index("─ Limits ─") < told.index("─ Output ─")
+    assert "<" not in told  # no type of Python's, such as <list[str]> behind FILE or <bool> behind --fast
+    assert "--rounds" in told and "INTEGER" in told
 
 
 def test_the_command_line_names_flags(app: typer.Typer) -> None:
