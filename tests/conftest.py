@@ -21,6 +21,7 @@ from PIL import Image
 
 import edgesqz
 from edgesqz import plugins
+from edgesqz.benchmarking import candidate
 from edgesqz.data import cifar
 from edgesqz.image_size import ImageSize
 from edgesqz.workspace import disk
@@ -47,6 +48,14 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGESQZ_QUOTA", raising=False)
     monkeypatch.delenv("COLUMNS", raising=False)  # which some terminals and the processes of tests set
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_rounds() -> Iterator[None]:
+    """Let the bench time in short rounds: the tests are not about the figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidate, "ROUND_MS", 2)
+        yield
 
 
 def draw_folder(folder: Path, counts: dict[str, int], size: ImageSize = SQUARE) -> Path:
@@ -92,7 +101,7 @@ def images(make_once: MakeOnce) -> Path:
 @pytest.fixture(scope="session")
 def trained(images: Path, make_once: MakeOnce) -> Path:
     """A workspace with ``squeezenet-nano.keras``, trained on ``images``; not to be written to."""
-    options: dict[str, Any] = {"epochs": 15, "batch_size": 16, "learning_rate": 0.05}
+    options: dict[str, Any] = {"epochs": 5, "batch_size": 16, "learning_rate": 0.05}
     return make_once("trained", lambda home: edgesqz.train("squeezenet-nano", str(images), workspace=home, **options))
 
 

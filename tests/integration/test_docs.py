@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-SHORT_TRAINING = ["--epochs", "15", "--batch-size", "16", "--learning-rate", "0.05"]
+SHORT_TRAINING = ["--epochs", "5", "--batch-size", "16", "--learning-rate", "0.05"]
 
 
 # A comment before a block says what it needs that a test does not have, such as "needs data: CIFAR-10".

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from edgesqz.benchmarking import candidate
 from tests import fakes
 
 ENGINES = ("ai_edge_litert", "keras", "onnx", "onnxruntime", "tensorflow", "tf2onnx")
@@ -25,9 +24,8 @@ def no_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def fake_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fake_engine() -> Iterator[None]:
     """Install the fake engine, which runs the files of every format."""
-    monkeypatch.setattr(candidate, "ROUND_MS", 1)  # its inferences are as short
     with fakes.fake_engine():
         yield
 

@@ -27,12 +27,18 @@ COMMANDS = ("train", "export", "bench", "fit", "predict", "embed", "inspect", "p
 OF_A_WORKSPACE = tuple(f"workspace {name}" for name in ("list", "rm", "clean", "verify", "quota"))
 
 
+EXPORT = "squeezenet-nano.int8.tflite"
 EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
 
 
 def run(*arguments: str | Path) -> Result:
     """Run a command in this process."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def run_alone(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, as a shell does."""
+    return subprocess.run([*EDGESQZ, *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *OF_A_WORKSPACE])
@@ -256,3 +262,17 @@ def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
 def test_importing_the_package_imports_nothing_heavy() -> None:
     program = "import edgesqz, sys; assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_report_goes_to_standard_output(exported: Path) -> None:
+    piped = run_alone("bench", EXPORT, "--rounds", "1", "--json", "-", "--workspace", exported)
+    assert piped.returncode == 0, piped.stderr
+    assert len(json.loads(piped.stdout)["rows"]) == 2
+
+
+def test_a_missed_budget_exits_with_3(exported: Path) -> None:
+    options = ("--max-size", "10kB", "--rounds", "1", "--limit", "6", "--choose", "--workspace", exported)
+    refused = run("bench", EXPORT, *options)
+    assert refused.exit_code == 3
+    assert f"over budget: {EXPORT}: size " in refused.stderr
+    assert "chosen: none; no file is within the budget" in refused.stdout
