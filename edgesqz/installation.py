@@ -116,7 +116,7 @@ def _runtime(choice: plugins.Choice) -> Runtime:
     version, install = plugins.engine_version(module), plugins.install_command(module)
     if choice.lives_apart:
         pinned = module.REQUIREMENTS[0].partition("==")[2]
-        version = f"{pinned}, in an environment of its own" if environments.can_be_made() else None
+        version = f"{pinned}, in an environment of its own" if environments.available() else None
         install = environments.INSTALL
     return Runtime(choice.name, tuple(module.SUFFIXES), version, install)
 

@@ -1,4 +1,4 @@
-"""Images of results, through matplotlib if it is installed."""
+"""Plots of results, with matplotlib if it is installed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesqz.errors import EdgesqzError, first_line
+from edgesqz.errors import EdgesqzError, first_line, option
 from edgesqz.workspace import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_FOR_HALVES = 500  # of an axis's ends' ratio, to have room for numbers between the powers of ten
+MOST_FOR_HALVES = 500  # an axis that spans a larger ratio has no room for labels between the powers of ten
 
 
 def figure(height: float) -> tuple[Figure, Axes]:
-    """An empty figure, 8 inches wide and ``height`` high.
+    """Return an empty figure, 8 inches wide and ``height`` inches high.
 
     Raises:
         EdgesqzError: matplotlib is missing.
@@ -25,7 +25,7 @@ def figure(height: float) -> tuple[Figure, Axes]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise EdgesqzError("--plot needs matplotlib; try pip install 'edgesqz[plot]'") from error
+        raise EdgesqzError(f"{option('plot')} needs matplotlib; try pip install 'edgesqz[plot]'") from error
     empty = Figure(figsize=(8, height), layout="constrained")
     axes = empty.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
@@ -33,7 +33,7 @@ def figure(height: float) -> tuple[Figure, Axes]:
 
 
 def plain_numbers(axes: Axes) -> None:
-    """Write the numbers of a logarithmic x axis as people do: 200 and 1,000, no powers of ten."""
+    """Label a logarithmic x axis with plain numbers such as 200 and 1,000 instead of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     low, high = axes.get_xlim()
@@ -47,7 +47,7 @@ def save(drawn: Figure, path: Path) -> None:
     """Write a figure to a file, .png or .svg.
 
     Raises:
-        EdgesqzError: the suffix is none that matplotlib knows, the quota has no room, or the disk refuses.
+        EdgesqzError: matplotlib does not know the suffix, the quota has no room, or the disk refuses.
     """
     content = io.BytesIO()
     try:

@@ -1,4 +1,4 @@
-"""One model in one engine, alone in a process of its own, whichever format it has."""
+"""Run one model of any format in one engine, in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from edgesqz import defaults, plugins
 from edgesqz.artifact import Artifact, PixelRange, Tensor, read_bytes
 from edgesqz.engine import environments
 from edgesqz.engine.host import Host
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.lookup import find_model_file
 from edgesqz.machine import Machine
 from edgesqz.workspace import settle
 
-# No question takes longer on a machine that is alive; a larger dataset is asked about in parts.
+# No request takes longer on a machine that is alive; larger datasets are sent in parts.
 ANSWER_TIMEOUT_S = 600
-IMAGES_A_QUESTION = 1000
-CLOSE_TIMEOUT_S = 1  # for an engine to end by itself
+IMAGES_PER_REQUEST = 1000
+CLOSE_TIMEOUT_S = 1  # time that an engine has to exit by itself
 
 
 class EngineError(EdgesqzError):
@@ -37,25 +37,25 @@ class Engine:
     The engine's process is started through execnet and ends with ``close()``, or with the program.
 
     Args:
-        model_bytes: the model file.
-        runtime: a name in ``edgesqz.plugins.runtimes()``, or one with a version of its engine, as ``NAME==VERSION``.
-        threads: for the engine to use.
-        pinned_to: the number of the processor's core to keep the process on; None for any.
-        pixels: how a pixel becomes the real value that the model's input stands for.
-        host: where to start the process; None for here.
+        model_bytes: Content of the model file.
+        runtime: A name in ``edgesqz.plugins.runtimes()``, or ``NAME==VERSION`` for a certain version of its engine.
+        threads: Number of threads that the engine uses.
+        pinned_to: Number of the CPU core to keep the process on; None for any.
+        pixels: Conversion of a pixel to the real value that the model's input represents.
+        host: Machine to start the process on; None for this one.
 
     Attributes:
-        input: the model's input.
-        output: the model's output.
-        version: of the engine.
-        machine: what it runs on.
-        load_ms: milliseconds that loading took, the import of the engine included.
-        arena_bytes: of the memory of a fixed size that the engine works in; None if it has none.
-        idle_rss_bytes: resident memory before that; None where the system does not tell.
-        overhead_us: microseconds that ``time_ns`` tells of a call that does nothing, the median.
+        input: The model's input.
+        output: The model's output.
+        version: Version of the engine.
+        machine: The machine that the engine runs on.
+        load_ms: Time to import the engine and load the model, in milliseconds.
+        arena_bytes: Size of the fixed memory arena that the engine works in; None if it has none.
+        idle_rss_bytes: Resident memory before loading; None if the system does not report it.
+        overhead_us: Median time that ``time_ns`` measures for an empty call, in microseconds.
 
     Raises:
-        EngineError: the engine is not installed or refuses the model.
+        EngineError: The engine is not installed or rejects the model.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Engine:
         try:
             self._channel = _started(self._group, choice, host)
             source = plugins.runtime_source(choice.name)
-            facts = self._asked(
+            facts = self._request(
                 (source, choice.runtime.ENGINE, model_bytes, threads, pinned_to, pixels.scale, pixels.offset)
             )
             self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
@@ -100,56 +100,56 @@ class Engine:
             images: uint8 (N, H, W, channels), of the model's ``form``.
 
         Returns:
-            float32 (N, classes): probabilities, or whatever else the model gives.
+            float32 (N, classes): probabilities, or whatever else the model outputs.
 
         Raises:
-            EdgesqzError: the images have another shape or dtype.
-            EngineError: the engine failed.
+            EdgesqzError: The images have another shape or dtype.
+            EngineError: The engine failed.
         """
         self._check(images)
         parts = []
-        for start in range(0, len(images), IMAGES_A_QUESTION):
-            part = images[start : start + IMAGES_A_QUESTION]
-            parts.append(_unpacked(*self._asked(("predict", _packed(part)))))
+        for start in range(0, len(images), IMAGES_PER_REQUEST):
+            part = images[start : start + IMAGES_PER_REQUEST]
+            parts.append(_unpacked(*self._request(("predict", _packed(part)))))
         return np.concatenate(parts)
 
     def tensors(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Run an image, uint8 (1, H, W, channels), and see what lies between.
+        """Run an image, uint8 (1, H, W, channels), and return all intermediate tensors.
 
         Returns:
-            Every tensor by the engine's name for it: real values, float32.
+            The real values of every tensor, float32, by the engine's name for it.
 
         Raises:
-            EngineError: the engine shows none.
+            EngineError: The engine does not expose its tensors.
         """
         self._check(image)
-        found = self._asked(("tensors", _packed(image)))
+        found = self._request(("tensors", _packed(image)))
         return {name: _unpacked(*each) for name, each in found.items()}
 
     def first_us(self, image: np.ndarray) -> float:
-        """Set the image that ``time_ns`` works on, uint8 (1, H, W, channels).
+        """Set the image that ``time_ns`` runs, uint8 (1, H, W, channels).
 
         Returns:
-            Microseconds of the first inference on it.
+            The time of the first inference on it, in microseconds.
         """
         self._check(image)
-        return float(self._asked(("first", _packed(image))))
+        return float(self._request(("first", _packed(image))))
 
     def time_ns(self, count: int) -> list[int]:
-        """Nanoseconds of each of ``count`` inferences of one image, by the clock of the engine's process."""
-        return list(self._asked(("time", count)))
+        """Time ``count`` inferences of one image in the engine's process; nanoseconds of each."""
+        return list(self._request(("time", count)))
 
     def peak_rss_bytes(self) -> int | None:
-        """The most memory the engine's process has had resident so far; None where the system does not tell."""
-        answer: int | None = self._asked(("peak_rss_bytes", None))
+        """Return the peak resident memory of the engine's process; None if the system does not report it."""
+        answer: int | None = self._request(("peak_rss_bytes", None))
         return answer
 
     @property
     def form(self) -> tuple[ImageSize, int]:
-        """Size, and channels, of the images the model takes.
+        """Size and number of channels of the model's input images.
 
         Raises:
-            EdgesqzError: the model takes no images of one size.
+            EdgesqzError: The model does not take images of one size.
         """
         return self.input.image_form
 
@@ -158,7 +158,7 @@ class Engine:
         self._group.terminate(timeout=CLOSE_TIMEOUT_S)
 
     def __enter__(self) -> Self:
-        """Give the engine to the ``with`` block that closes it."""
+        """Return the engine to the ``with`` block that closes it."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -173,40 +173,40 @@ class Engine:
                 f"got shape {images.shape} and dtype {images.dtype}"
             )
 
-    def _asked(self, question: tuple[Any, ...]) -> Any:
+    def _request(self, message: tuple[Any, ...]) -> Any:
         try:
-            with _given_up(self._kill):
-                self._channel.send(question)
+            with _time_limit(self._kill):
+                self._channel.send(message)
             return self._channel.receive(timeout=ANSWER_TIMEOUT_S)
         except self._channel.RemoteError as error:
             raise EngineError(_raised(str(error))) from error
         except self._channel.TimeoutError as error:
-            self.close()  # it may be busy, and disturb those that are measured after it
+            self.close()  # it may be busy, which would disturb later measurements
             raise EngineError(f"the engine gave no answer in {ANSWER_TIMEOUT_S} s") from error
         except (EOFError, OSError) as error:
             raise EngineError("the engine's process ended while it worked on this model") from error
 
     def _kill(self) -> None:
         for gateway in self._group:
-            gateway._io.kill()  # its exit() would send, too
+            gateway._io.kill()  # exit() would send a message, and block as well
 
 
 def _started(group: Any, choice: plugins.Choice, host: Host | None) -> Any:
-    """Start the worker in a process of its own; the channel to it."""
+    """Start the worker in a process of its own and return the channel to it."""
     import psutil
     from execnet import HostNotFound
 
     place, others = _place(choice, host), psutil.Process().children()
     try:
-        with _given_up(lambda: _kill_children_except(others)):
+        with _time_limit(lambda: _kill_children_except(others)):
             return group.makegateway(place).remote_exec(plugins.worker_source())
     except (HostNotFound, EOFError, OSError) as error:
         raise EngineError(f"no process for it could be started{f' on {host.address}' if host else ''}") from error
 
 
 @contextlib.contextmanager
-def _given_up(kill: Callable[[], None]) -> Iterator[None]:
-    """Bound a block in which a process that neither reads nor ends would be waited for without end."""
+def _time_limit(kill: Callable[[], None]) -> Iterator[None]:
+    """Limit the time of a block that would wait forever for a process that neither reads nor exits."""
     watch = threading.Timer(ANSWER_TIMEOUT_S, kill)
     watch.daemon = True  # Ctrl-C may come before the watch is canceled, and Python would wait for it to end
     try:
@@ -217,7 +217,7 @@ def _given_up(kill: Callable[[], None]) -> Iterator[None]:
 
 
 def _kill_children_except(others: Sequence[Any]) -> None:
-    """End the process that is being started: execnet gives no handle on it before it answers."""
+    """Kill the process that is being started, for which execnet has no handle until it answers."""
     import psutil
 
     for child in psutil.Process().children():
@@ -226,7 +226,7 @@ def _kill_children_except(others: Sequence[Any]) -> None:
 
 
 def _place(choice: plugins.Choice, host: Host | None) -> str:
-    """Where the process is to run, as execnet takes it: another machine, this environment, or one for the engine."""
+    """Return where to start the process, as execnet expects it: another machine, this environment or another one."""
     if host and choice.version:
         raise EngineError(f"{host.address} runs the version of {choice.name} that is installed there")
     if host:
@@ -240,7 +240,7 @@ def _place(choice: plugins.Choice, host: Host | None) -> str:
 
 
 def _refuse_clipping(tensor: Tensor, pixels: PixelRange) -> None:
-    """Refuse an integer input that cannot hold what pixels 0 and 255 become, by more than a step."""
+    """Reject an integer input whose range falls short of the values of pixels 0 and 255 by more than one step."""
     if tensor.scale is None or tensor.zero_point is None:
         return
     limits = np.iinfo(tensor.dtype)
@@ -249,25 +249,24 @@ def _refuse_clipping(tensor: Tensor, pixels: PixelRange) -> None:
     if low < least - tensor.scale or high > most + tensor.scale:
         raise EngineError(
             f"its input holds values from {least:.4g} to {most:.4g}, but pixels would become {low:.4g} to {high:.4g}; "
-            f"try --pixel-range {least:.4g}..{most:.4g} "
-            "if it takes images whose channels are all scaled alike"
+            f"try {option('pixel_range')} {least:.4g}..{most:.4g} if all channels of its images are scaled alike"
         )
 
 
 def _packed(images: np.ndarray) -> tuple[tuple[int, ...], bytes]:
-    """An array as a channel can carry it."""
+    """Convert an array to what a channel can carry."""
     return images.shape, images.tobytes()
 
 
 def _unpacked(shape: tuple[int, ...], content: bytes) -> np.ndarray:
-    """float32 values as a channel carried them."""
+    """Restore float32 values from what a channel carried."""
     return np.frombuffer(content, np.float32).reshape(shape)
 
 
 def _raised(remote_traceback: str) -> str:
-    """What an engine raised, in the first line of it, without the traceback of its process."""
-    _, _, behind_last_call = remote_traceback.rpartition("\n  File ")
-    lines = [line for line in behind_last_call.splitlines()[1:] if line and not line.startswith(" ")]
+    """Return the first line of an engine's error, without the traceback of its process."""
+    _, _, after_last_call = remote_traceback.rpartition("\n  File ")
+    lines = [line for line in after_last_call.splitlines()[1:] if line and not line.startswith(" ")]
     raised = lines[0] if lines else remote_traceback
     kind, _, message = raised.partition(": ")
     return message or kind
@@ -283,19 +282,20 @@ def load(
         ...     probabilities = model.predict(images)
 
     Args:
-        path: a .keras, .tflite or .onnx file, or the name of one in the workspace or the zoo; see ``edgesqz.lookup``.
-        threads: for the engine to use.
-        pixel_range: what pixels 0..255 become for a file without a manifest, as ``LOW..HIGH``; None for 0..255.
-        workspace: where names are looked up.
+        path: A .keras, .tflite or .onnx file, or the name of one in the workspace or the zoo; see ``edgesqz.lookup``.
+        threads: Number of threads that the engine uses.
+        pixel_range: The values that a file without a manifest expects for pixels 0 and 255, as ``LOW..HIGH``; by
+            default 0..255.
+        workspace: The folder to look up names in.
 
     Raises:
-        EdgesqzError: no such file, no runtime for it, a pixel range for a file whose manifest has one, or the engine
-            refuses it.
+        EdgesqzError: There is no such file or no runtime for it, a pixel range is given for a file whose manifest has
+            one, or the engine rejects the file.
     """
     settle(workspace)
     found = Artifact.open(find_model_file(path, workspace))
     if pixel_range and found.manifest:
-        raise EdgesqzError(f"{found.path}: its manifest tells what pixels become; leave out --pixel-range")
+        raise EdgesqzError(f"{found.path} has a manifest, which states its pixel range; omit {option('pixel_range')}")
     pixels = PixelRange.parse(pixel_range) if pixel_range else None
     try:
         return open_engine(found, threads=threads, pixels=pixels)
@@ -312,7 +312,7 @@ def open_engine(
     pixels: PixelRange | None = None,
     host: Host | None = None,
 ) -> Engine:
-    """Load an artifact into an engine, None for the one of its format; ``pixels`` is for one that has no manifest."""
+    """Load an artifact into an engine, by default that of its format; ``pixels`` is for files without a manifest."""
     runtime = runtime or plugins.runtime_for(artifact.path.suffix)
     described = artifact.manifest.pixels if artifact.manifest else pixels
     content = read_bytes(artifact.path)

@@ -1,4 +1,4 @@
-"""Python environments for engines that cannot live in this one, or not at that version; uv makes and keeps them."""
+"""Python environments for engines that cannot run in this one, or not at that version; uv creates and caches them."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from collections.abc import Sequence
 from edgesqz.errors import EdgesqzError
 
 INSTALL = "pip install 'edgesqz[tflite-runtime]'"
-TIMEOUT_S = 600  # for downloading an engine
+TIMEOUT_S = 600  # time to download an engine
 
 
 def python_with(requirements: Sequence[str], python: str | None) -> str:
-    """The command line of a Python that has packages and what they need, but nothing of this environment.
+    """Return the command line of a Python with packages and their dependencies, but nothing of this environment.
 
     Args:
-        requirements: as pip would take them.
-        python: the version of Python, such as ``3.11``; None for this one's.
+        requirements: Packages, as pip expects them.
+        python: Version of Python, such as ``3.11``; None for that of this environment.
 
     Raises:
-        EdgesqzError: uv is missing, or it cannot make such an environment.
+        EdgesqzError: uv is missing, or cannot create such an environment.
     """
     version = ["--python", python] if python else []
     packages = [part for requirement in requirements for part in ("--with", requirement)]
-    # Without --isolated, uv puts a .venv of the current folder behind these packages, and its engine may be taken.
+    # Without --isolated, uv puts a .venv of the current folder behind these packages, and its engine might be used.
     command = [_uv(), "run", "--quiet", "--isolated", "--no-project", *version, *packages, "python"]
     try:
-        made = subprocess.run([*command, "-c", ""], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        created = subprocess.run([*command, "-c", ""], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise EdgesqzError(f"no environment with {', '.join(requirements)} in {TIMEOUT_S} s") from error
-    if made.returncode:
-        reason = " ".join(made.stderr.split()) or f"uv ended with {made.returncode}"
-        raise EdgesqzError(f"cannot make an environment with {', '.join(requirements)}: {reason}")
+    if created.returncode:
+        reason = " ".join(created.stderr.split()) or f"uv ended with {created.returncode}"
+        raise EdgesqzError(f"cannot create an environment with {', '.join(requirements)}: {reason}")
     return shlex.join(command)
 
 
-def can_be_made() -> bool:
-    """Whether uv is at hand."""
+def available() -> bool:
+    """Return whether uv is installed."""
     try:
         _uv()
     except EdgesqzError:

@@ -7,15 +7,15 @@ import subprocess
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, option
 
-# Nobody is asked for a password or for an unknown host's key, and a board that is gone is noticed.
+# ssh never prompts for a password or an unknown host's key, and it notices when a board is gone.
 CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 60
 ALIVE_INTERVAL_S = 5
 ALIVE_MISSES = 3
 
-# What may stand in a command line as it is.
+# Text that needs no quoting in a command line.
 _ADDRESS = re.compile(r"([A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9_][\w.-]*")
 _PYTHON = re.compile(r"[\w./~+-]+")
 
@@ -25,9 +25,9 @@ class Host:
     """Where to run engines.
 
     Attributes:
-        address: ``board`` or ``user@board``; a name in ssh's configuration is one too.
-        port: None for ssh's own choice.
-        python: the command that starts a Python with NumPy and the engines there.
+        address: ``board`` or ``user@board``, where ``board`` may be a name in ssh's configuration.
+        port: Port of the ssh server; None for ssh's default.
+        python: Command that starts a Python with NumPy and the engines there.
     """
 
     address: str
@@ -36,10 +36,10 @@ class Host:
 
     @classmethod
     def parse(cls, text: str) -> Host:
-        """Read ``ssh://user@board:22?python=/path/to/python``; user, port and python may be left out.
+        """Read ``ssh://user@board:22?python=/path/to/python``; user, port and python are optional.
 
         Raises:
-            EdgesqzError: the text has another form.
+            EdgesqzError: The text has another form.
         """
         problem = f"expected a host such as ssh://user@board:22?python=/usr/bin/python3, got {text!r}"
         try:
@@ -59,14 +59,14 @@ class Host:
         """Connect once.
 
         Raises:
-            EdgesqzError: ssh is missing, or does not get through, or there is no such Python or no NumPy there, or its
-                shell prints something of its own, which would be taken for an engine's answer.
+            EdgesqzError: ssh is missing or cannot connect, there is no such Python or no NumPy there, or the shell
+                prints something of its own, which would be mistaken for an engine's answer.
         """
         command = ["ssh", *self._options, self.address, f"{self.python} -c 'import numpy'"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT_S, check=False)
         except FileNotFoundError as error:
-            raise EdgesqzError("--host needs ssh, which is not installed here") from error
+            raise EdgesqzError(f"{option('host')} needs ssh, which is not installed here") from error
         except subprocess.TimeoutExpired as error:
             raise EdgesqzError(f"{self.address} gave no answer in {ANSWER_TIMEOUT_S} s") from error
         if done.returncode:
@@ -81,7 +81,7 @@ class Host:
 
     @property
     def gateway(self) -> str:
-        """How execnet is told to start a process there."""
+        """The specification by which execnet starts a process there."""
         return f"ssh={' '.join([*self._options, self.address])}//python={self.python}"
 
     @property

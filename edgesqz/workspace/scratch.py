@@ -1,4 +1,4 @@
-"""Where converters and Keras put their own temporary files, and how much of it they used."""
+"""A folder for the temporary files of converters and Keras, and how many bytes they took."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.workspace import Workspace, disk
 from edgesqz.workspace.sizes import format_size
 
@@ -23,10 +23,10 @@ _log = logging.getLogger(__name__)
 
 SAMPLE_INTERVAL_S = 0.005
 
-# What a conversion is given where the workspace's quota counts it. Measured on TensorFlow 2.21: the SavedModel that
-# TFLite's converter reads holds every weight twice, in float32, and about 10 kB a layer; ONNX Runtime's quantizer
-# writes less.
-BYTES_A_PARAMETER = 12
+# The room set aside for a conversion whose temporary files count against the quota. Measured on TensorFlow 2.21: the
+# SavedModel that TFLite's converter reads holds every weight twice, in float32, and about 10 kB per layer; ONNX
+# Runtime's quantizer writes less.
+BYTES_PER_PARAMETER = 12
 BYTES_BESIDE = 1_000_000
 
 PREFIX, ALIVE = "edgesqz-scratch-", ".lock"
@@ -34,31 +34,33 @@ PREFIX, ALIVE = "edgesqz-scratch-", ".lock"
 
 @contextlib.contextmanager
 def scratch(folder: Path | None, workspace: Workspace, size_bytes: int) -> Iterator[None]:
-    """Send the temporary files of this process, and of those it starts, to a folder of their own, and remove it.
+    """Send the temporary files of this process and its children to a folder of their own, and remove it afterwards.
 
-    The most that was in it at one time is logged.
+    The most bytes that it held at one time are logged.
 
     Args:
-        folder: to make it in; None for the system's own. One within the workspace is charged to its quota.
-        workspace: whose quota that is.
-        size_bytes: the most that the temporary files are expected to take.
+        folder: The folder to create it in; None for the system's. Within the workspace, it counts against the quota.
+        workspace: The workspace.
+        size_bytes: The most bytes that the temporary files are expected to take.
 
     Raises:
-        EdgesqzError: no such folder, no room for ``size_bytes`` in the workspace, or more of them than that.
+        EdgesqzError: There is no such folder or no room for ``size_bytes`` in the workspace, or the files took more.
     """
     folder = folder or Path(tempfile.gettempdir())
     if not folder.is_dir():
-        raise EdgesqzError(f"no folder {folder} for temporary files; make it, or name another --scratch")
+        raise EdgesqzError(
+            f"no folder {folder} for temporary files; create it, or choose another {option('scratch_dir')}"
+        )
     with contextlib.ExitStack() as stack:
         _remove_left(folder)
         name = f"{PREFIX}{uuid.uuid4().hex}"
         counted = folder.resolve().is_relative_to(workspace.folder.resolve()) and workspace.quota_bytes is not None
         if counted:
             inside = (folder.resolve() / name).relative_to(workspace.folder.resolve()).as_posix()
-            what = f"temporary files in {folder}, which --scratch can put elsewhere"
+            what = f"temporary files in {folder}, which {option('scratch_dir')} can put elsewhere"
             stack.enter_context(workspace.claim([inside], size_bytes, what))
         with disk.errors_named(f"cannot write temporary files to {folder}", folder):
-            # Locked before it has the name by which others look for what killed processes left.
+            # Locked before it gets the name by which other processes find what killed ones left.
             unseen = folder / f".{name}"
             unseen.mkdir()
             alive = disk.lock(unseen / ALIVE).acquire()
@@ -74,12 +76,12 @@ def scratch(folder: Path | None, workspace: Workspace, size_bytes: int) -> Itera
         if counted and used.peak_bytes > size_bytes:
             raise EdgesqzError(
                 f"temporary files took {format_size(used.peak_bytes)} of the workspace, more than the "
-                f"{format_size(size_bytes)} set aside for them; name a --scratch outside of it"
+                f"{format_size(size_bytes)} set aside for them; choose a {option('scratch_dir')} outside of it"
             )
 
 
 def _remove_left(folder: Path) -> None:
-    """Remove what killed processes left, but for what another user has or another process is removing now."""
+    """Remove what killed processes left, except what belongs to another user or is being removed right now."""
     from filelock import Timeout
 
     for left in folder.glob(f"{PREFIX}*"):
@@ -88,8 +90,8 @@ def _remove_left(folder: Path) -> None:
 
 
 def for_conversion(parameters: int) -> int:
-    """Bytes that the temporary files of converting a network take at most."""
-    return BYTES_A_PARAMETER * parameters + BYTES_BESIDE
+    """Return the most bytes that the temporary files of a conversion take."""
+    return BYTES_PER_PARAMETER * parameters + BYTES_BESIDE
 
 
 @contextlib.contextmanager
@@ -107,7 +109,7 @@ def _redirected(folder: Path) -> Iterator[None]:
 
 
 class _Usage:
-    """The most bytes that a folder was seen to hold: looked at every few milliseconds, and before Python removes."""
+    """The peak size of a folder, sampled every few milliseconds and before Python removes a file."""
 
     watched: ClassVar[set[_Usage]] = set()
 
@@ -140,7 +142,7 @@ def _watched(folder: Path) -> Iterator[_Usage]:
 
 @functools.cache
 def _notice_removals() -> None:
-    """Have every folder that is watched looked at before a file is removed; Python cannot take that back."""
+    """Sample every watched folder before a file is removed; Python cannot unregister such a hook."""
 
     def look(event: str, _: object) -> None:
         if event in ("os.remove", "shutil.rmtree"):

@@ -36,7 +36,7 @@ def cifar_of_noise(folder: Path) -> Path:
 
 def test_the_harness_adds_less_than_ten_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waited = 0.0
-    asked = Engine._asked
+    asked = Engine._request
 
     def timed(engine: Engine, question: tuple[Any, ...]) -> Any:
         nonlocal waited
@@ -46,7 +46,7 @@ def test_the_harness_adds_less_than_ten_seconds(tmp_path: Path, monkeypatch: pyt
         finally:
             waited += time.perf_counter() - started
 
-    monkeypatch.setattr(Engine, "_asked", timed)
+    monkeypatch.setattr(Engine, "_request", timed)
     data_dir, files = cifar_of_noise(tmp_path), model_files(ZOO)
     started = time.perf_counter()
     report = edgesqz.bench(files, data_dir=data_dir)

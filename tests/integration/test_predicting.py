@@ -97,7 +97,7 @@ def test_a_file_made_elsewhere_is_told_what_its_pixels_are(exported: Path, image
     content = (exported / "squeezenet-nano.int8.tflite").read_bytes()
     (tmp_path / "theirs.tflite").write_bytes(content)
     image = images / "test/green/0.png"
-    with pytest.raises(EdgesqzError, match="try --pixel-range -2..1.984"):
+    with pytest.raises(EdgesqzError, match="try pixel_range -2..1.984"):
         predict(tmp_path / "theirs.tflite", [image])
     told = predict(tmp_path / "theirs.tflite", [image], pixel_range="-2..1.984")
     known = predict(exported / "squeezenet-nano.int8.tflite", [image])

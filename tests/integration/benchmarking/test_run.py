@@ -123,7 +123,7 @@ def test_a_version_that_there_is_none_of_costs_its_row_alone(exported: Path) -> 
     names, runtimes = ["squeezenet-nano.fp32.onnx"], ["onnxruntime", "onnxruntime==0.0.1"]
     report = edgesqz.bench(names, rounds=1, limit=6, runtimes=runtimes, workspace=exported)
     assert [row.error is None for row in report.rows] == [True, True, False]
-    assert "cannot make an environment with onnxruntime==0.0.1" in (report.rows[2].error or "")
+    assert "cannot create an environment with onnxruntime==0.0.1" in (report.rows[2].error or "")
 
 
 def test_engines_do_not_share_a_process(report: Report) -> None:
@@ -235,8 +235,8 @@ def test_an_integer_input_that_cannot_hold_the_pixels_fails_with_the_way_out(
     (tmp_path / "bare.tflite").write_bytes((exported / "squeezenet-nano.int8.tflite").read_bytes())
     (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(images), rounds=1).rows
     assert row.error == (
-        "its input holds values from -2 to 1.984, but pixels would become 0 to 255; try --pixel-range -2..1.984 "
-        "if it takes images whose channels are all scaled alike"
+        "its input holds values from -2 to 1.984, but pixels would become 0 to 255; try pixel_range -2..1.984 "
+        "if all channels of its images are scaled alike"
     )
     assert psutil.Process().children() == []
     (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(images), rounds=1, pixel_range="-2..1.984").rows

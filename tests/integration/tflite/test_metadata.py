@@ -121,7 +121,7 @@ def test_every_engine_answers_the_same_with_and_without(runtime: str, described:
         try:
             engine = Engine(content, runtime, pixels=manifest.pixels)
         except EdgesqzError as error:
-            if plugins.runtimes()[runtime].PYTHON and "cannot make an environment" in str(error):
+            if plugins.runtimes()[runtime].PYTHON and "cannot create an environment" in str(error):
                 pytest.skip(str(error))
             raise
         with engine:

@@ -209,7 +209,7 @@ BAD_INPUT = {
     ),
     "a pixel range beside a manifest": (
         ("predict", "squeezenet.int8.tflite", "b.png", "--pixel-range", "0..1"),
-        ("its manifest tells what pixels become; leave out --pixel-range",),
+        ("has a manifest, which states its pixel range; omit --pixel-range",),
     ),
     "two reports on one output": (("bench", "--json", "-", "--csv", "-"), ("only one of --json, --csv,",)),
     "tables beside a report": (("bench", "--csv", "-", "--per-class"), ("--per-class and --layers print tables",)),

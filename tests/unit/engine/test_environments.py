@@ -36,7 +36,7 @@ def test_the_command_names_the_packages_and_the_python(fake_uv: Path) -> None:
 
 def test_an_environment_that_cannot_be_is_told_with_uvs_reason(fake_uv: Path) -> None:
     fake_uv.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('no such\\n  version')\n")
-    with pytest.raises(EdgesqzError, match=r"cannot make an environment with engine==9: no such version$"):
+    with pytest.raises(EdgesqzError, match=r"cannot create an environment with engine==9: no such version$"):
         python_with(["engine==9"], None)
 
 
@@ -57,7 +57,7 @@ def test_without_uv_it_is_told_what_brings_it(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_nothing_of_a_virtual_environment_in_the_current_folder_is_found(tmp_path: Path) -> None:
-    if not environments.can_be_made():
+    if not environments.available():
         pytest.skip("no uv here")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)
     (site_packages,) = (tmp_path / ".venv/lib").glob("python*/site-packages")

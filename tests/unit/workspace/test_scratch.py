@@ -59,7 +59,9 @@ def test_more_than_was_set_aside_is_told(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(EdgesqzError, match="no folder .*nowhere for temporary files; make it, or name"),
+        pytest.raises(
+            EdgesqzError, match="no folder .*nowhere for temporary files; create it, or choose another scratch_dir"
+        ),
         scratch(tmp_path / "nowhere", Workspace(tmp_path), 0),
     ):
         pytest.fail("there was no folder")
