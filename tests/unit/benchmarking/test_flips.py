@@ -37,11 +37,19 @@ def test_images_stand_in_reading_order(channels: int) -> None:
 
 @pytest.mark.parametrize("size", [(24, 32), (32, 24)])
 def test_an_image_keeps_its_aspect_ratio(size: tuple[int, int]) -> None:
-    drawn = np.asarray(flips._enlarged(np.zeros((*size, 3), np.uint8)))
-    dark = np.argwhere((drawn == 0).all(axis=2))
-    assert tuple(dark.max(axis=0) - dark.min(axis=0) + 1) == (3 * size[0], 3 * size[1])
-    assert (dark.min(axis=0) + dark.max(axis=0) + 1 == flips.SIDE).all()  # in the middle
+    magenta = np.full((*size, 3), (255, 0, 255), np.uint8)
+    sheet = np.asarray(opened(contact_sheet("net.tflite", [Flip(magenta, "cat", "cat", "dog")])))
+    place = np.argwhere((sheet == magenta[0, 0]).all(axis=2))
+    assert tuple(place.max(axis=0) - place.min(axis=0) + 1) == (3 * size[0], 3 * size[1])
+    center = np.array([2 * flips.LINE + 48, 12 + 48])
+    assert (place.min(axis=0) + place.max(axis=0) + 1 == 2 * center).all()
 
 
 def test_right_answers_are_green_and_wrong_ones_red() -> None:
-    assert flips._lines(flip(0)) == [("cat", "black"), ("cat", "green"), ("dog", "firebrick")]
+    sheet = np.asarray(opened(contact_sheet("net.tflite", [flip(255)])))
+    first = 2 * flips.LINE + 96
+    lines = [sheet[top : top + flips.LINE] for top in range(first, first + 3 * flips.LINE, flips.LINE)]
+    red, green, blue = np.array([(255 - line.astype(int)).sum(axis=(0, 1)) for line in lines]).T  # missing from white
+    assert red[0] == green[0] == blue[0] > 0
+    assert green[1] < red[1] == blue[1]
+    assert red[2] < green[2] == blue[2]

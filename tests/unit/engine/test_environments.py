@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -21,7 +22,8 @@ def fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script = tmp_path / "uv"
     script.write_text(f"#!{sys.executable}\nimport sys\nprint(sys.argv[1:])\n")
     script.chmod(0o755)
-    monkeypatch.setattr(environments, "_uv", lambda: str(script))
+    monkeypatch.setitem(sys.modules, "uv", None)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     return script
 
 
