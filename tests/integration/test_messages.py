@@ -28,7 +28,7 @@ def onnx_file(path: Path, dtype: int, shape: tuple[int, ...], to: int = TensorPr
 
 
 @pytest.mark.parametrize("dtype", ["INT32", "INT64", "DOUBLE", "BOOL", "STRING"])
-def test_an_input_that_is_no_image_is_told_with_its_dtype_and_shape(dtype: str, tmp_path: Path) -> None:
+def test_an_input_that_is_not_an_image_is_refused_with_its_dtype_and_shape(dtype: str, tmp_path: Path) -> None:
     name = "float64" if dtype == "DOUBLE" else dtype.lower()
     for shape in ((1, 128), (1, 8, 8, 3)):
         path = onnx_file(tmp_path / "theirs.onnx", TensorProto.DataType.Value(dtype), shape)
@@ -38,12 +38,12 @@ def test_an_input_that_is_no_image_is_told_with_its_dtype_and_shape(dtype: str, 
         assert str(caught.value).endswith(f"this model takes {name} of shape {shape}")
 
 
-def test_sound_is_no_image(tmp_path: Path) -> None:
+def test_audio_is_not_an_image(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"takes float32 of shape \(1, 16000\)$"):
         load(onnx_file(tmp_path / "theirs.onnx", TensorProto.FLOAT, (1, 16000)))
 
 
-def test_an_output_of_labels_is_told(tmp_path: Path) -> None:
+def test_an_output_of_labels_is_refused(tmp_path: Path) -> None:
     path = onnx_file(tmp_path / "theirs.onnx", TensorProto.FLOAT, (1, 8, 8, 3), to=TensorProto.INT64)
     with pytest.raises(EdgesqzError, match=r"expected an output of probabilities .*, this model gives int64"):
         load(path)
@@ -64,12 +64,12 @@ def changed_tflite(path: Path, *, name: bytes | None = None, scales: int = 1) ->
     return path
 
 
-def test_a_scale_per_channel_is_no_matter_of_the_pixel_range(tmp_path: Path) -> None:
+def test_a_scale_per_channel_is_not_blamed_on_the_pixel_range(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="one scale, .* 3, one per channel$"):
         load(changed_tflite(tmp_path / "theirs.tflite", scales=3))
 
 
-def test_a_damaged_name_is_told_as_one(tmp_path: Path) -> None:
+def test_a_damaged_name_is_reported_as_damage(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"it is damaged: the name b'.*xff.*' in it is not UTF-8$"):
         load(changed_tflite(tmp_path / "theirs.tflite", name=b"pix\xffels"))
 
@@ -81,7 +81,7 @@ def test_a_damaged_name_is_told_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["bench", "export", "predict", "inspect", "embed"])
-def test_an_h5_file_is_to_be_saved_as_keras(command: str, tmp_path: Path) -> None:
+def test_an_h5_file_gets_advice_to_save_it_as_keras(command: str, tmp_path: Path) -> None:
     old = tmp_path / "theirs.h5"
     old.write_bytes(b"\x89HDF\r\n\x1a\n")
     more = {"predict": [str(tmp_path / "image.png")], "embed": ["--target", "python"]}.get(command, [])

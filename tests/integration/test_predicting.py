@@ -67,7 +67,7 @@ def test_a_folder_means_every_image_below_it_and_an_unreadable_one_costs_its_lin
     assert sum(row is not None for row in found.table().rows) == 3 * 3 + 2
 
 
-def test_a_folder_without_an_image_is_told(exported: Path, tmp_path: Path) -> None:
+def test_a_folder_without_images_is_refused(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(EdgesqzError, match="no image file in the folder .*empty"):
         predict("squeezenet-nano.int8.tflite", [tmp_path / "empty"], workspace=exported)
@@ -85,7 +85,7 @@ def test_load_gives_probabilities(exported: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "dtype"), [((1, 32, 32), np.uint8), ((1, 16, 16, 3), np.uint8), ((1, 32, 32, 3), np.float32)]
 )
-def test_images_of_another_form_are_refused(shape: tuple[int, ...], dtype: type, exported: Path) -> None:
+def test_images_of_another_shape_are_refused(shape: tuple[int, ...], dtype: type, exported: Path) -> None:
     with (
         edgesqz.load(exported / "squeezenet-nano.fp32.tflite") as model,
         pytest.raises(edgesqz.EdgesqzError, match=r"expected images of shape \(N, 32, 32, 3\) and dtype uint8"),
@@ -93,7 +93,7 @@ def test_images_of_another_form_are_refused(shape: tuple[int, ...], dtype: type,
         model.predict(np.zeros(shape, dtype))
 
 
-def test_a_file_made_elsewhere_is_told_what_its_pixels_are(exported: Path, images: Path, tmp_path: Path) -> None:
+def test_a_foreign_file_needs_a_pixel_range(exported: Path, images: Path, tmp_path: Path) -> None:
     content = (exported / "squeezenet-nano.int8.tflite").read_bytes()
     (tmp_path / "theirs.tflite").write_bytes(content)
     image = images / "test/green/0.png"
@@ -106,6 +106,6 @@ def test_a_file_made_elsewhere_is_told_what_its_pixels_are(exported: Path, image
     ]
 
 
-def test_one_image_and_a_name_can_be_text(exported: Path, images: Path) -> None:
+def test_one_image_and_a_model_can_be_strings(exported: Path, images: Path) -> None:
     found = edgesqz.predict("squeezenet-nano.int8.tflite", str(images / "test/blue/0.png"), workspace=str(exported))
     assert [prediction.guesses[0].label for prediction in found.images] == ["blue"]

@@ -80,7 +80,7 @@ def changed_manifest(path: Path, changes: dict[str, Any]) -> bytes:
         ((4, 1, 48, 32), 48, 32, 1),
     ],
 )
-def test_an_input_tells_the_size_of_its_images(
+def test_an_input_states_the_size_of_its_images(
     shape: tuple[int | None, ...], height: int, width: int, channels: int
 ) -> None:
     assert Tensor(shape=shape, dtype="int8").image_form == (ImageSize(height, width), channels)
@@ -187,7 +187,7 @@ def test_a_pixel_range_maps_the_ends(text: str, low: float, high: float) -> None
     assert pixels.scale * 255 + pixels.offset == pytest.approx(high, abs=1e-12)
 
 
-def test_a_pixel_range_is_that_of_raw_pixels_unless_told() -> None:
+def test_a_pixel_range_defaults_to_raw_pixels() -> None:
     assert PixelRange() == PixelRange.parse("0..255")
 
 
@@ -198,7 +198,7 @@ def test_a_pixel_range_is_that_of_raw_pixels_unless_told() -> None:
         *("0..inf", "-inf..0", "-1e308..1e308"),
     ],
 )
-def test_what_is_no_pixel_range_is_refused(text: str) -> None:
+def test_an_invalid_pixel_range_is_refused(text: str) -> None:
     with pytest.raises(EdgesqzError, match=r"expected a pixel range LOW\.\.HIGH") as refusal:
         PixelRange.parse(text)
     assert repr(text) in str(refusal.value)

@@ -63,7 +63,7 @@ def test_fields_know_their_panel_and_flag() -> None:
     ]
 
 
-def test_where_nobody_watches_no_progress_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_progress_is_shown_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     greet("Ada")
     assert capfd.readouterr() == ("", "")
 

@@ -28,6 +28,6 @@ def test_a_size_is_read_and_written(given: ImageSizeLike, height: int, width: in
 @pytest.mark.parametrize(
     "given", [0, -3, "0", "0x32", "32x0", "", "x", "32x", "x32", "32x32x3", "1.5", "32 x 32", "a", "٣", ImageSize(0, 4)]
 )
-def test_what_is_no_size_is_refused(given: ImageSizeLike) -> None:
+def test_an_invalid_size_is_refused(given: ImageSizeLike) -> None:
     with pytest.raises(EdgesqzError, match=r"^expected an image size .* WIDTHxHEIGHT such as 160x120, got"):
         ImageSize.parse(given)

@@ -69,7 +69,7 @@ def test_a_name_without_its_suffix_is_the_keras_model_or_the_only_file_of_that_n
 
 
 @pytest.mark.parametrize("find", FINDERS)
-def test_what_is_not_there_is_answered_with_what_is_and_the_nearest_name(
+def test_a_missing_model_is_refused_with_the_listing_and_the_nearest_name(
     find: Callable[[str | Path, Path], Path], folder: Path
 ) -> None:
     put(folder, "mine.keras", "notes.txt")
@@ -79,7 +79,7 @@ def test_what_is_not_there_is_answered_with_what_is_and_the_nearest_name(
         find("xyz", folder.parent / "empty")
 
 
-def test_a_file_of_another_format_is_no_keras_model(folder: Path) -> None:
+def test_a_file_of_another_format_is_not_a_keras_model(folder: Path) -> None:
     put(folder, "mine.int8.tflite")
     with pytest.raises(EdgesqzError, match=r"expected a \.keras file, got .*mine\.int8\.tflite"):
         find_keras_file("mine.int8.tflite", folder)

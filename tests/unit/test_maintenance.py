@@ -50,7 +50,7 @@ def test_everything_is_listed_once_with_where_it_came_from(full: Path, images: P
     )
 
 
-def test_exports_of_the_zoo_of_random_weights_and_of_nobody_are_told_apart(full: Path) -> None:
+def test_exports_state_whether_they_come_from_the_zoo_from_random_weights_or_from_a_lost_model(full: Path) -> None:
     (full / "squeezenet-nano.keras").unlink()
     (full / "squeezenet-nano.int8.tflite").write_bytes(b"damaged")
     path = full / "squeezenet-nano.fp32.onnx.json"
@@ -162,7 +162,7 @@ def test_cleaning_shows_the_plan_and_asks(full: Path) -> None:
     assert "the rest cannot be reproduced" in " ".join(agreed.output.split())
 
 
-def test_cleaning_goes_down_to_the_quota_if_nothing_is_said(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cleaning_frees_down_to_the_quota_by_default(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without = run("clean", "--workspace", full)
     assert (without.exit_code, "expected --to for a workspace without a quota" in without.output) == (1, True)
     monkeypatch.setenv("EDGESQZ_QUOTA", str(Workspace(full).used_bytes() - 500))
@@ -172,7 +172,7 @@ def test_cleaning_goes_down_to_the_quota_if_nothing_is_said(full: Path, monkeypa
     assert "nothing to delete" in run("clean", "--yes", "--workspace", full).output
 
 
-def test_what_is_whole_is_verified(workspace: Path) -> None:
+def test_intact_files_pass_verification(workspace: Path) -> None:
     result = run("verify", "--workspace", workspace)
     assert (result.exit_code, result.output) == (0, "5 files checked, no problems\n")
 

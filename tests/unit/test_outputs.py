@@ -20,5 +20,5 @@ def test_a_single_output_becomes_scores_of_two_classes(outputs: list[list[float]
     assert class_scores(np.array(outputs)).tolist() == expected
 
 
-def test_other_outputs_of_the_kind_tell_a_logit_from_a_probability() -> None:
+def test_other_outputs_of_the_same_kind_distinguish_logits_from_probabilities() -> None:
     assert class_scores(np.array([[0.25]]), like=np.array([[-3], [4]])).argmax(axis=1).tolist() == [1]

@@ -26,7 +26,7 @@ TABLE = Table(COLUMNS, ROWS, "the files", f"compared with {LONG}")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
-def test_no_head_no_word_and_no_name_is_broken(width: int) -> None:
+def test_no_heading_word_or_name_is_broken(width: int) -> None:
     words = " ".join(TABLE.lines(width)).split()
     for row in ROWS:
         for column, cell in zip(COLUMNS, row or [""] * len(COLUMNS), strict=True):
@@ -61,7 +61,7 @@ def test_columns_that_are_too_many_for_a_line_come_in_blocks() -> None:
     assert sum(line.startswith("cat") for line in lines) == len(heads) > 1
 
 
-def test_letters_that_take_two_places_are_counted_so() -> None:
+def test_double_width_characters_count_as_two() -> None:
     lines = Table([Column(), Column(justify="right")], [["猫", "1"], ["cat", "2"]]).lines(80)
     assert lines[:2] == ["猫   1", "cat  2"]
 

@@ -50,7 +50,7 @@ def test_layers_without_a_difference_are_exact_and_layers_without_a_signal_are_l
     assert compared(Layers(**tensors), Layers(**tensors)) == {"same": None}
 
 
-def test_values_that_are_no_numbers_leave_nothing_of_the_signal() -> None:
+def test_nan_or_infinity_leaves_no_signal() -> None:
     errors = compared(Layers(conv=np.ones((1, 2))), Layers(conv=np.array([[1, np.nan]])))
     assert errors == {"conv": layer_error.FLOOR_DB}
 
@@ -112,14 +112,14 @@ def test_each_export_is_compared_with_its_source_model(report: edgesqz.Report) -
             assert layer_error.grows_at(found) is None
 
 
-def test_the_table_has_a_row_a_layer_and_a_column_an_export(report: edgesqz.Report) -> None:
+def test_the_table_has_one_row_per_layer_and_one_column_per_export(report: edgesqz.Report) -> None:
     table = report.layer_table()
     assert [column.head for column in table.columns] == ["layer", *(row.artifact for row in report.rows[1:])]
     assert [row[0] for row in table.rows if row][:3] == ["normalize", "stem_relu", "pool1"]
     assert table.rows[0] is not None and table.rows[0][1] == "exact "
 
 
-def test_without_being_asked_no_layer_is_looked_at(exported: Path) -> None:
+def test_layers_are_compared_only_on_request(exported: Path) -> None:
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=3, workspace=exported)
     assert [row.layer_sqnr_db for row in report.rows] == [None, None]
 

@@ -148,7 +148,7 @@ def write(path: Path, content: bytes, manifest: Manifest) -> Path:
 # C
 
 
-def test_the_c_program_answers_the_test_vectors_as_the_bench_does(for_c: Path) -> None:
+def test_the_c_program_passes_the_test_vectors_of_the_bench(for_c: Path) -> None:
     tested = made(for_c, "test", f"LITERT_LIBRARY={library()}")
     assert tested.returncode == 0, tested.stderr
     assert "self-test passed: 8 images, every byte as expected from litert" in tested.stdout
@@ -196,9 +196,7 @@ def test_the_array_is_the_file_and_aligned(for_c: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(640, 480), (211, 97), (32, 32), (33, 32), (7, 5), (1, 1)])
-def test_a_cameras_image_is_scaled_to_the_byte_as_pillow_does(
-    size: tuple[int, int], for_c: Path, tmp_path: Path
-) -> None:
+def test_a_camera_image_is_scaled_exactly_as_pillow_does(size: tuple[int, int], for_c: Path, tmp_path: Path) -> None:
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "p.so", for_c / "image.c", "-lm"], check=True)
     width, height = size
     fit = ctypes.CDLL(str(tmp_path / "p.so")).image_fit
@@ -220,7 +218,7 @@ def fitted(fit: Any, pixels: np.ndarray, wanted: tuple[int, int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(32, 32), (160, 120)])
-def test_the_c_program_tells_what_predict_tells(size: tuple[int, int], for_c: Path, tmp_path: Path) -> None:
+def test_the_c_program_prints_what_predict_prints(size: tuple[int, int], for_c: Path, tmp_path: Path) -> None:
     width, height = size
     pixels = data.draw(1, max(size), seed=5).images[0][:height, :width]
     (tmp_path / "image.rgb").write_bytes(pixels.tobytes())
@@ -313,7 +311,7 @@ def test_the_micro_program_compiles_against_the_interface_and_runs(for_micro: Em
     assert (folder / "app.ino").is_file()
 
 
-def test_the_micro_self_test_fails_when_a_byte_is_another(for_micro: Embedding, tmp_path: Path) -> None:
+def test_the_micro_self_test_fails_when_a_byte_changes(for_micro: Embedding, tmp_path: Path) -> None:
     folder = compiled_for_micro(for_micro.folder, tmp_path)
     change_number(folder / "test_vectors.c", "expected_outputs", 0, 1)
     tested = made_for_micro(folder, "test")
@@ -322,7 +320,7 @@ def test_the_micro_self_test_fails_when_a_byte_is_another(for_micro: Embedding, 
 
 
 @pytest.mark.parametrize("goal", ["edgesqz_app", "test"])
-def test_make_for_micro_says_what_it_needs(goal: str, for_micro: Embedding) -> None:
+def test_make_for_micro_names_what_is_missing(goal: str, for_micro: Embedding) -> None:
     told = made(for_micro.folder, goal)
     assert told.returncode != 0
     assert re.fullmatch(r"Makefile:\d+: \*\*\* set TFLM=/path/to/tflite-micro\.  Stop\.\n", told.stderr)
@@ -381,7 +379,7 @@ def test_an_operator_that_tflite_micro_lacks_is_named_with_the_variant_that_work
 # Python
 
 
-def test_the_python_program_is_one_file_that_answers_as_the_bench_does(for_python: Path, tmp_path: Path) -> None:
+def test_the_python_program_is_one_file_and_predicts_as_in_the_bench(for_python: Path, tmp_path: Path) -> None:
     alone = shutil.copy(for_python, tmp_path / "alone.py")
     tested = executed(sys.executable, alone, "--self-test", cwd=tmp_path)
     assert tested.returncode == 0, tested.stderr
@@ -404,7 +402,9 @@ def test_the_python_program_shows_its_usage(for_python: Path) -> None:
         assert told.returncode == 2 and told.stderr.startswith("usage: ")
 
 
-def test_an_engine_without_expected_outputs_is_told_and_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_engine_without_expected_outputs_fails_the_self_test(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     runtime = plugins.runtimes()["tflite-runtime"]
     python = environment_or_skip([*runtime.REQUIREMENTS, "pillow"], runtime.PYTHON)
     monkeypatch.setitem(sys.modules, "uv", None)
@@ -420,9 +420,7 @@ def test_an_engine_without_expected_outputs_is_told_and_fails(monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("part", "words"), [("EXPECTED_OUTPUTS", "self-test FAILED"), ("MODEL", "is damaged")])
-def test_the_python_program_notices_a_byte_that_is_another(
-    part: str, words: str, for_python: Path, tmp_path: Path
-) -> None:
+def test_the_python_program_notices_a_changed_byte(part: str, words: str, for_python: Path, tmp_path: Path) -> None:
     text = for_python.read_text()
     place = text.index('"""\n', text.index(f"\n{part} = ")) + 40
     other = "A" if text[place] != "A" else "B"
@@ -456,7 +454,7 @@ def test_the_python_program_reads_images_as_predict_does(for_python: Path, tmp_p
 # The contract
 
 
-def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
+def test_the_contract_states_all_that_a_program_needs(for_c: Path) -> None:
     text = " ".join((for_c / "CONTRACT.md").read_text().split())
     manifest = Artifact.open(ZOO / MODEL).manifest
     assert manifest
@@ -479,7 +477,7 @@ def test_the_contract_tells_all_that_a_program_needs(for_c: Path) -> None:
         assert words in text, words
 
 
-def test_the_contract_for_micro_tells_the_arena_and_what_was_not_tried(for_micro: Embedding) -> None:
+def test_the_contract_for_micro_states_the_arena_and_what_was_not_tested(for_micro: Embedding) -> None:
     text = " ".join((for_micro.folder / "CONTRACT.md").read_text().split())
     assert f"{for_micro.contract.outputs['tflite-micro'].arena_bytes:,} bytes, aligned to 16" in text
     assert "| 85,408 bytes for `model_data`, " in text
@@ -492,7 +490,7 @@ def test_the_contract_for_micro_tells_the_arena_and_what_was_not_tried(for_micro
     assert "compiled only against a stub of its interface" in text
 
 
-def test_what_is_not_known_is_said_so_and_a_report_tells_it(tmp_path: Path) -> None:
+def test_unknown_figures_are_marked_and_a_report_supplies_them(tmp_path: Path) -> None:
     labels = data.load("synthetic").labels
     model = changed(tmp_path / MODEL, (ZOO / MODEL).read_bytes(), test=None, labels=labels, source_sha256=None)
     text = (embed(model, "c", out=tmp_path / "before").folder / "CONTRACT.md").read_text()
@@ -508,7 +506,7 @@ def test_what_is_not_known_is_said_so_and_a_report_tells_it(tmp_path: Path) -> N
     assert f"| latency | {row.latency_us.p50:.1f} µs" in text
 
 
-def test_labels_of_any_kind_are_written_so_that_they_come_back(gray: Path, tmp_path: Path) -> None:
+def test_labels_of_any_kind_survive_the_round_trip(gray: Path, tmp_path: Path) -> None:
     folder = embed(gray, "c", out=tmp_path / "c").folder
     source = folder / "show.c"
     source.write_text(
@@ -537,7 +535,7 @@ def test_a_manifest_without_labels_is_embedded_with_numbers_for_them(tmp_path: P
     assert embed(model, "c", out=tmp_path / "app").contract.labels == tuple(f"class {k}" for k in range(10))
 
 
-def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made_it(tmp_path: Path) -> None:
+def test_an_existing_folder_is_replaced_only_with_force_and_only_if_embed_wrote_it(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
@@ -555,7 +553,7 @@ def test_a_folder_that_exists_is_replaced_only_when_asked_and_only_if_embed_made
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "app"}
 
 
-def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = tmp_path / "app"
     before = embed(MODEL, "c", out=app).files
     (app / "mine.c").touch()
@@ -589,13 +587,13 @@ def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: 
         embed(MODEL, "c", out=app / "mine.c" / "app")
 
 
-def test_the_folders_above_are_made(tmp_path: Path) -> None:
+def test_parent_folders_are_created(tmp_path: Path) -> None:
     folder = embed(MODEL, "python", out=tmp_path / "of" / "mine" / "app").folder
     assert (folder / "edgesqz_app.py").is_file()
     assert [path.name for path in folder.parent.iterdir()] == ["app"]
 
 
-def test_the_command_tells_what_it_made_and_what_is_next(tmp_path: Path) -> None:
+def test_the_command_prints_what_it_wrote_and_the_next_step(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["embed", MODEL, "--target", "python"])
     assert result.exit_code == 0, result.output
     assert "squeezenet-nano.int8-python: edgesqz_app.py, CONTRACT.md, squeezenet-nano.int8.tflite" in result.stdout

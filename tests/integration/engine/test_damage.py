@@ -11,7 +11,7 @@ import edgesqz
 
 
 @pytest.mark.parametrize("kind", ["int8.tflite", "fp32.onnx"])
-def test_damaged_files_give_a_result_or_a_failed_row(
+def test_a_damaged_file_gets_a_result_or_a_failed_row(
     kind: str, damaged: Callable[[bytes, int], bytes], exported: Path, images: Path, tmp_path: Path
 ) -> None:
     """A few of the thousand that the benchmark of damage makes."""

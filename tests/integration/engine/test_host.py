@@ -95,7 +95,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         process.terminate()
 
 
-def test_a_bench_on_a_board_is_like_one_here(server: Server, exported: Path) -> None:
+def test_a_bench_on_a_board_gives_the_same_rows_as_a_local_one(server: Server, exported: Path) -> None:
     names = ["squeezenet-nano.int8.tflite", "squeezenet-nano.fp32.onnx"]
     here = edgesqz.bench(names, rounds=1, workspace=exported)
     there = edgesqz.bench(names, rounds=1, workspace=exported, host=server.address)
@@ -111,24 +111,24 @@ def test_a_bench_on_a_board_is_like_one_here(server: Server, exported: Path) -> 
     assert there.machine.cpu == here.machine.cpu
 
 
-def test_an_unknown_hosts_key_is_refused(server: Server, exported: Path, tmp_path: Path) -> None:
+def test_an_unknown_host_key_is_refused(server: Server, exported: Path, tmp_path: Path) -> None:
     (tmp_path / "keys" / "known").write_text("")
     with pytest.raises(EdgesqzError, match="Host key verification failed"):
         edgesqz.bench(workspace=exported, host=server.address)
 
 
-def test_a_stranger_is_refused(server: Server, exported: Path, tmp_path: Path) -> None:
+def test_an_unauthorized_user_is_refused(server: Server, exported: Path, tmp_path: Path) -> None:
     (tmp_path / "keys" / "of_user.pub").write_text("")
     with pytest.raises(EdgesqzError, match="Permission denied"):
         edgesqz.bench(workspace=exported, host=server.address)
 
 
-def test_a_python_that_is_not_there_is_told(server: Server, exported: Path) -> None:
+def test_a_missing_python_is_reported(server: Server, exported: Path) -> None:
     with pytest.raises(EdgesqzError, match=f"cannot run {sys.executable}-of-nobody with NumPy on"):
         edgesqz.bench(workspace=exported, host=server.address + "-of-nobody")
 
 
-def test_a_shell_that_prints_of_itself_is_told(server: Server, exported: Path, tmp_path: Path) -> None:
+def test_a_shell_that_prints_a_greeting_is_reported(server: Server, exported: Path, tmp_path: Path) -> None:
     chatty = python_after("echo Welcome", tmp_path)
     with pytest.raises(EdgesqzError, match="expected a silent shell on .*, it prints 'Welcome'"):
         edgesqz.bench(workspace=exported, host=server.with_python(chatty))
@@ -174,7 +174,7 @@ def test_a_board_that_is_gone_before_an_engine_starts_costs_its_rows(
     assert [row.error for row in report.rows] == [told] * 2
 
 
-def test_a_board_that_is_not_there_is_told(server: Server, exported: Path) -> None:
+def test_a_missing_board_is_reported(server: Server, exported: Path) -> None:
     with pytest.raises(EdgesqzError, match="Connection refused"):
         edgesqz.bench(workspace=exported, host=f"ssh://127.0.0.1:{free_port()}")
 

@@ -86,12 +86,12 @@ def test_int8_weights_of_more_than_7_bits_may_saturate(
     assert may_saturate(make(filled(weight))) == expected
 
 
-def test_uint8_weights_and_weights_alone_do_not() -> None:
+def test_uint8_weights_and_weight_only_quantization_do_not_saturate() -> None:
     assert not may_saturate(classifier(np.full((3, 3), 255, np.uint8), np.uint8(128)))
     assert not may_saturate(weights_alone(filled(127)))
 
 
-def test_inspect_warns_of_such_a_file(tmp_path: Path) -> None:
+def test_inspect_warns_about_saturation(tmp_path: Path) -> None:
     path = tmp_path / "foreign.onnx"
     onnx.save(static(filled(127)), path)
     assert edgesqz.inspect(path).warnings == (WARNING,)

@@ -12,7 +12,7 @@ from edgesqz.workspace.scratch import for_conversion
 
 
 @pytest.mark.parametrize(("format", "variant"), [("tflite", "fp32"), ("onnx", "int8")])
-def test_converters_stay_within_what_is_set_aside_for_them(
+def test_converters_stay_within_their_reserved_space(
     format: str, variant: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "edgesqz")

@@ -97,14 +97,14 @@ def inspected(tmp_path: Path) -> Callable[[onnx.ModelProto], Inspection]:
 
 
 @pytest.mark.parametrize("kind", QUANTIZERS)
-def test_a_quantized_network_has_the_parameters_it_had(kind: str, tmp_path: Path) -> None:
+def test_a_quantized_network_keeps_its_parameter_count(kind: str, tmp_path: Path) -> None:
     onnx.save(network(), tmp_path / "source.onnx")
     QUANTIZERS[kind](tmp_path / "source.onnx", tmp_path / "quantized.onnx")
     assert inspect(tmp_path / "source.onnx").parameters == WEIGHTS
     assert inspect(tmp_path / "quantized.onnx").parameters == WEIGHTS
 
 
-def test_quantized_operators_tell_the_scales_of_their_weights(tmp_path: Path) -> None:
+def test_quantized_operators_report_the_scales_of_their_weights(tmp_path: Path) -> None:
     onnx.save(network(), tmp_path / "source.onnx")
     QUANTIZERS["operators per channel"](tmp_path / "source.onnx", tmp_path / "quantized.onnx")
     told = {tensor.form: str(tensor.quantization) for tensor in inspect(tmp_path / "quantized.onnx").tensors}
@@ -239,7 +239,7 @@ def test_what_is_no_tensor_is_shown_as_what_it_is(inspected: Callable[[onnx.Mode
     assert [tensor.form for tensor in found.outputs] == ["sequence(map(int64, float32))"]
 
 
-def test_external_data_is_told_of_and_not_read(tmp_path: Path) -> None:
+def test_external_data_is_reported_and_not_read(tmp_path: Path) -> None:
     path, weights = tmp_path / "model.onnx", tmp_path / "weights.bin"
     onnx.save(network(), path, save_as_external_data=True, location=weights.name, size_threshold=100)
     found = inspect(path)

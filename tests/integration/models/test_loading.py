@@ -101,7 +101,7 @@ def within_a_model(keras: Any) -> Any:
         (sequential, "0..255"),
     ],
 )
-def test_what_treats_all_pixels_alike_is_split_off(build: Callable[[Any], Any], expected: str, keras: Any) -> None:
+def test_per_pixel_normalization_is_split_off(build: Callable[[Any], Any], expected: str, keras: Any) -> None:
     model = build(keras)
     model = keras.Model(model.inputs[0], model.outputs[0])
     network, pixels = without_normalization(model, PixelRange())
@@ -180,7 +180,7 @@ def test_the_pixel_range_of_the_source_model_is_that_of_its_exports(
     assert int8 and int8.input.scale == pytest.approx(1 / 255) and int8.input.zero_point == -128
 
 
-def test_a_source_model_that_guesses_is_told_to_try_a_pixel_range(
+def test_a_source_model_that_guesses_gets_a_hint_about_the_pixel_range(
     from_0_to_1: Path, images: Path, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"dataset": str(images), "workspace": tmp_path}
@@ -423,7 +423,7 @@ def test_an_operator_that_a_format_lacks_is_named_in_one_line(format: str, forma
 
 
 @pytest.mark.parametrize("build", [two_inputs, two_outputs, channels_first, with_a_lambda, with_a_class])
-def test_what_its_configuration_tells_is_refused_before_keras_is_loaded(
+def test_what_the_configuration_rules_out_is_refused_before_keras_is_loaded(
     build: Callable[[Any], Any], keras: Any, tmp_path: Path
 ) -> None:
     build(keras).save("bad.keras")

@@ -104,7 +104,7 @@ def test_inspect_shows_what_was_written(described: bytes, tmp_path: Path) -> Non
     assert "TFLITE_METADATA" not in inspect(MODEL).metadata
 
 
-def test_a_gray_float_file_says_so(manifest: Manifest) -> None:
+def test_metadata_of_a_gray_float_file(manifest: Manifest) -> None:
     gray = manifest.input.model_copy(update={"shape": (1, 32, 32, 1)})
     changed = manifest.model_copy(update={"input": gray, "pixels": manifest.pixels.model_copy(update={"offset": 0.5})})
     content = entry(metadata.with_metadata(MODEL.read_bytes(), changed, ["two\nlines"]))
@@ -114,7 +114,9 @@ def test_a_gray_float_file_says_so(manifest: Manifest) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["litert", "tflite-runtime", "tflite-micro"])
-def test_every_engine_answers_the_same_with_and_without(runtime: str, described: bytes, manifest: Manifest) -> None:
+def test_every_engine_predicts_the_same_with_and_without_metadata(
+    runtime: str, described: bytes, manifest: Manifest
+) -> None:
     images = data.draw(20, 32, seed=1).images
     answers = []
     for content in (MODEL.read_bytes(), described):
@@ -139,7 +141,7 @@ def test_it_costs_less_than_a_kilobyte_and_keeps_the_data_aligned(described: byt
     assert not [b for b in buffers if b.DataLength() and b._tab.Vector(b._tab.Offset(4)) % 16]
 
 
-def test_damaged_metadata_is_told(described: bytes, tmp_path: Path) -> None:
+def test_damaged_metadata_is_reported(described: bytes, tmp_path: Path) -> None:
     path = tmp_path / "torn.tflite"
     path.write_bytes(described.replace(b"M001", b"M999"))
     with pytest.raises(EdgesqzError, match="torn.tflite is no .tflite file, or is damaged: its TFLITE_METADATA"):

@@ -34,7 +34,7 @@ def unpacked(made: Artifact) -> bytes:
     return made.path.read_bytes()
 
 
-def test_a_packed_file_is_smaller_and_answers_the_same(made: Artifact, images: Path) -> None:
+def test_a_packed_file_is_smaller_and_predicts_the_same(made: Artifact, images: Path) -> None:
     unpacked = made.path.read_bytes()
     packed = packing.packed(unpacked)
     assert len(packed) < len(unpacked) - 3000

@@ -115,7 +115,9 @@ def points(size: int, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize("failure", [full_after, limited_to, broken_after])
-def test_an_export_is_whole_or_has_not_been(failure: Failure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_is_written_whole_or_not_at_all(
+    failure: Failure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def export() -> object:
         return edgesqz.export("squeezenet-nano", quantize=True, workspace=tmp_path, quota=1_000_000)
 
@@ -172,7 +174,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_disk_that_is_really_full(small_disk: Path) -> None:
+def test_a_full_disk(small_disk: Path) -> None:
     home = small_disk / "workspace"
     edgesqz.export("squeezenet-nano", quantize=True, workspace=home)
     before = state(home)

@@ -43,7 +43,7 @@ def read_only(workspace: Path) -> Iterator[Path]:
         place.chmod(place.stat().st_mode | 0o200)
 
 
-def test_a_workspace_that_may_only_be_read_is_read(read_only: Path, images: Path) -> None:
+def test_a_read_only_workspace_can_be_read(read_only: Path, images: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in read_only.rglob("*")}
     image, name = next((images / "test").glob("*/*.png")), "squeezenet-nano.int8.tflite"
     for arguments in (

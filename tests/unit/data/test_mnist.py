@@ -37,7 +37,7 @@ def test_it_is_read_from_a_folder(folder: Path) -> None:
     assert found.test().labels[:3].tolist() == [0, 1, 2]
 
 
-def test_what_is_no_mnist_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_mnist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"expected mnist\.npz there"):
         data.load("mnist", tmp_path)
     (tmp_path / "mnist.npz").write_bytes(b"torn")

@@ -420,12 +420,12 @@ def test_the_official_archives_are_pinned() -> None:
     }
 
 
-def test_the_cache_is_where_one_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_location_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EDGESQZ_CACHE_DIR", str(tmp_path / "chosen"))
     assert cache_dir() == tmp_path / "chosen"
 
 
-def test_the_cache_is_otherwise_that_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_defaults_to_that_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGESQZ_CACHE_DIR")
     assert cache_dir() == Path(pooch.os_cache("edgesqz"))
 
@@ -433,7 +433,7 @@ def test_the_cache_is_otherwise_that_of_the_system(monkeypatch: pytest.MonkeyPat
 # Names and sizes
 
 
-def test_unknown_names_are_answered_with_the_known(tmp_path: Path) -> None:
+def test_unknown_names_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     assert DATASETS == ("cifar10", "cifar100", "mnist", "synthetic")
     (tmp_path / "file").touch()
     for name in ("imagenet", str(tmp_path / "file")):
@@ -571,7 +571,7 @@ def test_a_transparent_palette_color_becomes_white(tmp_path: Path) -> None:
     assert (read_image(tmp_path / "image.png", 4) == WHITE).all()
 
 
-def test_a_image_is_cropped_at_its_center(tmp_path: Path) -> None:
+def test_an_image_is_cropped_at_its_center(tmp_path: Path) -> None:
     pixels = np.zeros((16, 48, 3), np.uint8)
     pixels[:, 16:32] = GREEN
     Image.fromarray(pixels).save(tmp_path / "wide.png")
@@ -653,7 +653,7 @@ def test_a_folder_without_a_test_split_lends_a_fifth_of_each_class(tmp_path: Pat
         assert sorted(greens[0] + greens[1]) == list(range(count))
 
 
-def test_how_a_folder_is_divided_is_told_where_the_files_do_not_say(tmp_path: Path) -> None:
+def test_the_split_is_described_where_the_folder_has_none(tmp_path: Path) -> None:
     for class_name in ("cat", "dog"):
         write_images(tmp_path / "whole" / class_name, 10)
         for split in ("train", "test"):
@@ -734,7 +734,7 @@ def test_only_visible_images_count(tmp_path: Path) -> None:
         ({"cat": 3, "dog": 1}, "{root}/dog/000.png is the only image of its class"),
     ],
 )
-def test_folders_that_are_no_data_set(tmp_path: Path, folders: dict[str, int], complaint: str) -> None:
+def test_folders_that_are_not_a_dataset(tmp_path: Path, folders: dict[str, int], complaint: str) -> None:
     for folder, count in folders.items():
         write_images(tmp_path / folder, count)
     with pytest.raises(EdgesqzError) as caught:

@@ -30,7 +30,7 @@ def test_operators_are_added_by_the_names_that_the_resolver_has(operator: str, m
     assert micro_operator(operator) == method
 
 
-def test_without_uv_the_micro_target_tells_what_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_uv_the_micro_target_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "uv", None)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(EdgesqzError, match="needs uv; try pip install"):

@@ -36,7 +36,7 @@ def test_the_command_names_the_packages_and_the_python(fake_uv: Path) -> None:
     assert "--python" not in shlex.split(python_with(["engine"], None))
 
 
-def test_an_environment_that_cannot_be_is_told_with_uvs_reason(fake_uv: Path) -> None:
+def test_a_failed_environment_is_reported_with_the_reason_uv_gave(fake_uv: Path) -> None:
     fake_uv.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('no such\\n  version')\n")
     with pytest.raises(EdgesqzError, match=r"cannot create an environment with engine==9: no such version$"):
         python_with(["engine==9"], None)
@@ -51,7 +51,7 @@ def test_an_environment_that_takes_too_long_is_given_up(fake_uv: Path, monkeypat
         python_with(["engine"], None)
 
 
-def test_without_uv_it_is_told_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_uv_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uv", None)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(EdgesqzError, match=r"needs uv; try pip install 'edgesqz\[tflite-runtime\]'"):

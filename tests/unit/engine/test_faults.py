@@ -70,7 +70,7 @@ def test_engines_that_misbehave_cost_their_rows_alone(
     assert [worker for worker in workers() if worker not in before] == []
 
 
-def test_a_process_that_reads_no_longer_is_given_up(odd_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_stops_reading_is_killed(odd_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     more_than_a_pipe_holds = np.zeros((1000, 32, 32, 3), np.uint8)
     before = workers()
     with engine.Engine(fakes.content(), "fake") as stopped:
@@ -94,7 +94,7 @@ def test_a_missing_engine_costs_its_row_alone(images: Path, exported: Path, tmp_
     assert "pip install 'edgesqz-missing-engine>=1'" in (report.rows[0].error or "")
 
 
-def test_where_every_engine_fails_all_rows_tell_why(odd_files: Path, images: Path) -> None:
+def test_when_every_engine_fails_each_row_says_why(odd_files: Path, images: Path) -> None:
     report = edgesqz.bench([odd_files / "raise.fake", odd_files / "quit.fake"], dataset=str(images), rounds=1)
     assert all(row.error for row in report.rows)
     with pytest.raises(EdgesqzError, match="nothing to draw"):

@@ -35,6 +35,6 @@ def test_a_host_is_read(text: str, host: Host) -> None:
         "ssh://a b",
     ],
 )
-def test_what_is_no_host_is_told(text: str) -> None:
+def test_an_invalid_host_is_refused(text: str) -> None:
     with pytest.raises(EdgesqzError, match=r"expected a host such as ssh://user@board:22\?python="):
         Host.parse(text)

@@ -17,7 +17,7 @@ def agreeing(on: int, of: int) -> Verification:
     return Verification(images=images(of), agreement=on / of, max_error=0.5, mean_error=0.1)
 
 
-def test_one_probability_is_judged_by_the_side_of_a_half() -> None:
+def test_one_probability_predicts_by_a_threshold_of_a_half() -> None:
     expected = np.array([[0.1], [0.4], [0.6], [0.9]], np.float32)
     found = verify(np.array([[0.2], [0.6], [0.4], [0.9]], np.float32), expected, images(4), None)
     assert found.agreement == 0.5
@@ -25,7 +25,7 @@ def test_one_probability_is_judged_by_the_side_of_a_half() -> None:
     assert found.mean_error == pytest.approx(0.125)
 
 
-def test_one_logit_is_judged_by_the_side_of_0() -> None:
+def test_one_logit_predicts_by_a_threshold_of_0() -> None:
     expected = np.array([[-3], [0.2], [4]], np.float32)
     assert predictions(expected, like=expected).tolist() == [0, 1, 1]
 
@@ -64,7 +64,7 @@ def test_what_is_exact_may_be_off_by_a_thousandth_of_large_outputs() -> None:
         (400, 500, False),
     ],
 )
-def test_guessing_is_told_from_little_knowledge(correct: int, count: int, guessing: bool) -> None:
+def test_guessing_is_distinguished_from_low_accuracy(correct: int, count: int, guessing: bool) -> None:
     labels = np.arange(count) % 10
     predicted = np.where(np.arange(count) < correct, labels, (labels + 1) % 10)
     assert is_guessing(predicted, labels) == guessing

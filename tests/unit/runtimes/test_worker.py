@@ -52,7 +52,7 @@ def test_a_machine_has_one_name_here_and_through_a_host(
     assert worker.machine()["cpu"] == name == machine().cpu
 
 
-def test_memory_that_the_system_does_not_tell_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_the_system_does_not_report_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     status = "Name:\tpython\nVmRSSx:\t1 kB\nVmRSS:\t  2048 kB\nThreads:\t1\n"
     monkeypatch.setattr(worker, "PROC", proc(tmp_path / "proc", self__status=status))
     assert (worker.status_bytes("VmRSS"), worker.status_bytes("VmHWM")) == (2048 * 1024, None)

@@ -68,7 +68,7 @@ def left_in_the_middle(workspace: Path, mark: str) -> None:
 
 
 @pytest.mark.parametrize(("mark", "code"), [("pending", 0), ("committed", 1)])
-def test_an_unfinished_change_is_whole_to_readers_or_told(mark: str, code: int, read_only: Path) -> None:
+def test_an_unfinished_change_is_invisible_to_readers_or_reported(mark: str, code: int, read_only: Path) -> None:
     read_only.chmod(0o755)
     (read_only / OWN).chmod(0o755)
     left_in_the_middle(read_only, mark)

@@ -49,7 +49,7 @@ def test_what_lies_in_the_workspace_is_charged_before_it_is_there(tmp_path: Path
     assert workspace.used_bytes() == 0
 
 
-def test_more_than_was_set_aside_is_told(tmp_path: Path) -> None:
+def test_exceeding_the_reserved_space_is_an_error(tmp_path: Path) -> None:
     with (
         pytest.raises(EdgesqzError, match="temporary files took 101 bytes of the workspace, more than the 100 bytes"),
         scratch(tmp_path, Workspace(tmp_path, 1000), 100),
@@ -57,7 +57,7 @@ def test_more_than_was_set_aside_is_told(tmp_path: Path) -> None:
         Path(tempfile.gettempdir(), "a").write_bytes(bytes(101))
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(
             EdgesqzError, match="no folder .*nowhere for temporary files; create it, or choose another scratch_dir"

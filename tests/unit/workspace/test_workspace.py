@@ -85,7 +85,7 @@ NO_SIZES = [
 
 
 @pytest.mark.parametrize("text", [*NO_SIZES, "0x10", "1.5.2MB", "iB", "1ib", "12,34,56", "\u0661\u0662", "3\u00b2"])
-def test_what_is_no_size_above_zero_is_refused(text: str) -> None:
+def test_a_size_that_is_not_above_zero_is_refused(text: str) -> None:
     with pytest.raises(EdgesqzError, match=r"expected a size above zero such as 500kB, .*, got " + repr(text)):
         parse_size(text)
 
@@ -102,7 +102,7 @@ def test_what_is_no_size_above_zero_is_refused(text: str) -> None:
         ("0,25 MiB", "0.25 MiB"),
     ],
 )
-def test_a_size_with_separators_is_refused_and_its_right_form_told(text: str, form: str) -> None:
+def test_a_size_with_separators_is_refused_with_the_right_form(text: str, form: str) -> None:
     with pytest.raises(EdgesqzError, match=f"got {text!r}; write {form}$"):
         parse_size(text)
     assert parse_size(form) > 0
@@ -339,7 +339,7 @@ def test_names_below_the_workspace_and_odd_ones_are_names_like_others(tmp_path: 
 # Claims
 
 
-def test_room_that_is_claimed_is_nobody_elses(tmp_path: Path) -> None:
+def test_claimed_room_is_reserved(tmp_path: Path) -> None:
     running, other = Workspace(tmp_path, 1000), Workspace(tmp_path, 1000)
     with running.claim(["net.last.npz", "net.keras"], 700):
         assert 0 < (other.room_for(()) or 0) < 300
@@ -399,7 +399,7 @@ def test_a_claim_that_was_killed_before_it_was_whole_is_dropped(tmp_path: Path) 
 # Which quota is in force
 
 
-def test_the_flag_goes_before_the_variable_and_that_before_what_is_kept(
+def test_the_flag_overrides_the_variable_and_the_variable_the_stored_quota(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Workspace(tmp_path).quota_bytes is None
@@ -413,14 +413,14 @@ def test_the_flag_goes_before_the_variable_and_that_before_what_is_kept(
     assert Workspace(tmp_path).quota_bytes is None
 
 
-def test_a_quota_below_what_is_there_is_not_kept(tmp_path: Path) -> None:
+def test_a_quota_below_the_used_bytes_is_not_stored(tmp_path: Path) -> None:
     Workspace(tmp_path).write({"a": bytes(2000)})
     with pytest.raises(EdgesqzError, match="holds 2.0 kB, more than a quota of 1.0 kB; edgesqz workspace clean"):
         Workspace(tmp_path).store_quota("1kB")
     assert Workspace(tmp_path).quota_bytes is None
 
 
-def test_a_variable_that_is_no_size_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGESQZ_QUOTA", "plenty")
     with pytest.raises(EdgesqzError, match="EDGESQZ_QUOTA: expected a size .*, got 'plenty'"):
         Workspace(tmp_path)
