@@ -1,4 +1,4 @@
-"""Artifact: one model file and its manifest, the one thing that passes between training, export and bench."""
+"""An artifact is a model file and its manifest, the only thing that passes between training, export and bench."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Tensor(_Frozen):
     """An input or output of a model file; ``real value = scale * (stored value - zero_point)``.
 
     Attributes:
-        shape: with None where any size is taken.
-        dtype: NumPy's name of it.
-        scale: None where values are stored as they are.
-        zero_point: None where values are stored as they are.
+        shape: Its shape, with None for dimensions of any size.
+        dtype: NumPy's name for its data type.
+        scale: Quantization scale; None if values are not quantized.
+        zero_point: Quantization zero point; None if values are not quantized.
     """
 
     shape: tuple[int | None, ...]
@@ -43,10 +43,10 @@ class Tensor(_Frozen):
 
     @property
     def image_form(self) -> tuple[ImageSize, int]:
-        """The size and the channels (1 or 3) of the images that an input takes, in either layout.
+        """The size and number of channels (1 or 3) of an input's images, in NHWC or NCHW layout.
 
         Raises:
-            EdgesqzError: it takes no images of one size.
+            EdgesqzError: The input does not take images of one size.
         """
         if len(self.shape) == 4:
             _, *form = self.shape
@@ -57,7 +57,7 @@ class Tensor(_Frozen):
 
 
 class PixelRange(_Frozen):
-    """How a pixel 0..255 becomes the real value that a model's input stands for: ``scale * pixel + offset``."""
+    """The conversion of pixels 0..255 to the real values of a model's input: ``scale * pixel + offset``."""
 
     scale: float = 1.0
     offset: float = 0.0
@@ -67,7 +67,7 @@ class PixelRange(_Frozen):
         """Read ``LOW..HIGH``, the real values that pixels 0 and 255 become, such as ``0..1`` or ``-1..1``.
 
         Raises:
-            EdgesqzError: the text has another form, or the range is empty.
+            EdgesqzError: The text has another form, or the range is empty.
         """
         problem = f"expected a pixel range LOW..HIGH such as 0..255, 0..1 or -1..1, got {text!r}"
         try:
@@ -83,21 +83,21 @@ class PixelRange(_Frozen):
         return f"{self.offset:.4g}..{255 * self.scale + self.offset:.4g}"
 
     def values(self, pixels: np.ndarray) -> np.ndarray:
-        """Turn pixels 0..255 of any shape into float32 values of the input."""
+        """Convert pixels 0..255 of any shape to float32 values of the input."""
         return np.asarray(pixels.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset))
 
     def aligned(self) -> PixelRange:
-        """Shift the range by at most half a step, so that one of the pixels becomes exactly 0.
+        """Shift the range by at most half a step, so that one pixel value becomes exactly 0.
 
-        The zero point of a quantized input is an integer: aligned, each pixel is a stored value of its own. A range
-        without 0 stays as it is.
+        The zero point of a quantized input is an integer, so each pixel value then has a stored value of its own. A
+        range without 0 is not changed.
         """
         zero = -self.offset / self.scale
         return self.model_copy(update={"offset": -round(zero) * self.scale}) if 0 <= zero <= 255 else self
 
 
 class Images(_Frozen):
-    """Which images a step has seen, so that nobody measures accuracy on them."""
+    """The images that a step has seen, on which accuracy must not be measured."""
 
     dataset: str
     split: str
@@ -109,12 +109,12 @@ class Verification(_Frozen):
     """What export found when it ran the new file beside its source model.
 
     Attributes:
-        images: what both were run on.
-        agreement: share of the images of which both predict the same class, 0..1; a single output predicts by the side
-            of 0.5, or of 0 for a logit.
-        max_error: largest difference of any output.
-        mean_error: mean absolute difference of all outputs; None where an older edgesqz did not tell.
-        source_accuracy: top-1 of the source model on these training images, 0..1; None without labels for them.
+        images: The images that both were run on.
+        agreement: Share of the images for which both predict the same class, 0..1. A single output predicts by whether
+            it exceeds 0.5, or 0 if it is a logit.
+        max_error: Largest difference of any output.
+        mean_error: Mean absolute difference of all outputs; None in manifests of older versions.
+        source_accuracy: Top-1 accuracy of the source model on these training images, 0..1; None without labels.
     """
 
     images: Images
@@ -125,13 +125,13 @@ class Verification(_Frozen):
 
 
 class Evaluation(_Frozen):
-    """How a file did on test images, which neither training nor calibration nor the choice of a model saw.
+    """The accuracy of a file on test images, which neither training, calibration nor model selection has seen.
 
     Attributes:
-        images: what it was run on.
-        accuracy: its top-1, 0..1.
-        times: how often this file has been measured on them.
-        machine: the processor it ran on; None if it is not known.
+        images: The test images.
+        accuracy: Top-1 accuracy, 0..1.
+        times: Number of times that this file has been measured on them.
+        machine: The processor that ran it; None if unknown.
     """
 
     images: Images
@@ -141,21 +141,21 @@ class Evaluation(_Frozen):
 
 
 class Manifest(_Frozen):
-    """What there is to know about a model file; stored beside it as ``FILE.json``.
+    """The description of a model file, stored beside it as ``FILE.json``.
 
     Attributes:
-        size_bytes: of the model file.
-        sha256: of the model file, in hexadecimal.
-        pixels: how a pixel becomes a value of ``input``.
-        labels: names of the classes, in the order of the output.
-        untrained: whether its weights are random, so that its accuracy means nothing.
-        source_sha256: of the .keras file it was converted from; None for a source model.
-        source_pixels: how a pixel becomes a value of that file's input, where it has no manifest that tells.
-        dataset: the name of what the source model was trained on, or the path of its folder; None if unknown.
-        calibration: the images that chose the quantization ranges, where there are any.
-        training: the recipe and its results, for a source model.
-        test: for a file of the zoo.
-        versions: of the packages that made the file.
+        size_bytes: Size of the model file.
+        sha256: SHA-256 of the model file, in hexadecimal.
+        pixels: Conversion of pixels to values of ``input``.
+        labels: Names of the classes, in the order of the output.
+        untrained: Whether the weights are random, so that the accuracy is meaningless.
+        source_sha256: SHA-256 of the .keras file that it was converted from; None for a source model.
+        source_pixels: Conversion of pixels to values of that file's input, if that file has no manifest.
+        dataset: Name or folder of the dataset that the source model was trained on; None if unknown.
+        calibration: The images that set the quantization ranges, if any.
+        training: The recipe and its results, for a source model.
+        test: Accuracy on test images, for a file in the zoo.
+        versions: Versions of the packages that wrote the file.
     """
 
     schema_version: int = SCHEMA
@@ -181,7 +181,7 @@ class Manifest(_Frozen):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file on disk, with its manifest if it has one; files made elsewhere have none."""
+    """A model file on disk, with its manifest if it has one; files from other tools have none."""
 
     path: Path
     manifest: Manifest | None
@@ -191,7 +191,7 @@ class Artifact:
         """Read the manifest beside a model file.
 
         Raises:
-            EdgesqzError: there is no such file, it cannot be read, or its manifest is damaged or of other bytes.
+            EdgesqzError: There is no such file, it cannot be read, or its manifest is damaged or describes other bytes.
         """
         if not path.is_file():
             raise EdgesqzError(f"no model file {path}")
@@ -216,11 +216,11 @@ class Artifact:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the model file on disk."""
+        """Size of the model file on disk."""
         return self.path.stat().st_size
 
     def class_names(self, count: int) -> tuple[str, ...]:
-        """The labels of the manifest, or ``class 0``, ``class 1``, … for a file without any; ``count`` of them."""
+        """Return the ``count`` labels of the manifest, or ``class 0``, ``class 1``, … for a file without them."""
         known = self.manifest.labels if self.manifest else ()
         return known if len(known) == count else tuple(f"class {number}" for number in range(count))
 
@@ -229,7 +229,7 @@ def read_bytes(path: Path) -> bytes:
     """Read a file.
 
     Raises:
-        EdgesqzError: it cannot be read.
+        EdgesqzError: It cannot be read.
     """
     try:
         return path.read_bytes()
@@ -238,18 +238,18 @@ def read_bytes(path: Path) -> bytes:
 
 
 def sha256(content: bytes) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 def package_versions(*packages: str) -> dict[str, str]:
-    """The installed versions of edgesqz and of the packages named, for a manifest."""
+    """Return the installed versions of edgesqz and of the given packages, for a manifest."""
     from importlib.metadata import version
 
     return {package: version(package) for package in ("edgesqz", *packages)}
 
 
 def stored_form(model_bytes: bytes, manifest: Manifest, file_name: str) -> dict[str, bytes]:
-    """The files that an artifact is on disk, by name: to be given to ``Workspace.write`` in one piece."""
+    """Return the files of an artifact by name, for ``Workspace.write`` to write together."""
     text = manifest.model_dump_json(indent=2, exclude_none=True) + "\n"
     return {file_name: model_bytes, file_name + MANIFEST_SUFFIX: text.encode()}

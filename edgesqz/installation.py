@@ -1,4 +1,4 @@
-"""What is installed and at hand, for ``edgesqz info``. Imports nothing heavy, for ``--help`` reads it."""
+"""What is installed and available, for ``edgesqz info``. Imports nothing heavy, because ``--help`` reads it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", "execnet")
 
 @dataclass(frozen=True)
 class Runtime:
-    """A runtime; ``version`` is None where its engine is missing, and ``install`` then brings it."""
+    """A runtime.
+
+    Attributes:
+        name: Name of the runtime.
+        suffixes: Suffixes of the model files that it runs.
+        version: Version of its engine; None if it is missing.
+        install: The command that installs the engine.
+    """
 
     name: str
     suffixes: tuple[str, ...]
@@ -32,16 +39,16 @@ class Runtime:
 
 
 @dataclass(frozen=True, repr=False)
-class Inventory(Result):
+class Installation(Result):
     """What ``edgesqz info`` shows.
 
     Attributes:
-        versions: of Python, edgesqz and the packages that train and convert.
-        converters: the variants of each format.
-        runtimes: the inference engines.
-        models: the networks that can be trained.
-        data_dir: where datasets are looked for; None for the cache.
-        datasets: where each dataset's data lie; None if they are not there.
+        versions: Versions of Python, edgesqz and the packages that train and convert.
+        converters: Variants of each format.
+        runtimes: Inference engines.
+        models: Networks that can be trained.
+        data_dir: The folder to look for datasets in; None for the download cache.
+        datasets: The folder of each dataset; None if its files are not there.
     """
 
     versions: dict[str, str]
@@ -67,13 +74,13 @@ class Inventory(Result):
         return Group(
             block("versions", self.versions),
             block("converters", {name: ", ".join(variants) for name, variants in self.converters.items()}),
-            block("runtimes", {runtime.name: _told(runtime) for runtime in self.runtimes}),
+            block("runtimes", {runtime.name: _state(runtime) for runtime in self.runtimes}),
             block("models", {name: "edgesqz train --model " + name for name in self.models}),
             block("datasets", {name: place or missing for name, place in self.datasets.items()}),
         )
 
 
-def _told(runtime: Runtime) -> str:
+def _state(runtime: Runtime) -> str:
     state = runtime.version or f"missing; {runtime.install}"
     return f"{', '.join(runtime.suffixes)}  {state}"
 
@@ -87,14 +94,14 @@ class Info(DataDirOptions):
     Example: `edgesqz info`
     """
 
-    def run(self, console: Console) -> Inventory:
-        """Look at what is installed and at hand, without importing any engine."""
+    def run(self, console: Console) -> Installation:
+        """Collect what is installed and available, without importing any engine."""
         from edgesqz import data, plugins
         from edgesqz.artifact import package_versions
         from edgesqz.models import ARCHITECTURES
 
         data_dir = None if self.data_dir is None else Path(self.data_dir)
-        return Inventory(
+        return Installation(
             versions={"python": platform.python_version()} | package_versions(*PACKAGES),
             converters={name: tuple(converter.VARIANTS) for name, converter in plugins.converters().items()},
             runtimes=tuple(_runtime(plugins.Choice(name)) for name in plugins.runtimes()),
@@ -108,7 +115,7 @@ info = command(Info)
 
 
 def _runtime(choice: plugins.Choice) -> Runtime:
-    """A runtime with its engine, which is installed here or would be in an environment of its own."""
+    """Describe a runtime, whose engine runs in this environment or in one of its own."""
     from edgesqz import plugins
     from edgesqz.engine import environments
 

@@ -1,13 +1,13 @@
-"""Find the model file that a person means: one order in every command and in ``edgesqz.load``.
+"""Find model files by path or name, in the same order in every command and in ``edgesqz.load``.
 
 1. A path to a file that exists.
 2. A file of that name in the workspace.
-3. A file in the workspace whose name is that without its suffix: NAME.keras if there is one, which is all that counts
-   where a Keras model is wanted; else the one model file of that name.
+3. A file in the workspace that has that name without its suffix: NAME.keras if there is one, else the only model file
+   of that name. Where a Keras model is expected, only NAME.keras counts.
 4. The zoo, in the same two ways.
 
-Finding only reads. A workspace that a killed process left in the middle of a change is settled by the command that
-looks there (``edgesqz.workspace.settle``), before it looks.
+Looking a file up only reads. Commands first call ``edgesqz.workspace.settle``, which completes a change that a killed
+process left half done.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The model files in a folder, a source model before what was exported from it."""
+    """Return the model files in a folder, each source model before its exports."""
     suffixes = {suffix for runtime in plugins.runtimes().values() for suffix in runtime.SUFFIXES}
     return sorted(
         (path for path in folder.glob("*") if path.suffix in suffixes),
@@ -33,7 +33,7 @@ def find_model_file(name: str | Path, folder: Path) -> Path:
     """Find a model file of any format by its path or its name, with or without its suffix.
 
     Raises:
-        EdgesqzError: there is none, or several have that name; the message lists what there is.
+        EdgesqzError: There is none, or several have that name; the message lists the files there are.
     """
     return _find(str(name), folder, model_files(folder), model_files(ZOO), "model file")
 
@@ -42,7 +42,7 @@ def find_keras_file(name: str | Path, folder: Path) -> Path:
     """Find a Keras model by its path or its name, with or without its suffix.
 
     Raises:
-        EdgesqzError: there is none, or the file has another format; the message lists what there is.
+        EdgesqzError: There is none, or the file has another format; the message lists the files there are.
     """
     at_hand, shipped = ([path for path in model_files(place) if path.suffix == KERAS_SUFFIX] for place in (folder, ZOO))
     found = _find(str(name), folder, at_hand, shipped, "Keras model")
@@ -53,10 +53,10 @@ def find_keras_file(name: str | Path, folder: Path) -> Path:
 
 
 def newest_keras_file(folder: Path) -> Path:
-    """Find the Keras model that was written last.
+    """Find the newest Keras model.
 
     Raises:
-        EdgesqzError: there is none.
+        EdgesqzError: There is none.
     """
     at_hand = [path for path in model_files(folder) if path.suffix == KERAS_SUFFIX]
     if not at_hand:
@@ -87,5 +87,5 @@ def _nearest(name: str, files: list[Path]) -> str:
 
 
 def _listed(folder: Path, at_hand: list[Path], shipped: list[Path]) -> str:
-    told = (", ".join(path.name for path in files) or "none" for files in (at_hand, shipped))
-    return "in {}: {}; in the zoo: {}".format(folder, *told)
+    lists = (", ".join(path.name for path in files) or "none" for files in (at_hand, shipped))
+    return "in {}: {}; in the zoo: {}".format(folder, *lists)

@@ -1,6 +1,6 @@
-"""Converters and runtimes, looked up by name among what is installed.
+"""Look up installed converters and runtimes by name.
 
-Both come in through entry points, the built-in ones like a third party's; the core imports neither folder by name.
+Both are registered as entry points, the built-in ones like those of other packages; the core imports neither folder.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ RUNTIMES = "edgesqz.runtimes"
 
 @dataclass(frozen=True)
 class Variant:
-    """What a converter needs to know and give for one kind of file.
+    """What a converter needs and produces for one kind of file.
 
     Attributes:
         bytes_a_parameter: that it stores, about.
-        exact: whether it computes what the source model does, up to float32's rounding.
-        needs_calibration: whether images choose its quantization ranges.
-        takes_bytes: whether its input is int8 and *is* the normalization, by its scale and zero point; the converter
+        exact: Whether its outputs equal the source model's, up to the rounding of float32.
+        needs_calibration: Whether calibration images set its quantization ranges.
+        takes_bytes: Whether its input is int8 and *is* the normalization, by its scale and zero point; the converter
             then gets the network without its normalization.
     """
 
@@ -43,7 +43,7 @@ class Variant:
 
 
 class Converter(Protocol):
-    """A module that makes files of one format; see ``converters/__init__.py``."""
+    """A module that writes files of one format; see ``converters/__init__.py``."""
 
     FORMAT: str
     SUFFIX: str
@@ -51,7 +51,7 @@ class Converter(Protocol):
     PACKAGES: Sequence[str]
 
     def convert(self, model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
-        """Convert ``model``; ``calibration`` is float32 (N, H, W, 3), values of the model's input."""
+        """Convert ``model``; ``calibration`` is float32 (N, H, W, 3), in the range of the model's input."""
         ...
 
 
@@ -71,7 +71,7 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """A runtime, and the version of its engine if it is not to be the one that is installed."""
+    """A runtime, and the version of its engine; None for the installed version."""
 
     name: str
     version: str | None = None
@@ -81,11 +81,11 @@ class Choice:
         """Read ``NAME`` or ``NAME==VERSION``, such as ``onnxruntime==1.23.2``.
 
         Raises:
-            EdgesqzError: there is no such runtime, and the message lists the known ones; or no version behind ``==``.
+            EdgesqzError: There is no such runtime, or no version after ``==``.
         """
         name, pinned, version = text.partition("==")
         if name not in runtimes():
-            raise EdgesqzError(f"unknown runtime {name!r}; the known are {', '.join(runtimes())}")
+            raise EdgesqzError(f"unknown runtime {name!r}; choose from {', '.join(runtimes())}")
         if pinned and not version:
             raise EdgesqzError(f"expected a runtime as NAME or NAME==VERSION, got {text!r}")
         return cls(name, version or None)
@@ -106,51 +106,53 @@ class Choice:
 
     @property
     def requirements(self) -> list[str]:
-        """What that environment has to hold."""
+        """The packages that this environment must have."""
         engine, *others = self.runtime.REQUIREMENTS
         return [f"{self.runtime.ENGINE}=={self.version}" if self.version else engine, *others, "numpy"]
 
 
 @functools.cache
 def converters() -> dict[str, Converter]:
-    """All installed converters, by the name of their format."""
+    """Return all installed converters, by the name of their format."""
     return _modules(CONVERTERS)
 
 
 def converter(format_name: str) -> Converter:
-    """The converter to a format.
+    """Return the converter for a format.
 
     Raises:
-        EdgesqzError: there is none; the message lists the known formats.
+        EdgesqzError: There is none; the message lists the known formats.
     """
     known = converters()
     if format_name not in known:
-        raise EdgesqzError(f"unknown format {format_name!r}; the known formats are {', '.join(known)}")
+        raise EdgesqzError(f"unknown format {format_name!r}; choose from {', '.join(known)}")
     return known[format_name]
 
 
 @functools.cache
 def runtimes() -> dict[str, Runtime]:
-    """All installed runtimes, by name; that a runtime is installed does not mean that its engine is."""
+    """Return all installed runtimes by name, even if their engines are missing."""
     return _modules(RUNTIMES)
 
 
 def runtime_for(suffix: str) -> str:
-    """The name of the runtime that runs files of a suffix such as ``.tflite``.
+    """Return the name of the runtime for files with a suffix such as ``.tflite``.
 
     Raises:
-        EdgesqzError: there is none; the message lists the known suffixes.
+        EdgesqzError: There is none; the message lists the known suffixes.
     """
     known = {suffix: name for name, runtime in reversed(runtimes().items()) for suffix in runtime.SUFFIXES}
     if suffix in HDF5_SUFFIXES:
         raise EdgesqzError(f"no runtime for {suffix}; {AS_KERAS}")
     if suffix not in known:
-        raise EdgesqzError(f"no runtime for {suffix or 'a file without a suffix'}; the known are {', '.join(known)}")
+        raise EdgesqzError(
+            f"no runtime for {suffix or 'a file without a suffix'}; choose a file that ends in {', '.join(known)}"
+        )
     return known[suffix]
 
 
 def engine_version(runtime: Runtime) -> str | None:
-    """The installed version of a runtime's engine, None if it is missing."""
+    """Return the installed version of a runtime's engine; None if it is missing."""
     try:
         return metadata.version(runtime.ENGINE)
     except metadata.PackageNotFoundError:
@@ -158,18 +160,18 @@ def engine_version(runtime: Runtime) -> str | None:
 
 
 def install_command(runtime: Runtime) -> str:
-    """What brings a runtime's engine."""
+    """Return the command that installs a runtime's engine."""
     return "pip install " + " ".join(f"'{requirement}'" for requirement in runtime.REQUIREMENTS)
 
 
 def runtime_source(name: str) -> str:
-    """The program text that a runtime's ``load`` is in, to be sent to the process that runs it."""
+    """Return the source of the module that defines a runtime's ``load``, to be sent to the engine's process."""
     module = sys.modules[runtimes()[name].load.__module__]
     return inspect.getsource(module)
 
 
 def worker_source() -> str:
-    """The program that runs in an engine's process, as text."""
+    """Return the source of the program that runs in an engine's process."""
     return inspect.getsource(_worker())
 
 

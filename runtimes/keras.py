@@ -21,7 +21,7 @@ TIMED = True
 
 def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model; raises ValueError if the bytes are no .keras file."""
-    if not zipfile.is_zipfile(io.BytesIO(model_bytes)):  # told before TensorFlow is loaded, which takes seconds
+    if not zipfile.is_zipfile(io.BytesIO(model_bytes)):  # checked before TensorFlow is loaded, which takes seconds
         raise ValueError("the file is no .keras archive, or is cut short")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with tempfile.TemporaryDirectory() as home:  # what Keras and Matplotlib write at their import would stay behind

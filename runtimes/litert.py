@@ -1,6 +1,6 @@
 """LiteRT, the runtime of .tflite files, with XNNPACK's kernels where it has them.
 
-From Python, XNNPACK keeps its packed weights in memory: the interpreter cannot be told of a file to cache them in.
+From Python, XNNPACK keeps its packed weights in memory: the interpreter has no option for a file to cache them in.
 """
 
 from __future__ import annotations

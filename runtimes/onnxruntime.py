@@ -58,14 +58,14 @@ class Session:
 
 
 def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """See ``runtimes/__init__.py``; nothing is merged, so that every layer's output can be asked for. Needs onnx."""
+    """See ``runtimes/__init__.py``; nothing is fused, so that every layer's output is available. Needs onnx."""
     import onnx
     import onnxruntime
 
     model = onnx.load_from_string(model_bytes)
-    told = {output.name for output in model.graph.output}
-    made = [name for node in model.graph.node for name in node.output if name not in told]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
+    declared = {output.name for output in model.graph.output}
+    inner = [name for node in model.graph.node for name in node.output if name not in declared]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
     onnxruntime.set_default_logger_severity(4)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

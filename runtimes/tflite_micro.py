@@ -1,6 +1,6 @@
-"""TensorFlow Lite for Microcontrollers: tells the memory an MCU needs, and whether it has every operator.
+"""TensorFlow Lite for Microcontrollers, which shows the memory that an MCU needs, and whether it has every operator.
 
-It runs the portable kernels on this processor, so its answers are the MCU's and its time is nobody's.
+It runs the portable kernels on this processor, so its predictions are the MCU's, but its timing is meaningless.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model; raises RuntimeError with what the engine says, such as which operator it lacks."""
     from tflite_micro.python.tflite_micro import runtime
 
-    told: list[str] = []
+    log: list[str] = []
     try:
-        interpreter = _listening(told, lambda: runtime.Interpreter.from_bytes(model_bytes, arena_size=ARENA_BYTES))
+        interpreter = _listening(log, lambda: runtime.Interpreter.from_bytes(model_bytes, arena_size=ARENA_BYTES))
     except Exception as error:
-        reason = next(filter(None, told), str(error))  # the first thing that went wrong; the rest follows from it
-        operator = re.search(r"^Node (\w+) ", "\n".join(told), re.MULTILINE)
+        reason = next(filter(None, log), str(error))  # the first thing that went wrong; the rest follows from it
+        operator = re.search(r"^Node (\w+) ", "\n".join(log), re.MULTILINE)
         where = f"{operator[1]}: " if operator else ""
         raise RuntimeError(where + re.sub(r"^\S+\.cc(:\d+)?:? ", "", reason)) from error
-    _listening(told, interpreter.print_allocations)
-    (arena,) = re.findall(r"Arena allocation total (\d+) bytes", "\n".join(told))
+    _listening(log, interpreter.print_allocations)
+    (arena,) = re.findall(r"Arena allocation total (\d+) bytes", "\n".join(log))
     return Session(interpreter, int(arena))
 
 
@@ -64,8 +64,8 @@ class Session:
         return output
 
 
-def _listening(told: list[str], call: Callable[[], Any]) -> Any:
-    """Call something, and take down what the engine's C++ meanwhile writes to the standard error."""
+def _listening(log: list[str], call: Callable[[], Any]) -> Any:
+    """Call a function and log what the engine's C++ code writes to standard error."""
     with tempfile.TemporaryFile("w+", errors="replace") as noise:
         saved = os.dup(2)
         os.dup2(noise.fileno(), 2)
@@ -75,7 +75,7 @@ def _listening(told: list[str], call: Callable[[], Any]) -> Any:
             os.dup2(saved, 2)
             os.close(saved)
             noise.seek(0)
-            told += noise.read().splitlines()
+            log += noise.read().splitlines()
 
 
 def _tensor(detail: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The loop that runs inside the process that is measured: one model in one engine, asked over a channel.
+"""The loop of the process that is measured: one model in one engine, controlled over a channel.
 
 Needs Python, NumPy and the engine, nothing else: its source is sent to wherever the engine lives.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-PROC = Path("/proc")  # where Linux tells of itself; another system has none
+PROC = Path("/proc")  # where Linux describes itself; other systems have no such folder
 BATCH = 100  # where the model takes any
 DTYPES = ("float32", "float16", "uint8", "int8")  # of images and probabilities; int16 where it is quantized
 
@@ -150,12 +150,12 @@ def durations(run: Callable[[], object], count: int) -> list[int]:
 
 
 def status_bytes(name: str) -> int | None:
-    """What Linux tells of this process's memory; None where the system does not tell.
+    """Return what Linux reports about this process's memory; None on other systems.
 
     VmRSS is what is resident now, VmHWM the most there ever was: unlike ``ru_maxrss``, it does not begin with that of
     the process that started this one.
     """
-    fields = (line.split() for line in told(PROC / "self" / "status").splitlines())
+    fields = (line.split() for line in read_text(PROC / "self" / "status").splitlines())
     return next((int(field[1]) * 1024 for field in fields if field[:1] == [f"{name}:"]), None)
 
 
@@ -172,14 +172,14 @@ def machine() -> dict[str, Any]:
 
 def processor() -> str:
     """The board where Linux names one, as on ARM, for its processor has no name there; else the processor."""
-    fields = (line.partition(":") for line in told(PROC / "cpuinfo").splitlines())
+    fields = (line.partition(":") for line in read_text(PROC / "cpuinfo").splitlines())
     names = {name.strip(): value.strip() for name, _, value in fields}
-    board = names.get("Model") or told(PROC / "device-tree" / "model").rstrip("\0")
+    board = names.get("Model") or read_text(PROC / "device-tree" / "model").rstrip("\0")
     return board or names.get("model name") or platform.processor() or platform.machine()
 
 
-def told(path: Path) -> str:
-    """What a file of the system says; nothing where there is none."""
+def read_text(path: Path) -> str:
+    """Return the content of a system file; empty if there is none."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError:
@@ -188,7 +188,7 @@ def told(path: Path) -> str:
 
 def has_vnni(cpuinfo: Path) -> bool | None:
     """Whether an x86 processor multiplies bytes without saturation; None for another, or where Linux does not tell."""
-    lines = told(cpuinfo).splitlines()
+    lines = read_text(cpuinfo).splitlines()
     flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), None)
     return None if flags is None else not {"avx512_vnni", "avx_vnni"}.isdisjoint(flags)
 

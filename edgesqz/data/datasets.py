@@ -1,4 +1,4 @@
-"""Labelled images: CIFAR-10, CIFAR-100, a synthetic stand-in and folders of image files.
+"""Labeled images: CIFAR-10, CIFAR-100, a synthetic stand-in and folders of image files.
 
 A `Dataset` reads each of its two splits on demand and only from the files of that split, so whatever works with
 ``dataset.train()`` cannot have seen a test image. Neither has whatever works with `holdout_split` or `sample` of it.

@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 
 from edgesqz import plugins
 from edgesqz.cli import app
-from edgesqz.installation import Inventory, Runtime, info
+from edgesqz.installation import Installation, Runtime, info
 from edgesqz.models import ARCHITECTURES
 
 HEAVY = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert")
 
 
-def shown(inventory: Inventory) -> str:
+def shown(inventory: Installation) -> str:
     """What a terminal shows, line breaks and columns made single spaces."""
     terminal = io.StringIO()
     Console(file=terminal, width=100, color_system=None).print(inventory.table())

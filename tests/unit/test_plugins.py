@@ -92,7 +92,7 @@ def test_a_converter_tells_its_variants(format_name: str, variants: list[str]) -
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(EdgesqzError, match="unknown format 'gguf'; the known formats are onnx, tflite"):
+    with pytest.raises(EdgesqzError, match="unknown format 'gguf'; choose from onnx, tflite"):
         plugins.converter("gguf")
 
 
@@ -103,7 +103,7 @@ def test_a_suffix_has_its_runtime(suffix: str, runtime: str) -> None:
 
 @pytest.mark.parametrize(("suffix", "told"), [(".gguf", r"\.gguf"), ("", "a file without a suffix")])
 def test_an_unknown_suffix_is_refused_with_the_known_ones(suffix: str, told: str) -> None:
-    with pytest.raises(EdgesqzError, match=f"no runtime for {told}; the known are ") as refusal:
+    with pytest.raises(EdgesqzError, match=f"no runtime for {told}; choose a file that ends in ") as refusal:
         plugins.runtime_for(suffix)
     assert all(known in str(refusal.value) for known in (".keras", ".tflite", ".onnx"))
 
@@ -213,7 +213,7 @@ def test_an_engine_that_needs_another_python_lives_apart() -> None:
 
 
 def test_a_runtime_that_there_is_none_of_is_told() -> None:
-    with pytest.raises(EdgesqzError, match="unknown runtime 'tensorrt'; the known are keras, litert, onnxruntime"):
+    with pytest.raises(EdgesqzError, match="unknown runtime 'tensorrt'; choose from keras, litert, onnxruntime"):
         plugins.Choice.parse("tensorrt==8")
 
 

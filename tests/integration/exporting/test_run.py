@@ -249,7 +249,7 @@ def test_a_file_that_its_runtime_refuses_is_not_kept(
     ("arguments", "message"),
     [
         ({"model": "squeezenet-mano"}, "no Keras model 'squeezenet-mano'; did you mean squeezenet-nano"),
-        ({"format": "coreml"}, "unknown format 'coreml'; the known formats are onnx, tflite"),
+        ({"format": "coreml"}, "unknown format 'coreml'; choose from onnx, tflite"),
         ({"variant": "int4"}, "unknown variant 'int4' for tflite; choose from int8"),
         ({"format": "onnx", "variant": "int16x8"}, "unknown variant 'int16x8' for onnx"),
         ({"calibration": 0}, "^calibration must be at least 1, got 0"),

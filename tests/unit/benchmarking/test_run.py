@@ -214,7 +214,7 @@ def test_a_model_of_other_classes_fails(exported: Path, tmp_path: Path, images: 
         ({"rounds": 0}, "^rounds must be at least 1"),
         ({"runtimes": ["litert"], "models": ["squeezenet.keras"]}, "none of the files is for runtimes litert"),
         ({"models": ["squeezenet.int8.onnx"], "pixel_range": "0..1"}, "the manifest .* leave out pixel_range"),
-        ({"runtimes": ["tensorrt"]}, "unknown runtime 'tensorrt'; the known are fake, keras, litert, "),
+        ({"runtimes": ["tensorrt"]}, "unknown runtime 'tensorrt'; choose from fake, keras, litert, "),
         ({"runtimes": ["litert=="]}, "expected a runtime as NAME or NAME==VERSION, got 'litert=='"),
         ({"pin": 100_000}, "pin must be one of the cores .*, got 100000"),
         ({"max_size": "-1MB"}, "expected a size"),
