@@ -232,14 +232,21 @@ class Exporter:
         record = sample.record.model_copy(update={"count": len(outputs)})
         found = verify.verify(outputs, expected, record, self.reference.accuracy(len(outputs)))
         if problem := verify.problem(found, expected, exact=job.kind.exact, trained=trained):
-            raise EdgesqzError(f"{self.file_name(job)} was not kept: {problem}; {self._advice()}")
+            raise EdgesqzError(f"{self.file_name(job)} was not kept: {problem}; {self._advice(job)}")
         return found
 
-    def _advice(self) -> str:
-        if self.source.untrained or self.images.available:
-            return f"try longer training, more {option('calibration')} images or another {option('variant')}"
-        dataset = self.images.dataset or "the training data"
-        return f"these images are synthetic because {dataset} is not available; specify {option('data_dir')}"
+    def _advice(self, job: Job) -> str:
+        """Return what to try after a file failed verification."""
+        if not (self.source.untrained or self.images.available):
+            dataset = self.images.dataset or "the training data"
+            return f"these images are synthetic because {dataset} is not available; specify {option('data_dir')}"
+        if not job.kind.needs_calibration:
+            return f"try longer training or another {option('variant')}"
+        float_variants = [name for name, kind in job.converter.VARIANTS.items() if not kind.needs_calibration]
+        return (
+            f"try more {option('calibration')} images, longer training, or {option('variant')} "
+            f"{' or '.join(float_variants)}, which quantize no activations in advance"
+        )
 
     def _manifest(self, job: Job, converted: Converted, engine: Engine) -> Manifest:
         """Verify a new file and describe it."""
