@@ -180,7 +180,7 @@ class Exporter:
         if isinstance(error, NoRoomError):
             return f"no room, {format_size(self.room or 0)} are left"
         name = self.file_name(job)
-        return str(error).removeprefix(f"{name} ").removeprefix(f"{name}: ")
+        return str(error).removeprefix(f"{name} was not kept: ").removeprefix(f"{name}: ")
 
     def _export(self, job: Job) -> Artifact:
         self.workspace.write(self.make(job))
