@@ -39,7 +39,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
     """Convert a Keras model; see ``edgesqz.plugins.Converter``. The file takes NHWC images, any number at once.
 
     Raises:
-        EdgesqzError: the network has an operator that ONNX lacks.
+        EdgesqzError: The network has an operator that ONNX lacks.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is first imported
     import tensorflow as tf

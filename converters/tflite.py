@@ -32,7 +32,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
     The file takes one image at a time; LiteRT can resize the batch.
 
     Raises:
-        EdgesqzError: the network has an operator that TensorFlow Lite lacks.
+        EdgesqzError: The network has an operator that TensorFlow Lite lacks.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras without their noise: the one place that sets them up and hushes them."""
+"""Start TensorFlow and Keras quietly, in the only place that sets them up."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def hush() -> Iterator[None]:
-    """Keep what TensorFlow and the converters print, log and warn about away from the user.
+    """Hide what TensorFlow and the converters print, log and warn about.
 
-    Much of it is written by C++ straight to file descriptors 1 and 2, so those are redirected, not only Python's
-    ``sys.stdout``. If the body raises, the exception carries the last lines as a note: they may tell why.
+    C++ code writes straight to file descriptors 1 and 2, so these are redirected, not only Python's ``sys.stdout``. If
+    the body raises, the last lines are added to the exception as a note, because they may explain it.
     """
     with (
         tempfile.TemporaryFile("w+", errors="replace") as noise,
@@ -50,15 +50,15 @@ def _redirected(target: int) -> Iterator[None]:
             os.dup2(target, descriptor)
         yield
     finally:
-        for descriptor, source_model in zip((1, 2), saved, strict=True):
-            os.dup2(source_model, descriptor)
-            os.close(source_model)
+        for descriptor, copy in zip((1, 2), saved, strict=True):
+            os.dup2(copy, descriptor)
+            os.close(copy)
 
 
 def start_keras() -> None:
-    """Import Keras on TensorFlow, quietly; to be called before anything else imports either.
+    """Import Keras on TensorFlow quietly; call this before anything else imports either.
 
-    A ``KERAS_BACKEND`` of the user's is overruled: the models are trained and converted on TensorFlow.
+    The user's ``KERAS_BACKEND`` is overridden, because models are trained and converted on TensorFlow.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -66,7 +66,7 @@ def start_keras() -> None:
         import keras
         import tensorflow
 
-        # TensorFlow's logger has taken hold of the standard error of this moment, which is about to close.
+        # TensorFlow's logger writes to the redirected standard error, which is about to close.
         logger = tensorflow.get_logger()
         logger.handlers.clear()
         logger.setLevel("ERROR")
@@ -75,6 +75,6 @@ def start_keras() -> None:
         from edgesqz.errors import EdgesqzError
 
         raise EdgesqzError(
-            f"expected Keras on TensorFlow, but Keras runs on {keras.backend.backend()} in this process already; "
+            f"expected Keras on TensorFlow, but Keras already runs on {keras.backend.backend()} in this process; "
             "set KERAS_BACKEND=tensorflow before Keras is imported"
         )

@@ -1,7 +1,7 @@
-"""Commands as data: a frozen dataclass holds what a command can be asked for, each option described once.
+"""Commands as data: the fields of a frozen dataclass are the options of a command, each described once.
 
 The Python function (``command``), the command line (``edgesqz.cli.options``) and the reference in the docs are all
-derived from it. Modules with such dataclasses import nothing heavy, for ``--help`` reads them.
+derived from it. Modules with such dataclasses import nothing heavy, because ``--help`` reads them.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ R = TypeVar("R", covariant=True)
 
 @dataclass(frozen=True)
 class Option:
-    """How a field of a command appears to a person; the metadata of its ``Annotated`` type.
+    """The description of a command's field, as the metadata of its ``Annotated`` type.
 
     Attributes:
-        help: what it is for, in whole sentences.
-        metavar: what stands for the value on the command line, such as SIZE.
-        default: what the default means, in words, where the value does not tell.
-        flag: its name on the command line, if that is not the field's.
-        variable: the environment variable that the command line falls back on.
-        positional: whether the command line takes it by its place.
+        help: Its purpose, in whole sentences.
+        metavar: Placeholder for the value on the command line, such as SIZE.
+        default: Meaning of the default, in words, if the value does not say.
+        flag: Its name on the command line, if it differs from the field's.
+        variable: Environment variable that the command line falls back on.
+        positional: Whether it is a positional argument on the command line.
     """
 
     help: str
@@ -48,14 +48,14 @@ class Command(Protocol[R]):
     """A frozen dataclass whose fields are ``Annotated[…, Option(…)]``."""
 
     def run(self, console: Console) -> R:
-        """Do what was asked for, and show progress on the console."""
+        """Run the command, and show progress on the console."""
         ...
 
 
 def command(plan: Callable[P, Command[R]]) -> Callable[P, R]:
-    """Derive the Python function of a command: its parameters are the fields, which it documents.
+    """Derive the Python function of a command, with the fields as documented parameters.
 
-    The function shows progress where somebody is watching, in a terminal or a notebook.
+    The function shows progress only in a terminal or a notebook.
     """
 
     @functools.wraps(plan)
@@ -73,8 +73,11 @@ class Field:
     """A field of a command.
 
     Attributes:
-        panel: the group that the field belongs to: the ``PANEL`` of the dataclass that declares it.
-        default: ``dataclasses.MISSING`` where there is none.
+        name: Name of the parameter in Python.
+        type: Type of the value.
+        default: Default value; ``dataclasses.MISSING`` if there is none.
+        option: Description of the field.
+        panel: Group that the field belongs to: the ``PANEL`` of the dataclass that declares it.
     """
 
     name: str
@@ -92,12 +95,12 @@ class Field:
 
 
 def default_flag(name: str) -> str:
-    """The name on the command line of a parameter that declares no other."""
+    """Return the name on the command line of a parameter that declares no other."""
     return f"--{name.replace('_', '-')}"
 
 
 def fields(plan: Any) -> Iterator[Field]:
-    """The fields of a command, in the order in which Python takes them."""
+    """Yield the fields of a command in the order of its Python parameters."""
     types = typing.get_type_hints(plan, include_extras=True)
     for field in sorted(dataclasses.fields(plan), key=lambda field: bool(field.kw_only)):
         kind, *metadata = typing.get_args(types[field.name])
@@ -112,7 +115,7 @@ def _panel(plan: type, name: str) -> str | None:
 
 
 def _described(plan: Any) -> str:
-    """The fields as the section of a docstring."""
+    """Format the fields as a section of a docstring."""
     lines = []
     for field in fields(plan):
         default = f" By default {field.option.default}." if field.option.default else ""
@@ -121,7 +124,7 @@ def _described(plan: Any) -> str:
 
 
 def _progress_console() -> Console:
-    """Shows progress on the standard error, or in a notebook; nothing where nobody is watching."""
+    """Return a console on standard error or in a notebook, which is quiet if there is neither terminal nor notebook."""
     from rich.console import Console
 
     console = Console(stderr="ipykernel" not in sys.modules)

@@ -1,4 +1,4 @@
-"""What a person is meant to read, and what it is often made from."""
+"""Errors that users read, and exceptions that often cause them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AS_KERAS = "load it in Keras and save it as .keras: keras.models.load_model(FILE
 
 
 class EdgesqzError(Exception):
-    """Bad input or a full disk, told in one line: what was expected, what came, what to try.
+    """Bad input or a full disk, in one line: what was expected, what came, and what to try.
 
     The command line prints the message without a traceback and exits with 1. A message names parameters through
     ``option``: as Python calls them, or on the command line as flags.
@@ -38,7 +38,7 @@ class EdgesqzError(Exception):
         return _NAMED.sub(lambda found: display(found[1]), super().__str__())
 
 
-# Characters of the private use area, which no file name or message has by itself.
+# Private-use characters, which occur in no file name or message.
 _BEFORE, _BEHIND = "\ue000", "\ue001"
 _NAMED = re.compile(f"{_BEFORE}(.*?){_BEHIND}")
 _display: ContextVar[Callable[[str], str]] = ContextVar("display", default=lambda name: name)
@@ -64,7 +64,7 @@ class NoRoomError(EdgesqzError):
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, in one line."""
+    """Return the message of an exception as one line."""
     if isinstance(error, UnicodeDecodeError):
         return f"the text {error.object[:40]!r} in it is not UTF-8"
     return str(error).strip().split("\n")[0]

@@ -9,7 +9,7 @@ from edgesqz.errors import EdgesqzError
 
 
 class ImageSize(NamedTuple):
-    """Height and width in pixels, in the order of an array's axes; as text WIDTHxHEIGHT, as cameras name it."""
+    """Height and width in pixels, in the order of an array's axes; as text, WIDTHxHEIGHT as for cameras."""
 
     height: int
     width: int
@@ -19,7 +19,7 @@ class ImageSize(NamedTuple):
         """Read a size: ``160x120`` is WIDTHxHEIGHT, ``32`` or 32 is a square; a size is returned as it is.
 
         Raises:
-            EdgesqzError: it is none of these, or a side has no pixel.
+            EdgesqzError: It is none of these, or the height or width is 0.
         """
         if isinstance(size, ImageSize):
             height, width = size
@@ -36,7 +36,7 @@ class ImageSize(NamedTuple):
 
     @property
     def plain(self) -> int | str:
-        """The size as JSON holds it: a square's side as a number, else text as in ``str``."""
+        """The size for JSON: a number for a square, else text as in ``str``."""
         return self.height if self.height == self.width else str(self)
 
     def __str__(self) -> str:

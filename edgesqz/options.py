@@ -1,6 +1,6 @@
 """Groups of options that several commands share: dataclasses to inherit from, each option described once.
 
-Imports nothing heavy, for ``--help`` reads it. A command whose default differs declares the field again.
+Imports nothing heavy, because ``--help`` reads it. A command whose default differs declares the field again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edgesqz.image_size import ImageSizeLike
 
 @dataclass(frozen=True, kw_only=True)
 class DataDirOptions:
-    """Where datasets are looked for."""
+    """The folder to look for datasets in."""
 
     PANEL: ClassVar = "Data"
     data_dir: Annotated[
@@ -152,5 +152,5 @@ class QuotaOptions(LimitedWorkspaceOptions):
 
 
 def as_list(values: str | Path | Sequence[str | Path]) -> list[str | Path]:
-    """Return what can be given once or several times as a list."""
+    """Return one value or several as a list."""
     return [values] if isinstance(values, str | Path) else list(values)

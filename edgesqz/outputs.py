@@ -1,4 +1,4 @@
-"""What the outputs of a network say of the classes, whichever way it was made to tell them apart."""
+"""Convert the outputs of a network to a score for each class, whether it has one output or several."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 
 
 def class_scores(outputs: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
-    """Give each class a score, of which the greatest decides.
+    """Return a score for each class; the highest is the prediction.
 
-    Several outputs are that already. A single one decides between two classes: a probability by the side of 0.5, a
-    logit by that of 0.
+    Several outputs are scores already. A single output predicts one of two classes: a probability by whether it exceeds
+    0.5, a logit by whether it exceeds 0.
 
     Args:
         outputs: float (N, classes), or (N, 1) for two classes.
-        like: outputs of the same kind, which show whether a single one is a probability: all are 0..1. None for
-            ``outputs`` themselves.
+        like: Outputs of the same model that show whether a single output is a probability, because all of them are in
+            0..1; by default ``outputs`` themselves.
 
     Returns:
         float (N, classes), with two columns for a single output: of a probability p these are 1 - p and p, of a

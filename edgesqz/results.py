@@ -1,4 +1,4 @@
-"""What the results of commands have in common: how they look in Python, in a notebook, as JSON and on a terminal."""
+"""What the results of all commands share: how they look in Python, in a notebook, as JSON and in a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables for a terminal of any width, which break no word, no file name and no head."""
+"""Tables for a terminal of any width, without breaking words, file names or heads."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.text import Text
 
-NARROW, WIDE = " ", "  "  # between two columns, where there is room for no more and where there is
-INDENT = "    "  # of the figures below a name
-PROSE_WIDTH = 24  # that a column of sentences keeps in a narrow table
+NARROW, WIDE = " ", "  "  # the gap between two columns, in tight and in roomy tables
+INDENT = "    "  # before the figures below a name
+PROSE_WIDTH = 24  # the least width of a column of sentences
 WIDEST_TEXT = 120  # lines of a title or a caption that are longer are hard to read
 
 
@@ -25,11 +25,11 @@ class Column:
     """A column of a table.
 
     Attributes:
-        head: what stands above it, a line each for a name and its unit.
-        rank: how soon a narrow table leaves the column out: the highest rank first, 0 never.
-        is_prose: whether its cells may be wrapped between words.
-        is_name: whether its cell stands above the others of its row where there is no room beside them.
-        notes: for the caption, where the column is shown.
+        head: The heading, with one line for the name and one for the unit.
+        rank: Order in which a narrow table drops columns: the highest rank first, 0 never.
+        is_prose: Whether cells may be wrapped between words.
+        is_name: Whether the cell goes above the rest of its row if there is no room beside it.
+        notes: Notes for the caption, if the column is shown.
     """
 
     head: str = ""
@@ -45,7 +45,7 @@ class Table:
     """A table that Rich's console prints as wide as the terminal allows.
 
     Attributes:
-        rows: a cell for each column, or None for a line between two groups of rows.
+        rows: A cell for each column, or None for a line between two groups of rows.
     """
 
     columns: Sequence[Column]
@@ -54,18 +54,18 @@ class Table:
     caption: str = ""
 
     def lines(self, width: int) -> list[str]:
-        """The whole table as text, no line longer than ``width`` unless a single word or name is."""
+        """Return the table as text, with no line longer than ``width`` unless a single word or name is."""
         return [line for line, _ in self._styled(width)]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        """The lines as Rich prints them."""
+        """Yield the lines for Rich to print."""
         from rich.text import Text
 
         for line, style in self._styled(options.max_width):
             yield Text(line, style, no_wrap=True, overflow="ignore")
 
     def _styled(self, width: int) -> Iterator[tuple[str, str]]:
-        """Each line with its style."""
+        """Yield each line with its style."""
         for line in wrapped(self.title, min(width, WIDEST_TEXT)):
             yield line, "bold"
         if self.title:
@@ -82,7 +82,7 @@ class Table:
             yield line, "dim"
 
     def _fitting(self, width: int) -> tuple[list[int], bool]:
-        """The columns to show, and whether names stand above the figures: where they would take half of the width."""
+        """Return the columns to show, and whether names go above the figures, as names of half the width do."""
         names = [number for number, column in enumerate(self.columns) if column.is_name]
         beside = self._without_ranked(range(len(self.columns)), width)
         roomy = self._least_width(beside) <= width and 2 * sum(map(self._most, names)) <= width
@@ -92,14 +92,14 @@ class Table:
         return [*names, *self._without_ranked(others, width - len(INDENT))], True
 
     def _without_ranked(self, numbers: Sequence[int], width: int) -> list[int]:
-        """Leave out columns, the least important first, until the others fit or only the indispensable are left."""
+        """Drop columns, the least important first, until the others fit or only essential ones remain."""
         shown = list(numbers)
         while self._least_width(shown) > width and any(self.columns[number].rank for number in shown):
             shown.remove(max(reversed(shown), key=lambda number: self.columns[number].rank))
         return shown
 
     def _blocks(self, numbers: Sequence[int], width: int) -> list[list[int]]:
-        """Columns that are too many for one line in several blocks, each with the first column."""
+        """Split columns that do not fit one line into several blocks, each with the first column."""
         blocks = [list(numbers[:1])]
         for number in numbers[1:]:
             if len(blocks[-1]) > 1 and self._least_width([*blocks[-1], number]) > width:
@@ -147,11 +147,11 @@ class Table:
             yield ("" if name is None else INDENT) + gap.join(padded).rstrip()
 
     def _cell(self, number: int, text: str, width: int) -> list[str]:
-        """The lines of a cell."""
+        """Return the lines of a cell."""
         return wrapped(text, width) if self.columns[number].is_prose else text.split("\n")
 
     def _widths(self, numbers: Sequence[int], width: int, gap: str) -> list[int]:
-        """The width of each column; those of sentences share what the others leave."""
+        """Return the width of each column; columns of sentences share what the others leave."""
         widths = [self._least(number) for number in numbers]
         for place, number in enumerate(numbers):
             room = width - sum(widths) - len(gap) * (len(widths) - 1)
@@ -162,7 +162,7 @@ class Table:
         return sum(map(self._least, numbers)) + len(gap) * (len(numbers) - 1)
 
     def _least(self, number: int) -> int:
-        """The least width of a column that breaks no word."""
+        """Return the least width of a column without breaking a word."""
         most = self._most(number)
         if not self.columns[number].is_prose:
             return most
@@ -170,7 +170,7 @@ class Table:
         return max(longest, min(most, PROSE_WIDTH))
 
     def _most(self, number: int) -> int:
-        """The width of a column that has room for every line."""
+        """Return the width of the longest line of a column."""
         return max((cell_len(line) for cell in self._cells(number) for line in cell.split("\n")), default=0)
 
     def _cells(self, number: int) -> list[str]:
@@ -178,7 +178,7 @@ class Table:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Break text into lines between words only; a word that is longer than ``width`` has a line of its own."""
+    """Break text into lines between words only; a word longer than ``width`` gets a line of its own."""
     words = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
     return [line for part in text.splitlines() for line in words.wrap(part) or [""]]
 

@@ -1,1 +1,1 @@
-"""The .tflite format itself: how a file is written, how it gets smaller, and what it says of itself."""
+"""The .tflite format: writing a file, storing it in fewer bytes, and its metadata."""

@@ -1,4 +1,4 @@
-"""The flatbuffer that a .tflite file is: how it is written, with its tables by the schema that ships with LiteRT."""
+"""Write the flatbuffer of a .tflite file, whose tables follow the schema that ships with LiteRT."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ DATA_ALIGNMENT = 16  # bytes; what TFLite's schema asks for the data of tensors
 
 
 def serialized(model: Any) -> bytes:
-    """Write a model, a ``ModelT`` of the schema, with equal vectors stored once and the data of tensors aligned.
+    """Serialize a ``ModelT`` of the schema, with duplicate vectors stored once and the data of tensors aligned.
 
-    TensorFlow's converter stores a zero point of 8 bytes for each channel of each kernel and each bias, all of them
-    0. FlatBuffers allows that tables share a vector, and a reader does not notice.
+    TensorFlow's converter stores a zero point of 8 bytes for each channel of each kernel and bias, all of them 0.
+    FlatBuffers allows tables to share a vector; readers see the same model.
     """
     builder = _SharingBuilder(0)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
@@ -23,7 +23,7 @@ def serialized(model: Any) -> bytes:
 
 
 class _SharingBuilder(flatbuffers.Builder):
-    """Points to a vector that is there already instead of writing an equal one."""
+    """Refer to an existing vector instead of writing a duplicate."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -36,6 +36,6 @@ class _SharingBuilder(flatbuffers.Builder):
         return self._places[key]
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N802, N803
-        # The data of tensors are vectors of bytes; the schema's alignment of them is lost on the generated code.
+        # The data of tensors are vectors of bytes, whose alignment in the schema the generated code ignores.
         start: int = super().StartVector(elemSize, numElems, DATA_ALIGNMENT if elemSize == 1 else alignment)
         return start

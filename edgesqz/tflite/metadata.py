@@ -22,7 +22,7 @@ from edgesqz.tflite import flatbuffer
 ENTRY = "TFLITE_METADATA"
 FILE_IDENTIFIER = b"M001"
 LABELS_FILE = "labels.txt"
-PARSER_VERSION = "1.0.0"  # the least that knows every field written here
+PARSER_VERSION = "1.0.0"  # the oldest that knows every field written here
 
 
 class _Model(IntEnum):
@@ -69,12 +69,12 @@ def with_metadata(content: bytes, manifest: Manifest, labels: Sequence[str]) -> 
     """Put the labels and the pixel contract of a .tflite file into it.
 
     Args:
-        content: the file, with one image input and one output.
-        manifest: what describes it.
-        labels: in the order of the output; a line each in ``labels.txt``.
+        content: The file, with one image input and one output.
+        manifest: Its manifest.
+        labels: Names of the classes in the order of the output, one per line of ``labels.txt``.
 
     Returns:
-        A file that answers the same, with the metadata in it and the labels behind it.
+        A file with the same outputs that contains the metadata and, after the flatbuffer, the labels.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -85,20 +85,20 @@ def with_metadata(content: bytes, manifest: Manifest, labels: Sequence[str]) -> 
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
     file = io.BytesIO(flatbuffer.serialized(model))
-    with zipfile.ZipFile(file, "a") as archive:  # behind what is there already, as a zip may lie
+    with zipfile.ZipFile(file, "a") as archive:  # appended, as a zip archive may be
         archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{' '.join(label.split())}\n" for label in labels))
     return file.getvalue()
 
 
 def describe(content: bytes, entries: Mapping[str, bytes]) -> dict[str, Any]:
-    """What a .tflite file says of itself: TFLite Metadata as nested facts, other entries as text or their size.
+    """Describe the metadata of a .tflite file: TFLite Metadata as nested facts, other entries as text or their size.
 
     Args:
-        content: the file, for the archive behind the flatbuffer.
-        entries: its metadata by name.
+        content: The file, for the archive after the flatbuffer.
+        entries: Its metadata by name.
 
     Raises:
-        ValueError: the metadata or the archive is damaged.
+        ValueError: The metadata or the archive is damaged.
     """
     facts: dict[str, Any] = {}
     for name, entry in entries.items():
@@ -111,7 +111,7 @@ def describe(content: bytes, entries: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def _archived(content: bytes) -> dict[str, list[str]]:
-    """The lines of the files behind a flatbuffer."""
+    """Return the lines of the files in the archive after a flatbuffer."""
     if not zipfile.is_zipfile(io.BytesIO(content)):
         return {}
     try:
@@ -128,7 +128,7 @@ def _written(manifest: Manifest) -> bytes:
     normalization = _table(
         builder,
         {
-            # (pixel - mean) / std is the scale and offset of the manifest, turned round.
+            # (pixel - mean) / std is the inverse of the manifest's scale and offset.
             _Normalization.MEAN: _floats(builder, -pixels.offset / pixels.scale),
             _Normalization.STD: _floats(builder, 1 / pixels.scale),
         },

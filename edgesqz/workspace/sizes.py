@@ -18,7 +18,7 @@ def parse_size(text: str) -> int:
     """Read a size such as ``500kB``, ``2MB``, ``1MiB`` or ``123456`` as bytes; kB is 1000 bytes, KiB is 1024.
 
     Raises:
-        EdgesqzError: the text is no size, below one byte, above what a file can have, or has a part of a byte.
+        EdgesqzError: The text is not a size, or the size is below one byte, above the largest file, or not whole.
     """
     size = _bytes(text)
     if size is None:
@@ -29,14 +29,14 @@ def parse_size(text: str) -> int:
 
 
 def _bytes(text: str) -> int | None:
-    """The size that a text is; None if it is none."""
+    """Return the size in bytes; None if the text is not a size."""
     number, unit = quantity(text) or (Decimal(0), "")
     parts = re.fullmatch(r"([kmgt]?)(i?)b?", unit.lower())
     if parts is None or (parts[2] and not parts[1]):
         return None
     power = _POWERS.index(parts[1]) + 1 if parts[1] else 0
     size = number * (1024 if parts[2] else 1000) ** power
-    is_whole = power > 0 or size == int(size)  # 1.5 alone is more likely a unit forgotten than a byte and a half
+    is_whole = power > 0 or size == int(size)  # 1.5 alone more likely lacks its unit than means a byte and a half
     return int(size) if 1 <= size <= sys.maxsize and is_whole else None
 
 
@@ -47,18 +47,18 @@ def quantity(text: str) -> tuple[Decimal, str] | None:
 
 
 def right_form(text: str, is_read: Callable[[str], bool]) -> str:
-    """How to write a number that has separators in it, as the end of an error message; empty if that is not known."""
+    """Suggest how to write a number with separators, as the end of an error message; empty without a suggestion."""
     forms = (_SEPARATOR.sub("", text).strip(), text.replace(",", ".").strip())
     return next((f"; write {form}" for form in forms if is_read(form)), "")
 
 
 def parse_quota(quota: str | int | None) -> int | None:
-    """A quota as bytes, from a number, from text as in ``parse_size``, or None for no limit."""
+    """Read a quota as bytes from a number or from text as in ``parse_size``; None for no limit."""
     return None if quota is None else parse_size(str(quota))
 
 
 def format_size(size_bytes: int) -> str:
-    """Write bytes the way quotas are given: ``73.5 kB``, with 1 kB = 1000 bytes."""
+    """Format a size as quotas are written: ``73.5 kB``, with 1 kB = 1000 bytes."""
     from rich.filesize import decimal
 
     return decimal(size_bytes)
