@@ -10,7 +10,7 @@ import pytest
 
 import edgesqz
 from edgesqz import backend
-from edgesqz.exporting import exporter
+from edgesqz.exporting import images
 from edgesqz.image_size import ImageSize
 from edgesqz.models import ARCHITECTURES, SqueezeNetModel
 from edgesqz.models.costs import params
@@ -43,7 +43,7 @@ def within_five_percent(predicted: int, real: int) -> bool:
 
 @pytest.mark.parametrize("model", ["squeezenet", "squeezenet-nano", "squeezenet-course", "squeezenet-1.1", "digits"])
 def test_the_predicted_size_is_that_of_the_file(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter, "VERIFICATION_IMAGES_IF_UNTRAINED", 2)
+    monkeypatch.setattr(images, "UNTRAINED_VERIFICATION_IMAGES", 2)
     costs = params(model)
     fp32, int8 = edgesqz.export(model, untrained=True, variant=["fp32", "int8"], calibration=2, workspace=tmp_path)
     assert within_five_percent(costs.tflite_fp32_bytes, fp32.size_bytes)
