@@ -277,7 +277,7 @@ def load(
 ) -> Engine:
     """Load any artifact into the engine that runs its format.
 
-    Example:
+    Examples:
         >>> with edgesqz.load("squeezenet.int8.tflite") as model:  # doctest: +SKIP
         ...     probabilities = model.predict(images)
 
