@@ -1,4 +1,4 @@
-"""What the tests share: images made here, and one small network trained on them, exported once."""
+"""Shared fixtures: generated images, and one small network that is trained and exported once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from edgesqz.data import cifar
 from edgesqz.image_size import ImageSize
 from edgesqz.workspace import disk
 
-# A shell has what it starts in the background ignore Ctrl-C, and so would the commands that tests start.
+# A shell makes its background jobs ignore Ctrl-C, and the commands that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLASSES = ("blue", "green", "red")
@@ -35,31 +35,31 @@ SQUARE, WIDE = ImageSize(SIDE, SIDE), ImageSize(height=24, width=36)
 
 
 @pytest.fixture(autouse=True)
-def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep each test away from the caches, workspaces and data of whoever runs it, and from the network."""
+def isolation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Isolate each test from the caches, workspaces and data of the user, and from the network."""
     for name in cifar.DOWNLOADS:
         monkeypatch.setitem(cifar.DOWNLOADS, name, ("http://127.0.0.1:9/nobody-listens.tar.gz", "0" * 64))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("EDGESQZ_CACHE_DIR", str(tmp_path / "cache"))
-    # Beside the test's folder, for Keras writes there when it is first imported.
+    # Next to the test's folder, because Keras writes there when it is first imported.
     monkeypatch.setenv("KERAS_HOME", str(tmp_path.with_name(f"{tmp_path.name}-keras")))
     monkeypatch.delenv("EDGESQZ_DATA_DIR", raising=False)
     monkeypatch.delenv("EDGESQZ_WORKSPACE", raising=False)
     monkeypatch.delenv("EDGESQZ_QUOTA", raising=False)
-    monkeypatch.delenv("COLUMNS", raising=False)  # which some terminals and the processes of tests set
+    monkeypatch.delenv("COLUMNS", raising=False)  # some terminals set it, and so do processes that the tests start
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def short_rounds() -> Iterator[None]:
-    """Let the bench time in short rounds: the tests are not about the figures."""
+    """Shorten the rounds of the bench: the tests do not depend on its figures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidate, "ROUND_MS", 2)
         yield
 
 
 def draw_folder(folder: Path, counts: dict[str, int], size: ImageSize = SQUARE) -> Path:
-    """Make a folder of noisy images, a class a color: easy, so that a few seconds of training are enough."""
+    """Write a folder of noisy images with one color per class, so easy that a few seconds of training are enough."""
     rng = np.random.default_rng(0)
     for split, count in counts.items():
         for channel, name in enumerate(CLASSES):
@@ -76,7 +76,7 @@ MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 @pytest.fixture(scope="session")
 def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
-    """Makes a folder by its name: in the first of pytest-xdist's processes that asks for it, for all of them."""
+    """Return a function that fills a folder once, for all of pytest-xdist's processes."""
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
@@ -100,14 +100,14 @@ def images(make_once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(images: Path, make_once: MakeOnce) -> Path:
-    """A workspace with ``squeezenet-nano.keras``, trained on ``images``; not to be written to."""
+    """A workspace with ``squeezenet-nano.keras``, trained on ``images``; read-only."""
     options: dict[str, Any] = {"epochs": 5, "batch_size": 16, "learning_rate": 0.05}
     return make_once("trained", lambda home: edgesqz.train("squeezenet-nano", str(images), workspace=home, **options))
 
 
 @pytest.fixture(scope="session")
 def exported(trained: Path, make_once: MakeOnce) -> Path:
-    """``trained`` with its four common exports; not to be written to."""
+    """``trained`` with its four common exports; read-only."""
 
     def export(home: Path) -> None:
         shutil.copytree(trained, home, dirs_exist_ok=True)
@@ -118,13 +118,13 @@ def exported(trained: Path, make_once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def wide_images(make_once: MakeOnce) -> Path:
-    """A folder as ``images``, of images that are not square."""
+    """A folder like ``images``, of images that are not square."""
     return make_once("wide_images", lambda folder: draw_folder(folder, {"train": 60, "test": 4}, WIDE))
 
 
 @pytest.fixture(scope="session")
 def wide(wide_images: Path, make_once: MakeOnce) -> Path:
-    """A workspace as ``exported``, for images that are not square; not to be written to."""
+    """A workspace like ``exported``, for images that are not square; read-only."""
 
     def train_and_export(home: Path) -> None:
         options: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 0.02}
@@ -143,7 +143,7 @@ ConvertingOnce = Callable[[], contextlib.AbstractContextManager[None]]
 
 @pytest.fixture(scope="session")
 def converting_once(make_once: MakeOnce) -> ConvertingOnce:
-    """A context in which converters convert the same model the same way only once."""
+    """Return a context manager in which each conversion runs once and is then repeated from its file."""
 
     @contextlib.contextmanager
     def converting() -> Iterator[None]:
@@ -157,7 +157,7 @@ def converting_once(make_once: MakeOnce) -> ConvertingOnce:
 
 @pytest.fixture
 def convert_once(converting_once: ConvertingOnce) -> Iterator[None]:
-    """``converting_once`` for a whole test, of what is done with the files."""
+    """Apply ``converting_once`` to a whole test that is not about the conversion."""
     with converting_once():
         yield
 
@@ -166,7 +166,7 @@ def _remembering(converter: plugins.Converter, make_once: MakeOnce) -> Callable[
     convert = converter.convert
 
     def remembered(model: Any, variant: str, calibration: np.ndarray | None) -> bytes:
-        config = model.get_config() | {"name": None}  # a model that has no name gets another each time
+        config = model.get_config() | {"name": None}  # an unnamed model gets another name each time
         known = hashlib.sha256(json.dumps(config, default=str).encode())
         for values in (*model.get_weights(), *([] if calibration is None else [calibration])):
             known.update(values.tobytes())
@@ -179,18 +179,18 @@ def _remembering(converter: plugins.Converter, make_once: MakeOnce) -> Callable[
 
 @pytest.fixture
 def workspace(exported: Path, tmp_path: Path) -> Iterator[Path]:
-    """A copy of ``exported`` for one test to do with as it likes."""
+    """A writable copy of ``exported`` for one test."""
     yield Path(shutil.copytree(exported, tmp_path / "workspace"))
 
 
 @pytest.fixture
 def peaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The bytes in ``tmp_path`` whenever a file has been written and not renamed yet: no moment has more of them."""
+    """The bytes in ``tmp_path`` each time a file is written and not yet renamed, which is when they peak."""
     seen, fsync = list[int](), os.fsync
 
     def sampling(descriptor: int) -> None:
         fsync(descriptor)
-        time.sleep(0.02)  # long enough for others to come in between, if nothing keeps them out
+        time.sleep(0.02)  # long enough for other writers to interfere, if nothing stops them
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             seen.append(sum(disk.file_sizes(tmp_path).values()))
 
@@ -200,17 +200,17 @@ def peaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def damaged() -> Callable[[bytes, int], bytes]:
-    """Damages a file's content, the same way for the same seed."""
+    """Return a function that damages the content of a file, in the same way for the same seed."""
     return _damaged
 
 
 def _damaged(content: bytes, seed: int) -> bytes:
-    """Flip bits of a file, cut it, or splice a part of it to where it does not belong."""
+    """Flip bits of a file, truncate it, or overwrite one part of it with another."""
     rng = np.random.default_rng(seed)
     torn = bytearray(content)
     match rng.integers(3):
         case 0:
-            # Half of the time where formats keep their structure: at the beginning or at the end.
+            # Half of the time near the beginning or the end, where formats keep their structure.
             edge = min(len(torn), 4000)
             for _ in range(2 ** rng.integers(8)):
                 place = rng.integers(edge) if rng.random() < 0.5 else rng.integers(len(torn))

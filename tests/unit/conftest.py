@@ -1,4 +1,4 @@
-"""What the unit tests share: no engine but a fake one, whose files take the places of trained models.
+"""Shared fixtures of the unit tests: no engine but a fake one, whose files stand in for trained models.
 
 Here ``exported`` and ``workspace`` hold files with the same names as in the integration tests.
 """
