@@ -20,11 +20,11 @@ TIMED = True
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
-    """Load a model; raises ValueError if the bytes are no .keras file."""
+    """Load a model; raises ValueError if the bytes are not a .keras file."""
     if not zipfile.is_zipfile(io.BytesIO(model_bytes)):  # checked before TensorFlow is loaded, which takes seconds
         raise ValueError("the file is no .keras archive, or is cut short")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    with tempfile.TemporaryDirectory() as home:  # what Keras and Matplotlib write at their import would stay behind
+    with tempfile.TemporaryDirectory() as home:  # Keras and Matplotlib write files when they are imported
         os.environ["KERAS_HOME"] = os.environ["MPLCONFIGDIR"] = home
         import keras  # noqa: F401
         import tensorflow as tf
@@ -35,11 +35,11 @@ def load(model_bytes: bytes, threads: int) -> Session:
 
 
 def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """See ``runtimes/__init__.py``; a tensor has the name of the layer that gives it."""
+    """See ``runtimes/__init__.py``; a tensor has the name of the layer that outputs it."""
     import keras
 
     model = _model(model_bytes)
-    # A model within the model has an output in its own graph only.
+    # The output of a nested model belongs to its own graph.
     layers = [layer for layer in model.layers if not isinstance(layer, keras.Model)]
     inner = keras.Model(model.inputs[0], [layer.output for layer in layers])
 
@@ -70,18 +70,18 @@ class Session:
         self.graph = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True, jit_compile=False)
 
     def set_input(self, batch: np.ndarray) -> None:
-        """The stored values that ``run_once`` works on."""
+        """Set the stored input values that ``run_once`` uses."""
         import tensorflow as tf
 
         self.batch = tf.constant(batch)
 
     def run_once(self) -> np.ndarray:
-        """One inference on what ``set_input`` set."""
+        """Run one inference on the values that ``set_input`` set."""
         output: np.ndarray = self.graph(self.batch).numpy()
         return output
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Stored input values to stored output values."""
+        """Run stored input values and return stored output values."""
         self.set_input(batch)
         return self.run_once()
 

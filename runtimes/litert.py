@@ -1,4 +1,4 @@
-"""LiteRT, the runtime of .tflite files, with XNNPACK's kernels where it has them.
+"""LiteRT, the runtime for .tflite files, with XNNPACK's kernels for the operators that XNNPACK has.
 
 From Python, XNNPACK keeps its packed weights in memory: the interpreter has no option for a file to cache them in.
 """
@@ -19,20 +19,20 @@ TIMED = True
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
-    """Load a model; raises ValueError if the bytes are none, RuntimeError for an op the engine lacks."""
+    """Load a model; raises ValueError if the bytes are not a model, RuntimeError if the engine lacks an operator."""
     interpreter = _engine().Interpreter(model_content=model_bytes, num_threads=threads)
     interpreter.allocate_tensors()
     return Session(interpreter)
 
 
 def _engine() -> Any:
-    """LiteRT, or the same by its former name where that one is asked for: a machine may have both."""
+    """Import LiteRT, or the package of its former name for that runtime; a machine may have both."""
     package = "tflite_runtime" if ENGINE == "tflite-runtime" else "ai_edge_litert"
     return importlib.import_module(f"{package}.interpreter")
 
 
 class Session:
-    """One interpreter; models of a fixed batch are run at that batch."""
+    """One interpreter; models with a fixed batch size run at that size."""
 
     def __init__(self, interpreter: Any) -> None:
         self.interpreter = interpreter
@@ -43,11 +43,11 @@ class Session:
         self.run_once = interpreter.invoke
 
     def set_input(self, batch: np.ndarray) -> None:
-        """The stored values that ``run_once`` works on."""
+        """Set the stored input values that ``run_once`` uses."""
         self.interpreter.set_tensor(self.input_index, batch)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Stored input values to stored output values."""
+        """Run stored input values and return stored output values."""
         self.set_input(batch)
         self.run_once()
         output: np.ndarray = self.interpreter.get_tensor(self.output_index)
@@ -55,7 +55,7 @@ class Session:
 
 
 def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """See ``runtimes/__init__.py``; works with the plain kernels, for XNNPACK's keep nothing of what lies between."""
+    """See ``runtimes/__init__.py``; uses the reference kernels, because XNNPACK's keep no intermediate tensors."""
     engine = _engine()
     interpreter = engine.Interpreter(
         model_content=model_bytes,
@@ -68,7 +68,7 @@ def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     def tensors(batch: np.ndarray) -> dict[str, np.ndarray]:
         interpreter.set_tensor(pixels["index"], batch)
         interpreter.invoke()
-        # One without a name is the kernels' own scratch; of layers that were merged, the last comes first.
+        # Tensors without a name are the kernels' scratch; of fused layers, the last is named first.
         activations = [d for d in details if d["name"] and d["shape"].size > 1 and d["shape"][0] == len(batch)]
         return {d["name"].split(";")[0]: _real(interpreter.get_tensor(d["index"]), d) for d in activations}
 
@@ -76,7 +76,7 @@ def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
 
 
 def _real(stored: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
-    """Stored values as the real ones they stand for, float32."""
+    """Convert stored values to the real values that they represent, float32."""
     values: np.ndarray = stored.astype(np.float32)
     scale, zero_point = detail["quantization"]
     return (values - zero_point) * np.float32(scale) if scale else values

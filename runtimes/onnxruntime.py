@@ -19,8 +19,8 @@ NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
-    """Load a model; raises onnxruntime's InvalidProtobuf or Fail if the bytes are none."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it would write files, keep threads, and call its maker
+    """Load a model; raises onnxruntime's InvalidProtobuf or Fail if the bytes are not a model."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # telemetry writes files, keeps threads running, and sends data
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)
@@ -31,28 +31,28 @@ def load(model_bytes: bytes, threads: int) -> Session:
 
 
 class Session:
-    """One inference session; what is timed runs on bound buffers, so that no copy of Python's is in it."""
+    """One inference session; timed runs use bound buffers, so that the time includes no copy."""
 
     def __init__(self, session: Any) -> None:
         self.session = session
         self.inputs = [_tensor(detail) for detail in session.get_inputs()]
         self.outputs = [_tensor(detail) for detail in session.get_outputs()]
-        # Read at once, for a damaged name is no text.
+        # Read at once, because a damaged name raises an error.
         self.input_names = [detail.name for detail in session.get_inputs()]
         self.output_names = [detail.name for detail in session.get_outputs()]
         self.binding = session.io_binding()
 
     def set_input(self, batch: np.ndarray) -> None:
-        """The stored values that ``run_once`` works on."""
+        """Set the stored input values that ``run_once`` uses."""
         self.binding.bind_cpu_input(self.input_names[0], batch)
         self.binding.bind_output(self.output_names[0])
 
     def run_once(self) -> None:
-        """One inference on what ``set_input`` set."""
+        """Run one inference on the values that ``set_input`` set."""
         self.session.run_with_iobinding(self.binding)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Stored input values to stored output values."""
+        """Run stored input values and return stored output values."""
         output: np.ndarray = self.session.run(None, {self.input_names[0]: batch})[0]
         return output
 
@@ -74,7 +74,7 @@ def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
 
     def tensors(batch: np.ndarray) -> dict[str, np.ndarray]:
         found = zip(names, session.run(None, {pixels: batch}), strict=True)
-        # A quantized tensor's real values are there too, behind it and under a longer name.
+        # The real values of a quantized tensor appear as well, after it and under a longer name.
         return {name: values.astype(np.float32) for name, values in found if values.dtype.kind == "f"}
 
     return tensors

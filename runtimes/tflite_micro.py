@@ -18,20 +18,20 @@ REQUIREMENTS = ("tflite-micro==0.dev20261023182759", "numpy")
 SUFFIXES = (".tflite",)
 PYTHON = "3.11"
 TIMED = False
-# To load a model in: more than any microcontroller has. Ten times the file, the engine's default, is too little for a
-# small network on large images.
+# Memory to load a model in, more than any microcontroller has. The engine's default, ten times the file, is too little
+# for a small network on large images.
 ARENA_BYTES = 64 * 2**20
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
-    """Load a model; raises RuntimeError with what the engine says, such as which operator it lacks."""
+    """Load a model; raises RuntimeError with the engine's message, such as which operator it lacks."""
     from tflite_micro.python.tflite_micro import runtime
 
     log: list[str] = []
     try:
         interpreter = _listening(log, lambda: runtime.Interpreter.from_bytes(model_bytes, arena_size=ARENA_BYTES))
     except Exception as error:
-        reason = next(filter(None, log), str(error))  # the first thing that went wrong; the rest follows from it
+        reason = next(filter(None, log), str(error))  # the first error; the others follow from it
         operator = re.search(r"^Node (\w+) ", "\n".join(log), re.MULTILINE)
         where = f"{operator[1]}: " if operator else ""
         raise RuntimeError(where + re.sub(r"^\S+\.cc(:\d+)?:? ", "", reason)) from error
@@ -49,15 +49,15 @@ class Session:
         self.outputs = [_tensor(interpreter.get_output_details(0))]
 
     def set_input(self, batch: np.ndarray) -> None:
-        """The stored values that ``run_once`` works on."""
+        """Set the stored input values that ``run_once`` uses."""
         self.interpreter.set_input(batch, 0)
 
     def run_once(self) -> None:
-        """One inference on what ``set_input`` set."""
+        """Run one inference on the values that ``set_input`` set."""
         self.interpreter.invoke()
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Stored input values to stored output values."""
+        """Run stored input values and return stored output values."""
         self.set_input(batch)
         self.run_once()
         output: np.ndarray = self.interpreter.get_output(0)

@@ -1,6 +1,6 @@
-"""tflite-runtime, LiteRT under its former name; still on many devices. What differs is the name of its package.
+"""tflite-runtime, which is LiteRT under its former name and still on many devices; only its package name differs.
 
-It needs NumPy below 2 and ends at Python 3.11, so it lives in an environment of its own.
+It needs NumPy below 2 and Python 3.11 or older, so it runs in an environment of its own.
 """
 
 from .litert import SUFFIXES as SUFFIXES

@@ -1,6 +1,6 @@
 """The loop of the process that is measured: one model in one engine, controlled over a channel.
 
-Needs Python, NumPy and the engine, nothing else: its source is sent to wherever the engine lives.
+It needs only Python, NumPy and the engine, because its source is sent to wherever the engine runs.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from typing import Any
 import numpy as np
 
 PROC = Path("/proc")  # where Linux describes itself; other systems have no such folder
-BATCH = 100  # where the model takes any
-DTYPES = ("float32", "float16", "uint8", "int8")  # of images and probabilities; int16 where it is quantized
+BATCH = 100  # for models that take any batch size
+DTYPES = ("float32", "float16", "uint8", "int8")  # of images and probabilities; int16 only if it is quantized
 
 
 class Worker:
-    """One loaded model that takes uint8 images, RGB (N, H, W, 3) or gray (N, H, W, 1), and gives real-valued outputs.
+    """One loaded model that takes uint8 images, RGB (N, H, W, 3) or gray (N, H, W, 1), with real-valued outputs.
 
     Args:
-        runtime: a runtime module.
-        model_bytes: the model file.
-        threads: for the engine to use.
-        pixel_scale: with ``pixel_offset`` makes a pixel the real value that the input stands for.
-        pixel_offset: see ``pixel_scale``.
+        runtime: A runtime module.
+        model_bytes: Content of the model file.
+        threads: Number of threads that the engine uses.
+        pixel_scale: Scale that, with ``pixel_offset``, converts a pixel to the real value of the input.
+        pixel_offset: See ``pixel_scale``.
     """
 
     def __init__(self, runtime: Any, model_bytes: bytes, threads: int, pixel_scale: float, pixel_offset: float) -> None:
@@ -46,11 +46,11 @@ class Worker:
             counts = f"{len(self.session.inputs)} inputs and {len(self.session.outputs)} outputs"
             raise ValueError(f"expected a model of one image input and one output, got {counts}")
         self.input, self.output = self.session.inputs[0], self.session.outputs[0]
-        _refuse_if_no_classifier(self.input, self.output)
+        _require_classifier(self.input, self.output)
         self.channels_first = self.input["shape"][3] not in (1, 3)
 
     def facts(self) -> dict[str, Any]:
-        """What the engine says of the model."""
+        """Describe the model as the engine sees it."""
         return {
             "input": self.input,
             "output": self.output,
@@ -61,16 +61,16 @@ class Worker:
         }
 
     def first(self, image: np.ndarray) -> float:
-        """Set the image (1, H, W, C) that is timed from now on; the microseconds of the first inference on it."""
+        """Set the image (1, H, W, C) to time, and return the microseconds of the first inference on it."""
         self.session.set_input(self._encoded(image))
         return self.time(1)[0] / 1000
 
     def time(self, count: int) -> list[int]:
-        """Nanoseconds of each of ``count`` inferences."""
+        """Time ``count`` inferences; nanoseconds of each."""
         return durations(self.session.run_once, count)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Run uint8 images (N, H, W, C); real outputs, float32 (N, classes)."""
+        """Run uint8 images (N, H, W, C) and return real outputs, float32 (N, classes)."""
         size = self.input["shape"][0] or BATCH
         parts = []
         for start in range(0, len(images), size):
@@ -79,17 +79,17 @@ class Worker:
         return np.concatenate(parts)
 
     def tensors(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Run an image (1, H, W, C); the real values of every tensor, float32."""
+        """Run an image (1, H, W, C) and return the real values of every tensor, float32."""
         return self.probe(self._encoded(image))
 
     @functools.cached_property
     def probe(self) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-        """The engine anew, with its layers to be seen."""
+        """A second instance of the engine that exposes its layers."""
         found: Callable[[np.ndarray], dict[str, np.ndarray]] = self.runtime.probe(self.model_bytes)
         return found
 
     def _encoded(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (N, H, W, C) as the values that the input stores; filled up to a fixed batch with the last image."""
+        """Convert uint8 (N, H, W, C) to stored input values, padded to a fixed batch size with the last image."""
         missing = max(0, (self.input["shape"][0] or 0) - len(images))
         images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         values = images.astype(np.float32) * np.float32(self.pixel_scale) + np.float32(self.pixel_offset)
@@ -104,7 +104,7 @@ class Worker:
         return np.asarray(values, dtype, order="C")
 
     def _decoded(self, stored: np.ndarray) -> np.ndarray:
-        """The values that the output stores as real values, float32 (N, classes)."""
+        """Convert stored output values to real values, float32 (N, classes)."""
         values: np.ndarray = stored.reshape(len(stored), -1).astype(np.float32)
         if self.output["scale"] is None:
             return values
@@ -112,8 +112,8 @@ class Worker:
         return real
 
 
-def _refuse_if_no_classifier(given: dict[str, Any], made: dict[str, Any]) -> None:
-    """Refuse a model that takes something else than images or gives something else than a number per class."""
+def _require_classifier(given: dict[str, Any], output: dict[str, Any]) -> None:
+    """Reject a model whose input is not images or whose output is not a number per class."""
     shape = tuple(given["shape"])
     is_image = len(shape) == 4 and (shape[1] in (1, 3) or shape[3] in (1, 3))
     if not is_image or not _is_number(given):
@@ -121,20 +121,20 @@ def _refuse_if_no_classifier(given: dict[str, Any], made: dict[str, Any]) -> Non
             "expected an input of images (float32, float16, uint8 or int8; NHWC or NCHW with 3 or 1 channels), "
             f"this model takes {given['dtype']} of shape {shape}"
         )
-    if not _is_number(made):
+    if not _is_number(output):
         raise ValueError(
             "expected an output of probabilities (float32, float16, uint8 or int8), "
-            f"this model gives {made['dtype']} of shape {tuple(made['shape'])}"
+            f"this model gives {output['dtype']} of shape {tuple(output['shape'])}"
         )
 
 
 def _is_number(tensor: dict[str, Any]) -> bool:
-    """Whether values are real numbers, or integers that stand for some."""
+    """Return whether the values are real numbers, or integers that represent them."""
     return tensor["dtype"] in DTYPES or (tensor["dtype"] == "int16" and tensor["scale"] is not None)
 
 
 def durations(run: Callable[[], object], count: int) -> list[int]:
-    """Nanoseconds of each of ``count`` calls, with nothing collected in between."""
+    """Time ``count`` calls without garbage collection; nanoseconds of each."""
     clock, taken = time.perf_counter_ns, [0] * count
     collecting = gc.isenabled()
     gc.disable()
@@ -152,8 +152,8 @@ def durations(run: Callable[[], object], count: int) -> list[int]:
 def status_bytes(name: str) -> int | None:
     """Return what Linux reports about this process's memory; None on other systems.
 
-    VmRSS is what is resident now, VmHWM the most there ever was: unlike ``ru_maxrss``, it does not begin with that of
-    the process that started this one.
+    VmRSS is the resident memory now, VmHWM its peak; unlike ``ru_maxrss``, VmHWM does not include the peak of the
+    parent process.
     """
     fields = (line.split() for line in read_text(PROC / "self" / "status").splitlines())
     return next((int(field[1]) * 1024 for field in fields if field[:1] == [f"{name}:"]), None)
@@ -171,7 +171,7 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The board where Linux names one, as on ARM, for its processor has no name there; else the processor."""
+    """Return the board if Linux names one, as on ARM, where processors have no name; else the processor."""
     fields = (line.partition(":") for line in read_text(PROC / "cpuinfo").splitlines())
     names = {name.strip(): value.strip() for name, _, value in fields}
     board = names.get("Model") or read_text(PROC / "device-tree" / "model").rstrip("\0")
@@ -187,21 +187,21 @@ def read_text(path: Path) -> str:
 
 
 def has_vnni(cpuinfo: Path) -> bool | None:
-    """Whether an x86 processor multiplies bytes without saturation; None for another, or where Linux does not tell."""
+    """Return whether an x86 processor multiplies bytes without saturation; None for others, or without Linux."""
     lines = read_text(cpuinfo).splitlines()
     flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), None)
     return None if flags is None else not {"avx512_vnni", "avx_vnni"}.isdisjoint(flags)
 
 
 def serve(channel: Any) -> None:
-    """Answer questions until the channel closes; the first message says what to load."""
+    """Answer requests until the channel closes; the first message says what to load."""
     source, engine, model_bytes, threads, pinned_to, pixel_scale, pixel_offset = channel.receive()
     if pinned_to is not None:
         os.sched_setaffinity(0, {pinned_to})
     runtime = types.ModuleType("runtime")
     silence()
     exec(compile(source, "runtime", "exec"), runtime.__dict__)
-    runtime.__dict__["ENGINE"] = engine  # a source may be shared
+    runtime.__dict__["ENGINE"] = engine  # several runtimes may share a source
     try:
         worker = Worker(runtime, model_bytes, threads, pixel_scale, pixel_offset)
     except UnicodeDecodeError as error:
@@ -212,7 +212,7 @@ def serve(channel: Any) -> None:
 
 
 def answer(worker: Worker, verb: str, argument: Any) -> Any:
-    """Ask the worker; arrays travel as their shape and bytes."""
+    """Let the worker answer a request; arrays travel as their shape and bytes."""
     match verb:
         case "first":
             return worker.first(unpacked(argument))
@@ -224,22 +224,22 @@ def answer(worker: Worker, verb: str, argument: Any) -> Any:
             return worker.time(argument)
         case "peak_rss_bytes":
             return status_bytes("VmHWM")
-    raise ValueError(f"unknown question {verb!r}")
+    raise ValueError(f"unknown request {verb!r}")
 
 
 def packed(values: np.ndarray) -> tuple[tuple[int, ...], bytes]:
-    """An array's shape and bytes, as the channel can carry them."""
+    """Convert an array to its shape and bytes, which the channel can carry."""
     return values.shape, values.tobytes()
 
 
 def unpacked(images: tuple[tuple[int, ...], bytes]) -> np.ndarray:
-    """Images uint8 (N, H, W, C) from their shape and bytes."""
+    """Restore uint8 images (N, H, W, C) from their shape and bytes."""
     shape, content = images
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def silence() -> None:
-    """Send what the engine prints to nowhere; its errors come over the channel."""
+    """Discard what the engine prints; its errors come over the channel."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)

@@ -1,4 +1,4 @@
-"""Changes of several files in a workspace, complete or not made at all, even if the process is killed.
+"""Changes of several files in a workspace, applied completely or not at all, even if the process is killed.
 
 The new files are written beside the old ones under temporary names. Then one rename of a folder decides
 (``.edgesqz/pending`` becomes ``.edgesqz/committed``), and the new files take their places. The next process to use a
