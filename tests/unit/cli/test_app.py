@@ -48,6 +48,14 @@ def test_help_has_an_example(command: str) -> None:
     assert f"Example: edgesqz {command}" in result.output
 
 
+@pytest.mark.parametrize("command", ["bench", "fit", "export", "predict", "embed", "demo", *OF_A_WORKSPACE])
+def test_help_fits_a_narrow_terminal_and_shows_no_type_of_python(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run(*command.split(), "--help").output
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not re.findall(r"<\w+|`|…", shown)
+
+
 def test_a_line_names_what_was_written_unless_quiet(tmp_path: Path) -> None:
     path = tmp_path / ("a-long-name-" * 9 + ".svg")  # wider than any terminal
     assert run("params", "squeezenet-nano", "--plot", path).stderr == f"wrote {path}\n"
