@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from edgesqz.inspecting import inspect as inspect
     from edgesqz.installation import info as info
     from edgesqz.models import SqueezeNetModel as SqueezeNetModel
-    from edgesqz.models.costs import params as params
+    from edgesqz.models import build_model as build_model
     from edgesqz.models.listing import list_models as list_models
+    from edgesqz.models.plan import params as params
     from edgesqz.predicting import predict as predict
-    from edgesqz.training.run import train as train
+    from edgesqz.training import train as train
 
 _HOMES = {
     "SqueezeNetModel": "edgesqz.models",
     "bench": "edgesqz.benchmarking",
+    "build_model": "edgesqz.models",
     "demo": "edgesqz.demonstration",
     "embed": "edgesqz.embedding",
     "export": "edgesqz.exporting",
@@ -37,9 +39,9 @@ _HOMES = {
     "inspect": "edgesqz.inspecting",
     "list_models": "edgesqz.models.listing",
     "load": "edgesqz.engine",
-    "params": "edgesqz.models.costs",
+    "params": "edgesqz.models.plan",
     "predict": "edgesqz.predicting",
-    "train": "edgesqz.training.run",
+    "train": "edgesqz.training",
 }
 
 __all__ = ["EdgesqzError", "__version__", *_HOMES]

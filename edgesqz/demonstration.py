@@ -18,7 +18,6 @@ from edgesqz.workspace import Workspace
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from edgesqz.artifact import Artifact
     from edgesqz.benchmarking.report import Report
 
 MODEL = "squeezenet-nano"
@@ -96,47 +95,47 @@ class Demo(DataDirOptions):
             files += self._export(format, variant, quota, console)
         report = self._bench(files, dataset, quota, console)
         image = self._write_image(dataset, Workspace(workspace.folder, quota))
-        words = ["edgesqz", "predict", files[-1].path.name, str(image), "--workspace", str(self.workspace)]
+        words = ["edgesqz", "predict", files[-1].name, str(image), "--workspace", str(self.workspace)]
         return DemoResult(report, workspace.folder, shlex.join(words))
 
     @property
     def _data_dir(self) -> Path | None:
         return None if self.data_dir is None else Path(self.data_dir)
 
-    def _train(self, dataset: str, quota: str | int, console: Console) -> Artifact:
-        from edgesqz.training.run import train
+    def _train(self, dataset: str, quota: str | int, console: Console) -> Path:
+        from edgesqz.training import Train
 
-        return train(
+        plan = Train(
             MODEL,
             dataset,
-            data_dir=self._data_dir,
+            data_dir=self.data_dir,
             seconds=defaults.DEMO_SECONDS,
             batch_size=BATCH_SIZE,
             learning_rate=LEARNING_RATE,
             force=True,
-            workspace=Path(self.workspace),
+            workspace=self.workspace,
             quota=quota,
-            console=console,
         )
+        return plan.run(console).path
 
-    def _export(self, format: str, variant: str, quota: str | int, console: Console) -> list[Artifact]:
+    def _export(self, format: str, variant: str, quota: str | int, console: Console) -> list[Path]:
         """Export one file; none if it loses too much accuracy, which can happen after a minute of training."""
         from edgesqz.exporting import Export
 
         try:
             plan = Export(MODEL, format, variant=variant, data_dir=self.data_dir, workspace=self.workspace, quota=quota)
-            return list(plan.run(console))
+            return [artifact.path for artifact in plan.run(console)]
         except NoRoomError:
             raise
         except EdgesqzError as error:
             console.print(f"skipped: {error}", soft_wrap=True, highlight=False, markup=False)
             return []
 
-    def _bench(self, files: list[Artifact], dataset: str, quota: str | int, console: Console) -> Report:
+    def _bench(self, files: list[Path], dataset: str, quota: str | int, console: Console) -> Report:
         from edgesqz.benchmarking import Bench
 
         plan = Bench(
-            [file.path for file in files],
+            files,
             dataset=dataset,
             data_dir=self.data_dir,
             limit=defaults.DEMO_TEST_IMAGES,

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from edgesqz import defaults, stopping
+from edgesqz import stopping
 from edgesqz.benchmarking.plan import Bench
 from edgesqz.cli.options import add, hide_types
 from edgesqz.cli.output import (
@@ -27,15 +27,14 @@ from edgesqz.cli.output import (
     EmbedOutput,
     ExportOutput,
     FitOutput,
+    ParamsOutput,
     PredictOutput,
     TableOrJson,
+    TrainOutput,
     VerifyOutput,
     log,
     progress_console,
     say,
-    say_written,
-    show,
-    with_manifests,
 )
 from edgesqz.command import default_flag
 from edgesqz.demonstration import Demo
@@ -47,12 +46,11 @@ from edgesqz.inspecting import Inspect
 from edgesqz.installation import Info
 from edgesqz.maintenance import Clean, List, Quota, Remove, Verify
 from edgesqz.models.listing import Models
+from edgesqz.models.plan import Params
 from edgesqz.predicting import Predict
-from edgesqz.training.recipe import Recipe
-from edgesqz.workspace.sizes import format_size
+from edgesqz.training import Train
 
 OF_ALL_COMMANDS = ("--verbose", "--quiet")
-FOLLOWS = "follows the number of images"
 
 
 @contextlib.contextmanager
@@ -132,201 +130,16 @@ def options(
     log.handlers = [_Notes()]
 
 
-DataDir = Annotated[
-    Path | None, typer.Option(envvar="EDGESQZ_DATA_DIR", help="Where the dataset lies, if not in the cache.")
-]
-WorkspaceDir = Annotated[
-    Path, typer.Option(envvar="EDGESQZ_WORKSPACE", help="The folder that models are written to and looked up in.")
-]
-QuotaSize = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SIZE",
-        help="Most bytes the workspace may hold: 500kB, 2MB, 1MiB or a number.",
-        show_default="EDGESQZ_QUOTA, else what `edgesqz workspace quota` keeps",
-    ),
-]
-Scratch = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="For temporary files of Keras and the converters; counted if it lies in the workspace.",
-        show_default="the system's",
-    ),
-]
-PixelRange = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LOW..HIGH", help="What pixels 0 and 255 become for files made elsewhere.", show_default="0..255"
-    ),
-]
-InputSize = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PIXELS|WIDTHxHEIGHT",
-        help="Size of the images that the network works on: 96, or 160x120 for images that are not square.",
-        show_default="what the network was made for",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@app.command()
-def train(
-    model: Annotated[str | None, typer.Option(help="The network, by name.", show_default=Recipe.model)] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="cifar10, cifar100, mnist, synthetic, or a folder with a sub-folder of images for each class, in "
-            "train/ and test/ if it has them; if not, a fifth of each class, the same each time, is the test split.",
-            show_default=Recipe.dataset,
-        ),
-    ] = None,
-    data_dir: DataDir = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.", show_default=FOLLOWS)] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.", show_default=FOLLOWS)] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The rate at its peak.", show_default=FOLLOWS)] = None,
-    input_size: InputSize = None,
-    preprocessing: Annotated[
-        str | None,
-        typer.Option(
-            help="scale; or course: crop at random to the input size, and standardize each image by itself.",
-            show_default=Recipe.preprocessing,
-        ),
-    ] = None,
-    label_smoothing: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of what is learned that goes to all classes alike.", show_default=str(Recipe.label_smoothing)
-        ),
-    ] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option(help="L2 penalty on kernels.", show_default=str(Recipe.weight_decay))
-    ] = None,
-    validation_split: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Of the training images, to choose the epoch by; 0 trains on all and keeps the last epoch.",
-            show_default=str(Recipe.validation_split),
-        ),
-    ] = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Learn the answers of this model instead of the labels: a .keras file, or a name in the workspace or "
-            "the zoo.",
-        ),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(help="float32 or bfloat16.", show_default="the faster one on this processor"),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of the weights, the order and the augmentation.", show_default=str(Recipe.seed))
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(help="Of the model and of the files made from it.", show_default="the network's"),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a finished model of that name.")] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint that Ctrl-C or a crash left.")
-    ] = False,
-    workspace: WorkspaceDir = defaults.WORKSPACE,
-    quota: QuotaSize = None,
-    scratch: Scratch = None,
-) -> None:
-    """Train a network and write it as NAME.keras; a finished model of that name is kept unless you say --force.
-
-    A tenth of the training images, the validation split, chooses the best epoch; the test split is never read.
-
-    Example: `edgesqz train --model squeezenet-nano --dataset cifar10 --epochs 10`
-    """
-    from edgesqz.training.run import train
-
-    artifact = train(
-        model,
-        dataset,
-        data_dir=data_dir,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        input_size=input_size,
-        preprocessing=preprocessing,
-        label_smoothing=label_smoothing,
-        weight_decay=weight_decay,
-        validation_split=validation_split,
-        teacher=teacher,
-        precision=precision,
-        seed=seed,
-        name=name,
-        force=force,
-        resume=resume,
-        workspace=workspace,
-        quota=quota,
-        scratch_dir=scratch,
-        console=progress_console(),
-    )
-    assert artifact.manifest and artifact.manifest.training  # training writes both
-    accuracy = artifact.manifest.training["validation_accuracy"]
-    told = "no validation split" if accuracy is None else f"validation accuracy {accuracy:.2%}"
-    print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {told}")
-    say_written(with_manifests([artifact.path]))
-    if warning := artifact.manifest.training["warning"]:
-        say(f"warning: {warning}")
-
-
+add(app, Train, TrainOutput, progress_console)
 add(app, Export, ExportOutput, progress_console)
-
-
 add(app, Bench, BenchOutput, progress_console)
 add(app, Fit, FitOutput, progress_console)
 add(app, Predict, PredictOutput, progress_console)
-
-
 add(app, Embed, EmbedOutput, progress_console)
 add(app, Inspect, TableOrJson, progress_console)
-
-
-@app.command()
-def params(
-    models: Annotated[
-        list[str] | None, typer.Argument(metavar="MODEL", help="A network by name; several with --compare.")
-    ] = None,
-    classes: Annotated[
-        int | None, typer.Option(help="To tell apart.", show_default="as many as the network was made for")
-    ] = None,
-    input_size: InputSize = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Show networks side by side, not layer by layer.")] = False,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw their sizes as bars; .png or .svg.")] = None,
-    quota: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes to hold the .tflite against.")] = None,
-    json: Json = False,
-) -> None:
-    """Show where every parameter, multiply-accumulate and byte of a network comes from.
-
-    Example: `edgesqz params --compare squeezenet alexnet --plot sizes.png`
-    """
-    from edgesqz.models import costs as counting
-
-    names = models or [Recipe.model]
-    if len(names) > 1 and not compare:
-        raise EdgesqzError(f"expected one network, or --compare, got {len(names)}")
-    comparison = counting.compare(names, classes=classes, input_size=input_size, quota=quota)
-    if plot:
-        comparison.plot(plot)
-        say_written([plot])
-    if compare:
-        show(comparison, json)
-    else:
-        show(counting.params(names[0], classes=classes, input_size=input_size, quota=quota), json)
-
-
+add(app, Params, ParamsOutput, progress_console)
 add(app, Models, TableOrJson, progress_console)
 add(app, Info, TableOrJson, progress_console)
-
-
 add(app, Demo, DemoOutput, progress_console)
 
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from edgesqz.fitting.run import FitResult
     from edgesqz.maintenance.cleaning import CleaningPlan
     from edgesqz.maintenance.integrity import Integrity
+    from edgesqz.models.comparison import ParamsResult
     from edgesqz.predicting import Predictions
+    from edgesqz.training.result import TrainResult
 
 EXIT_BAD_INPUT = 1
 EXIT_MISSED_BUDGET = 3
@@ -99,6 +101,37 @@ class TableOrJson(JsonOption):
 
     def show(self, result: Result) -> None:
         """Print the result to standard output."""
+        show(result, self.json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOutput(JsonOption):
+    """Print a line about the model."""
+
+    def show(self, result: TrainResult) -> None:
+        """Print the model, and to standard error the files that were written and a warning."""
+        if self.json:
+            show(result, json=True)
+        else:
+            print(f"{result.path}: {format_size(result.size_bytes)}, {result.accuracy_summary}")
+        say_written(with_manifests([result.path]))
+        if result.warning:
+            say(f"warning: {result.warning}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParamsOutput(JsonOption):
+    """Print costs, and draw them."""
+
+    plot: Annotated[
+        str | Path | None, Option("Draw the sizes of the .tflite files as .png or .svg.", metavar="FILE")
+    ] = None
+
+    def show(self, result: ParamsResult) -> None:
+        """Print the costs, and name the file that was drawn."""
+        if self.plot:
+            result.plot(self.plot)
+            say_written([self.plot])
         show(result, self.json)
 
 

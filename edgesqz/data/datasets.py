@@ -9,15 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgesqz.data import cifar, folders, mnist, synthetic
-from edgesqz.data.cifar import cache_dir as cache_dir
-from edgesqz.data.folders import image_files as image_files
-from edgesqz.data.folders import read_image as read_image
-from edgesqz.data.splits import Dataset as Dataset
-from edgesqz.data.splits import Split as Split
-from edgesqz.data.splits import holdout_split as holdout_split
-from edgesqz.data.splits import sample as sample
-from edgesqz.data.splits import with_channels as with_channels
-from edgesqz.data.synthetic import draw as draw
+from edgesqz.data.cifar import cache_dir
+from edgesqz.data.splits import Dataset
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize, ImageSizeLike
 

@@ -1,16 +1,17 @@
-"""The networks, by name: from raw pixels to class probabilities.
+"""The networks, from raw pixels to class probabilities.
 
-Every network here takes images as they come from a camera or a file, float32 (N, H, W, channels) with values
-0..255, RGB but for ``digits``, which takes gray ones, and gives softmax probabilities, float32 (N, classes).
+Every network takes images as they come from a camera or a file, float32 (N, H, W, channels) with values 0..255, in RGB
+except for ``digits``, which takes grayscale images. It returns softmax probabilities, float32 (N, classes).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edgesqz.errors import EdgesqzError
+from edgesqz import backend
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models.graph import (
     LOGITS,
@@ -35,23 +36,23 @@ from edgesqz.models.graph import (
 if TYPE_CHECKING:
     import keras
 
-Body = Callable[[Graph, Node, int], Node]  # a graph, its normalized pixels and the number of classes, to the logits
+Body = Callable[[Graph, Node, int], Node]  # (graph, normalized pixels, number of classes) -> logits
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network by its layers.
+    """A network that can be built for any input size and number of classes.
 
     Attributes:
-        body: adds the layers between the normalized pixels and the logits.
-        side: height and width of the images it was made for, in pixels.
-        classes: it was made for.
-        note: where it comes from, in a line.
-        channels: of its images: 3 for RGB, 1 for gray.
+        body: Function that adds the layers between the normalized pixels and the logits.
+        input_size: Height and width of the input images that it was designed for, in pixels.
+        classes: Number of classes that it was designed for.
+        note: Where it comes from, in a few words.
+        channels: Number of channels of the images: 3 for RGB, 1 for grayscale.
     """
 
     body: Body
-    side: int
+    input_size: int
     classes: int
     note: str
     channels: int = 3
@@ -68,21 +69,21 @@ def fire(
     bypass: bool = False,
     pool: str | None = None,
 ) -> Node:
-    """Add a fire module: 1x1 convolutions squeeze the channels, 1x1 and 3x3 convolutions expand them side by side.
+    """Add a fire module: a 1x1 convolution squeezes the channels, parallel 1x1 and 3x3 convolutions expand them.
 
     Source: Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size",
-    2016, section 3.2; the bypass is its section 6.
+    2016, section 3.2, and section 6 for the bypass.
 
     Args:
-        graph: to add it to.
-        x: its input, of 2 * expand channels if ``bypass``.
-        name: its layers' names begin with it.
-        squeeze: channels after the squeeze.
-        expand: channels of each of the two expanding branches; the module gives twice as many.
-        norm: batch norm after every convolution, in place of a bias.
-        bypass: add the input to the output before the last ReLU.
-        pool: name of a max pooling of the branches, in place of one behind the module: it gives the same values, and
-            leaves a quarter to put together. Not for one with a bypass.
+        graph: The graph to add it to.
+        x: The input of the module, with 2 * expand channels if ``bypass``.
+        name: Prefix of the layers' names.
+        squeeze: Number of channels after the squeeze.
+        expand: Number of channels of each of the two expanding branches; the output has twice as many.
+        norm: Whether batch normalization follows every convolution, instead of a bias.
+        bypass: Whether to add the input to the output before the last ReLU.
+        pool: Name prefix of max poolings of the branches, instead of one after the module: the values are the same, and
+            only a quarter of them is concatenated. Not for a module with a bypass.
     """
     squeezed = graph.add(Convolution(name=f"{name}_squeeze", channels=squeeze, kernel=1, norm=norm), x)
     # Without a bypass each branch has its own ReLU, which converters fuse into the convolution.
@@ -103,12 +104,12 @@ def fire(
 
 
 def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int], ...]) -> Body:
-    """A SqueezeNet for small images: a stem, then stages of fire modules at halving resolution.
+    """Return a SqueezeNet for small images: a stem, then stages of fire modules, each at half the resolution.
 
     Args:
-        stem: channels of the first 3x3 convolution.
-        pool_stem: halve the resolution before the first stage; if not, that works at full resolution.
-        stages: (squeeze, expand) of each fire module of each stage; from the second of a stage on with a bypass.
+        stem: Number of channels of the first 3x3 convolution.
+        pool_stem: Whether to halve the resolution before the first stage, instead of after it.
+        stages: (squeeze, expand) of each fire module of each stage; all but the first of a stage have a bypass.
     """
 
     def body(graph: Graph, x: Node, classes: int) -> Node:
@@ -117,7 +118,7 @@ def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int],
         for number, fires in enumerate(stages, start=1):
             if not pooled:
                 x = graph.add(MaxPool(name=f"pool{number}", size=2, stride=2), x)
-            pooled = len(fires) == 1 and number < len(stages)  # within its one fire module, which has no bypass
+            pooled = len(fires) == 1 and number < len(stages)  # within the only fire module, which has no bypass
             pool = f"pool{number + 1}" if pooled else None
             for place, (squeeze, expand) in enumerate(fires, start=1):
                 x = fire(graph, x, f"fire{number}{place}", squeeze, expand, norm=True, bypass=place > 1, pool=pool)
@@ -128,11 +129,11 @@ def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int],
 
 
 def published_squeezenet(stem: tuple[int, int], pools_before: tuple[int, ...]) -> Body:
-    """SqueezeNet as published, without batch norm.
+    """Return SqueezeNet as published, without batch normalization.
 
     Args:
-        stem: channels and kernel of the first convolution.
-        pools_before: the numbers of the fire modules, from 2, with a pooling before them.
+        stem: Number of channels and kernel size of the first convolution.
+        pools_before: Numbers of the fire modules, from 2, that follow a pooling.
     """
     channels, kernel = stem
     fires = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128)}
@@ -152,7 +153,7 @@ def published_squeezenet(stem: tuple[int, int], pools_before: tuple[int, ...]) -
 
 
 def course_squeezenet(graph: Graph, x: Node, classes: int) -> Node:
-    """The SqueezeNet that courses build for CIFAR-10: a stem and four fire modules, without batch norm."""
+    """Add the SqueezeNet that courses build for CIFAR-10: a stem and four fire modules, no batch normalization."""
     x = graph.add(Convolution(name="stem", channels=64, kernel=3), x)
     for number, (squeeze, expand) in enumerate(((32, 64), (32, 64), (32, 128), (32, 128)), start=1):
         if number in (1, 3):
@@ -164,10 +165,10 @@ def course_squeezenet(graph: Graph, x: Node, classes: int) -> Node:
 
 
 def alexnet(groups: int) -> Body:
-    """AlexNet: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep CNNs", 2012, without its LRN.
+    """Return AlexNet: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep CNNs", 2012, without LRN.
 
     Args:
-        groups: 2 as published, for two graphics cards; 1 as it is drawn today.
+        groups: 2 as published, for two GPUs; 1 as it is usually built today.
     """
 
     def body(graph: Graph, x: Node, classes: int) -> Node:
@@ -191,7 +192,7 @@ def alexnet(groups: int) -> Body:
 
 
 def digits(graph: Graph, x: Node, classes: int) -> Node:
-    """The digit recognizer that tutorials build for MNIST."""
+    """Add the digit classifier that tutorials build for MNIST."""
     for number, channels in enumerate((32, 64), start=1):
         x = graph.add(Convolution(name=f"conv{number}", channels=channels, kernel=5), x)
         x = graph.add(MaxPool(name=f"pool{number}", size=2, stride=2), x)
@@ -210,39 +211,110 @@ ARCHITECTURES = {
         "for 32x32 images",
     ),
     "squeezenet-nano": Architecture(
-        small_squeezenet(16, True, ((16, 48),) * 2, ((16, 80),) * 3), 32, 10, "the smallest that is still useful"
+        small_squeezenet(16, True, ((16, 48),) * 2, ((16, 80),) * 3), 32, 10, "the smallest useful one"
     ),
-    "squeezenet-course": Architecture(course_squeezenet, 32, 10, "as courses build it for CIFAR-10"),
+    "squeezenet-course": Architecture(course_squeezenet, 32, 10, "as built in courses for CIFAR-10"),
     "squeezenet-1.0": Architecture(published_squeezenet((96, 7), (2, 5, 9)), 227, 1000, "as published in 2016"),
-    "squeezenet-1.1": Architecture(published_squeezenet((64, 3), (2, 4, 6)), 227, 1000, "its authors' lighter one"),
-    "digits": Architecture(digits, 28, 10, "as tutorials build it for MNIST", channels=1),
-    "alexnet": Architecture(alexnet(groups=1), 227, 1000, "2012's, ungrouped"),
-    "alexnet-grouped": Architecture(alexnet(groups=2), 227, 1000, "2012's, with its groups"),
+    "squeezenet-1.1": Architecture(published_squeezenet((64, 3), (2, 4, 6)), 227, 1000, "its lighter successor"),
+    "digits": Architecture(digits, 28, 10, "as built in tutorials for MNIST", channels=1),
+    "alexnet": Architecture(alexnet(groups=1), 227, 1000, "from 2012, without groups"),
+    "alexnet-grouped": Architecture(alexnet(groups=2), 227, 1000, "from 2012, with groups"),
 }
 
 
 def architecture(name: str) -> Architecture:
-    """Look an architecture up by name.
+    """Look up an architecture by name.
 
     Raises:
-        EdgesqzError: the name is unknown; the message lists the known ones.
+        EdgesqzError: The name is unknown.
     """
     if name not in ARCHITECTURES:
-        raise EdgesqzError(f"unknown model {name!r}; the known models are {', '.join(ARCHITECTURES)}")
+        raise EdgesqzError(f"unknown model {name!r}; choose from {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]
+
+
+def network_graph(
+    name: str,
+    *,
+    classes: int | None = None,
+    input_size: ImageSizeLike | None = None,
+    image_size: ImageSizeLike | None = None,
+    preprocessing: str = "scale",
+) -> Graph:
+    """Return a network as a graph; see ``build_model`` for the arguments and errors."""
+    plan = architecture(name)
+    classes = plan.classes if classes is None else classes
+    if classes < 2:
+        raise EdgesqzError(f"a classifier needs at least 2 classes, got {classes}")
+    processed = ImageSize.parse(plan.input_size if input_size is None else input_size)
+    taken = processed if image_size is None else ImageSize.parse(image_size)
+    graph = Graph(name)
+    try:
+        x = graph.add(Pixels(name="pixels", size=taken, channels=plan.channels))
+        logits = plan.body(graph, _preprocessed(graph, x, taken, processed, preprocessing), classes)
+    except EdgesqzError as error:
+        raise EdgesqzError(f"{error}; got images of {taken}, processed at {processed}") from error
+    graph.add(Softmax(name="probabilities"), logits)
+    return graph
+
+
+def _preprocessed(graph: Graph, x: Node, taken: ImageSize, processed: ImageSize, preprocessing: str) -> Node:
+    """Add the layers between the raw pixels and the network's body."""
+    fits = taken == processed
+    match preprocessing:
+        case "scale":
+            x = graph.add(Normalize(name=NORMALIZE), x)
+            return x if fits else graph.add(Resize(name="resize", size=processed), x)
+        case "course":
+            if processed.height > taken.height or processed.width > taken.width:
+                raise EdgesqzError(f"cannot crop to more pixels than there are; try {option('preprocessing')} scale")
+            x = x if fits else graph.add(Crop(name="crop", size=processed), x)
+            return graph.add(Standardize(name=NORMALIZE), x)
+    raise EdgesqzError(f"unknown {option('preprocessing')} {preprocessing!r}; choose from {', '.join(PREPROCESSING)}")
+
+
+def build_model(
+    name: str,
+    *,
+    classes: int | None = None,
+    input_size: ImageSizeLike | None = None,
+    image_size: ImageSizeLike | None = None,
+    preprocessing: str = "scale",
+) -> keras.Model:
+    """Build a network as a Keras model with random weights.
+
+    Args:
+        name: Name of the network, as ``edgesqz.list_models()`` lists it.
+        classes: Number of classes. By default the number that the network was designed for.
+        input_size: Size of the images that the network's layers work on: pixels, or ``WIDTHxHEIGHT``. By default the
+            size that the network was designed for.
+        image_size: Size of the images that the model takes, if it differs; the model resizes them.
+        preprocessing: ``scale`` maps pixels to about -2..2 and resizes images of another size. ``course`` crops the
+            center of larger images and standardizes each image separately.
+
+    Returns:
+        A functional model, from float32 (N, H, W, channels) in 0..255 to probabilities, float32 (N, classes).
+
+    Raises:
+        EdgesqzError: An unknown name, fewer than two classes, or images too small for the network.
+    """
+    graph = network_graph(
+        name, classes=classes, input_size=input_size, image_size=image_size, preprocessing=preprocessing
+    )
+    backend.start_keras()
+    return graph.to_keras()
 
 
 @dataclass(frozen=True)
 class SqueezeNetModel:
-    """A network of this package, as a builder.
+    """A SqueezeNet, to be built as a Keras model; ``build_model`` builds the other networks.
 
     Attributes:
-        original_dim: size of the images that come in: an ``ImageSize``, or the side of a square in pixels.
-        resize_dim: size the network works at, likewise; where it differs, the graph resizes.
-        output_size: number of classes.
-        name: which of ``ARCHITECTURES``.
-        preprocessing: ``scale``, pixels to about -2..2, and images of another size scaled; or ``course``, the middle
-            of the image, standardized by itself.
+        original_dim: Size of the images that the model takes: an ``ImageSize``, or height and width in pixels.
+        resize_dim: Size that the network's layers work on; the model resizes images of another size.
+        output_size: Number of classes.
+        name: Which SqueezeNet, as ``edgesqz.list_models()`` lists it.
+        preprocessing: ``scale`` or ``course``; see ``build_model``.
     """
 
     original_dim: ImageSizeLike = 32
@@ -251,52 +323,19 @@ class SqueezeNetModel:
     name: str = "squeezenet"
     preprocessing: str = "scale"
 
-    def graph(self) -> Graph:
-        """The network as data.
+    def build(self) -> keras.Model:
+        """Build the Keras model with random weights; see ``build_model`` for its shapes.
 
         Raises:
-            EdgesqzError: an unknown architecture, an image too small for it, fewer than two classes.
+            EdgesqzError: A network that is no SqueezeNet, fewer than two classes, or images too small for it.
         """
-        plan = architecture(self.name)
-        if self.output_size < 2:
-            raise EdgesqzError(f"a classifier needs at least 2 classes, got output_size={self.output_size}")
-        taken, processed = ImageSize.parse(self.original_dim), ImageSize.parse(self.resize_dim)
-        graph = Graph(self.name)
-        try:
-            x = graph.add(Pixels(name="pixels", size=taken, channels=plan.channels))
-            logits = plan.body(graph, self._preprocessed(graph, x, taken, processed), self.output_size)
-        except EdgesqzError as error:
-            raise EdgesqzError(f"{error}; got images of {taken}, processed at {processed}") from error
-        graph.add(Softmax(name="probabilities"), logits)
-        return graph
-
-    def _preprocessed(self, graph: Graph, x: Node, taken: ImageSize, processed: ImageSize) -> Node:
-        fits = taken == processed
-        match self.preprocessing:
-            case "scale":
-                x = graph.add(Normalize(name=NORMALIZE), x)
-                return x if fits else graph.add(Resize(name="resize", size=processed), x)
-            case "course":
-                if processed.height > taken.height or processed.width > taken.width:
-                    raise EdgesqzError("cannot cut out more pixels than there are; try --preprocessing scale")
-                x = x if fits else graph.add(Crop(name="crop", size=processed), x)
-                return graph.add(Standardize(name=NORMALIZE), x)
-        raise EdgesqzError(f"unknown preprocessing {self.preprocessing!r}; the known are {', '.join(PREPROCESSING)}")
-
-    def build(self, batch_normalization: Callable[..., Any] | None = None) -> keras.Model:
-        """Make the Keras model, with random weights.
-
-        Args:
-            batch_normalization: a layer class to use in place of ``keras.layers.BatchNormalization``; training
-                gives a faster one.
-
-        Returns:
-            A functional model, float32 (N, H, W, channels) in 0..255 to float32 (N, output_size).
-
-        Raises:
-            EdgesqzError: as for ``graph``.
-        """
-        graph = self.graph()
-        from keras import layers
-
-        return graph.to_keras(batch_normalization or layers.BatchNormalization)
+        architecture(self.name)
+        if not self.name.startswith("squeezenet"):
+            raise EdgesqzError(f"{self.name} is no SqueezeNet; build it with edgesqz.build_model({self.name!r})")
+        return build_model(
+            self.name,
+            classes=self.output_size,
+            input_size=self.resize_dim,
+            image_size=self.original_dim,
+            preprocessing=self.preprocessing,
+        )

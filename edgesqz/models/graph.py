@@ -335,14 +335,19 @@ class Graph:
         self.nodes.append(node)
         return node
 
-    def to_keras(self, normalization: Callable[..., Any]) -> keras.Model:
-        """Make the Keras model, with random weights."""
+    def to_keras(self, normalization: Callable[..., Any] | None = None) -> keras.Model:
+        """Build the Keras model, with random weights.
+
+        Args:
+            normalization: The layer class for batch normalization, by default Keras's; training passes a faster one.
+        """
         import keras
 
-        made: dict[Node, Any] = {}
+        normalization = normalization or keras.layers.BatchNormalization
+        tensors: dict[Node, Any] = {}
         for node in self.nodes:
-            made[node] = node.layer.keras(normalization, *(made[source] for source in node.inputs))
-        return keras.Model(made[self.nodes[0]], made[self.nodes[-1]], name=self.name)
+            tensors[node] = node.layer.keras(normalization, *(tensors[source] for source in node.inputs))
+        return keras.Model(tensors[self.nodes[0]], tensors[self.nodes[-1]], name=self.name)
 
 
 def _windows(length: int, size: int, stride: int) -> int:

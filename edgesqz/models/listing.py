@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgesqz.command import command
 from edgesqz.image_size import ImageSize
 from edgesqz.models.architectures import ARCHITECTURES
-from edgesqz.models.costs import params
+from edgesqz.models.costs import network_costs
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table
 from edgesqz.workspace.sizes import format_size
@@ -98,7 +98,7 @@ list_models = command(Models)  # edgesqz.models is the package
 def _entry(name: str) -> Entry:
     from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact
 
-    costs = params(name)
+    costs = network_costs(name)
     path = ZOO / f"{name}{KERAS_SUFFIX}"
     manifest = Artifact.open(path).manifest if path.is_file() else None
     return Entry(

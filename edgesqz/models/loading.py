@@ -15,8 +15,8 @@ from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line, option
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models import keras_config
-from edgesqz.models.architectures import SqueezeNetModel, architecture
-from edgesqz.models.costs import params
+from edgesqz.models.architectures import network_graph
+from edgesqz.models.costs import network_costs
 from edgesqz.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def untrained_parameters(model: str, input_size: ImageSizeLike | None = None) ->
     Raises:
         EdgesqzError: the name is unknown.
     """
-    return params(model, input_size=input_size).parameters
+    return network_costs(model, input_size=input_size).parameters
 
 
 def untrained(
@@ -129,16 +129,13 @@ def untrained(
     Raises:
         EdgesqzError: the name is unknown, another pixel range is requested, or the images are too small.
     """
-    plan = architecture(model)
-    size = ImageSize.parse(input_size or plan.side)
-    network = SqueezeNetModel(size, size, classes or plan.classes, model)
+    graph = network_graph(model, classes=classes, input_size=input_size)
     pixels = _pixel_range(PixelRange(), pixels, f"{model}, untrained,")
-    network.graph()  # rejects bad input before TensorFlow is started
     backend.start_keras()
     import keras
 
     keras.utils.set_random_seed(UNTRAINED_SEED)
-    return SourceModel(model, f"{model}, untrained", network.build(), pixels, None, None, untrained=True)
+    return SourceModel(model, f"{model}, untrained", graph.to_keras(), pixels, None, None, untrained=True)
 
 
 def load_keras(path: Path) -> keras.Model:

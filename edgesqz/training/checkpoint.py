@@ -1,6 +1,6 @@
-"""Training runs at rest, in .npz files without pickles: ``NAME.last.npz`` and ``NAME.best.npz``.
+"""Checkpoints of training runs, in .npz files without pickles: ``NAME.last.npz`` and ``NAME.best.npz``.
 
-Under a quota, how much of a run is kept is decided before it begins; see ``Keeping``.
+Under a quota, a run decides before its first step how much its checkpoints hold; see ``Detail``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from edgesqz.errors import DAMAGE, EdgesqzError
+from edgesqz.errors import DAMAGE, EdgesqzError, option
 from edgesqz.training.recipe import Recipe
 from edgesqz.workspace import Workspace
 
@@ -28,97 +28,120 @@ _LAST, _BEST = ".last.npz", ".best.npz"
 
 @dataclass
 class Progress:
-    """How far a run has come."""
+    """The state of a run, apart from its weights.
+
+    Attributes:
+        step: Number of steps taken.
+        seconds: Time spent training and validating.
+        epoch_loss: Sum of the losses of the current epoch's steps.
+        epoch_correct: Number of training images of the current epoch that were classified correctly.
+        best_accuracy: Highest accuracy on the validation split, 0..1; None without one.
+        history: One entry per finished epoch.
+    """
 
     step: int = 0
     seconds: float = 0.0
-    epoch_loss: float = 0.0  # summed over the steps of the current epoch
-    epoch_correct: int = 0  # images of the current epoch that were classified right as they passed
-    best_accuracy: float | None = None  # on the validation split
-    history: list[dict[str, float]] = field(default_factory=list)  # an entry an epoch
+    epoch_loss: float = 0.0
+    epoch_correct: int = 0
+    best_accuracy: float | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
 
 
-class Keeping(enum.Enum):
-    """How much of a run its checkpoints keep; the value is how a person is told."""
+class Detail(enum.Enum):
+    """How much the checkpoints of a run hold; each value describes it to a person."""
 
-    EXACTLY = "the best and the last epoch with the optimizer's state: --resume goes on to the same result"
-    WEIGHTS = "the best and the last epoch without the optimizer's state: --resume goes on, to a similar result"
-    NOTHING = "no checkpoints: what is interrupted is lost"
+    FULL = "checkpoints of the best and the last epoch; a resumed run gives the same result"
+    WEIGHTS = "checkpoints without the optimizer state; a resumed run gives a similar result"
+    NOTHING = "no checkpoints; an interrupted run is lost"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that going on exactly needs; without the optimizer's state, what going on needs."""
+    """Everything needed to resume a run.
 
-    name: str  # of the model that the run makes
+    Attributes:
+        name: Name of the model that the run trains.
+        weights: Weights of the network, in Keras's order.
+        optimizer: Variables of the optimizer; empty if the checkpoint was written without them.
+    """
+
+    name: str
     recipe: Recipe
     progress: Progress
     weights: Sequence[np.ndarray]
     optimizer: Sequence[np.ndarray]
 
     def files(self) -> dict[str, bytes]:
-        """The model's last checkpoint, as ``Workspace.write`` takes it."""
+        """Return the content of the checkpoint's file by its name, as ``Workspace.write`` takes it."""
         facts = {"recipe": dataclasses.asdict(self.recipe), "progress": dataclasses.asdict(self.progress)}
         arrays = _numbered("weight", self.weights) | _numbered("optimizer", self.optimizer)
-        # As bytes, for NumPy stores text with four bytes a letter.
+        # As bytes, because NumPy stores text with four bytes per character.
         arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
         return {_last(self.name): _npz(arrays)}
 
     def write(self, workspace: Workspace) -> None:
-        """Replace the model's last checkpoint."""
+        """Write the checkpoint, replacing an earlier one of the same model."""
         workspace.write(self.files())
 
     @classmethod
     def read(cls, workspace: Workspace, name: str) -> Checkpoint:
-        """Read the model's last checkpoint.
+        """Read the last checkpoint of a model.
 
         Raises:
-            EdgesqzError: there is none, or it is damaged.
+            EdgesqzError: There is no checkpoint, or it is damaged.
         """
         path = workspace.folder / _last(name)
         if not path.is_file():
-            raise EdgesqzError(f"no checkpoint {path} to resume from; leave --resume out to start anew")
+            raise EdgesqzError(f"no checkpoint {path} to resume from; leave out {option('resume')} to start over")
         with damage_named(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             facts = json.loads(arrays["facts"].tobytes())
             recipe, progress = Recipe(**facts["recipe"]), Progress(**facts["progress"])
             return cls(name, recipe, progress, _in_order("weight", arrays), _in_order("optimizer", arrays))
 
 
-def is_at_rest(workspace: Workspace, name: str) -> bool:
-    """Whether an unfinished run of the model left a checkpoint."""
+def exists(workspace: Workspace, name: str) -> bool:
+    """Return whether an unfinished run of a model left a checkpoint."""
     return (workspace.folder / _last(name)).is_file()
 
 
 def best_files(name: str, weights: Sequence[np.ndarray]) -> dict[str, bytes]:
-    """The weights of the model's best epoch, as ``Workspace.write`` takes them."""
+    """Return the content of the file with the best epoch's weights by its name, as ``Workspace.write`` takes it."""
     return {_best(name): _npz(_numbered("weight", weights))}
 
 
 def read_best(workspace: Workspace, name: str) -> list[np.ndarray]:
-    """The weights of the model's best epoch; EdgesqzError if the file is missing or damaged."""
+    """Read the weights of a model's best epoch.
+
+    Raises:
+        EdgesqzError: The file is missing or damaged.
+    """
     path = workspace.folder / _best(name)
     with damage_named(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return _in_order("weight", arrays)
 
 
 def check(path: Path) -> None:
-    """Read a checkpoint's every byte; EdgesqzError if it is damaged."""
+    """Read every byte of a checkpoint.
+
+    Raises:
+        EdgesqzError: The file is damaged.
+    """
     with damage_named(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         for name in arrays.files:
             arrays[name]
 
 
 def names(name: str) -> tuple[str, str]:
-    """The files that a finished model no longer needs."""
+    """Return the names of a model's checkpoint files, which a finished model no longer needs."""
     return _last(name), _best(name)
 
 
 def peak_bytes(present: Mapping[str, int], writes: Sequence[Mapping[str, int]]) -> int:
-    """The most bytes that files have together while some are written, in an order, each beside what it replaces.
+    """Return the peak size of a set of files while some are rewritten, each next to the file that it replaces.
 
     Args:
-        present: the sizes of those that are there, by name, in bytes.
-        writes: the sizes of those that are written at one time, for each time.
+        present: Sizes in bytes of the existing files, by name.
+        writes: For each write in order, the sizes of the files that it writes.
     """
     now, peak = dict(present), sum(present.values())
     for written in writes:
@@ -129,15 +152,15 @@ def peak_bytes(present: Mapping[str, int], writes: Sequence[Mapping[str, int]]) 
 
 @contextlib.contextmanager
 def damage_named(path: Path | str) -> Iterator[None]:
-    """Turn what damaged or foreign content raises into one line."""
+    """Turn the exceptions that damaged or foreign content raises into an ``EdgesqzError`` that names the checkpoint."""
     try:
         yield
     except (*DAMAGE, RuntimeError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise EdgesqzError(f"the checkpoint {path} is damaged; remove it and train anew ({error})") from error
+        raise EdgesqzError(f"the checkpoint {path} is damaged; remove it and train again ({error})") from error
 
 
 def model_of(file_name: str) -> str | None:
-    """The name of the model that a file is a checkpoint of; None if it is none."""
+    """Return the name of the model that a file is a checkpoint of; None for other files."""
     for suffix in (_LAST, _BEST):
         if file_name.endswith(suffix):
             return file_name.removesuffix(suffix)
@@ -163,6 +186,6 @@ def _numbered(prefix: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray
 
 
 def _in_order(prefix: str, arrays: Any) -> list[np.ndarray]:
-    """What ``_numbered`` named, of an open .npz file."""
+    """Return the arrays that ``_numbered`` named, from an open .npz file."""
     count = sum(name.startswith(prefix) for name in arrays.files)
     return [arrays[f"{prefix}{number}"] for number in range(count)]

@@ -8,116 +8,138 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgesqz import defaults, models
-from edgesqz.errors import EdgesqzError
+from edgesqz import defaults
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
+from edgesqz.models.architectures import PREPROCESSING, architecture
 
 PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a training run depends on: the same recipe on the same machine gives the same network.
+    """Everything that a training run depends on: the same recipe on the same machine gives the same network.
 
-    The rate rises linearly from a fifth of its peak, then falls linearly to 0 at the last step. With a teacher, a
-    network learns the teacher's answers instead of the labels.
+    The learning rate rises linearly from a fifth of its peak, then falls linearly to 0 at the last step.
+
+    Attributes:
+        model: Name of the network.
+        dataset: Name of the dataset, or path of an image folder.
+        epochs: Number of passes over the training images. See ``scaled_to`` for this and the next two.
+        batch_size: Number of images per step.
+        learning_rate: Peak learning rate.
+        steps: Maximum number of steps, for a run of a given duration; None for all epochs.
+        input_size: Input size of the network as in ``ImageSize.plain``; None for the one that it was designed for.
+        seed: Seed for initial weights, shuffling and augmentation.
+        warmup: Fraction of the steps during which the learning rate rises.
+        momentum: Nesterov momentum.
+        weight_decay: L2 penalty in the loss, on kernels only.
+        label_smoothing: Fraction of each label that is spread evenly over all classes.
+        shift: Maximum shift of an image in pixels; what comes in at the border is reflected.
+        validation_split: Fraction of the training images that selects the epoch instead of being trained on.
+        teacher: SHA-256 of the .keras file that is distilled; None to train on the labels.
+        temperature: Softmax temperature of the distillation.
+        teacher_views: Number of epochs after which the augmentation repeats, so that the teacher's predictions can be
+            cached.
+        precision: Data type of the convolutions during training; weights are always float32.
+        preprocessing: A name in ``edgesqz.models.PREPROCESSING``; ``course`` takes random crops instead of shifting.
     """
 
     model: str = "squeezenet"
     dataset: str = defaults.DATASET
-    epochs: int = 30  # this and the next two follow the number of images; see scaled_to
-    batch_size: int = 128  # images a step
-    learning_rate: float = 0.2  # at its peak
-    steps: int | None = None  # the most to take, for a run that has a time to keep; None for all of its epochs
-    input_size: int | str | None = None  # that the network works at, as ImageSize.plain; None for what it was made for
-    seed: int = 0  # of the first weights, the order of the images, and their augmentation
-    warmup: float = 0.2  # share of the steps in which the rate rises
-    momentum: float = 0.9  # Nesterov's
-    weight_decay: float = 5e-4  # L2 penalty on kernels only, in the loss
+    epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 0.2
+    steps: int | None = None
+    input_size: int | str | None = None
+    seed: int = 0
+    warmup: float = 0.2
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
     label_smoothing: float = 0.1
-    shift: int = 4  # most pixels an image is moved by, reflected at its border
-    validation_split: float = 0.1  # share of the training images that train nothing and choose the epoch; 0 for none
-    teacher: str | None = None  # SHA-256 of its .keras file
-    temperature: float = 4.0  # that the teacher's answers are softened with
-    teacher_views: int = 10  # epochs after which the augmentation begins anew, so that its answers can be kept
-    precision: str = "float32"  # or bfloat16, of the convolutions while training; weights are float32 in any case
-    preprocessing: str = "scale"  # or "course": a crop at random in place of the shift; see SqueezeNetModel
+    shift: int = 4
+    validation_split: float = 0.1
+    teacher: str | None = None
+    temperature: float = 4.0
+    teacher_views: int = 10
+    precision: str = "float32"
+    preprocessing: str = "scale"
 
     def __post_init__(self) -> None:
-        """Check the values before any work is done with them."""
-        models.architecture(self.model)
+        """Check the values."""
+        architecture(self.model)
         for name in ("epochs", "batch_size", "learning_rate"):
-            value = getattr(self, name)
-            if value is not None and (not value > 0 or not math.isfinite(value)):
-                raise EdgesqzError(f"--{name.replace('_', '-')} must be above 0, got {value}")
+            if not 0 < (value := getattr(self, name)) < math.inf:
+                raise EdgesqzError(f"{option(name)} must be above 0, got {value}")
         if self.input_size is not None:
             ImageSize.parse(self.input_size)
         for name, limit in (("weight_decay", math.inf), ("label_smoothing", 1), ("validation_split", 1)):
-            if not 0 <= getattr(self, name) < limit:
-                raise EdgesqzError(
-                    f"--{name.replace('_', '-')} must be from 0 to below {limit:g}, got {getattr(self, name)}"
-                )
-        for name, known in (("preprocessing", models.PREPROCESSING), ("precision", PRECISIONS)):
-            if getattr(self, name) not in known:
-                raise EdgesqzError(f"unknown --{name} {getattr(self, name)!r}; the known are {', '.join(known)}")
+            if not 0 <= (value := getattr(self, name)) < limit:
+                raise EdgesqzError(f"{option(name)} must be at least 0 and below {limit:g}, got {value}")
+        for name, choices in (("preprocessing", PREPROCESSING), ("precision", PRECISIONS)):
+            if (value := getattr(self, name)) not in choices:
+                raise EdgesqzError(f"unknown {option(name)} {value!r}; choose from {', '.join(choices)}")
         if not 0 <= self.seed < 2**32:
-            raise EdgesqzError(f"--seed must be from 0 to {2**32 - 1}, got {self.seed}")
+            raise EdgesqzError(f"{option('seed')} must be from 0 to {2**32 - 1}, got {self.seed}")
 
     @property
     def size(self) -> ImageSize:
-        """What the network works at."""
-        return ImageSize.parse(self.input_size or models.architecture(self.model).side)
+        """Input size of the network."""
+        return ImageSize.parse(self.input_size or architecture(self.model).input_size)
 
     @property
-    def softness(self) -> float:
-        """The temperature of what is learned; labels are learned as they are."""
+    def loss_temperature(self) -> float:
+        """Softmax temperature of the loss; 1 for labels."""
         return self.temperature if self.teacher else 1.0
 
     def view_of(self, epoch: int) -> int:
-        """Which augmentation of the images an epoch (from 0) sees."""
+        """Return the number of the augmented view that an epoch, from 0, trains on."""
         return epoch % self.teacher_views if self.teacher else epoch
 
     @property
-    def mirrored(self) -> bool:
-        """Whether an image may be mirrored: most things look alike from both sides, but digits do not."""
+    def mirrors(self) -> bool:
+        """Whether images may be mirrored; mirrored digits are no longer digits."""
         return self.dataset != "mnist"
 
     def rate_at(self, step: int, steps: int) -> float:
-        """The learning rate of step number ``step`` (from 0) of ``steps``."""
+        """Return the learning rate of step number ``step``, from 0, of ``steps``."""
         rising = self.warmup * steps
         if step < rising:
             return self.learning_rate * (0.2 + 0.8 * step / rising)
         return self.learning_rate * (steps - step) / (steps - rising)
 
 
-LEAST_STEPS, MOST_EPOCHS = 1500, 200
-LEAST_BATCH, LEAST_STEPS_AN_EPOCH = 16, 16
+MIN_STEPS, MAX_EPOCHS = 1500, 200
+MIN_BATCH_SIZE, MIN_STEPS_PER_EPOCH = 16, 16
 
 
 def scaled_to(images: int) -> dict[str, Any]:
-    """The recipe that fits a number of training images, where nobody asks for another.
+    """Return the epochs, batch size and learning rate that suit a number of training images.
 
-    Of a few images an epoch needs some steps, so batches are smaller, down to 16, and there are more epochs, up to 200,
-    for about 1,500 steps in all. The peak rate falls with the batch to the power of 1.5, faster than the linear rule
-    (Goyal et al., "Accurate, Large Minibatch SGD", 2017), for the rise to it is as much shorter than the 2,340 steps of
-    50,000 images: ``squeezenet``, trained on 180 images of three drawn shapes, had 66 % right of 300 others with a peak
-    of 0.05, and 87 % with 0.01 (one seed each). From 2,048 images on only the epochs differ, from 50,000 on nothing
-    does. ``tests/benchmarks/test_small_data.py`` repeats the trial.
+    With few images, batches are smaller, down to 16, and there are more epochs, up to 200, for about 1,500 steps in
+    all. The peak learning rate falls with the batch size to the power of 1.5, faster than the linear rule (Goyal et
+    al., "Accurate, Large Minibatch SGD", 2017), because the warm-up shrinks as well: it takes 2,340 steps with 50,000
+    images. ``squeezenet``, trained on 180 images of three drawn shapes, classified 66 % of 300 other images correctly
+    with a peak of 0.05, and 87 % with 0.01 (one seed each). From 2,048 images on, only the number of epochs changes;
+    from 50,000 on, nothing does. ``tests/benchmarks/test_small_data.py`` repeats the experiment.
     """
-    share = images // LEAST_STEPS_AN_EPOCH
-    power_of_two = 1 << max(share.bit_length() - 1, 0)
-    batch_size = min(max(power_of_two, LEAST_BATCH), Recipe.batch_size)
-    steps_an_epoch = max(images // batch_size, 1)
+    per_step = images // MIN_STEPS_PER_EPOCH
+    power_of_two = 1 << max(per_step.bit_length() - 1, 0)
+    batch_size = min(max(power_of_two, MIN_BATCH_SIZE), Recipe.batch_size)
+    steps_per_epoch = max(images // batch_size, 1)
     return {
-        "epochs": min(max(math.ceil(LEAST_STEPS / steps_an_epoch), Recipe.epochs), MOST_EPOCHS),
+        "epochs": min(max(math.ceil(MIN_STEPS / steps_per_epoch), Recipe.epochs), MAX_EPOCHS),
         "batch_size": batch_size,
         "learning_rate": round(Recipe.learning_rate * (batch_size / Recipe.batch_size) ** 1.5, 3),
     }
 
 
 def fastest_precision() -> str:
-    """``bfloat16`` where the processor multiplies it faster than float32: x86 with AVX-512 BF16 or AMX, on Linux."""
-    if os.environ.get("ONEDNN_MAX_CPU_ISA"):  # TensorFlow's kernels are held below what the processor has
+    """Return ``bfloat16`` on Linux on x86 processors with AVX-512 BF16 or AMX, which multiply it faster than float32.
+
+    On other processors return ``float32``.
+    """
+    if os.environ.get("ONEDNN_MAX_CPU_ISA"):  # keeps TensorFlow's kernels from using these instructions
         return "float32"
     processor = Path("/proc/cpuinfo")
     flags = set(processor.read_text().split()) if processor.is_file() else set()

@@ -16,6 +16,7 @@ import pytest
 
 import edgesqz
 from edgesqz import backend, data
+from edgesqz.models.architectures import network_graph
 from edgesqz.training.recipe import Recipe, fastest_precision
 
 BATCH, STEPS, ROUNDS = 128, 12, 5
@@ -53,7 +54,7 @@ def by_edgesqz(name: str, split: data.Split) -> Turn:
     from edgesqz.training.step import FusedBatchNormalization, Views, training_step
 
     recipe = Recipe(name, learning_rate=0.05, precision=fastest_precision())
-    network = edgesqz.SqueezeNetModel(name=name).build(FusedBatchNormalization)
+    network = network_graph(name).to_keras(FusedBatchNormalization)
     _, take_step = training_step(network, Views(split, split.size, recipe), recipe)
     certain = np.eye(10, dtype=np.float32)[split.labels]
     rng = np.random.default_rng(0)

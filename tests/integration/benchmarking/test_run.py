@@ -23,7 +23,7 @@ from edgesqz.benchmarking.report import Ratio, Report, Row
 from edgesqz.engine import Engine, environments
 from edgesqz.errors import EdgesqzError
 from edgesqz.models import SqueezeNetModel
-from edgesqz.models.costs import params
+from edgesqz.models.costs import network_costs
 
 ROUNDS = 3
 
@@ -107,7 +107,7 @@ def test_a_microcontrollers_engine_tells_its_arena_and_no_time(exported: Path) -
     _, litert, micro = report.rows
     assert (micro.error, micro.accuracy, litert.arena_bytes) == (None, litert.accuracy, None)
     assert (micro.latency_us, micro.latency_ratio, micro.memory_bytes, micro.load_ms) == (None, None, None, None)
-    peak = params("squeezenet-nano", classes=3).peak_activation_bytes
+    peak = network_costs("squeezenet-nano", classes=3).peak_activation_bytes
     assert micro.arena_bytes is not None and peak < micro.arena_bytes < 2 * peak
 
 

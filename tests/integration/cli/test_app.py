@@ -82,7 +82,7 @@ def test_ctrl_c_and_sigterm_keep_what_was_learned(sent: int, code: int, images: 
     command = [sys.executable, "-c", STOPPED, *arguments, *recipe, str(sent)]
     stopped = subprocess.run(command, capture_output=True, text=True, check=False)
     assert stopped.returncode == code
-    assert "--resume goes on" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert "resume the run to continue" in stopped.stderr and "Traceback" not in stopped.stderr
     assert files_below(tmp_path / "workspace") == {"squeezenet-nano.best.npz", "squeezenet-nano.last.npz"}
     assert not list((tmp_path / "scratch").iterdir())
 
@@ -96,8 +96,10 @@ def test_ctrl_c_and_sigterm_keep_what_was_learned(sent: int, code: int, images: 
 
 def test_train_on_synthetic_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("edgesqz.data.synthetic.COUNTS", {"train": 300, "test": 50})
-    result = run("train", "--model", "squeezenet-nano", "--dataset", "synthetic", "--epochs", "1")
+    result = run("train", "--model", "squeezenet-nano", "--dataset", "synthetic", "--epochs", "1", "--json")
     assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["path"], found["validation_images"]) == ("edgesqz-workspace/squeezenet-nano.keras", 30)
     assert files_below(tmp_path) == {
         "edgesqz-workspace/squeezenet-nano.keras",
         "edgesqz-workspace/squeezenet-nano.keras.json",

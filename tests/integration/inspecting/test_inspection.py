@@ -23,7 +23,7 @@ from edgesqz.artifact import ZOO, sha256
 from edgesqz.cli import app
 from edgesqz.inspecting import inspect
 from edgesqz.inspecting.inspection import Inspection
-from edgesqz.models.costs import params
+from edgesqz.models.costs import network_costs
 
 TFLITE, ONNX, KERAS = (ZOO / f"squeezenet-nano.{kind}" for kind in ("int8.tflite", "int8.onnx", "keras"))
 
@@ -61,7 +61,7 @@ def test_a_tflite_file_tells_its_contract() -> None:
 
 
 def test_parameters_are_those_of_the_network() -> None:
-    costs = params("squeezenet-nano")
+    costs = network_costs("squeezenet-nano")
     weights = costs.fp32_bytes // 4  # batch norm folded
     assert inspect(TFLITE).parameters == weights
     assert inspect(ONNX).parameters == weights + 2  # and the normalization's two

@@ -12,17 +12,17 @@ import edgesqz
 from edgesqz import backend
 from edgesqz.exporting import images
 from edgesqz.image_size import ImageSize
-from edgesqz.models import ARCHITECTURES, SqueezeNetModel
-from edgesqz.models.costs import params
+from edgesqz.models import ARCHITECTURES, build_model
+from edgesqz.models.costs import network_costs
 
 
 @pytest.mark.parametrize("model", ARCHITECTURES)
 def test_the_total_is_what_keras_counts(model: str) -> None:
     backend.start_keras()
     plan = ARCHITECTURES[model]
-    network = SqueezeNetModel(plan.side, plan.side, plan.classes, model).build()
-    assert params(model).parameters == network.count_params()
-    assert network.input_shape == (None, plan.side, plan.side, plan.channels)
+    network = build_model(model)
+    assert network_costs(model).parameters == network.count_params()
+    assert network.input_shape == (None, plan.input_size, plan.input_size, plan.channels)
     assert network.output_shape == (None, plan.classes)
 
 
@@ -30,8 +30,8 @@ def test_the_total_is_what_keras_counts(model: str) -> None:
 def test_images_that_are_not_square_have_the_shapes_of_keras(model: str) -> None:
     backend.start_keras()
     size = ImageSize(height=67, width=99)
-    network = SqueezeNetModel(size, size, 2, model).build()
-    found = {layer.name: layer.shape for layer in params(model, classes=2, input_size="99x67").layers}
+    network = build_model(model, classes=2, input_size=size)
+    found = {layer.name: layer.shape for layer in network_costs(model, classes=2, input_size="99x67").layers}
     keras_shapes = {layer.name: tuple(layer.output.shape[1:]) for layer in network.layers}
     assert found["pixels"] == (67, 99, 3)
     assert {name: keras_shapes[name] for name in found} == found
@@ -44,21 +44,21 @@ def within_five_percent(predicted: int, real: int) -> bool:
 @pytest.mark.parametrize("model", ["squeezenet", "squeezenet-nano", "squeezenet-course", "squeezenet-1.1", "digits"])
 def test_the_predicted_size_is_that_of_the_file(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "UNTRAINED_VERIFICATION_IMAGES", 2)
-    costs = params(model)
+    costs = network_costs(model)
     fp32, int8 = edgesqz.export(model, untrained=True, variant=["fp32", "int8"], calibration=2, workspace=tmp_path)
     assert within_five_percent(costs.tflite_fp32_bytes, fp32.size_bytes)
     assert within_five_percent(costs.tflite_int8_bytes, int8.size_bytes)
 
 
 def test_the_predicted_size_is_that_of_a_trained_file(exported: Path) -> None:
-    costs = params("squeezenet-nano", classes=3)
+    costs = network_costs("squeezenet-nano", classes=3)
     assert within_five_percent(costs.tflite_fp32_bytes, (exported / "squeezenet-nano.fp32.tflite").stat().st_size)
     assert within_five_percent(costs.tflite_int8_bytes, (exported / "squeezenet-nano.int8.tflite").stat().st_size)
 
 
 def test_no_tensorflow_is_needed() -> None:
     program = (
-        "import sys; from edgesqz.models.costs import params; params('alexnet');"
+        "import sys; from edgesqz.models.costs import network_costs; network_costs('alexnet');"
         "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

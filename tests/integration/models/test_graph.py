@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgesqz import EdgesqzError, SqueezeNetModel, backend
+from edgesqz import EdgesqzError, SqueezeNetModel, backend, build_model
 from edgesqz.image_size import ImageSize
-from edgesqz.models.architectures import fire
+from edgesqz.models.architectures import fire, network_graph
 from edgesqz.models.graph import LOGITS, NORMALIZE, Graph, MaxPool, Pixels
 
 each_architecture = pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])
@@ -41,16 +41,23 @@ def test_the_network_without_a_name_is_the_full_squeezenet() -> None:
     assert model.count_params() == 421_642
 
 
-def test_pooling_the_branches_is_pooling_the_module() -> None:
-    from keras import layers
+def test_build_model_builds_every_network_and_squeezenet_model_only_squeezenets() -> None:
+    digits = build_model("digits")
+    assert (digits.input_shape, digits.output_shape) == ((None, 28, 28, 1), (None, 10))
+    small = build_model("alexnet", classes=2, input_size="80x67", image_size=96)
+    assert (small.input_shape, small.output_shape) == ((None, 96, 96, 3), (None, 2))
+    with pytest.raises(EdgesqzError, match=r"digits is no SqueezeNet; build it with edgesqz\.build_model\('digits'\)"):
+        SqueezeNetModel(name="digits").build()
 
+
+def test_pooling_the_branches_is_pooling_the_module() -> None:
     def network(early: bool) -> Any:
         graph = Graph("fire")
         x = graph.add(Pixels(name="pixels", size=ImageSize(8, 8), channels=3))
         x = fire(graph, x, "fire", 4, 6, norm=True, pool="pool" if early else None)
         if not early:
             graph.add(MaxPool(name="pool", size=2, stride=2), x)
-        return graph.to_keras(layers.BatchNormalization)
+        return graph.to_keras()
 
     early, late = network(True), network(False)
     early.set_weights(late.get_weights())
@@ -60,7 +67,7 @@ def test_pooling_the_branches_is_pooling_the_module() -> None:
 
 @each_architecture
 def test_images_become_probabilities(name: str) -> None:
-    model = SqueezeNetModel(name=name).build()
+    model = build_model(name)
     assert model.input_shape == (None, 32, 32, 3)
     assert model.output_shape == (None, 10)
     probabilities = answers(model, noise(4, 32))
@@ -118,7 +125,7 @@ def test_images_of_the_right_size_are_not_resized() -> None:
 def test_fires_have_a_bypass_from_the_second_of_a_stage_on(name: str, bypassed: set[str]) -> None:
     import keras
 
-    model = SqueezeNetModel(name=name).build()
+    model = build_model(name)
     adds = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
     assert {add.name.removesuffix("_add") for add in adds} == bypassed
 
@@ -127,7 +134,7 @@ def test_fires_have_a_bypass_from_the_second_of_a_stage_on(name: str, bypassed: 
 def test_a_bypassed_fire_that_adds_nothing_hands_its_input_on(name: str, last: str) -> None:
     import keras
 
-    model = SqueezeNetModel(name=name).build()
+    model = build_model(name)
     before = model.get_layer(f"{last[:-1]}1_concat").output
     ends = keras.Model(model.input, [before, model.get_layer(f"{last}_add_relu").output])
     for layer in model.layers:
@@ -148,7 +155,7 @@ def test_the_caller_chooses_the_batch_normalization() -> None:
         given.append(keras.layers.BatchNormalization(name=name))
         return given[-1]
 
-    model = SqueezeNetModel(name="squeezenet-nano").build(recorded)
+    model = network_graph("squeezenet-nano").to_keras(recorded)
     of_model = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert given
     assert {id(layer) for layer in of_model} == {id(layer) for layer in given}
@@ -172,9 +179,9 @@ def test_four_pixels_a_side_are_enough(name: str) -> None:
         ({"original_dim": 3, "resize_dim": 3}, "needs larger images.*; got images of 3x3, processed at 3x3"),
         ({"original_dim": 32, "resize_dim": 3}, "needs larger images.*; got images of 32x32, processed at 3x3"),
         ({"original_dim": 0, "resize_dim": 32}, "expected an image size .*, got 0"),
-        ({"resize_dim": 40, "preprocessing": "course"}, "cannot cut out more pixels than there are"),
-        ({"preprocessing": "none"}, "unknown preprocessing 'none'; the known are scale, course"),
-        ({"output_size": 1}, "at least 2 classes, got output_size=1"),
+        ({"resize_dim": 40, "preprocessing": "course"}, "cannot crop to more pixels than there are"),
+        ({"preprocessing": "none"}, "unknown preprocessing 'none'; choose from scale, course"),
+        ({"output_size": 1}, "at least 2 classes, got 1"),
     ],
 )
 def test_what_no_network_can_be_built_for_is_refused(name: str, sizes: dict[str, Any], problem: str) -> None:

@@ -30,9 +30,12 @@ import edgesqz
 from edgesqz import EdgesqzError, backend, data
 from edgesqz.artifact import Artifact
 from edgesqz.image_size import ImageSize, ImageSizeLike
-from edgesqz.training import checkpoint, run
+from edgesqz.models.architectures import network_graph
+from edgesqz.training import Train, checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Progress
+from edgesqz.training.loop import TrainingRun
 from edgesqz.training.recipe import Recipe, fastest_precision
+from edgesqz.training.result import TrainResult
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.sizes import parse_size
 
@@ -44,13 +47,14 @@ Step = Callable[[np.ndarray, int, np.ndarray], tuple[float, int]]
 StandIn = Callable[[Step], list[Any]]
 
 
-def train(folder: Path, workspace: Path, **options: Any) -> Artifact:
-    """Three epochs of three steps, unless told otherwise."""
+def train(folder: Path, workspace: Path, **options: Any) -> TrainResult:
+    """Train for three epochs of three steps, unless the options differ."""
     chosen = {"epochs": EPOCHS, "batch_size": 64, "learning_rate": 0.1} | options
-    return edgesqz.train(MODEL, str(folder), workspace=workspace, **chosen)
+    console = chosen.pop("console", Console(quiet=True))
+    return Train(MODEL, str(folder), workspace=workspace, **chosen).run(console)
 
 
-def resume(workspace: Path, **options: Any) -> Artifact:
+def resume(workspace: Path, **options: Any) -> TrainResult:
     return edgesqz.train(MODEL, resume=True, workspace=workspace, **options)
 
 
@@ -72,7 +76,7 @@ def train_only(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Finished:
     """A run from its beginning to its end without a break."""
 
-    artifact: Artifact
+    artifact: TrainResult
     at_rest: list[Checkpoint]  # a checkpoint an epoch
     shown: str  # on the console
 
@@ -110,17 +114,17 @@ def finished(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Fini
 def interrupted(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which Ctrl-C was pressed during the fifth step of nine, the second of the second epoch."""
     workspace = tmp_path_factory.mktemp("interrupted")
-    step = run._Run._step
+    step = TrainingRun._step
 
-    def pressing(self: run._Run, *of_bar: Any) -> None:
+    def pressing(self: TrainingRun, *of_bar: Any) -> None:
         if self.progress.step == 4:
             signal.raise_signal(signal.SIGINT)
         step(self, *of_bar)
 
     handler = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run._Run, "_step", pressing)
-        with pytest.raises(KeyboardInterrupt, match=r"stopped after step 5 of 9; .* --resume goes on"):
+        patch.setattr(TrainingRun, "_step", pressing)
+        with pytest.raises(KeyboardInterrupt, match="stopped after step 5 of 9; resume the run to continue"):
             train(train_only, workspace)
     assert signal.getsignal(signal.SIGINT) is handler
     return workspace
@@ -165,7 +169,7 @@ def test_a_finished_run_leaves_the_model_and_its_manifest_alone(finished: Finish
     folder = finished.artifact.path.parent
     assert finished.artifact.path == folder / f"{MODEL}.keras"
     assert {path.name for path in folder.iterdir()} == {f"{MODEL}.keras", f"{MODEL}.keras.json", ".edgesqz"}
-    assert Artifact.open(finished.artifact.path) == finished.artifact
+    assert Artifact.open(finished.artifact.path).manifest == finished.artifact.manifest
 
 
 def test_the_manifest_tells_the_recipe_and_its_results(finished: Finished, train_only: Path) -> None:
@@ -341,14 +345,14 @@ def test_what_nobody_asked_for_follows_the_number_of_images_and_is_told_before_t
     stand_in(lambda *asked: (1.0, 5))
     shown = io.StringIO()
     console = Console(file=shown, width=300, color_system=None)
-    artifact = edgesqz.train(MODEL, str(train_only), epochs=2, workspace=tmp_path, console=console)
+    artifact = Train(MODEL, str(train_only), epochs=2, workspace=tmp_path).run(console)
     assert artifact.manifest and artifact.manifest.training
     recipe = artifact.manifest.training["recipe"]
     assert (recipe["epochs"], recipe["batch_size"], recipe["learning_rate"]) == (2, 16, 0.009)
     said = shown.getvalue()
     before = said[: said.index("epoch 1/2")]
     assert "3 classes (blue, green, red); 243 images for training, 27 for validation, 30 for testing" in before
-    assert "30 steps in 2 epochs, 16 images a step, learning rate up to 0.009" in before
+    assert "30 steps in 2 epochs, 16 images per step, peak learning rate 0.009" in before
 
 
 @pytest.mark.parametrize("validation_split", [0.1, 0])
@@ -366,14 +370,14 @@ def test_a_run_that_learned_nothing_is_told_and_one_that_learned_is_not(
         warning = artifact.manifest.training["warning"]
         assert bool(warning) is is_told
         if warning:
-            assert "33.3% of" in warning and "cannot be told from guessing, 33.3%; try " in warning
+            assert "33.3% of" in warning and "is not significantly better than guessing, 33.3%; try " in warning
 
 
 def test_a_run_that_has_a_time_to_keep_takes_as_many_steps_as_the_pace_allows(
     train_only: Path, tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(100_000))
-    monkeypatch.setattr("edgesqz.training.run.time.perf_counter", lambda: next(clock))  # each step takes a second
+    monkeypatch.setattr("edgesqz.training.loop.time.perf_counter", lambda: next(clock))  # each step takes a second
     stand_in(lambda *asked: (1.0, 20))
     written = recorded_checkpoints(monkeypatch)
     artifact = edgesqz.train(MODEL, str(train_only), seconds=5.5, batch_size=64, workspace=tmp_path)
@@ -393,10 +397,10 @@ def test_two_models_of_one_network_live_side_by_side_and_each_resumes_by_its_nam
     train(train_only, tmp_path)
     before = (tmp_path / f"{MODEL}.keras").read_bytes()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run._Run, "_finish_epoch", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(TrainingRun, "_finish_epoch", lambda *_: signal.raise_signal(signal.SIGINT))
         train(train_only, tmp_path, name="colors-1.1", seed=1)
-    assert checkpoint.is_at_rest(Workspace(tmp_path), "colors-1.1")
-    assert not checkpoint.is_at_rest(Workspace(tmp_path), MODEL)
+    assert checkpoint.exists(Workspace(tmp_path), "colors-1.1")
+    assert not checkpoint.exists(Workspace(tmp_path), MODEL)
     artifact = resume(tmp_path, name="colors-1.1")
     assert artifact.path == tmp_path / "colors-1.1.keras"
     assert artifact.manifest and artifact.manifest.name == "colors-1.1"
@@ -412,7 +416,7 @@ def test_a_finished_model_is_kept_unless_forced_and_that_is_told_before_any_imag
     finished = train(train_only, tmp_path, epochs=1)
     before = finished.path.read_bytes()
     for options in ({}, {"resume": True}):
-        with pytest.raises(EdgesqzError, match=rf"{MODEL}\.keras is there already; --force replaces it, --name "):
+        with pytest.raises(EdgesqzError, match=rf"{MODEL}\.keras already exists; force replaces it, name "):
             train(tmp_path / "no such folder", tmp_path, **options)
     assert finished.path.read_bytes() == before
     assert train(train_only, tmp_path, epochs=1, seed=1, force=True).path == finished.path
@@ -423,7 +427,7 @@ def test_a_finished_model_is_kept_unless_forced_and_that_is_told_before_any_imag
     "name", ["", "a/b", "..", "mine.int8", "mine.", ".hidden", "-x", "a b", "a\\b", "x" * 65, "x\n"]
 )
 def test_a_name_that_begins_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="--name must be at most 64 letters, digits, - and _"):
+    with pytest.raises(EdgesqzError, match="name must be at most 64 letters, digits, hyphens and underscores"):
         train(tmp_path / "no such folder", tmp_path / "workspace", name=name)
 
 
@@ -486,21 +490,21 @@ def test_a_student_comes_to_answer_as_its_teacher(trained: Path, images: Path, t
 
 
 def test_a_teacher_of_something_else_is_refused(finished: Finished, tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match=r"takes images of \(32, 32, 3\) and tells 3 classes; expected .* and 10"):
+    with pytest.raises(EdgesqzError, match=r"takes images of \(32, 32, 3\) and predicts 3 classes; expected .* and 10"):
         edgesqz.train(MODEL, "synthetic", teacher=finished.artifact.path, workspace=tmp_path)
 
 
 def test_a_run_with_a_teacher_is_resumed_with_it_alone(
     finished: Finished, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(self: run._Run, bar: Any) -> None:
+    def stop(self: TrainingRun) -> None:
         signal.raise_signal(signal.SIGINT)
 
     teacher = shutil.copy(finished.artifact.path, tmp_path / "teacher.keras")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run._Run, "_finish_epoch", stop)
+        patch.setattr(TrainingRun, "_finish_epoch", stop)
         train(train_only, tmp_path, teacher=teacher)
-    with pytest.raises(EdgesqzError, match="the checkpoint was made with a --teacher; name it again"):
+    with pytest.raises(EdgesqzError, match="the interrupted run had a teacher; name it again"):
         resume(tmp_path)
     assert resume(tmp_path, teacher=teacher).path.is_file()
 
@@ -547,15 +551,15 @@ def test_a_resumed_run_ends_where_one_without_a_break_does(
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("epochs", 4, "--epochs 3, not 4; leave --epochs or --resume out"),
-        ("batch_size", 32, "--batch-size 64, not 32"),
-        ("learning_rate", 0.2, r"--learning-rate 0\.1, not 0\.2"),
-        ("seed", 1, "--seed 0, not 1"),
-        ("dataset", "synthetic", "--dataset .*, not synthetic"),
+        ("epochs", 4, "epochs 3, not 4; leave out epochs or resume"),
+        ("batch_size", 32, "batch_size 64, not 32"),
+        ("learning_rate", 0.2, r"learning_rate 0\.1, not 0\.2"),
+        ("seed", 1, "seed 0, not 1"),
+        ("dataset", "synthetic", "dataset .*, not synthetic"),
     ],
 )
 def test_a_run_is_not_resumed_with_another_recipe(name: str, value: Any, told: str, interrupted: Path) -> None:
-    with pytest.raises(EdgesqzError, match=f"the checkpoint was made with {told}"):
+    with pytest.raises(EdgesqzError, match=f"the interrupted run has {told}"):
         resume(interrupted, **{name: value})
 
 
@@ -563,12 +567,11 @@ def test_a_new_run_over_an_unfinished_one_is_told(train_only: Path, at_rest: Pat
     stand_in(lambda *asked: (1.0, 20))
     shown = io.StringIO()
     train(train_only, at_rest, epochs=1, console=Console(file=shown, width=200, color_system=None))
-    assert shown.getvalue().startswith("starting anew")
-    assert "--resume" in shown.getvalue()
+    assert shown.getvalue().startswith(f"starting over: the checkpoint of an unfinished {MODEL} will be replaced")
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match=rf"no checkpoint .*{re.escape(CHECKPOINT)} to resume from; .*--resume"):
+    with pytest.raises(EdgesqzError, match=rf"no checkpoint .*{re.escape(CHECKPOINT)} to resume from; .*resume"):
         resume(tmp_path / "workspace")
 
 
@@ -651,7 +654,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_epoch_before(
 ) -> None:
     losses = iter([1.0] * (STEPS_PER_EPOCH + 1) + [loss])
     stand_in(lambda *asked: (next(losses), 20))
-    with pytest.raises(EdgesqzError, match=rf"the loss became {loss} in epoch 2, step 2; .*kept.*--learning-rate"):
+    with pytest.raises(EdgesqzError, match=rf"the loss became {loss} in epoch 2, step 2; .*kept.*learning_rate below"):
         train(train_only, tmp_path)
     left = Checkpoint.read(Workspace(tmp_path), MODEL)
     assert left.progress.step == STEPS_PER_EPOCH
@@ -663,22 +666,22 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_epoch_before(
     ("learning_rate", "batch_size", "told"),
     [
         (1e30, 64, "the loss became nan in epoch 1, step 2"),
-        (1e40, 400, "the weights became no numbers in epoch 1, step 1"),  # after a loss that was one
-        (1e38, 400, "the answers became no numbers in epoch 1, step 1"),  # after weights that were
+        (1e40, 400, "weights became NaN or infinity in epoch 1, step 1"),  # after a loss that was one
+        (1e38, 400, "predictions became NaN or infinity in epoch 1, step 1"),  # after weights that were
     ],
 )
 def test_a_rate_far_too_high_is_told_and_nothing_kept(
     learning_rate: float, batch_size: int, told: str, train_only: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(EdgesqzError, match=f"{told}; try a --learning-rate below"):
+    with pytest.raises(EdgesqzError, match=f"{told}; try a learning_rate below"):
         train(train_only, tmp_path, epochs=1, learning_rate=learning_rate, batch_size=batch_size)
     assert {path.name for path in tmp_path.iterdir()} == set()
 
 
 KEPT = {
-    "1500kB": checkpoint.Keeping.EXACTLY,
-    "1100kB": checkpoint.Keeping.WEIGHTS,
-    "520kB": checkpoint.Keeping.NOTHING,
+    "1500kB": checkpoint.Detail.FULL,
+    "1100kB": checkpoint.Detail.WEIGHTS,
+    "520kB": checkpoint.Detail.NOTHING,
 }
 
 
@@ -692,11 +695,11 @@ def test_checkpoints_keep_as_much_as_the_quota_has_room_for(
     artifact = train(train_only, tmp_path, quota=quota, console=Console(file=shown, width=300))
     assert KEPT[quota].value in shown.getvalue()
     assert {bool(each.optimizer) for each in written} == {
-        checkpoint.Keeping.EXACTLY: {True},
-        checkpoint.Keeping.WEIGHTS: {False},
-        checkpoint.Keeping.NOTHING: set(),
+        checkpoint.Detail.FULL: {True},
+        checkpoint.Detail.WEIGHTS: {False},
+        checkpoint.Detail.NOTHING: set(),
     }[KEPT[quota]]
-    assert artifact == Artifact.open(artifact.path)
+    assert artifact.manifest == Artifact.open(artifact.path).manifest
     assert 300_000 < max(peaks) <= parse_size(quota)
     assert {path.name for path in tmp_path.glob("*.*")} == {".edgesqz", f"{MODEL}.keras", f"{MODEL}.keras.json"}
 
@@ -734,7 +737,7 @@ def test_without_the_optimizers_state_a_run_goes_on(at_rest: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({"quota": "lots"}, "expected a size"), ({"epochs": 0}, "--epochs must be above 0")],
+    [({"quota": "lots"}, "expected a size"), ({"epochs": 0}, "epochs must be above 0")],
 )
 def test_bad_input_is_told_before_any_work(options: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=told):
@@ -746,8 +749,8 @@ def test_bad_input_is_told_before_any_work(options: dict[str, Any], told: str, t
 SIDE = 8
 
 
-def small_network(batch_normalization: Any = None) -> Any:
-    return edgesqz.SqueezeNetModel(SIDE, SIDE, 3, MODEL).build(batch_normalization)
+def small_network(normalization: Any = None) -> Any:
+    return network_graph(MODEL, classes=3, input_size=SIDE).to_keras(normalization)
 
 
 def small_split(count: int) -> data.Split:
@@ -1124,7 +1127,7 @@ def test_the_networks_of_the_comparison_can_be_trained(model: str, train_only: P
 
 def test_the_course_crops_at_random_and_its_model_takes_the_middle(train_only: Path, tmp_path: Path) -> None:
     recipe: dict[str, Any] = {"preprocessing": "course", "epochs": 1, "batch_size": 64}
-    with pytest.raises(EdgesqzError, match="cannot cut out more pixels than there are"):
+    with pytest.raises(EdgesqzError, match="cannot crop to more pixels than there are"):
         edgesqz.train("squeezenet-course", "synthetic", input_size=40, workspace=tmp_path, **recipe)
     from edgesqz.data import synthetic
 

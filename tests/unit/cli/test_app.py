@@ -114,7 +114,7 @@ def test_help_shows_the_recipes_defaults() -> None:
     shown = run("train", "--help").output
     for value in (Recipe.model, Recipe.dataset, Recipe.seed):
         assert f"({value})" in shown
-    assert " ".join(re.sub("│", " ", shown).split()).count("(follows the number of images)") == 3
+    assert " ".join(re.sub("│", " ", shown).split()).count("(depends on the number of images)") == 3
 
 
 # Help is as slow as what it imports; tests/benchmarks/test_help_speed.py takes the time.
@@ -174,14 +174,14 @@ def test_params_and_models_print_tables_and_json() -> None:
     assert json.loads(run("params", "alexnet", "--json").output)["parameters"] == 62_378_344
     compared = run("params", "--compare", "squeezenet", "digits", "--plot", "sizes.png").output
     assert "3,274,634" in compared and Path("sizes.png").exists()
-    layers = run("params", "squeezenet-nano", "--quota", "300kB")
+    layers = run("params", "squeezenet-nano", "--max-size", "300kB")
     assert "(3*3*16 + 4)*48" in layers.output and max(map(len, layers.output.splitlines())) <= 100
     assert len(json.loads(run("models", "--json").output)["models"]) == 8
 
 
-def test_params_hold_compared_networks_against_the_quota() -> None:
-    result = run("params", "--compare", "squeezenet", "digits", "--quota", "500kB")
-    assert "of the quota of 500.0 kB the int8 file takes: squeezenet 91" in " ".join(result.output.split())
+def test_params_compare_networks_with_a_size() -> None:
+    result = run("params", "--compare", "squeezenet", "digits", "--max-size", "500kB")
+    assert "of 500.0 kB, the int8 file takes: squeezenet 91" in " ".join(result.output.split())
 
 
 def test_export_prints_json(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ BAD_INPUT = {
     "an unknown dataset": (("train", "--dataset", "imagenet"), ("'imagenet'", "cifar10, cifar100, mnist, synthetic")),
     "no epochs": (("train", "--dataset", "synthetic", "--epochs", "0"), ("--epochs must be above 0, got 0",)),
     "no rate": (("train", "--dataset", "synthetic", "--learning-rate", "nan"), ("--learning-rate",)),
-    "no checkpoint": (("train", "--resume"), ("no checkpoint", "leave --resume out")),
+    "no checkpoint": (("train", "--resume"), ("no checkpoint", "leave out --resume")),
     "a quota that is no size": (("train", "--quota", "plenty"), ("'plenty'", "500kB")),
     "a data folder without the data": (("train", "--data-dir", "."), ("cifar-10-batches-py", "cifar-10-python.tar.gz")),
     "an unknown format": (("export", "--format", "coreml"), ("'coreml'", "onnx, tflite")),
@@ -213,7 +213,7 @@ BAD_INPUT = {
     "a report in a missing folder": (("bench", "--json", "missing/report.json"), ("cannot write missing/report.json",)),
     "a teacher and labels": (
         ("train", "--teacher", "squeezenet", "--label-smoothing", "0.1"),
-        ("--teacher takes the place of the labels; leave out --label-smoothing",),
+        ("--teacher replaces the labels; leave out --label-smoothing",),
     ),
     "a pixel range beside a manifest": (
         ("predict", "squeezenet.int8.tflite", "b.png", "--pixel-range", "0..1"),

@@ -1,0 +1,73 @@
+"""The options of ``params``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from edgesqz.command import Option, command
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.models.costs import network_costs
+from edgesqz.options import InputSizeOptions
+from edgesqz.workspace.sizes import parse_quota
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgesqz.models.comparison import ParamsResult
+
+DEFAULT_MODEL = "squeezenet"
+
+
+@dataclass(frozen=True)
+class Params(InputSizeOptions):
+    """Show where every parameter, multiply-accumulate and byte of a network comes from.
+
+    Example: `edgesqz params --compare squeezenet alexnet --plot sizes.png`
+    """
+
+    PANEL: ClassVar = "Model"
+    models: Annotated[
+        str | Sequence[str],
+        Option(
+            "A network that `edgesqz models` lists; several with --compare.",
+            metavar="MODEL",
+            default=DEFAULT_MODEL,
+            positional=True,
+        ),
+    ] = ()
+    _: KW_ONLY
+    classes: Annotated[
+        int | None, Option("Number of classes.", default="the number that the network was designed for")
+    ] = None
+    compare: Annotated[bool, Option("Show networks side by side instead of layer by layer.")] = False
+    max_size: Annotated[
+        str | int | None,
+        Option("Show how much of this size the .tflite files take, for example 500kB.", metavar="SIZE"),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if len(self.names) > 1 and not self.compare:
+            raise EdgesqzError(f"expected one network, or {option('compare')}, got {len(self.names)}")
+
+    @property
+    def names(self) -> list[str]:
+        """The networks."""
+        return [self.models] if isinstance(self.models, str) else list(self.models) or [DEFAULT_MODEL]
+
+    def run(self, console: Console) -> ParamsResult:
+        """Count the costs.
+
+        Raises:
+            EdgesqzError: An unknown network, fewer than two classes, images too small for a network, or a malformed
+                size.
+        """
+        from edgesqz.models.comparison import ParamsResult
+
+        costs = (network_costs(name, classes=self.classes, input_size=self.input_size) for name in self.names)
+        return ParamsResult(tuple(costs), self.compare, parse_quota(self.max_size))
+
+
+params = command(Params)

@@ -1,0 +1,44 @@
+"""The progress bar of a training run."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@contextlib.contextmanager
+def progress_bar(console: Console, steps: int, completed: int) -> Iterator[Callable[[int, str, str], None]]:
+    """Show a progress bar where a line can be redrawn; elsewhere, the line after each epoch has to do.
+
+    Yields:
+        A function that takes the number of steps taken, the epoch and its figures.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    hidden = not _can_redraw(console)
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=60, disable=hidden) as bar:
+        task = bar.add_task("starting", total=steps, completed=completed, figures="")
+
+        def show(step: int, epoch: str, figures: str) -> None:
+            bar.update(task, completed=step, description=epoch, figures=figures)
+
+        yield show
+
+
+def _can_redraw(console: Console) -> bool:
+    """Return whether a console can redraw a line; in a notebook, Rich needs ipywidgets for that."""
+    if console.is_jupyter:
+        return importlib.util.find_spec("ipywidgets") is not None
+    return console.is_terminal

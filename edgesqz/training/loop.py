@@ -1,0 +1,442 @@
+"""The training loop: steps, epochs, checkpoints and the finished model."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgesqz import artifact, backend, data, stopping
+from edgesqz.artifact import Artifact, Manifest, PixelRange, Tensor
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.image_size import ImageSize
+from edgesqz.machine import machine
+from edgesqz.models.architectures import architecture, network_graph
+from edgesqz.models.graph import Graph
+from edgesqz.models.loading import SourceModel
+from edgesqz.stats import share_interval
+from edgesqz.training import checkpoint
+from edgesqz.training.checkpoint import Checkpoint, Detail, Progress
+from edgesqz.training.display import progress_bar
+from edgesqz.training.recipe import Recipe
+from edgesqz.workspace import Workspace
+from edgesqz.workspace.sizes import format_size
+
+if TYPE_CHECKING:
+    import keras
+    from rich.console import Console
+
+MAX_LISTED_CLASSES = 12
+TIMED_STEPS = 10  # for a run of a given duration
+LONGEST_NUMBER = 1.2345678901234567e-05  # no float takes more characters in JSON
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """The images of a run.
+
+    Attributes:
+        dataset: The dataset that the images come from.
+        fitted: The images that are trained on.
+        validation: The validation split, which selects the best epoch; None without one.
+    """
+
+    dataset: data.Dataset
+    fitted: data.Split
+    validation: data.Split | None
+
+    @classmethod
+    def split(cls, dataset: data.Dataset, images: data.Split, recipe: Recipe) -> TrainingImages:
+        """Divide the training images of a dataset as a recipe says."""
+        channels = architecture(recipe.model).channels
+        images = data.Split(data.with_channels(images.images, channels), images.labels)
+        if not recipe.validation_split:
+            return cls(dataset, images, None)
+        return cls(dataset, *data.holdout_split(images, share=recipe.validation_split, seed=recipe.seed))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.dataset.labels
+
+
+class TrainingRun:
+    """One run of one recipe."""
+
+    def __init__(
+        self,
+        name: str,
+        recipe: Recipe,
+        images: TrainingImages,
+        teacher: SourceModel | None,
+        workspace: Workspace,
+        console: Console,
+    ) -> None:
+        self.name, self.recipe, self.images = name, recipe, images
+        self.workspace, self.console = workspace, console
+        self.batch_size = min(recipe.batch_size, len(images.fitted))
+        self.steps_per_epoch = len(images.fitted) // self.batch_size
+        self.steps = self._planned_steps()
+        self.progress = Progress()
+        self.best: list[np.ndarray] | None = None  # the weights of the best epoch so far
+        self.detail = Detail.FULL
+        self._graph()  # refuses what cannot be built before TensorFlow starts
+
+        backend.start_keras()
+        from keras import utils
+
+        from edgesqz.training import step
+
+        utils.set_random_seed(recipe.seed)
+        self.network = self._graph(cropped=True).to_keras(step.FusedBatchNormalization)
+        views = step.Views(images.fitted, ImageSize(*self.network.input_shape[1:3]), recipe)
+        self.optimizer, self.take_step = step.training_step(self.network, views, recipe)
+        self.count_correct = step.evaluation(self.network)
+        self.targets: Callable[[int], np.ndarray]  # number of a view -> probabilities (images, classes)
+        if teacher:
+            self._check_teacher(teacher)
+            self.targets = functools.cache(step.teacher_predictions(teacher.model, views, recipe))
+        else:
+            labels = _smoothed(images.fitted.labels, len(images.labels), recipe.label_smoothing)
+            self.targets = lambda view: labels
+
+    def _check_teacher(self, teacher: SourceModel) -> None:
+        expected, found = ((*model.input_shape[1:], *model.output_shape[1:]) for model in (self.network, teacher.model))
+        if found != expected:
+            raise EdgesqzError(
+                f"{option('teacher')} {teacher.source} takes images of {found[:-1]} and predicts {found[-1]} classes; "
+                f"expected {expected[:-1]} and {expected[-1]}"
+            )
+
+    def _graph(self, *, cropped: bool = False) -> Graph:
+        """Return the network; with ``cropped``, for images that training has cropped to its input size."""
+        recipe = self.recipe
+        is_cropped = cropped and recipe.preprocessing == "course"
+        return network_graph(
+            recipe.model,
+            classes=len(self.images.labels),
+            input_size=recipe.size,
+            image_size=recipe.size if is_cropped else self.images.fitted.size,
+            preprocessing=recipe.preprocessing,
+        )
+
+    def _planned_steps(self) -> int:
+        all_epochs = self.recipe.epochs * self.steps_per_epoch
+        return all_epochs if self.recipe.steps is None else min(all_epochs, self.recipe.steps)
+
+    def plan_steps(self, seconds: float) -> None:
+        """Plan as many steps as fit into a time, going by the speed of the first steps, which are undone."""
+        weights, state = self.network.get_weights(), self._optimizer_state(Detail.FULL)
+        indices = np.arange(self.batch_size)
+        targets, times = self.targets(0)[indices], list[float]()
+        for _ in range(1 + TIMED_STEPS):  # the first one compiles
+            started = time.perf_counter()
+            float(self.take_step(indices, 0, targets)[0])
+            times.append(time.perf_counter() - started)
+        self._restore(weights, state)
+        steps = max(1, int(seconds / float(np.median(times[1:]))))
+        epochs = math.ceil(steps / self.steps_per_epoch)
+        self.recipe = dataclasses.replace(self.recipe, epochs=epochs, steps=steps)
+        self.steps = self._planned_steps()
+
+    def _restore(self, weights: Sequence[np.ndarray], optimizer: Sequence[np.ndarray]) -> None:
+        self.network.set_weights(weights)
+        for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
+            variable.assign(value)
+
+    def describe(self) -> None:
+        """Print what will be trained, on how many images and for how long."""
+        recipe, images, labels = self.recipe, self.images, self.images.labels
+        listed = f" ({', '.join(labels)})" if len(labels) <= MAX_LISTED_CLASSES else ""
+        counts = f"{len(images.fitted):,} images for training, {len(images.validation or ()):,} for validation"
+        if images.dataset.test_images is not None:
+            counts += f", {images.dataset.test_images:,} for testing"
+        lines = [
+            f"{self.name}: {recipe.model} on {recipe.dataset}, {len(labels)} classes{listed}; {counts}",
+            f"{self.steps:,} steps in {recipe.epochs} epochs, {self.batch_size} images per step, "
+            f"peak learning rate {recipe.learning_rate:g}, {recipe.precision}",
+        ]
+        if images.dataset.division:
+            lines.append(f"{recipe.dataset}: {images.dataset.division}")
+        self.console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+
+    def resume(self, saved: Checkpoint) -> None:
+        """Continue where a checkpoint was written."""
+        self.progress = saved.progress
+        with checkpoint.damage_named(f"of {self.name}"):
+            if self.progress.history:
+                self.best = checkpoint.read_best(self.workspace, self.name)
+            self._restore(saved.weights, saved.optimizer or self._optimizer_state(Detail.FULL))
+        if not saved.optimizer:
+            self.console.print("the checkpoint has no optimizer state; the optimizer starts over", soft_wrap=True)
+
+    @functools.cached_property
+    def model_bytes(self) -> int:
+        """Size of the finished model's file."""
+        return len(keras_bytes(self._graph().to_keras()))
+
+    @contextlib.contextmanager
+    def claimed_room(self) -> Iterator[None]:
+        """Choose the most detailed checkpoints that the quota has room for, and claim that room for this run.
+
+        Raises:
+            NoRoomError: There is not even room for the finished model.
+        """
+        file_name = self._file_name
+        names = (*checkpoint.names(self.name), file_name, file_name + artifact.MANIFEST_SUFFIX)
+        room = self.workspace.room_for(names)
+        if room is None:
+            yield
+            return
+        present = {name: size for name, size in self.workspace.sizes().items() if name in names}
+        needs = {detail: checkpoint.peak_bytes(present, self._planned_writes(detail)) for detail in Detail}
+        self.detail = next((detail for detail, need in needs.items() if need <= room), Detail.NOTHING)
+        need = needs[self.detail]
+        if need > room:
+            raise self.workspace.refusal(f"the finished {file_name}", need - sum(present.values()))
+        with self.workspace.claim(names, need):
+            self.console.print(
+                f"{format_size(need)} of the workspace reserved: {self.detail.value}", soft_wrap=True, highlight=False
+            )
+            yield
+
+    def _planned_writes(self, detail: Detail) -> list[dict[str, int]]:
+        """Return the largest sizes of the files that the rest of the run writes, one write after the other."""
+        weights = self.network.get_weights()
+        entry = dict.fromkeys(("loss", "training_accuracy", "validation_accuracy"), LONGEST_NUMBER)
+        images, epochs = len(self.images.fitted), self.recipe.epochs
+        longest = Progress(self.steps, 1e7, 1e7, images, LONGEST_NUMBER, [entry] * epochs)
+        manifest = artifact.stored_form(b"", self._manifest(b"", longest), self._file_name)
+        model = {**_sizes(manifest), self._file_name: self.model_bytes}
+        if detail is Detail.NOTHING:
+            return [model]
+        best = _sizes(checkpoint.best_files(self.name, weights))
+        last = _sizes(Checkpoint(self.name, self.recipe, longest, weights, self._optimizer_state(detail)).files())
+        return [best, last, best, last, model]
+
+    def run(self) -> Artifact:
+        """Train to the last step, then write the network of the best epoch.
+
+        Raises:
+            KeyboardInterrupt: The run was interrupted; a checkpoint was written, if the quota had room for one.
+        """
+        bar = progress_bar(self.console, self.steps, self.progress.step)
+        with stopping.noted() as stop, bar as show:
+            while self.progress.step < self.steps:
+                self._step()
+                show(self.progress.step, *self._figures())
+                if self.progress.step % self.steps_per_epoch == 0 or self.progress.step == self.steps:
+                    self._finish_epoch()
+                if stop():
+                    break
+        if (stopped := stop()) and self.progress.step < self.steps:
+            raise self._interrupt(stopped)
+        return self._write_model()
+
+    def _interrupt(self, stopped: type[KeyboardInterrupt]) -> KeyboardInterrupt:
+        """Write a checkpoint, and return the exception that says what was kept."""
+        self._write_checkpoint()
+        kept = "resume the run to continue"
+        if self.detail is Detail.NOTHING:
+            kept = "nothing was kept, because the quota had no room for checkpoints"
+        return stopped(f"stopped after step {self.progress.step} of {self.steps}; {kept}")
+
+    def _step(self) -> None:
+        progress, started = self.progress, time.perf_counter()
+        epoch, position = divmod(progress.step, self.steps_per_epoch)
+        if position == 0:
+            progress.epoch_loss, progress.epoch_correct = 0.0, 0
+        order = _order(self.recipe.seed, epoch, len(self.images.fitted))
+        indices = order[position * self.batch_size :][: self.batch_size]
+        self.optimizer.learning_rate = self.recipe.rate_at(progress.step, self.steps)
+        view = self.recipe.view_of(epoch)
+        targets = self.targets(view)[indices]
+        loss, correct = (float(value) for value in self.take_step(indices, view, targets))
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss became {loss}", progress.step)
+        progress.step += 1
+        progress.epoch_loss += loss
+        progress.epoch_correct += int(correct)
+        progress.seconds += time.perf_counter() - started
+
+    def _figures(self) -> tuple[str, str]:
+        """Return the current epoch and its figures, for the progress bar."""
+        epoch, position = divmod(self.progress.step - 1, self.steps_per_epoch)
+        loss, accuracy = self._epoch_averages(position + 1)
+        figures = f"loss {loss:.3f}  accuracy {accuracy:.1%}  {self._speed}"
+        return f"epoch {epoch + 1}/{self.recipe.epochs}", figures
+
+    def _epoch_averages(self, steps: int) -> tuple[float, float]:
+        """Return the mean loss and accuracy of the first ``steps`` steps of the current epoch."""
+        return self.progress.epoch_loss / steps, self.progress.epoch_correct / (steps * self.batch_size)
+
+    @property
+    def _speed(self) -> str:
+        return f"{self.progress.step * self.batch_size / self.progress.seconds:.0f} images/s"
+
+    def _diverged(self, what: str, step: int) -> EdgesqzError:
+        epoch, position = divmod(step, self.steps_per_epoch)
+        kept = "the last good checkpoint is kept; " if self.progress.history else ""
+        advice = f"try a {option('learning_rate')} below {self.recipe.learning_rate:g}"
+        return EdgesqzError(f"{what} in epoch {epoch + 1}, step {position + 1}; {kept}{advice}")
+
+    def _weights(self) -> list[np.ndarray]:
+        """Return the network's weights.
+
+        Raises:
+            EdgesqzError: Some are NaN or infinity.
+        """
+        weights: list[np.ndarray] = self.network.get_weights()
+        if not all(np.isfinite(weight).all() for weight in weights):
+            raise self._diverged("weights became NaN or infinity", self.progress.step - 1)
+        return weights
+
+    def _validation_accuracy(self) -> float | None:
+        """Return the top-1 accuracy on the validation split, 0..1; None without one."""
+        validation = self.images.validation
+        if validation is None:
+            return None
+        started = time.perf_counter()
+        accuracy = self.count_correct(validation) / len(validation)
+        self.progress.seconds += time.perf_counter() - started
+        if not math.isfinite(accuracy):
+            raise self._diverged("predictions became NaN or infinity", self.progress.step - 1)
+        return accuracy
+
+    def _finish_epoch(self) -> None:
+        """Validate, write checkpoints, and print a line."""
+        progress, weights, accuracy = self.progress, self._weights(), self._validation_accuracy()
+        loss, training_accuracy = self._epoch_averages(progress.step - len(progress.history) * self.steps_per_epoch)
+        entry = {"loss": loss, "training_accuracy": training_accuracy}
+        validated = ""
+        if accuracy is not None:
+            entry["validation_accuracy"] = accuracy
+            validated = f"validation {accuracy:.2%}, "
+        progress.history.append(entry)
+        self._keep_if_best(weights, accuracy)
+        self._keep_last()
+        self.console.print(
+            f"epoch {len(progress.history)}/{self.recipe.epochs}: loss {loss:.3f}, accuracy {training_accuracy:.2%}, "
+            f"{validated}{self._speed}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _keep_if_best(self, weights: list[np.ndarray], accuracy: float | None) -> None:
+        """Keep the weights of an epoch that is at least as good as the best one.
+
+        Of equals, the later epoch is better: a few images are soon all classified correctly by chance, while the
+        learning rate is still high.
+        """
+        if accuracy is None or accuracy >= (self.progress.best_accuracy or 0):
+            self.progress.best_accuracy, self.best = accuracy, weights
+            if self.detail is not Detail.NOTHING:
+                self.workspace.write(checkpoint.best_files(self.name, weights))
+
+    def _keep_last(self) -> None:
+        try:
+            self._write_checkpoint()
+        except EdgesqzError:
+            if not checkpoint.exists(self.workspace, self.name):  # the best weights are useless without it
+                self.workspace.remove(*checkpoint.names(self.name))
+            raise
+
+    def _write_checkpoint(self) -> None:
+        if self.detail is not Detail.NOTHING:
+            state = self._optimizer_state(self.detail)
+            Checkpoint(self.name, self.recipe, self.progress, self._weights(), state).write(self.workspace)
+
+    def _optimizer_state(self, detail: Detail) -> list[np.ndarray]:
+        return [variable.numpy() for variable in self.optimizer.variables] if detail is Detail.FULL else []
+
+    def _write_model(self) -> Artifact:
+        """Write the best epoch's weights in Keras's own layers, replacing the checkpoints."""
+        stock = self._graph().to_keras()
+        with checkpoint.damage_named(f"of {self.name}"):
+            stock.set_weights(self.best)
+        content = keras_bytes(stock)
+        manifest = self._manifest(content, self.progress)
+        files = artifact.stored_form(content, manifest, self._file_name)
+        self.workspace.write(files, removing=checkpoint.names(self.name))
+        return Artifact(self.workspace.folder / self._file_name, manifest)
+
+    @property
+    def _file_name(self) -> str:
+        return self.name + artifact.KERAS_SUFFIX
+
+    def _manifest(self, content: bytes, progress: Progress) -> Manifest:
+        shape = (None, *self.images.fitted.size, architecture(self.recipe.model).channels)
+        return Manifest(
+            name=self.name,
+            variant="fp32",
+            format="keras",
+            size_bytes=len(content),
+            sha256=artifact.sha256(content),
+            input=Tensor(shape=shape, dtype="float32"),
+            output=Tensor(shape=(None, len(self.images.labels)), dtype="float32"),
+            pixels=PixelRange(),
+            labels=self.images.labels,
+            dataset=self.recipe.dataset,
+            training={
+                "recipe": dataclasses.asdict(self.recipe),
+                "validation_accuracy": progress.best_accuracy,
+                "validation_images": len(self.images.validation or ()),
+                "warning": self._warning(progress),
+                "machine": dataclasses.asdict(machine()),
+                "minutes": round(progress.seconds / 60, 1),
+                "history": progress.history,
+            },
+            versions=artifact.package_versions("keras", "tensorflow", "numpy"),
+        )
+
+    def _warning(self, progress: Progress) -> str | None:
+        """Return a warning if the accuracy is not significantly better than guessing the most common class.
+
+        That is the accuracy on the validation split or, without one, on the training images of the last epoch.
+        """
+        split, seen, accuracy = "validation", self.images.validation, progress.best_accuracy
+        if seen is None:
+            split, seen, accuracy = "training", self.images.fitted, progress.history[-1]["training_accuracy"]
+        if accuracy is None:  # before the first epoch
+            return None
+        guessing = np.bincount(seen.labels).max() / len(seen)
+        if share_interval(round(accuracy * len(seen)), len(seen))[0] > guessing:
+            return None
+        return (
+            f"the {split} accuracy, {accuracy:.1%} of {len(seen)} images, is not significantly better than guessing, "
+            f"{guessing:.1%}; try more images, more epochs or a lower learning rate, and check the labels"
+        )
+
+
+def _sizes(files: dict[str, bytes]) -> dict[str, int]:
+    return {name: len(content) for name, content in files.items()}
+
+
+def _smoothed(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
+    """Return labels (N,) as probabilities, float32 (N, classes), with ``smoothing`` spread evenly over all classes."""
+    probabilities = np.full((len(labels), classes), smoothing / classes, np.float32)
+    probabilities[np.arange(len(labels)), labels] += 1 - smoothing
+    return probabilities
+
+
+@functools.lru_cache(maxsize=1)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """Return the order of the images in an epoch, int64 (count,)."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def keras_bytes(model: keras.Model) -> bytes:
+    """Return the content of a model's .keras file."""
+    with tempfile.TemporaryDirectory() as scratch, backend.hush():
+        path = Path(scratch) / f"model{artifact.KERAS_SUFFIX}"
+        model.save(path)
+        return path.read_bytes()

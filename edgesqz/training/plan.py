@@ -1,0 +1,181 @@
+"""The options of ``train``."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from edgesqz.command import Option, command
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.image_size import ImageSize
+from edgesqz.options import DataDirOptions, InputSizeOptions, QuotaOptions
+from edgesqz.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgesqz.training.result import TrainResult
+
+FOLLOWS = "depends on the number of images"
+NAME_LENGTH = 64  # leaves room in a file name for variants and suffixes
+# A dot before a letter would make the name look like NAME.VARIANT.SUFFIX.
+NAME_PATTERN = rf"(?=.{{1,{NAME_LENGTH}}}$)\w(?:[\w-]|\.(?=\d))*"
+
+
+@dataclass(frozen=True)
+class NetworkOptions(InputSizeOptions):
+    """The network to train."""
+
+    PANEL: ClassVar = "Model"
+    model: Annotated[
+        str | None, Option("The network; `edgesqz models` lists them.", metavar="NAME", default=Recipe.model)
+    ] = None
+
+
+@dataclass(frozen=True)
+class TrainingData(DataDirOptions):
+    """The images to train on."""
+
+    PANEL: ClassVar = "Data"
+    dataset: Annotated[
+        str | Path | None,
+        Option(
+            "cifar10, cifar100, mnist, synthetic, or a folder with a subfolder of images for each class, in train/ and "
+            "test/ if it has them. If it has not, a fifth of each class is the test split, always the same images.",
+            metavar="NAME|DIR",
+            default=Recipe.dataset,
+        ),
+    ] = None
+    _: KW_ONLY
+    validation_split: Annotated[
+        float | None,
+        Option(
+            "Fraction of the training images that selects the best epoch. With 0, all images are trained on and the "
+            "last epoch is kept.",
+            metavar="FRACTION",
+            default=f"{Recipe.validation_split}",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions:
+    """The hyperparameters."""
+
+    PANEL: ClassVar = "Training"
+    epochs: Annotated[int | None, Option("Number of passes over the training images.", default=FOLLOWS)] = None
+    seconds: Annotated[
+        float | None,
+        Option(
+            "Train for about this long instead of a number of epochs. The speed of the first steps decides how many "
+            "steps are taken."
+        ),
+    ] = None
+    batch_size: Annotated[int | None, Option("Number of images per step.", default=FOLLOWS)] = None
+    learning_rate: Annotated[float | None, Option("Peak learning rate.", default=FOLLOWS)] = None
+    preprocessing: Annotated[
+        str | None,
+        Option(
+            "scale, or course: take random crops of the input size and standardize each image separately.",
+            metavar="NAME",
+            default=Recipe.preprocessing,
+        ),
+    ] = None
+    label_smoothing: Annotated[
+        float | None,
+        Option(
+            "Fraction of each label that is spread evenly over all classes.",
+            metavar="FRACTION",
+            default=f"{Recipe.label_smoothing}",
+        ),
+    ] = None
+    weight_decay: Annotated[float | None, Option("L2 penalty on kernels.", default=f"{Recipe.weight_decay}")] = None
+    teacher: Annotated[
+        str | Path | None,
+        Option(
+            "Distill this model: train on its predictions instead of the labels. A .keras file, or the name of a model "
+            "in the workspace or the zoo.",
+            metavar="MODEL",
+        ),
+    ] = None
+    precision: Annotated[
+        str | None, Option("float32 or bfloat16.", metavar="NAME", default="the faster one on this processor")
+    ] = None
+    seed: Annotated[
+        int | None, Option("Seed for initial weights, shuffling and augmentation.", default=f"{Recipe.seed}")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFileOptions:
+    """The file that the run writes."""
+
+    PANEL: ClassVar = "Output"
+    name: Annotated[
+        str | None,
+        Option("Name of the model file and of the files exported from it.", default="the name of the network"),
+    ] = None
+    force: Annotated[bool, Option("Replace a finished model of the same name.")] = False
+    resume: Annotated[bool, Option("Continue from the checkpoint that an interrupted run left.")] = False
+
+
+@dataclass(frozen=True)
+class Train(QuotaOptions, ModelFileOptions, RecipeOptions, TrainingData, NetworkOptions):
+    """Train a network and write it to the workspace as NAME.keras.
+
+    A tenth of the training images, the validation split, selects the best epoch. The test split is never read. Ctrl-C
+    leaves a checkpoint.
+
+    Example: `edgesqz train --model squeezenet-nano --dataset cifar10 --epochs 10`
+    """
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without looking at files."""
+        Recipe(**self.chosen)
+        if self.name is not None and not re.fullmatch(NAME_PATTERN, self.name):
+            raise EdgesqzError(
+                f"{option('name')} must be at most {NAME_LENGTH} letters, digits, hyphens and underscores, with dots "
+                f"only before digits, such as shapes-1.1; got {self.name!r}"
+            )
+        if self.teacher and self.label_smoothing is not None:
+            raise EdgesqzError(f"{option('teacher')} replaces the labels; leave out {option('label_smoothing')}")
+        if self.seconds is not None:
+            self._check_seconds(self.seconds)
+
+    def _check_seconds(self, seconds: float) -> None:
+        if not seconds > 0:
+            raise EdgesqzError(f"{option('seconds')} must be above 0, got {seconds}")
+        for name in ("epochs", "resume"):
+            if getattr(self, name):
+                raise EdgesqzError(f"{option('seconds')} decides the number of steps; leave out {option(name)}")
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model that the run writes."""
+        return self.name or self.model or Recipe.model
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The values given for the recipe, except the teacher, which the recipe identifies by its SHA-256."""
+        values = {field.name: getattr(self, field.name, None) for field in dataclasses.fields(Recipe)}
+        values["input_size"] = None if self.input_size is None else ImageSize.parse(self.input_size).plain
+        values["dataset"] = None if self.dataset is None else str(self.dataset)
+        return {name: value for name, value in values.items() if value is not None and name != "teacher"}
+
+    def run(self, console: Console) -> TrainResult:
+        """Train, and write the model.
+
+        Raises:
+            EdgesqzError: Bad input, a finished model of the same name, no data, a loss that is NaN or infinity, or no
+                room for the finished model.
+            KeyboardInterrupt: Ctrl-C, or on the command line SIGTERM, after a checkpoint was written.
+        """
+        from edgesqz.training.run import run
+
+        return run(self, console)
+
+
+train = command(Train)

@@ -1,0 +1,32 @@
+"""The progress bar: shown where a line can be redrawn."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+
+import pytest
+from rich.console import Console
+
+from edgesqz.training.display import progress_bar
+
+
+def shown(console: Console) -> str:
+    """Return what a run of two steps writes to a console."""
+    with progress_bar(console, steps=2, completed=0) as show:
+        show(1, "epoch 1/2", "loss 1.000")
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_terminal_has_a_bar_and_a_file_none() -> None:
+    assert "epoch 1/2" in shown(Console(file=io.StringIO(), force_terminal=True, width=100))
+    assert shown(Console(file=io.StringIO(), width=100)) == ""
+
+
+@pytest.mark.parametrize("has_widgets", [True, False])
+def test_a_notebook_has_a_bar_if_it_has_widgets(has_widgets: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgesqz.training import display
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if has_widgets else None)
+    assert display._can_redraw(Console(force_jupyter=True)) is has_widgets
