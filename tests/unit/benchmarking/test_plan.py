@@ -87,7 +87,7 @@ def test_bench_has_no_quota() -> None:
     ("command", "panels"),
     [
         ("bench", ("Data", "Timing", "Limits", "Output", "Workspace")),
-        ("fit", ("Data", "Limits", "Workspace", "Output")),
+        ("fit", ("Data", "Limits", "Output", "Workspace")),
     ],
 )
 def test_help_is_in_panels_and_cuts_nothing_off(
