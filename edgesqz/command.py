@@ -108,6 +108,23 @@ def fields(plan: Any) -> Iterator[Field]:
         yield Field(field.name, kind, field.default, option, _panel(plan, field.name))
 
 
+def command_line(plan: Command[Any]) -> list[str]:
+    """Return the words of the command line that runs a command with the same options; defaults are omitted."""
+    words = ["edgesqz", type(plan).__name__.lower()]
+    for field in fields(type(plan)):
+        value = getattr(plan, field.name)
+        if str(value) == str(field.default):  # a path may be given as text
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        if field.option.positional:
+            words += map(str, values)
+        elif value is True:
+            words.append(field.flag)
+        else:
+            words += [word for each in values for word in (field.flag, str(each))]
+    return words
+
+
 def _panel(plan: type, name: str) -> str | None:
     declaring = next(each for each in plan.__mro__ if name in vars(each).get("__annotations__", {}))
     panel: str | None = vars(declaring).get("PANEL")

@@ -1,18 +1,23 @@
-"""Intervals and tests that tell a difference from chance, through SciPy; all intervals are of 95 %."""
+"""Confidence intervals and significance tests, computed with SciPy."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-CONFIDENCE = 0.95
-SIGNIFICANCE = 0.05  # a difference with a p below is told from chance
+CONFIDENCE = 0.95  # of every interval
+SIGNIFICANCE = 0.05  # a difference with a smaller p-value is significant
 
-Interval = tuple[float, float]  # least and greatest
+Interval = tuple[float, float]  # lower and upper bound
 
 
 def share_interval(count: int, of: int) -> Interval:
-    """Where the true share lies when ``count`` of ``of`` were found, 0..1: the score interval of Wilson, 1927."""
+    """Return the confidence interval of a share, 0..1: the score interval of Wilson, 1927.
+
+    Args:
+        count: Number of successes.
+        of: Number of trials.
+    """
     from scipy.stats import binomtest
 
     interval = binomtest(count, of).proportion_ci(CONFIDENCE, method="wilson")
@@ -20,10 +25,10 @@ def share_interval(count: int, of: int) -> Interval:
 
 
 def median_interval(values: Sequence[float]) -> Interval | None:
-    """Where the true median lies, whatever the distribution; None for fewer than six values.
+    """Return the confidence interval of the median of any distribution; None for fewer than six values.
 
-    By order statistics: the interval that inverts the sign test. Source: Conover, "Practical Nonparametric Statistics",
-    third edition, 1999, section 3.2.
+    The interval inverts the sign test by order statistics. Source: Conover, "Practical Nonparametric Statistics", third
+    edition, 1999, section 3.2.
     """
     from scipy.stats import quantile_test
 
@@ -33,11 +38,11 @@ def median_interval(values: Sequence[float]) -> Interval | None:
 
 
 def mcnemar_p(gained: int, lost: int) -> float:
-    """How likely chance alone makes two classifiers differ at least so much, by the exact test of McNemar, 1947.
+    """Return the p-value of the exact test of McNemar, 1947, for the difference between two classifiers.
 
     Args:
-        gained: images that only the one has right.
-        lost: images that only the other has right.
+        gained: Number of images that only one of them classifies correctly.
+        lost: Number of images that only the other one classifies correctly.
     """
     from scipy.stats import binomtest
 

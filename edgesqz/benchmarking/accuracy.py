@@ -1,59 +1,61 @@
-"""What answers are worth: against the truth, and beside the answers of a source model."""
+"""How accurate predictions are, and how they compare with those of a source model."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from edgesqz.benchmarking.rows import Comparison, Evaluation
 from edgesqz.stats import mcnemar_p, share_interval
 
 
-def graded(probabilities: np.ndarray, labels: np.ndarray, source_model: np.ndarray | None) -> dict[str, Any]:
-    """Grade the answers to some images.
+def evaluation(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
+    """Compare predictions with the labels.
 
     Args:
-        probabilities: float (N, classes); whatever ranks the classes will do.
-        labels: int64 (N,), the classes.
-        source_model: what the source model answers to the same images, float (N, classes); None without one.
-
-    Returns:
-        Figures by their names in ``edgesqz.benchmarking.report.Row``.
+        probabilities: Scores that rank the classes, such as probabilities; float (N, classes).
+        labels: Class of each image; int64 (N,).
     """
     top1 = probabilities.argmax(axis=1)
-    right = top1 == labels
+    correct = top1 == labels
     counts = confusion(top1, labels, probabilities.shape[1])
-    figures = {
-        "correct": right,
-        "accuracy": float(right.mean()),
-        "accuracy_interval": share_interval(int(right.sum()), len(right)),
-        "top5": top5(probabilities, labels),
-        "class_accuracies": tuple(row[k] / sum(row) if sum(row) else None for k, row in enumerate(counts)),
-        "confusion": counts,
-    }
-    return figures if source_model is None else figures | _compared(top1, source_model.argmax(axis=1), labels)
+    return Evaluation(
+        accuracy=float(correct.mean()),
+        accuracy_interval=share_interval(int(correct.sum()), len(correct)),
+        top5=top5(probabilities, labels),
+        class_accuracies=tuple(row[k] / sum(row) if sum(row) else None for k, row in enumerate(counts)),
+        confusion=counts,
+        correct=correct,
+    )
 
 
-def _compared(top1: np.ndarray, expected: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    right, was_right = top1 == labels, expected == labels
-    gained, lost = int((right & ~was_right).sum()), int((was_right & ~right).sum())
-    return {
-        "agreement": float(np.mean(top1 == expected)),
-        "accuracy_drop_pp": 100 * (lost - gained) / len(labels),
-        "gained": gained,
-        "lost": lost,
-        "mcnemar_p": mcnemar_p(gained, lost),
-    }
+def comparison(probabilities: np.ndarray, source_model: np.ndarray, labels: np.ndarray) -> Comparison:
+    """Compare predictions with those of a source model.
+
+    Args:
+        probabilities: Scores of the exported model; float (N, classes).
+        source_model: Scores of the source model for the same images; float (N, classes).
+        labels: Class of each image; int64 (N,).
+    """
+    top1, expected = probabilities.argmax(axis=1), source_model.argmax(axis=1)
+    correct, was_correct = top1 == labels, expected == labels
+    gained, lost = int((correct & ~was_correct).sum()), int((was_correct & ~correct).sum())
+    return Comparison(
+        agreement=float(np.mean(top1 == expected)),
+        accuracy_drop_pp=100 * (lost - gained) / len(labels),
+        gained=gained,
+        lost=lost,
+        mcnemar_p=mcnemar_p(gained, lost),
+    )
 
 
 def confusion(top1: np.ndarray, labels: np.ndarray, classes: int) -> tuple[tuple[int, ...], ...]:
-    """Count how many images of each class (row) got each answer (column)."""
+    """Count the images of each class (row) by predicted class (column)."""
     counts = np.bincount(labels * classes + top1, minlength=classes**2).reshape(classes, classes)
     return tuple(tuple(row) for row in counts.tolist())
 
 
 def top5(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
-    """Share of images whose class is among the five best; None where that would be nearly all classes."""
+    """Return the top-5 accuracy, 0..1; None for fewer than six classes, where it would be trivial."""
     if probabilities.shape[1] <= 5:
         return None
     best = np.argpartition(probabilities, -5, axis=1)[:, -5:]

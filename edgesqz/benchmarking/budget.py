@@ -1,34 +1,48 @@
-"""What a model file may cost and must still get right, and which files no other beats."""
+"""Limits on the cost and the accuracy of a model file. Imports nothing heavy, because ``--help`` reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from edgesqz.errors import EdgesqzError, option
-from edgesqz.workspace.sizes import format_size, parse_quota, quantity, right_form
+from edgesqz.workspace.sizes import parse_quota, quantity, right_form
 
 if TYPE_CHECKING:
-    from edgesqz.benchmarking.report import Row
+    from edgesqz.benchmarking.rows import Measured
 
-_Told = Callable[[Any], str]  # a figure, as a person would write it
-_Limit = tuple[str, Any, Any, _Told]  # what is limited, what was found, the most it may be
+Limit = Literal["size_bytes", "latency_us", "memory_bytes", "accuracy", "accuracy_drop_pp"]
 
 MICROSECONDS = {"us": 1, "\u00b5s": 1, "\u03bcs": 1, "ms": 1000, "s": 1_000_000}
 
 
 @dataclass(frozen=True)
-class Budget:
-    """Limits on one file; None for none.
+class Violation:
+    """A limit that a file does not meet.
 
     Attributes:
-        size_bytes: the most it may take on disk.
-        latency_us: the most its median may be.
-        memory_bytes: the most its engine may have had resident, over its process's idle; or the most its arena may
-            be, where it works in one.
-        accuracy: the least top-1, 0..1.
-        accuracy_drop_pp: the most it may lose against its source model, in percentage points.
+        limit: Name of the limit in ``Budget``, which also says its unit.
+        found: The figure of the file; None if it is unknown.
+        allowed: The limit: the least accuracy, or the most of anything else.
+    """
+
+    limit: Limit
+    found: float | None
+    allowed: float
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits on a single file; None for no limit.
+
+    Attributes:
+        size_bytes: Maximum file size.
+        latency_us: Maximum median latency.
+        memory_bytes: Maximum memory of the engine beyond its idle process; for an engine that works in an arena, the
+            maximum size of the arena.
+        accuracy: Minimum top-1 accuracy, 0..1.
+        accuracy_drop_pp: Maximum loss of top-1 accuracy against the source model, in percentage points.
     """
 
     size_bytes: int | None = None
@@ -46,10 +60,10 @@ class Budget:
         min_accuracy: float | None = None,
         max_accuracy_drop: float | None = None,
     ) -> Budget:
-        """Read limits as people write them: ``500kB``, ``2ms``, ``64MB``, 0.9, 0.5.
+        """Parse limits as people write them: ``500kB``, ``2ms``, ``64MB``, 0.9, 0.5.
 
         Raises:
-            EdgesqzError: one of them is no size, no time, or out of its range.
+            EdgesqzError: A limit is not a size or a time, or is out of range.
         """
         if min_accuracy is not None and not 0 <= min_accuracy <= 1:
             raise EdgesqzError(f"{option('min_accuracy')} must be from 0 to 1, got {min_accuracy}")
@@ -65,47 +79,42 @@ class Budget:
             accuracy_drop_pp=max_accuracy_drop,
         )
 
-    def told(self) -> str:
-        """The limits, as a person would list them; empty without any."""
-        limits: tuple[tuple[str, Any, _Told], ...] = (
-            ("size", self.size_bytes, format_size),
-            ("latency", self.latency_us, _microseconds),
-            ("memory", self.memory_bytes, format_size),
-            ("accuracy", self.accuracy, "{:.2%}".format),
-            ("drop", self.accuracy_drop_pp, _points),
-        )
-        return ", ".join(f"{name} {told(limit)}" for name, limit, told in limits if limit is not None)
+    @property
+    def limits(self) -> dict[Limit, float]:
+        """The limits that are set, by name."""
+        limits: dict[Limit, float | None] = {
+            "size_bytes": self.size_bytes,
+            "latency_us": self.latency_us,
+            "memory_bytes": self.memory_bytes,
+            "accuracy": self.accuracy,
+            "accuracy_drop_pp": self.accuracy_drop_pp,
+        }
+        return {name: allowed for name, allowed in limits.items() if allowed is not None}
 
-    def missed_by(self, row: Row) -> tuple[str, ...] | None:
-        """Why a row is not within the budget, a reason a limit, each beginning with its name; None without limits."""
-        if self == Budget():
-            return None
-        if row.error:
-            return ("failed",)
-        p50 = row.latency_us.p50 if row.latency_us else None
-        memory = row.memory_bytes if row.arena_bytes is None else row.arena_bytes
-        most: tuple[_Limit, ...] = (
-            ("size", row.size_bytes, self.size_bytes, format_size),
-            ("latency", p50, self.latency_us, _microseconds),
-            ("memory", memory, self.memory_bytes, format_size),
-            ("drop", row.accuracy_drop_pp, self.accuracy_drop_pp, _points),
-        )
-        reasons = [
-            f"{name} unknown" if found is None else f"{name} {told(found)}, at most {told(limit)}"
-            for name, found, limit, told in most
-            if limit is not None and (found is None or found > limit)
-        ]
-        if self.accuracy is not None and (row.accuracy is None or row.accuracy < self.accuracy):
-            found = "unknown" if row.accuracy is None else f"{row.accuracy:.2%}"
-            reasons.append(f"accuracy {found}, at least {self.accuracy:.2%}")
-        return tuple(reasons)
+    def violations(self, row: Measured) -> tuple[Violation, ...]:
+        """Return each limit that a file does not meet; an unknown figure meets none."""
+        return tuple(self._violations(row))
+
+    def _violations(self, row: Measured) -> Iterator[Violation]:
+        memory = row.performance.memory_bytes if row.performance else None
+        found: dict[Limit, float | None] = {
+            "size_bytes": row.size_bytes,
+            "latency_us": row.p50_us,
+            "memory_bytes": memory if row.arena_bytes is None else row.arena_bytes,
+            "accuracy": row.accuracy,
+            "accuracy_drop_pp": row.comparison.accuracy_drop_pp if row.comparison else None,
+        }
+        for name, allowed in self.limits.items():
+            figure = found[name]
+            if figure is None or (figure < allowed if name == "accuracy" else figure > allowed):
+                yield Violation(name, figure, allowed)
 
 
 def parse_microseconds(text: str) -> float:
-    """Read a time such as ``2ms``, ``500us`` or ``0.01s`` as microseconds.
+    """Parse a time such as ``2ms``, ``500us`` or ``0.01s`` and return it in microseconds.
 
     Raises:
-        EdgesqzError: the text is no time above zero.
+        EdgesqzError: The text is not a time above zero.
     """
     time_us = _time_us(text)
     if time_us is None:
@@ -115,36 +124,6 @@ def parse_microseconds(text: str) -> float:
 
 
 def _time_us(text: str) -> float | None:
-    """The microseconds that a text is; None if it is no time."""
+    """Return the time in microseconds; None if the text is not a time."""
     number, unit = quantity(text) or (0, "")
     return float(number * MICROSECONDS[unit]) if number > 0 and unit in MICROSECONDS else None
-
-
-def _microseconds(time_us: float) -> str:
-    return f"{time_us:.1f} µs"
-
-
-def _points(drop_pp: float) -> str:
-    return f"{drop_pp:.2f} pp"
-
-
-def label(row: Row, rows: Sequence[Row]) -> str:
-    """The name of a row's file, with the runtime where several rows are of that file."""
-    alone = sum(other.artifact == row.artifact for other in rows) == 1
-    return row.artifact if alone else f"{row.artifact} on {row.runtime}"
-
-
-def _rank(row: Row) -> tuple[float, float, float]:
-    """Better rows rank lower: by accuracy, size, latency."""
-    return -(row.accuracy or 0), row.size_bytes, row.latency_us.p50 if row.latency_us else 0
-
-
-def pareto_front(rows: Sequence[Row]) -> list[Row]:
-    """The rows that no other beats: none is as small, as fast and as accurate, and better in one of the three."""
-    measured = [row for row in rows if row.accuracy is not None and row.latency_us]
-    ranks = {id(row): _rank(row) for row in measured}
-    return [row for row in measured if not any(_beats(ranks[id(other)], ranks[id(row)]) for other in measured)]
-
-
-def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

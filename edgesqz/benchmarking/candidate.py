@@ -1,4 +1,4 @@
-"""A model file on its way to a row of figures."""
+"""The model files of a run while they are measured."""
 
 from __future__ import annotations
 
@@ -7,56 +7,83 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, PixelRange, read_bytes, sha256
-from edgesqz.benchmarking.layer_error import LayerErrors
+from edgesqz.benchmarking.rows import LayerErrors
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.machine import Machine
 
-# A candidate runs about this long before it is the next one's turn; long enough for its caches to be warm again.
-ROUND_MS = 20
-MOST_IN_A_ROUND = 1000
+ROUND_MS = 20  # approximate length of a round; long enough for warm caches after another candidate's round
+MAX_INFERENCES_PER_ROUND = 1000
 
-# Before it counts, a candidate runs until the medians of two rounds are this close, but no longer than so many rounds.
+# A candidate warms up until the medians of two consecutive rounds differ by at most this share.
 STABLE = 0.02
-MOST_WARM_UP_ROUNDS = 20
+MAX_WARM_UP_ROUNDS = 20
 
 
 @dataclass
 class Candidate:
-    """A model file on its way to a row of figures."""
+    """A model file on one engine while it is measured.
+
+    Attributes:
+        path: The model file.
+        named: Whether the user named the file.
+        choice: The runtime, with the version of its engine if the user chose one.
+        name: Name that no other file of the run has; see ``distinct_names``.
+        artifact: The opened file; None if it cannot be opened.
+        pixels: Values that stand for pixels in the input; None if the manifest says so.
+        runtime_version: Version of the engine.
+        error: Why the file cannot be measured; None if it can.
+        no_accuracy: Why accuracy is not measured although others may be; None if there is nothing to say.
+        machine: The machine that the engine ran on.
+        arena_bytes: Size of the engine's memory arena; None without one.
+        load_ms: Time to import the engine and load the model.
+        overhead_us: What the clock measures for a call that does nothing.
+        first_us: Latency of the first inference.
+        inferences_per_round: Number of inferences in a round.
+        rounds_ns: Latencies of single inferences, by round.
+        stable: Whether the latency had settled before timing began.
+        peak_rss_bytes: Peak resident memory of the engine's process.
+        memory_bytes: Peak resident memory beyond that of the idle process.
+        layer_sqnr_db: SQNR of each layer.
+        size: Size of the input images.
+        probabilities: Predictions for the test images; float32 (N, classes).
+        labels: Classes of the test images; int64 (N,).
+        flips: Contact sheet of the images that are predicted differently from the source model.
+    """
 
     path: Path
-    named: bool = False  # by the user
+    named: bool = False
     choice: plugins.Choice | None = None
-    name: str = ""  # that tells it from the other files of the run; see distinct_names
+    name: str = ""
     artifact: Artifact | None = None
-    pixels: PixelRange | None = None  # how a pixel becomes a value of its input, if it has no manifest
+    pixels: PixelRange | None = None
     runtime_version: str | None = None
-    error: str | None = None  # in place of everything below
-    no_accuracy: str | None = None  # why it is not measured, if others may be
-    machine: Machine | None = None  # that it ran on
-    engine_facts: dict[str, Any] = field(default_factory=dict)  # of its process, by the names in a row
-    first_us: float | None = None
-    inferences_a_round: int = 0
-    rounds_ns: list[list[int]] = field(default_factory=list)  # of single inferences
-    stable: bool | None = None  # whether its rounds took the same time before they counted
+    error: str | None = None
+    no_accuracy: str | None = None
+    machine: Machine | None = None
+    arena_bytes: int | None = None
+    load_ms: float = 0
+    overhead_us: float = 0
+    first_us: float = 0
+    inferences_per_round: int = 0
+    rounds_ns: list[list[int]] = field(default_factory=list)
+    stable: bool = False
     peak_rss_bytes: int | None = None
     memory_bytes: int | None = None
     layer_sqnr_db: LayerErrors | None = None
-    size: ImageSize | None = None  # of the images it takes
-    probabilities: np.ndarray | None = None  # float32 (N, classes)
-    labels: np.ndarray | None = None  # int64 (N,), the classes of what it classified
-    flips: Path | None = None  # the contact sheet of what it predicts differently from its source model
+    size: ImageSize | None = None
+    probabilities: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    flips: Path | None = None
 
     def __post_init__(self) -> None:
-        """Look the file over; one that is damaged keeps its row."""
+        """Open the file; a file that cannot be opened gets a row with the error."""
         self.name = self.path.name
         with self.collecting_failures():
             self.choice = self.choice or plugins.Choice(plugins.runtime_for(self.path.suffix))
@@ -78,7 +105,7 @@ class Candidate:
 
     @contextlib.contextmanager
     def collecting_failures(self) -> Iterator[None]:
-        """Take an error as this candidate's own: its row fails, the run goes on."""
+        """Record an error in this candidate's row and let the run continue."""
         try:
             yield
         except EdgesqzError as error:
@@ -89,56 +116,54 @@ class Candidate:
         return self.choice is not None and self.choice.runtime.TIMED
 
     def open(self, engine: Engine) -> None:
-        """Take down what the engine tells of itself."""
+        """Record what the engine reports about itself."""
         self.runtime_version, self.machine = engine.version, engine.machine
-        self.engine_facts["arena_bytes"] = engine.arena_bytes
-        if self.is_timed:
-            self.engine_facts |= {"load_ms": engine.load_ms, "overhead_us": engine.overhead_us}
+        self.arena_bytes, self.load_ms, self.overhead_us = engine.arena_bytes, engine.load_ms, engine.overhead_us
 
     def warm_up(self, engine: Engine, image: np.ndarray) -> None:
-        """Find out how many inferences make a round, and run until rounds take the same time."""
+        """Choose the number of inferences in a round, and run rounds until their latency has settled."""
         self.first_us = engine.first_us(image)
         once_ms = max(min(engine.time_ns(3)) / 1e6, 1e-3)
-        self.inferences_a_round = _clipped(ROUND_MS / once_ms)
+        self.inferences_per_round = _clipped(ROUND_MS / once_ms)
         before = math.inf
-        for _ in range(MOST_WARM_UP_ROUNDS):
-            median = float(np.median(engine.time_ns(self.inferences_a_round)))
+        for _ in range(MAX_WARM_UP_ROUNDS):
+            median = float(np.median(engine.time_ns(self.inferences_per_round)))
             self.stable = abs(median - before) <= STABLE * median
             if self.stable:
                 break
             before = median
 
     def measure_memory(self, engine: Engine) -> None:
-        """Ask for the memory that single inferences took, before whole batches."""
+        """Record the memory that single inferences needed, before whole batches need more."""
         peak = engine.peak_rss_bytes()
         self.peak_rss_bytes = peak
         self.memory_bytes = None if peak is None or engine.idle_rss_bytes is None else peak - engine.idle_rss_bytes
 
 
 def _clipped(count: float) -> int:
-    return max(1, min(int(count), MOST_IN_A_ROUND))
+    return max(1, min(int(count), MAX_INFERENCES_PER_ROUND))
 
 
 def with_source_models(candidates: list[Candidate]) -> list[Candidate]:
-    """Put the source model of each export, if it lies beside it or in the zoo, before the first of its exports."""
+    """Add the source model of each export, if it is in the same folder or in the zoo, before its first export."""
     complete: list[Candidate] = []
     for candidate in candidates:
         if candidate.manifest and source_model_of(candidate, [*candidates, *complete]) is None:
             places = (candidate.path.parent, ZOO)
-            at_hand = [Candidate(path) for place in places for path in place.glob(f"*{KERAS_SUFFIX}")]
-            source_model = source_model_of(candidate, at_hand)
+            available = [Candidate(path) for place in places for path in place.glob(f"*{KERAS_SUFFIX}")]
+            source_model = source_model_of(candidate, available)
             complete += [source_model] if source_model else []
         complete.append(candidate)
     return complete
 
 
 def place(path: Path) -> Path:
-    """The one spelling of a path; a link to a file stays what it is."""
+    """Return the canonical form of a path; a link to a file is not followed."""
     return path.parent.resolve() / path.name
 
 
 def distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """What to call files where they stand side by side: their names, with as many folders as tell them apart."""
+    """Return a distinct name for each file: its file name, with as many parent folders as that takes."""
     parts = {path: place(path).parts[1:] for path in paths}
     names = {}
     for path, own in parts.items():
@@ -150,7 +175,7 @@ def distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def source_model_of(candidate: Candidate, among: Sequence[Candidate]) -> Candidate | None:
-    """The Keras model that a file was made from; a source model is its own."""
+    """Return the Keras model that a file was exported from; a source model is its own."""
     if candidate.is_source_model:
         return candidate
     wanted = candidate.manifest.source_sha256 if candidate.manifest else None
@@ -159,17 +184,18 @@ def source_model_of(candidate: Candidate, among: Sequence[Candidate]) -> Candida
 
 
 def pixels_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> PixelRange | None:
-    """How a pixel becomes a value of a source model's input, by its exports' manifests; None if none tells.
+    """Return the pixel range of a source model according to the manifests of its exports; None if they have none.
 
     Raises:
-        EdgesqzError: they contradict each other.
+        EdgesqzError: The manifests contradict each other.
     """
     if not candidate.is_source_model or not candidate.artifact or candidate.manifest:
         return None
     own = sha256(read_bytes(candidate.path))
     exports = [each.manifest for each in among if each.manifest and each.manifest.source_sha256 == own]
-    told = {str(manifest.source_pixels): manifest.source_pixels for manifest in exports if manifest.source_pixels}
-    if len(told) > 1:
-        ranges = " and ".join(told)
-        raise EdgesqzError(f"it was exported for pixels {ranges}; name what it expects with {option('pixel_range')}")
-    return next(iter(told.values()), None)
+    ranges = {str(manifest.source_pixels): manifest.source_pixels for manifest in exports if manifest.source_pixels}
+    if len(ranges) > 1:
+        raise EdgesqzError(
+            f"it was exported for pixels {' and '.join(ranges)}; name what it expects with {option('pixel_range')}"
+        )
+    return next(iter(ranges.values()), None)

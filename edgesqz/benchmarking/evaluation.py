@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,18 +15,22 @@ from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.outputs import class_scores
 
-SEED = 0  # for the choice of images
+SEED = 0  # for sampling images
 
 
 @dataclass
 class EvaluationSet:
-    """A dataset's test images, at the size that each model takes.
+    """The test images of a dataset, at the size that each model takes.
 
     Attributes:
-        limit: use only this many, evenly from all classes; None for all.
-        half: 0 or 1 to use this half only: one half can choose a file, the other can measure it; None for both.
-        labels: the names of the classes, once images are read.
-        division: how the test images were set apart, where the dataset does not say.
+        name: Name or folder of the dataset.
+        data_dir: Folder with the dataset's files; None for the download cache.
+        limit: Maximum number of images, sampled evenly from all classes; None for all.
+        half: 0 or 1 to use only this half of the images, so that one half can select a file and the other can measure
+            it; None for both.
+        labels: Names of the classes; empty until images are read.
+        division: How the test images were split off; None for a dataset that comes with a test split.
+        splits: The images that were read, by the size they were requested at.
     """
 
     name: str
@@ -36,10 +39,10 @@ class EvaluationSet:
     half: int | None = None
     labels: tuple[str, ...] = ()
     division: str | None = None
-    splits: dict[ImageSize | None, data.Split] = field(default_factory=dict)  # by the size asked for
+    splits: dict[ImageSize | None, data.Split] = field(default_factory=dict)
 
     def split(self, size: ImageSize | None) -> data.Split:
-        """The images: of a folder or a synthetic dataset at ``size``, of others at their only size."""
+        """Return the images: those of a folder or a synthetic dataset at ``size``, others at their only size."""
         size = None if self.name in data.SIZES else size
         if size not in self.splits:
             source = data.load(self.name, self.data_dir, size=size)
@@ -49,18 +52,17 @@ class EvaluationSet:
             self.splits[size] = images if self.limit is None else data.sample(images, self.limit, seed=SEED)
         return self.splits[size]
 
-    def describe(self, size: ImageSize | None) -> dict[str, Any]:
-        """What a report says about it."""
-        return {"name": self.name, "split": "test", "images": len(self.split(size)), "labels": self.labels}
-
 
 def prepare(
     candidates: Sequence[Candidate], wanted: EvaluationSet | None, *, required: bool
 ) -> tuple[EvaluationSet | None, str | None]:
-    """Read the images, or say why there are none: a dataset that only a manifest names may be unavailable.
+    """Read the images.
+
+    Returns:
+        The evaluation set, or None and the reason: a dataset that only a manifest names may be unavailable.
 
     Raises:
-        EdgesqzError: the images cannot be read although they are ``required`` or on this machine.
+        EdgesqzError: The images cannot be read although they are ``required`` or on this machine.
     """
     if wanted is None:
         return None, "the files are untrained"
@@ -75,10 +77,10 @@ def prepare(
 
 
 def common_dataset(candidates: Sequence[Candidate]) -> str | None:
-    """The dataset that the manifests name; None if all candidates are untrained.
+    """Return the dataset that the manifests name; None if all candidates are untrained.
 
     Raises:
-        EdgesqzError: they name several.
+        EdgesqzError: The manifests name several datasets.
     """
     if all(candidate.untrained for candidate in candidates):
         return None
@@ -91,24 +93,24 @@ def common_dataset(candidates: Sequence[Candidate]) -> str | None:
 
 
 def first_size(candidates: Sequence[Candidate]) -> ImageSize | None:
-    """The input size of the first trained candidate whose input size is known."""
+    """Return the input size of the first trained candidate whose input size is known."""
     return next((c.manifest.input.image_form[0] for c in candidates if c.manifest and not c.untrained), None)
 
 
 def size_mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str | None:
-    """Why a dataset whose images have one size does not suit a file, and what to do; None if it does."""
+    """Return why a file cannot use a dataset whose images all have one size, and what to do; None if it can."""
     size, _ = engine.form
     fixed = data.SIZES.get(dataset or "")
     if fixed in (None, size) or candidate.untrained:
         return None
     return (
-        f"it takes images of {size} pixels, those of {dataset} have {fixed}; "
-        "name a folder of test images with --dataset DIR"
+        f"it takes images of {size} pixels, and those of {dataset} have {fixed}; "
+        "use a folder of test images as the dataset"
     )
 
 
 def first_images(count: int, candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet | None) -> np.ndarray:
-    """The first test images, or synthetic ones for a file without accuracy; uint8 (N, H, W, channels)."""
+    """Return the first test images, or synthetic ones for a file without accuracy; uint8 (N, H, W, channels)."""
     size, channels = engine.form
     if evaluation_set and not candidate.untrained and not candidate.no_accuracy:
         split = evaluation_set.split(size)
@@ -118,20 +120,20 @@ def first_images(count: int, candidate: Candidate, engine: Engine, evaluation_se
 
 
 def evaluate(candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet) -> None:
-    """Let a candidate classify the test images.
+    """Classify the test images with a candidate.
 
     Raises:
-        EdgesqzError: its classes are not the dataset's, or its outputs are not finite.
+        EdgesqzError: Its classes are not those of the dataset, or its outputs are not finite.
     """
     size, channels = engine.form
     images, labels = evaluation_set.split(size), evaluation_set.labels
     probabilities = class_scores(engine.predict(data.with_channels(images.images, channels)))
     classes = probabilities.shape[1]
     if classes != len(labels):
-        raise EdgesqzError(f"expected a model of the dataset's {len(labels)} classes, it gives {classes}")
+        raise EdgesqzError(f"expected a model with the {len(labels)} classes of the dataset, got one with {classes}")
     own = candidate.manifest.labels if candidate.manifest else ()
     if own and own != labels:
-        raise EdgesqzError(f"expected a model of the dataset's classes {', '.join(labels)}; its own: {', '.join(own)}")
+        raise EdgesqzError(f"expected a model with the classes {', '.join(labels)}, got one with {', '.join(own)}")
     if not np.isfinite(probabilities).all():
         raise EdgesqzError("the model's outputs contain NaN or infinity")
     candidate.size, candidate.probabilities, candidate.labels = size, probabilities, images.labels

@@ -1,4 +1,4 @@
-"""Contact sheets of the images that an export answers otherwise than its source model."""
+"""Contact sheets of the images that an export predicts differently from its source model."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from edgesqz.workspace import write_file
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SIDE = 96  # of the square that an image has on the sheet, in pixels
+IMAGE = 96  # width and height of an image on the sheet, in pixels
 LINE = 13  # height of a line of text
-CELL = (SIDE + 24, SIDE + 3 * LINE + 10)
+CELL = (IMAGE + 24, IMAGE + 3 * LINE + 10)
 COLUMNS = 8
-MOST = 400  # images on a sheet
+MAX_IMAGES = 400  # on a sheet
 
 
 @dataclass(frozen=True)
 class Flip:
-    """An image with its class and two answers.
+    """An image that two models predict differently.
 
     Attributes:
-        image: uint8 (H, W, 3 or 1).
+        image: uint8 (H, W, channels).
+        label: Class of the image.
+        before: Prediction of the source model.
+        after: Prediction of the export.
     """
 
     image: np.ndarray
@@ -40,18 +43,18 @@ class Flip:
 
 
 def contact_sheet(title: str, flips: Sequence[Flip]) -> bytes:
-    """Draw images with their class and both answers: green for the right answer, red for a wrong one.
+    """Draw images with their class and both predictions: correct ones in green, wrong ones in red.
 
     Args:
-        title: in the first line; how many there are is added, and how many of them are shown.
-        flips: the first 400 are shown.
+        title: Text of the first line, which also says how many images there are and how many are shown.
+        flips: The images; the first 400 are shown.
 
     Returns:
-        A PNG file.
+        The content of a PNG file.
     """
     from PIL import Image, ImageDraw
 
-    shown = flips[:MOST]
+    shown = flips[:MAX_IMAGES]
     rows = -(-len(shown) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * CELL[0], 2 * LINE + rows * CELL[1]), "white")
     draw = ImageDraw.Draw(sheet)
@@ -60,30 +63,30 @@ def contact_sheet(title: str, flips: Sequence[Flip]) -> bytes:
         left, top = 12 + place % COLUMNS * CELL[0], 2 * LINE + place // COLUMNS * CELL[1]
         sheet.paste(_enlarged(flip.image), (left, top))
         for line, (text, color) in enumerate(_lines(flip)):
-            draw.text((left, top + SIDE + line * LINE), text, fill=color)
+            draw.text((left, top + IMAGE + line * LINE), text, fill=color)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def _enlarged(image: np.ndarray) -> Image:
-    """The image in the middle of a cell, its aspect ratio kept; its pixels stay visible."""
+    """Enlarge an image to a cell without smoothing; the aspect ratio stays the same."""
     from PIL import Image, ImageOps
 
     shown = Image.fromarray(image.squeeze()).convert("RGB")
-    return ImageOps.pad(shown, (SIDE, SIDE), Image.Resampling.NEAREST, color="white")
+    return ImageOps.pad(shown, (IMAGE, IMAGE), Image.Resampling.NEAREST, color="white")
 
 
 def _lines(flip: Flip) -> list[tuple[str, str]]:
-    answers = [(answer, "green" if answer == flip.label else "firebrick") for answer in (flip.before, flip.after)]
-    return [(flip.label, "black"), *answers]
+    predictions = [(each, "green" if each == flip.label else "firebrick") for each in (flip.before, flip.after)]
+    return [(flip.label, "black"), *predictions]
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder for contact sheets.
+    """Create the folder for contact sheets.
 
     Raises:
-        EdgesqzError: it cannot be made.
+        EdgesqzError: The folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,21 +95,21 @@ def make_folder(folder: Path) -> None:
 
 
 def save(candidates: Sequence[Candidate], evaluation_set: EvaluationSet, folder: Path) -> None:
-    """Draw the images that each export predicts differently from its source model, an image file for each export."""
+    """Draw a contact sheet for each export that predicts images differently from its source model."""
     for candidate in candidates:
         source_model = source_model_of(candidate, candidates)
         if candidate.probabilities is None or source_model is None or source_model.probabilities is None:
             continue
         before, after = source_model.probabilities.argmax(axis=1), candidate.probabilities.argmax(axis=1)
-        split, named = evaluation_set.split(candidate.size), evaluation_set.labels
+        split, labels = evaluation_set.split(candidate.size), evaluation_set.labels
         flipped = [
-            Flip(split.images[k], named[split.labels[k]], named[before[k]], named[after[k]])
+            Flip(split.images[k], labels[split.labels[k]], labels[before[k]], labels[after[k]])
             for k in np.flatnonzero(before != after)
         ]
         if flipped:
             alone = sum(other.path == candidate.path for other in candidates) == 1
             name = candidate.name if alone else f"{candidate.name}.{candidate.choice}"
-            sheet = folder / f"{name}.flips.png"  # in a folder of its own if the file's name has one
+            sheet = folder / f"{name}.flips.png"  # the name may contain a folder
             make_folder(sheet.parent)
             write_file(sheet, contact_sheet(name, flipped))
             candidate.flips = sheet

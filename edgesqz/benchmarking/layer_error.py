@@ -1,4 +1,4 @@
-"""How far each layer of an export is from the source model's."""
+"""How far the values of each layer of an export are from those of the source model."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgesqz.benchmarking.rows import LayerErrors
+
 if TYPE_CHECKING:
     from edgesqz.engine import Engine
 
-LayerErrors = Mapping[str, float | None]  # the layer's signal-to-noise ratio in dB; None where nothing differs
-
-GROWTH_DB = 10  # the error's power is ten times what it was
+GROWTH_DB = 10  # the power of the error is ten times that of any earlier layer
 FLOOR_DB = -100  # nothing is left of the signal
-SOUND_DB = 30  # of a first layer that is well quantized to 8 bits
+SOUND_DB = 30  # SQNR of a first layer that is quantized well to 8 bits
 
 
 def layer_sqnr_db(source_model: Engine, export: Engine, images: np.ndarray) -> LayerErrors:
-    """Compare the layers that two engines have in common, in the order they run.
+    """Compute the signal-to-quantization-noise ratio of each layer that two engines have in common.
 
-    The ratio is of the power of the source model's values to that of the differences, over all images. A tensor belongs
-    to a layer if its name says so and its shape is the layer's, in either layout.
+    The ratio is the power of the source model's values over the power of the differences, for all images together. A
+    tensor belongs to a layer if its name says so and its shape is that of the layer, in either layout.
 
     Args:
-        source_model: of the Keras model.
-        export: of what was made from it.
+        source_model: Engine that runs the Keras model.
+        export: Engine that runs the exported file.
         images: uint8 (N, H, W, channels).
+
+    Returns:
+        The ratios in dB, in execution order.
     """
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
@@ -43,9 +46,9 @@ def layer_sqnr_db(source_model: Engine, export: Engine, images: np.ndarray) -> L
 
 
 def grows_at(errors: LayerErrors) -> str | None:
-    """The first layer whose error is ten times the power of any before it; None if it nowhere grows so fast.
+    """Return the first layer whose error has ten times the power of any earlier layer's; None if there is none.
 
-    The first of all is held against what 8 bits are good for.
+    The very first layer is compared with what 8 bits can achieve.
     """
     least = math.inf
     for layer, ratio in errors.items():
@@ -57,7 +60,7 @@ def grows_at(errors: LayerErrors) -> str | None:
 
 
 def in_order(compared: Sequence[LayerErrors]) -> list[str]:
-    """All layers that any of the exports has, each behind those that run before it."""
+    """Return the layers of all exports, each after the layers that run before it."""
     ordered: list[str] = []
     for errors in compared:
         behind = 0
@@ -69,9 +72,9 @@ def in_order(compared: Sequence[LayerErrors]) -> list[str]:
 
 
 def _found(layer: str, shape: tuple[int, ...], tensors: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """The layer's output among an export's tensors, in each layout that gives its shape.
+    """Find the output of a layer among the tensors of an export, in each layout that has its shape.
 
-    Converters put a number behind a name and their own steps behind that; the last of them is the whole layer.
+    Converters append a number to a name and then their own steps; the last step is the output of the layer.
     """
     named = re.compile(rf"(^|/){re.escape(layer)}(_\d+)?([/:.]|$)")
     for name, values in reversed(list(tensors.items())):
@@ -83,7 +86,7 @@ def _found(layer: str, shape: tuple[int, ...], tensors: Mapping[str, np.ndarray]
 
 
 def _power(values: np.ndarray) -> float:
-    """The sum of squares; infinite if a value is no number."""
+    """Return the sum of squares; infinite if a value is NaN or infinity."""
     power = float(np.sum(np.square(values, dtype=np.float64)))
     return power if math.isfinite(power) else math.inf
 

@@ -1,4 +1,4 @@
-"""What the bench can be asked for. Imports nothing heavy, for ``--help`` reads it."""
+"""The options of the bench. Imports nothing heavy, because ``--help`` reads it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EvalData(PixelOptions, DataOptions):
     PANEL: ClassVar = "Data"
     limit: Annotated[
         int | None,
-        Option("Use only this many test images, evenly from all classes.", metavar="IMAGES", default="all of them"),
+        Option("Use only this many test images, sampled evenly from all classes.", metavar="IMAGES", default="all"),
     ] = None
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class Timing:
     runtimes: Annotated[
         str | Sequence[str],
         Option(
-            "Measure on this engine; repeat it to compare several.",
+            "Measure on this engine; repeat the option to compare engines.",
             metavar="NAME[==VERSION]",
             default="the engine installed for each format",
             flag="--runtime",
@@ -56,21 +56,23 @@ class Timing:
     host: Annotated[
         str | None,
         Option(
-            "Run the engines on another machine, ssh://USER@BOARD[:PORT][?python=PATH], which has Python, NumPy and "
-            "the engines.",
+            "Run the engines on another machine, ssh://USER@BOARD[:PORT][?python=PATH]. That machine needs Python, "
+            "NumPy and the engines.",
             metavar="URL",
             default="this machine",
         ),
     ] = None
-    threads: Annotated[int, Option("The number of threads that each engine uses.", metavar="COUNT")] = 1
+    threads: Annotated[int, Option("Number of threads that each engine uses.", metavar="COUNT")] = 1
     pin: Annotated[int | None, Option("Keep every engine on this CPU core.", metavar="CORE", default="any")] = None
     rounds: Annotated[
         int,
-        Option("How many rounds each file is timed for; more rounds give narrower intervals.", metavar="COUNT"),
+        Option(
+            "Number of timing rounds for each file; more rounds give narrower confidence intervals.", metavar="COUNT"
+        ),
     ] = defaults.BENCH_ROUNDS
     baseline: Annotated[
         str | Path | None,
-        Option("Compare latencies with this file's.", metavar="MODEL", default="each file's source model"),
+        Option("Compare latencies with those of this file.", metavar="MODEL", default="the source model of each file"),
     ] = None
 
     def __post_init__(self) -> None:
@@ -81,6 +83,14 @@ class Timing:
         _check_positive("rounds", self.rounds)
         if self.host:
             Host.parse(self.host)
+
+    def check_machine(self) -> None:
+        """Check the options that depend on this machine; a plan that was read from a report may be another one's.
+
+        Raises:
+            EdgesqzError: This machine has too few cores, or cannot use the core.
+        """
+        if self.host:
             return
         if self.threads > (cores := os.cpu_count() or 1):
             raise EdgesqzError(
@@ -94,27 +104,25 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a model file may cost, and what it must still get right."""
+    """Limits on what a model file may cost, and on its accuracy."""
 
     PANEL: ClassVar = "Limits"
     max_latency: Annotated[
         str | None,
-        Option("Fail if the median latency exceeds this, for example 2ms or 500us.", metavar="TIME"),
+        Option("Maximum median latency, for example 2ms or 500us.", metavar="TIME"),
     ] = None
     max_memory: Annotated[
         str | int | None,
-        Option("Fail if the engine needs more memory than this beyond its idle process, for example 64MB.", "SIZE"),
+        Option("Maximum memory of the engine beyond its idle process, for example 64MB.", metavar="SIZE"),
     ] = None
-    min_accuracy: Annotated[
-        float | None, Option("Fail if the top-1 accuracy is below this, for example 0.9.", metavar="SHARE")
-    ] = None
+    min_accuracy: Annotated[float | None, Option("Minimum top-1 accuracy, for example 0.9.", metavar="SHARE")] = None
 
     @property
     def budget(self) -> Budget:
         """The limits as numbers.
 
         Raises:
-            EdgesqzError: one of them is no size, no time, or out of its range.
+            EdgesqzError: A limit is not a size or a time, or is out of range.
         """
         return Budget.parse(max_latency=self.max_latency, max_memory=self.max_memory, min_accuracy=self.min_accuracy)
 
@@ -124,13 +132,11 @@ class FileLimits(Limits):
     """Limits on each model file."""
 
     PANEL: ClassVar = "Limits"
-    max_size: Annotated[
-        str | int | None, Option("Fail if a file is larger than this, for example 500kB or 2MB.", metavar="SIZE")
-    ] = None
+    max_size: Annotated[str | int | None, Option("Maximum file size, for example 500kB or 2MB.", metavar="SIZE")] = None
     max_accuracy_drop: Annotated[
         float | None,
         Option(
-            "Fail if a file loses more top-1 accuracy against its source model than this, in percentage points.",
+            "Maximum loss of top-1 accuracy against the source model, in percentage points.",
             metavar="POINTS",
         ),
     ] = None
@@ -140,14 +146,14 @@ class FileLimits(Limits):
         """The limits as numbers.
 
         Raises:
-            EdgesqzError: one of them is no size, no time, or out of its range.
+            EdgesqzError: A limit is not a size or a time, or is out of range.
         """
         return Budget.parse(self.max_size, self.max_latency, self.max_memory, self.min_accuracy, self.max_accuracy_drop)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerOption:
-    """The option that compares layers; the command line prints their table for it."""
+    """The option that compares layers; the command line also prints their table."""
 
     PANEL: ClassVar = "Output"
     layers: Annotated[
@@ -157,7 +163,7 @@ class LayerOption:
 
 @dataclass(frozen=True, kw_only=True)
 class FlipOption:
-    """The option that draws images."""
+    """The option that draws contact sheets."""
 
     PANEL: ClassVar = "Output"
     flips: Annotated[
@@ -177,7 +183,8 @@ class Bench(WorkspaceOptions, FlipOption, LayerOption, FileLimits, Timing, EvalD
     model of an export is measured with it, if it is in the same folder or in the zoo. A file that cannot be measured
     gets a row with the error.
 
-    The exit code is 1 if a named file cannot be measured; otherwise 3 if one misses a limit or --choose finds none.
+    The exit code is 1 if a named file cannot be measured; otherwise 3 if a named file violates a limit or --choose
+    finds no file.
 
     Example: `edgesqz bench squeezenet.int8.tflite --max-size 500kB --max-accuracy-drop 0.5`
     """
@@ -195,13 +202,13 @@ class Bench(WorkspaceOptions, FlipOption, LayerOption, FileLimits, Timing, EvalD
         Timing.__post_init__(self)
         if self.host and self.layers:
             raise EdgesqzError(f"{option('layers')} reads files on this machine; leave out {option('host')}")
-        assert self.budget  # parsing it checks the limits
+        _ = self.budget  # checks the limits
 
     def run(self, console: Console) -> Report:
         """Measure the files.
 
         Raises:
-            EdgesqzError: bad input, or no data.
+            EdgesqzError: Bad input, or no data.
         """
         from edgesqz.benchmarking.run import measure
 
@@ -217,7 +224,7 @@ def _check_positive(name: str, value: int | None) -> None:
 
 
 def _usable_cores() -> list[int]:
-    """The numbers of the cores that a process can be kept on."""
+    """Return the numbers of the cores that a process can be kept on."""
     if not hasattr(os, "sched_getaffinity"):
         raise EdgesqzError(f"{option('pin')} needs Linux: this system cannot keep a process on a core")
     return sorted(os.sched_getaffinity(0))

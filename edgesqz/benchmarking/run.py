@@ -1,4 +1,4 @@
-"""Measure model files: each on its engine, in a process of its own, timed in turns."""
+"""Measure model files, each on its engine in a process of its own; the engines take turns while they are timed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from rich.progress import Progress
 from edgesqz import plugins
 from edgesqz.artifact import PixelRange, package_versions, read_bytes, sha256
 from edgesqz.benchmarking import accuracy, evaluation, flips, layer_error
-from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.candidate import (
     Candidate,
     distinct_names,
@@ -31,7 +30,8 @@ from edgesqz.benchmarking.candidate import (
 )
 from edgesqz.benchmarking.evaluation import EvaluationSet
 from edgesqz.benchmarking.plan import Bench
-from edgesqz.benchmarking.report import Latency, Ratio, Report, Row
+from edgesqz.benchmarking.report import EvaluatedImages, Report
+from edgesqz.benchmarking.rows import Failed, Latency, Measured, ModelFile, Performance, Ratio, Row
 from edgesqz.engine import Engine, open_engine, saturation
 from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError, option
@@ -42,27 +42,29 @@ from edgesqz.workspace import settle
 
 E = TypeVar("E")
 
-LAYER_IMAGES = 16  # each has thousands of values in a layer
+LAYER_IMAGES = 16  # enough to compare layers, because each image gives thousands of values
 
 
 def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
     """Measure the files of a plan.
 
     Args:
-        plan: what to measure, and how.
-        console: where to show progress.
-        half: 0 or 1 to use this half of the test images only: one half can choose a file, the other can measure it.
+        plan: What to measure, and how.
+        console: Where to show progress.
+        half: 0 or 1 to use only this half of the test images, so that one half can select a file and the other can
+            measure it; None for all.
 
     Raises:
-        EdgesqzError: bad input, or no data.
+        EdgesqzError: Bad input, or no data.
     """
+    plan.check_machine()
     settle(Path(plan.workspace))
     host = Host.parse(plan.host) if plan.host else None
     candidates, baseline = _candidates(plan)
     if host:
         host.check()
     dataset = str(plan.dataset) if plan.dataset else evaluation.common_dataset(candidates)
-    # Data that cannot be had are reported first.
+    # Missing data are reported before any engine starts.
     evaluation_set, no_accuracy = evaluation.prepare(
         candidates,
         EvaluationSet(dataset, Path(plan.data_dir) if plan.data_dir else None, plan.limit, half) if dataset else None,
@@ -75,31 +77,34 @@ def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
     if evaluation_set and evaluation_set.division:
         division = f"{evaluation_set.name}: {evaluation_set.division}"
         console.print(division, soft_wrap=True, highlight=False, markup=False)
-    _fill(candidates, plan, evaluation_set, dataset, console)
+    _measure_all(candidates, plan, host, evaluation_set, dataset, console)
     if plan.flips and evaluation_set:
         flips.save(candidates, evaluation_set, Path(plan.flips))
-    budget = plan.budget
-    rows = (_row(candidate, candidates, baseline, plan.threads) for candidate in candidates)
     return Report(
+        plan=plan,
         machine=_machine(host, candidates),
         versions=package_versions("numpy", "execnet") | {"python": platform.python_version()},
-        dataset=evaluation_set.describe(evaluation.first_size(candidates)) if evaluation_set else None,
-        budget=budget,
-        rows=tuple(_apply_budget(row, budget) for row in rows),
+        dataset=_evaluated_images(evaluation_set, candidates) if evaluation_set else None,
+        rows=tuple(_row(candidate, candidates, baseline, plan.threads) for candidate in candidates),
         no_accuracy=no_accuracy,
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
 
 
+def _evaluated_images(evaluation_set: EvaluationSet, candidates: Sequence[Candidate]) -> EvaluatedImages:
+    images = evaluation_set.split(evaluation.first_size(candidates))
+    return EvaluatedImages(evaluation_set.name, "test", len(images), evaluation_set.labels)
+
+
 def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
-    """The files to measure, each on its runtimes, with their source models; and the one that is the baseline."""
+    """Return the files to measure, each on its runtimes and with its source model, and the baseline among them."""
     workspace = Path(plan.workspace)
     named = _find(as_list(plan.models), workspace)
     reference = find_model_file(plan.baseline, workspace) if plan.baseline else None
     found = _distinct([*named, *([reference] if reference else [])])
     choices = [plugins.Choice.parse(str(text)) for text in dict.fromkeys(as_list(plan.runtimes))]
     if idle := [str(each) for each in choices if not any(path.suffix in each.runtime.SUFFIXES for path in found)]:
-        raise EdgesqzError(f"none of the files is for {option('runtimes')} {', '.join(idle)}")
+        raise EdgesqzError(f"{option('runtimes')} {', '.join(idle)} cannot run any of the files")
     candidates = with_source_models(
         [
             Candidate(path, bool(as_list(plan.models)) and path in named, choice)
@@ -123,7 +128,7 @@ def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
 
 
 def _machine(board: Host | None, candidates: Sequence[Candidate]) -> Machine:
-    """What was measured on; of a board that never answered, its address."""
+    """Return the machine that ran the engines; only the address is known of a board that never answered."""
     if board is None:
         return machine()
     found = next((candidate.machine for candidate in candidates if candidate.machine), Machine("unknown"))
@@ -131,12 +136,12 @@ def _machine(board: Host | None, candidates: Sequence[Candidate]) -> Machine:
 
 
 def _runtimes_of(path: Path, choices: Sequence[plugins.Choice]) -> Sequence[plugins.Choice | None]:
-    """The runtimes to measure a file on; None for the one of its format."""
+    """Return the runtimes to measure a file on; None stands for the default runtime of its format."""
     return [choice for choice in choices if path.suffix in choice.runtime.SUFFIXES] or [None]
 
 
 def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
-    """The files that are meant; with no names, everything in the workspace."""
+    """Find the named files; without names, return everything in the workspace."""
     if names:
         return _distinct(find_model_file(name, workspace) for name in names)
     found = model_files(workspace)
@@ -149,34 +154,30 @@ def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
 
 
 def _distinct(paths: Iterable[Path]) -> list[Path]:
-    """The paths without those that are another spelling of one before them."""
+    """Remove paths that lead to the same file as an earlier one."""
     distinct: dict[Path, Path] = {}
     for path in paths:
         distinct.setdefault(place(path), path)
     return list(distinct.values())
 
 
-def _fill(
+def _measure_all(
     candidates: Sequence[Candidate],
     plan: Bench,
+    host: Host | None,
     evaluation_set: EvaluationSet | None,
     dataset: str | None,
     console: Console,
 ) -> None:
-    """Fill the candidates with figures, or with errors."""
-    opened = functools.partial(
-        open_engine,
-        threads=plan.threads,
-        pinned_to=plan.pin,
-        host=Host.parse(plan.host) if plan.host else None,
-    )
+    """Record the figures of each candidate, or why it cannot be measured."""
+    opened = functools.partial(open_engine, threads=plan.threads, pinned_to=plan.pin, host=host)
     with contextlib.ExitStack() as stack, _bar(console) as bar:
         engines: list[tuple[Candidate, Engine]] = []
         started: list[Engine] = []
         stack.callback(_close, started)
         for candidate, _ in _turns(bar, "loading", [(each, None) for each in candidates]):
             with candidate.collecting_failures():
-                assert candidate.artifact  # what could not be opened has an error, and no turn
+                assert candidate.artifact  # a file that could not be opened has an error and gets no turn
                 engine = opened(candidate.artifact, runtime=str(candidate.choice), pixels=candidate.pixels)
                 started.append(engine)
                 candidate.open(engine)
@@ -186,7 +187,7 @@ def _fill(
                 engines.append((candidate, engine))
         for candidate, engine in _turns(bar, "timing", [pair for pair in engines if pair[0].is_timed] * plan.rounds):
             with candidate.collecting_failures():
-                candidate.rounds_ns.append(engine.time_ns(candidate.inferences_a_round))
+                candidate.rounds_ns.append(engine.time_ns(candidate.inferences_per_round))
         for candidate, engine in _turns(bar, "accuracy", engines):
             with candidate.collecting_failures():
                 if candidate.is_timed:
@@ -199,14 +200,14 @@ def _fill(
 
 
 def _close(engines: Sequence[Engine]) -> None:
-    """End all engines at once, for some take a second."""
+    """Close all engines in parallel, because some take a second."""
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(Engine.close, engines):
             pass
 
 
 def _turns(bar: Progress, doing: str, turns: Sequence[tuple[Candidate, E]]) -> Iterator[tuple[Candidate, E]]:
-    """Give each its turn that has not failed, while the bar says which engine is at work."""
+    """Yield each candidate that has not failed, and show in the progress bar which engine is working."""
     if not turns:
         return
     task = bar.add_task(doing, total=len(turns))
@@ -224,7 +225,7 @@ def _compare_layers(
     engines: Sequence[tuple[Candidate, Engine]],
     evaluation_set: EvaluationSet | None,
 ) -> None:
-    """Look for where an export strays from its source model, on an engine of this environment that shows its layers."""
+    """Compare the layers of an export with its source model, if its engine runs in this environment and shows them."""
     source_model = source_model_of(candidate, [each for each, _ in engines if each.error is None])
     shows = candidate.choice and not candidate.choice.lives_apart and hasattr(candidate.choice.runtime, "probe")
     if source_model is None or source_model is candidate or not shows:
@@ -244,60 +245,70 @@ def _row(
     baseline: Candidate | None,
     threads: int,
 ) -> Row:
-    """The figures of a candidate, compared with its source model's and with the baseline's."""
-    row = Row(
+    """Return the figures of a candidate, compared with those of its source model and of the baseline."""
+    file = _model_file(candidate, threads)
+    if candidate.error:
+        return Failed(**vars(file), error=candidate.error)
+    source_model = source_model_of(candidate, candidates)
+    found, compared = None, None
+    if candidate.probabilities is not None and candidate.labels is not None:
+        found = accuracy.evaluation(candidate.probabilities, candidate.labels)
+        if source_model and source_model.probabilities is not None:
+            compared = accuracy.comparison(candidate.probabilities, source_model.probabilities, candidate.labels)
+    return Measured(
+        **vars(file),
+        evaluation=found,
+        no_accuracy=candidate.no_accuracy,
+        comparison=compared,
+        performance=_performance(candidate, baseline or source_model) if candidate.rounds_ns else None,
+        arena_bytes=candidate.arena_bytes,
+        layer_sqnr_db=candidate.layer_sqnr_db,
+        may_saturate=_may_saturate(candidate),
+        flips=str(candidate.flips) if candidate.flips else None,
+    )
+
+
+def _model_file(candidate: Candidate, threads: int) -> ModelFile:
+    content = None
+    with contextlib.suppress(EdgesqzError):  # a file that cannot be read still has a size
+        content = read_bytes(candidate.path)
+    return ModelFile(
         artifact=candidate.name,
         path=str(candidate.path),
-        flips=str(candidate.flips) if candidate.flips else None,
+        sha256=None if content is None else sha256(content),
         format=candidate.path.suffix.removeprefix("."),
         variant=candidate.manifest.variant if candidate.manifest else None,
         runtime=candidate.choice.name if candidate.choice else None,
         runtime_version=candidate.runtime_version or (candidate.choice.version if candidate.choice else None),
         size_bytes=candidate.path.stat().st_size,
-        gzipped_bytes=None,
-        named=candidate.named,
+        gzipped_bytes=None if content is None else len(gzip.compress(content)),
         threads=threads,
+        named=candidate.named,
         untrained=candidate.untrained,
     )
-    with contextlib.suppress(EdgesqzError):  # a file that cannot be read has a size all the same
-        content = read_bytes(candidate.path)
-        row = replace(row, sha256=sha256(content), gzipped_bytes=len(gzip.compress(content)))
-    if candidate.error:
-        return replace(row, error=candidate.error)
-    source_model = source_model_of(candidate, candidates)
-    if candidate.rounds_ns:
-        ratio = _latency_ratio(candidate, baseline or source_model)
-        row = replace(row, latency_us=Latency.of(candidate.rounds_ns), latency_ratio=ratio)
-    row = replace(
-        row,
+
+
+def _performance(candidate: Candidate, reference: Candidate | None) -> Performance:
+    return Performance(
+        latency_us=Latency.of(candidate.rounds_ns),
+        latency_ratio=_latency_ratio(candidate, reference),
         stable=candidate.stable,
+        overhead_us=candidate.overhead_us,
+        load_ms=candidate.load_ms,
         first_us=candidate.first_us,
         peak_rss_bytes=candidate.peak_rss_bytes,
         memory_bytes=candidate.memory_bytes,
-        layer_sqnr_db=candidate.layer_sqnr_db,
-        may_saturate=_may_saturate(candidate, content),
-        no_accuracy=candidate.no_accuracy,
-        **candidate.engine_facts,
     )
-    if candidate.probabilities is None or candidate.labels is None:
-        return row
-    expected = source_model.probabilities if source_model else None
-    return replace(row, **accuracy.graded(candidate.probabilities, candidate.labels, expected))
 
 
-def _may_saturate(candidate: Candidate, content: bytes) -> bool:
-    """Whether the engine and the processor that a file ran on may saturate its products."""
+def _may_saturate(candidate: Candidate) -> bool:
+    """Return whether the engine and the processor that ran a file may saturate its products."""
     on_onnxruntime = candidate.choice is not None and candidate.choice.runtime.ENGINE == "onnxruntime"
     if not on_onnxruntime or candidate.machine is None or candidate.machine.vnni is not False:
         return False
     import onnx
 
-    return saturation.may_saturate(onnx.load_from_string(content))
-
-
-def _apply_budget(row: Row, budget: Budget) -> Row:
-    """The row with the limits that it misses."""
-    return replace(row, missed=budget.missed_by(row))
+    return saturation.may_saturate(onnx.load_from_string(read_bytes(candidate.path)))
 
 
 def _latency_ratio(candidate: Candidate, other: Candidate | None) -> Ratio | None:

@@ -1,35 +1,33 @@
-"""Which of the measured files to take.
+"""Which of the measured files is the best.
 
-Of the files within all limits whose accuracy cannot be told from the highest, the one with the smallest product of size
-and median latency is taken. "Cannot be told" is McNemar's exact test on the images of the run, p >= 0.05. The product
-weighs both alike: to be half as large makes up for taking twice as long, and no more. A file whose accuracy cannot be
-told from guessing is never taken.
+Of the files within all limits whose accuracy does not differ significantly from the highest, the one with the smallest
+product of size and median latency is selected. Significance is McNemar's exact test on the images of the run,
+p < 0.05. The product weighs both costs alike: half the size makes up for twice the latency, and no more. A file whose
+accuracy is not significantly better than guessing is never selected.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesqz.benchmarking.budget import label
+from edgesqz.benchmarking.entries import Entry
+from edgesqz.benchmarking.rows import Evaluation, Failed, Measured
+from edgesqz.benchmarking.wording import describe_violation, format_p, format_share, format_time
 from edgesqz.stats import SIGNIFICANCE, mcnemar_p
 from edgesqz.workspace.sizes import format_size
-
-if TYPE_CHECKING:
-    from edgesqz.benchmarking.report import Row
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which file to take, and why.
+    """The best file, and why it is the best.
 
     Attributes:
-        chosen: its label; None if there is none to take.
-        note: why this one, or why none.
-        reasons: why not, by the label of each of the other rows.
+        chosen: Label of the best file; None if no file can be selected.
+        note: Why this file was selected, or why none was.
+        reasons: Why each of the other files was not selected, by label.
     """
 
     chosen: str | None
@@ -37,84 +35,103 @@ class Selection:
     reasons: dict[str, str]
 
 
-def select(rows: Sequence[Row]) -> Selection:
-    """Choose by the rule at the top of this module; a file without per-image results cannot be chosen."""
-    candidates = [row for row in rows if obstacle(row) is None]
+@dataclass(frozen=True)
+class _Candidate:
+    """A file that can be selected."""
+
+    label: str
+    row: Measured
+    evaluation: Evaluation
+
+    @property
+    def cost(self) -> tuple[bool, float]:
+        """Size times median latency; files that are not timed come last and are compared by size."""
+        return self.row.p50_us is None, self.row.size_bytes * (self.row.p50_us or 1)
+
+    @property
+    def accuracy(self) -> str:
+        return format_share(self.evaluation.accuracy)
+
+    @property
+    def images(self) -> str:
+        return _images(self.evaluation)
+
+    def p(self, other: _Candidate) -> float:
+        """Return the p-value of McNemar's test against another file."""
+        ours, theirs = self.evaluation.correct, other.evaluation.correct
+        return mcnemar_p(int(np.sum(ours & ~theirs)), int(np.sum(theirs & ~ours)))
+
+    def costs_beside(self, other: _Candidate) -> str:
+        """Describe the size and latency of this file and of another."""
+        return " against ".join(
+            format_size(row.size_bytes) + (f" and {format_time(row.p50_us)}" if row.p50_us else "")
+            for row in (self.row, other.row)
+        )
+
+
+def select(entries: Sequence[Entry]) -> Selection:
+    """Select a file by the rule at the top of this module; a file without accuracy cannot be selected."""
+    obstacles = {entry.label: reason for entry in entries if (reason := obstacle(entry))}
+    candidates = [_candidate(entry) for entry in entries if entry.label not in obstacles]
     if not candidates:
-        return Selection(None, _why_none(rows), {label(row, rows): obstacle(row) or "" for row in rows})
-    best = min(candidates, key=lambda row: (-(row.accuracy or 0), _cost(row)))
-    p_values = {label(row, rows): _p(row, best) for row in candidates}
-    chosen = min((row for row in candidates if p_values[label(row, rows)] >= SIGNIFICANCE), key=_cost)
-    name, name_of_best = label(chosen, rows), label(best, rows)
-    reasons = {}
-    for row in rows:
-        if row is chosen:
-            continue
-        own = label(row, rows)
-        if reason := obstacle(row):
-            reasons[own] = reason
-        elif p_values[own] < SIGNIFICANCE:
-            reasons[own] = f"accuracy {_share(row)}, {name_of_best} has {_share(best)} ({_p_text(p_values[own])})"
-        else:
-            reasons[own] = f"accuracy {_share(row)}, no better for certain than {name}; {_costs(row, chosen)}"
+        return Selection(None, _why_none(entries), obstacles)
+    best = min(candidates, key=lambda candidate: (-candidate.evaluation.accuracy, candidate.cost))
+    p_values = {candidate.label: candidate.p(best) for candidate in candidates}
+    equals = [candidate for candidate in candidates if p_values[candidate.label] >= SIGNIFICANCE]
+    chosen = min(equals, key=lambda candidate: candidate.cost)
+    reasons = {
+        candidate.label: _why_not(candidate, best, chosen, p_values)
+        for candidate in candidates
+        if candidate is not chosen
+    }
+    in_order = {entry.label: (obstacles | reasons)[entry.label] for entry in entries if entry.label != chosen.label}
     if chosen is best:
-        return Selection(name, f"the highest accuracy, {_share(best)}", reasons)
+        return Selection(chosen.label, f"the highest accuracy, {best.accuracy}", in_order)
     note = (
-        f"accuracy {_share(chosen)}, which {_images(chosen)} cannot tell from the highest, {_share(best)} of "
-        f"{name_of_best} ({_p_text(p_values[name])}); {_costs(chosen, best)}"
+        f"accuracy {chosen.accuracy}, not significantly below the highest, {best.accuracy} of {best.label} "
+        f"({chosen.images}, {format_p(p_values[chosen.label])}); {chosen.costs_beside(best)}"
     )
-    return Selection(name, note, reasons)
+    return Selection(chosen.label, note, in_order)
 
 
-def obstacle(row: Row) -> str | None:
-    """Why a row cannot be chosen, whatever the others are; None if it can."""
-    if row.error:
+def obstacle(entry: Entry) -> str | None:
+    """Return why a file cannot be selected, whatever the others are; None if it can."""
+    row = entry.row
+    if isinstance(row, Failed):
         return "failed"
-    if row.missed:
-        return "; ".join(row.missed)
-    if row.correct is None:
+    if entry.violations:
+        return "; ".join(map(describe_violation, entry.violations))
+    if row.evaluation is None:
         return row.no_accuracy or "no accuracy"
-    if row.is_guessing:
-        return f"accuracy {_share(row)}, which {_images(row)} cannot tell from guessing"
+    if row.evaluation.is_guessing:
+        accuracy, images = format_share(row.evaluation.accuracy), _images(row.evaluation)
+        return f"accuracy {accuracy}, not significantly better than guessing ({images})"
     return None
 
 
-def _why_none(rows: Sequence[Row]) -> str:
-    within = [row for row in rows if not row.error and not row.missed]
+def _candidate(entry: Entry) -> _Candidate:
+    assert isinstance(entry.row, Measured) and entry.row.evaluation  # anything else is an obstacle
+    return _Candidate(entry.label, entry.row, entry.row.evaluation)
+
+
+def _why_not(candidate: _Candidate, best: _Candidate, chosen: _Candidate, p_values: dict[str, float]) -> str:
+    """Return why a file that could be selected was not."""
+    p = p_values[candidate.label]
+    if p < SIGNIFICANCE:
+        return f"accuracy {candidate.accuracy}, {best.label} has {best.accuracy} ({format_p(p)})"
+    rank = "the highest but not significantly so" if candidate is best else "not significantly below the highest"
+    return f"accuracy {candidate.accuracy}, {rank}; {chosen.label} costs less, {chosen.costs_beside(candidate)}"
+
+
+def _why_none(entries: Sequence[Entry]) -> str:
+    within = [entry for entry in entries if isinstance(entry.row, Measured) and not entry.violations]
     if not within:
-        return "no file is within the budget" if any(row.missed for row in rows) else "every file failed"
-    if any(row.is_guessing for row in within):
-        return "no file is better than guessing for certain"
+        limits = any(entry.within_budget is False for entry in entries)
+        return "no file is within the budget" if limits else "every file failed"
+    if any(isinstance(entry.row, Measured) and entry.row.evaluation for entry in within):
+        return "no file is significantly better than guessing"
     return "no file has an accuracy"
 
 
-def _p(row: Row, best: Row) -> float:
-    """How likely chance alone makes two rows differ at least so much."""
-    assert row.correct is not None and best.correct is not None  # else they are no candidates
-    return mcnemar_p(int(np.sum(row.correct & ~best.correct)), int(np.sum(best.correct & ~row.correct)))
-
-
-def _cost(row: Row) -> tuple[bool, float]:
-    """What the cheapest has least of: size times median latency; of files that are not timed, and come last, size."""
-    return row.latency_us is None, row.size_bytes * (row.latency_us.p50 if row.latency_us else 1)
-
-
-def _costs(row: Row, other: Row) -> str:
-    """The size and latency of two rows, in words."""
-    return " against ".join(
-        format_size(each.size_bytes) + (f" and {each.latency_us.p50:.1f} µs" if each.latency_us else "")
-        for each in (row, other)
-    )
-
-
-def _share(row: Row) -> str:
-    return f"{row.accuracy or 0:.2%}"
-
-
-def _images(row: Row) -> str:
-    assert row.correct is not None
-    return f"{len(row.correct):,} images"
-
-
-def _p_text(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+def _images(evaluation: Evaluation) -> str:
+    return f"{len(evaluation.correct):,} images"

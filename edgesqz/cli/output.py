@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report
     from edgesqz.demonstration import DemoResult
     from edgesqz.embedding.writing import Embedding
-    from edgesqz.fitting.run import FitResult
+    from edgesqz.fitting.result import FitResult
     from edgesqz.maintenance.cleaning import CleaningPlan
     from edgesqz.maintenance.integrity import Integrity
     from edgesqz.models.comparison import ParamsResult
@@ -231,22 +230,21 @@ class BenchOutput(LayerOption):
         """Print the report or write it to files."""
         from edgesqz.benchmarking.report import save
 
-        report = replace(result, command=shlex.join(["edgesqz", *sys.argv[1:]]))
         if not self._printed:
-            self._print_tables(report)
+            self._print_tables(result)
         for name, path in self._texts.items():
-            text = report.to_html(Path(path).parent) if name == "html" else getattr(report, f"to_{name}")()
+            text = result.to_html(Path(path).parent) if name == "html" else getattr(result, f"to_{name}")()
             if name in self._printed:
                 print(text, end="")
             else:
                 save(text, Path(path))
         if self.plot:
-            report.plot(Path(self.plot))
-        say_written([*self._files, *(row.flips for row in report.rows if row.flips)])
-        self._print_notes(report)
-        if report.named_file_failed:
+            result.plot(Path(self.plot))
+        say_written([*self._files, *(row.flips for row in result.measured if row.flips)])
+        self._print_notes(result)
+        if result.named_file_failed:
             raise typer.Exit(EXIT_BAD_INPUT)
-        if report.misses() or (self.choose and not report.selection.chosen):
+        if result.misses() or (self.choose and not result.selection.chosen):
             raise typer.Exit(EXIT_MISSED_BUDGET)
 
     def _print_tables(self, report: Report) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgesqz.artifact import Artifact, Manifest
-from edgesqz.benchmarking.saved import SavedReport
+from edgesqz.benchmarking.report import Report
 from edgesqz.embedding.expected import BENCH_RUNTIME
 
 
@@ -42,15 +42,14 @@ class Measured:
         """Find the figures of a file, by its content, in a report of ``edgesqz bench --json``.
 
         Raises:
-            EdgesqzError: the report cannot be read, or has no figures for this content on the bench's engine.
+            EdgesqzError: The report cannot be read, or has no figures for this content on the bench's engine.
         """
-        saved = SavedReport.read(report)
-        row, seen = saved.row_of(found.path, BENCH_RUNTIME), saved.dataset
-        measured_on = f"{seen.images:,} {seen.split} images of {seen.name}" if seen else ""
+        saved = Report.read(report)
+        row, dataset = saved.row_of(found.path, BENCH_RUNTIME), saved.dataset
         return cls(
-            row.accuracy if seen else None,
-            measured_on,
+            row.accuracy,
+            f"{dataset.images:,} {dataset.split} images of {dataset.name}" if dataset else "",
             saved.machine.cpu,
             f"{row.runtime} {row.runtime_version}",
-            row.latency_us.p50 if row.latency_us else None,
+            row.p50_us,
         )

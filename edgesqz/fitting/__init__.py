@@ -1,4 +1,4 @@
-"""Fit: the best files that a quota has room for."""
+"""Find the best files for a quota."""
 
 from edgesqz.fitting.plan import Fit as Fit
 from edgesqz.fitting.plan import fit as fit

@@ -1,4 +1,4 @@
-"""What fit can be asked for. Imports nothing heavy, for ``--help`` reads it."""
+"""The options of fit. Imports nothing heavy, because ``--help`` reads it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from edgesqz.options import CalibrationOptions, DataDirOptions, QuotaOptions
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgesqz.fitting.run import FitResult
+    from edgesqz.fitting.result import FitResult
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitData(CalibrationOptions, DataDirOptions):
-    """The images to calibrate with and to measure on."""
+    """The images for calibration and measuring."""
 
     PANEL: ClassVar = "Data"
     dataset: Annotated[
         str | Path | None,
         Option(
-            "Calibrate with this dataset and measure on it; only models with its classes take part.",
+            "Calibrate with this dataset and measure on it; only models with its classes are considered.",
             metavar="NAME|DIR",
             default="the dataset that each model was trained on",
         ),
@@ -36,19 +36,22 @@ class FitData(CalibrationOptions, DataDirOptions):
 class Fit(QuotaOptions, Limits, FitData):
     """Find the most accurate file that fits the quota, and keep it in the workspace.
 
-    Every variant of every model in the workspace and the zoo is exported and measured; exports that are in the
-    workspace take part, and nothing is removed. Of the files whose accuracy cannot be told from the highest (McNemar,
-    p >= 0.05), the one with the smallest product of size and latency is kept. One half of the test images chooses, the
-    other half measures the accuracy that is reported. Models of several datasets share the quota.
+    Every variant of every model in the workspace and the zoo is exported and measured, beside the exports that are in
+    the workspace. Files that exceed the quota or violate a limit are not considered. Of the files whose accuracy does
+    not differ significantly from the highest (McNemar, p >= 0.05), the one with the smallest product of size and
+    latency is kept. One half of the test images selects, and the other half measures the accuracy that is reported.
+    Models for several datasets share the quota. Nothing is removed from the workspace.
 
-    The exit code is 3 if no file fits or none is better than guessing.
+    The exit code is 3 if no file fits, or none is better than guessing.
 
     Example: `edgesqz fit --quota 300kB --max-latency 2ms`
     """
 
     format: Annotated[
         str | Sequence[str],
-        Option("tflite or onnx; repeat it for both.", metavar="FORMAT", default="tflite"),
+        Option(
+            "Format of the exports: tflite or onnx. Repeat the option for both.", metavar="FORMAT", default="tflite"
+        ),
     ] = ("tflite",)
 
     def __post_init__(self) -> None:
@@ -56,10 +59,10 @@ class Fit(QuotaOptions, Limits, FitData):
         assert self.budget and self.calibration_images  # parsing them checks them
 
     def run(self, console: Console) -> FitResult:
-        """Export, measure and choose.
+        """Export, measure and select.
 
         Raises:
-            EdgesqzError: no quota, bad input, or no model whose data are at hand.
+            EdgesqzError: No quota, bad input, or no model whose data are available.
         """
         from edgesqz.fitting.run import run
 

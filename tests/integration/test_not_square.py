@@ -19,12 +19,13 @@ FILES = [f"squeezenet-nano.{kind}" for kind in ("keras", "fp32.onnx", "int8.onnx
 def test_every_file_is_measured(wide: Path) -> None:
     report = edgesqz.bench(rounds=1, workspace=wide)
     assert [row.artifact for row in report.rows] == FILES
-    for row in report.rows:
-        assert row.error is None and row.latency_us is not None
-        assert row.accuracy is not None and row.agreement is not None
+    assert not report.failed
+    for row in report.measured:
+        assert row.performance is not None
+        assert row.accuracy is not None and row.comparison is not None
     manifest = Artifact.open(wide / "squeezenet-nano.keras").manifest
     assert manifest and manifest.training and manifest.training["recipe"]["input_size"] == "36x24"
-    assert report.dataset and report.dataset["images"] == 12
+    assert report.dataset and report.dataset.images == 12
 
 
 @pytest.mark.parametrize("file_name", ["squeezenet-nano.int8.onnx", "squeezenet-nano.int8.tflite"])

@@ -18,7 +18,7 @@ def test_no_engine_can_be_imported(engine: str) -> None:
 
 def test_the_fake_engine_measures_files_of_any_format(exported: Path) -> None:
     report = edgesqz.bench("squeezenet-nano.int8.tflite", rounds=1, workspace=exported)
-    source, export = report.rows
+    source, export = report.measured
     assert (source.runtime, export.runtime, source.accuracy) == ("fake", "fake", 1)
     assert export.accuracy is not None and 0.5 < export.accuracy <= 1
-    assert export.latency_us and export.memory_bytes
+    assert export.performance and export.performance.memory_bytes

@@ -9,7 +9,7 @@ import pytest
 
 import edgesqz
 from edgesqz.artifact import ZOO, Artifact, Manifest
-from edgesqz.benchmarking.saved import SavedReport
+from edgesqz.benchmarking.report import Report
 from edgesqz.lookup import model_files
 from edgesqz.zoo import __main__ as zoo
 
@@ -80,9 +80,9 @@ def test_what_was_measured_comes_in_with_its_accuracy(
     saved = tmp_path / "report.json"
     saved.write_text(report.to_json())
     for times in (1, 2):
-        admitted = zoo.admit(workspace, SavedReport.read(saved))
+        admitted = zoo.admit(workspace, Report.read(saved))
         assert [path.name for path in admitted] == names
-        for path, row in zip(admitted, report.rows, strict=False):
+        for path, row in zip(admitted, report.measured, strict=False):
             evaluation = manifest_of(path).test
             assert evaluation and (evaluation.accuracy, evaluation.times) == (row.accuracy, times)
             assert manifest_of(path).model_copy(update={"test": None}) == manifest_of(workspace / path.name)

@@ -1,1 +1,1 @@
-"""How a report is shown: one list of columns, and a module for each place where it is read."""
+"""Show a report to people: one list of columns, and one module for each medium."""

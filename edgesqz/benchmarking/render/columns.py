@@ -1,4 +1,4 @@
-"""The columns of a report, in one list that feeds every renderer."""
+"""The columns of a report: one list that feeds every table for people."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from edgesqz.benchmarking.budget import Budget, pareto_front
-from edgesqz.stats import SIGNIFICANCE
+from edgesqz.benchmarking.entries import Entry
+from edgesqz.benchmarking.rows import Comparison, Evaluation, Failed, Measured, Performance
+from edgesqz.benchmarking.wording import describe_budget, describe_violation
 
 if TYPE_CHECKING:
-    from edgesqz.benchmarking.report import Latency, Report, Row
+    from edgesqz.benchmarking.report import Report
     from edgesqz.stats import Interval
 
+Cell = Callable[[Entry], str]
+
 FRONT = "•"
-MAIN_RANK = 6  # of the columns that are shown where all would be too many
-SIZE, ACCURACY, LATENCY, MEMORY = "Size", "Accuracy", "Latency", "Start and memory"
+MAIN_RANK = 6  # the highest rank that a page shows in its first table
+SIZE, ACCURACY, LATENCY, MEMORY = "Size", "Accuracy", "Latency", "Startup and memory"
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,16 @@ class Column:
     """A column of the table of rows.
 
     Attributes:
-        cell: the text for a row, in the column's unit; empty where the row has no such figure.
-        rank: how soon a narrow table leaves it out; 0 for never, 1 for last.
-        group: of figures that belong together; empty for what says which row it is, and how it is judged.
+        name: Head of the column, without the unit.
+        cell: Returns the text for a row, in the unit of the column; empty if the row has no such figure.
+        rank: Order in which a narrow table drops columns, the highest rank first; 0 for columns that always stay.
+        unit: Unit of the figures.
+        group: Group of figures that belong together; empty for columns that identify or judge the row.
+        justify: Alignment of the cells.
     """
 
     name: str
-    cell: Callable[[Row], str]
+    cell: Cell
     rank: int
     unit: str = ""
     group: str = ""
@@ -42,105 +48,122 @@ class Column:
 
 
 def columns(report: Report) -> list[Column]:
-    """The columns that have something to show, the mark of the Pareto front first and the verdict last."""
-    rows = report.told_apart
-    front = pareto_front(rows)
-    mark = Column(FRONT, lambda row: FRONT if row in front else "", 0, justify="left")
-    shown = [column for column in (mark, *_FIGURES) if any(column.cell(row) for row in rows)]
-    if len({row.artifact for row in rows}) < len(rows):  # the runtime tells rows of one file apart
+    """Return the columns that have something to show; the mark of the Pareto front is first, the verdict last."""
+    shown = [column for column in _COLUMNS if any(map(column.cell, report.entries))]
+    if len({row.artifact for row in report.rows}) < len(report.rows):  # the runtime distinguishes rows of one file
         shown = [replace(column, rank=0) if column.name == "runtime" else column for column in shown]
-    return [*shown, VERDICT] if report.budget != Budget() else shown
+    return [*shown, VERDICT] if report.budget.limits else shown
 
 
 def notes(column: Column, report: Report) -> list[str]:
-    """What the marks among a column's cells mean."""
-    cells = [column.cell(row) for row in report.told_apart]
+    """Return what the marks in a column mean."""
+    cells = [column.cell(entry) for entry in report.entries]
     found = []
     if column.name == FRONT:
-        found.append(f"{FRONT}: no other file beats it")
+        found.append(f"{FRONT}: on the Pareto front of size, latency and accuracy")
     if any("±" in cell for cell in cells):
-        found.append("±: 95 % intervals")
+        found.append("±: 95 % confidence interval")
     if any(cell.endswith("*") for cell in cells):
-        found.append("*: more than chance")
+        found.append("*: significant, p < 0.05")
     if column.name == "ratio":
-        compared = {row.latency_ratio.to for row in report.rows if row.latency_ratio}
-        found.append(f"ratio: of time to {' or '.join(sorted(compared))}")
+        ratios = [row.performance.latency_ratio for row in report.measured if row.performance]
+        found.append(f"ratio: latency relative to {' or '.join(sorted({ratio.to for ratio in ratios if ratio}))}")
     if column is VERDICT:
-        found.append(f"budget: {report.budget.told()}")
+        found.append(f"budget: {describe_budget(report.budget)}")
     return found
 
 
 def measured_on(report: Report) -> str:
-    """The machine and the engines."""
+    """Return the machine and the engines in one line."""
     engines = {f"{row.runtime} {row.runtime_version}" for row in report.rows if row.runtime_version}
-    threads = report.rows[0].threads
+    threads = report.plan.threads
     return f"{report.machine.cpu}, {threads} thread{'s' * (threads > 1)}; {', '.join(sorted(engines))}"
 
 
-def legend(report: Report) -> list[str]:
-    """The machine and the engines, what the marks in all columns mean, and what to beware of."""
-    found = dict.fromkeys(note for column in columns(report) for note in notes(column, report))
-    return [measured_on(report), "; ".join(found), *report.warnings()]
+def legend(report: Report) -> str:
+    """Return what the marks in all columns mean."""
+    return "; ".join(dict.fromkeys(note for column in columns(report) for note in notes(column, report)))
 
 
 def number(value: float | None, factor: float, digits: int) -> str:
-    """A value in the unit of its column, or nothing where there is none."""
+    """Format a value in the unit of its column; empty for None."""
     return "" if value is None else f"{value * factor:.{digits}f}"
 
 
-def _top1(row: Row) -> str:
-    if row.error:
+def _measured(text: Callable[[Measured], str]) -> Cell:
+    """Make a cell that is empty for a file that could not be measured."""
+    return lambda entry: text(entry.row) if isinstance(entry.row, Measured) else ""
+
+
+def _evaluation(text: Callable[[Evaluation], str]) -> Cell:
+    return _measured(lambda row: text(row.evaluation) if row.evaluation else "")
+
+
+def _comparison(text: Callable[[Comparison], str]) -> Cell:
+    return _measured(lambda row: text(row.comparison) if row.comparison else "")
+
+
+def _performance(text: Callable[[Performance], str]) -> Cell:
+    return _measured(lambda row: text(row.performance) if row.performance else "")
+
+
+def _top1(entry: Entry) -> str:
+    row = entry.row
+    if isinstance(row, Failed):
         return "failed"
-    return "untrained" if row.untrained else number(row.accuracy, 100, 2) + _spread(row.accuracy_interval, 100, 2)
+    if row.evaluation is None:
+        return "untrained" if row.untrained else ""
+    return number(row.evaluation.accuracy, 100, 2) + _half_width(row.evaluation.accuracy_interval, 100, 2)
 
 
-def _spread(interval: Interval | None, factor: float, digits: int) -> str:
-    """Half of what an interval spans, in the unit of its column."""
+def _half_width(interval: Interval | None, factor: float, digits: int) -> str:
+    """Format half the width of an interval, in the unit of its column."""
     return f"±{(interval[1] - interval[0]) / 2 * factor:.{digits}f}".replace("±0.", "±.") if interval else ""
 
 
-def _drop(row: Row) -> str:
-    """The loss of accuracy, marked if it is more than chance."""
-    sure = row.mcnemar_p is not None and row.mcnemar_p < SIGNIFICANCE
-    return number(row.accuracy_drop_pp, 1, 2) + ("*" if sure else "")
+def _drop(comparison: Comparison) -> str:
+    return number(comparison.accuracy_drop_pp, 1, 2) + ("*" if comparison.is_significant else "")
 
 
 def _microseconds(time_us: float) -> str:
     return f"{time_us:.{0 if time_us >= 1000 else 1}f}"
 
 
-def _ratio(row: Row) -> str:
-    ratio = row.latency_ratio
+def _ratio(performance: Performance) -> str:
+    ratio = performance.latency_ratio
     if ratio is None or ratio.is_own:
         return "1" if ratio else ""
-    return "noise" if ratio.is_noise else f"{ratio.median:.2f}{_spread(ratio.interval, 1, 2)}"
+    return "noise" if ratio.is_noise else f"{ratio.median:.2f}{_half_width(ratio.interval, 1, 2)}"
 
 
-def _latency(told: Callable[[Latency], str]) -> Callable[[Row], str]:
-    return lambda row: told(row.latency_us) if row.latency_us else ""
+def _verdict(entry: Entry) -> str:
+    if isinstance(entry.row, Failed):
+        return "failed"
+    return "; ".join(map(describe_violation, entry.violations)) or "ok"
 
 
-_FIGURES = (
-    Column("artifact", lambda row: row.artifact, 0, justify="left"),
-    Column("runtime", lambda row: row.runtime or "", 3, justify="left"),
-    Column("size", lambda row: number(row.size_bytes, 1e-3, 1), 0, "kB", SIZE),
-    Column("gzip", lambda row: number(row.gzipped_bytes, 1e-3, 1), 9, "kB", SIZE),
+_COLUMNS = (
+    Column(FRONT, lambda entry: FRONT if entry.on_front else "", 0, justify="left"),
+    Column("artifact", lambda entry: entry.row.artifact, 0, justify="left"),
+    Column("runtime", lambda entry: entry.runtime, 3, justify="left"),
+    Column("size", lambda entry: number(entry.row.size_bytes, 1e-3, 1), 0, "kB", SIZE),
+    Column("gzip", lambda entry: number(entry.row.gzipped_bytes, 1e-3, 1), 9, "kB", SIZE),
     Column("top-1", _top1, 0, "%", ACCURACY),
-    Column("top-5", lambda row: number(row.top5, 100, 2), 9, "%", ACCURACY),
-    Column("drop", _drop, 0, "pp", ACCURACY),
-    Column("p", lambda row: number(row.mcnemar_p, 1, 3), 8, group=ACCURACY),
-    Column("gained", lambda row: number(row.gained, 1, 0), 10, group=ACCURACY),
-    Column("lost", lambda row: number(row.lost, 1, 0), 10, group=ACCURACY),
-    Column("agree", lambda row: number(row.agreement, 100, 2), 2, "%", ACCURACY),
-    Column("p50", _latency(lambda latency: _microseconds(latency.p50)), 0, "µs", LATENCY),
-    Column("p50 ±", _latency(lambda latency: _spread(latency.p50_interval, 1, 1)), 9, "µs", LATENCY),
-    Column("p90", _latency(lambda latency: _microseconds(latency.p90)), 9, "µs", LATENCY),
-    Column("p99", _latency(lambda latency: _microseconds(latency.p99)), 7, "µs", LATENCY),
-    Column("ratio", _ratio, 4, group=LATENCY),
-    Column("clock", lambda row: number(row.overhead_us, 1, 2), 11, "µs", LATENCY),
-    Column("load", lambda row: number(row.load_ms, 1, 0), 10, "ms", MEMORY),
-    Column("first", lambda row: "" if row.first_us is None else _microseconds(row.first_us), 10, "µs", MEMORY),
-    Column("arena", lambda row: number(row.arena_bytes, 1e-3, 1), 6, "kB", MEMORY),
-    Column("mem", lambda row: number(row.memory_bytes, 1e-6, 0), 5, "MB", MEMORY),
+    Column("top-5", _evaluation(lambda found: number(found.top5, 100, 2)), 9, "%", ACCURACY),
+    Column("drop", _comparison(_drop), 0, "pp", ACCURACY),
+    Column("p", _comparison(lambda found: number(found.mcnemar_p, 1, 3)), 8, group=ACCURACY),
+    Column("gained", _comparison(lambda found: number(found.gained, 1, 0)), 10, group=ACCURACY),
+    Column("lost", _comparison(lambda found: number(found.lost, 1, 0)), 10, group=ACCURACY),
+    Column("agree", _comparison(lambda found: number(found.agreement, 100, 2)), 2, "%", ACCURACY),
+    Column("p50", _performance(lambda found: _microseconds(found.latency_us.p50)), 0, "µs", LATENCY),
+    Column("p50 ±", _performance(lambda found: _half_width(found.latency_us.p50_interval, 1, 1)), 9, "µs", LATENCY),
+    Column("p90", _performance(lambda found: _microseconds(found.latency_us.p90)), 9, "µs", LATENCY),
+    Column("p99", _performance(lambda found: _microseconds(found.latency_us.p99)), 7, "µs", LATENCY),
+    Column("ratio", _performance(_ratio), 4, group=LATENCY),
+    Column("clock", _performance(lambda found: number(found.overhead_us, 1, 2)), 11, "µs", LATENCY),
+    Column("load", _performance(lambda found: number(found.load_ms, 1, 0)), 10, "ms", MEMORY),
+    Column("first", _performance(lambda found: _microseconds(found.first_us)), 10, "µs", MEMORY),
+    Column("arena", _measured(lambda row: number(row.arena_bytes, 1e-3, 1)), 6, "kB", MEMORY),
+    Column("mem", _performance(lambda found: number(found.memory_bytes, 1e-6, 0)), 5, "MB", MEMORY),
 )
-VERDICT = Column("budget", lambda row: "; ".join(row.missed or ()) or "ok", 0, justify="left")
+VERDICT = Column("budget", _verdict, 0, justify="left")

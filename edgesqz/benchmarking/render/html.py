@@ -1,4 +1,4 @@
-"""A report as one page for a browser: no script, and no request to anywhere."""
+"""A report as a single HTML page without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -8,32 +8,35 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from edgesqz.benchmarking import layer_error
-from edgesqz.benchmarking.budget import label, pareto_front
-from edgesqz.benchmarking.layer_error import LayerErrors
-from edgesqz.benchmarking.render.columns import MAIN_RANK, VERDICT, Column, columns, legend, number
+from edgesqz.benchmarking.entries import Entry
+from edgesqz.benchmarking.render.columns import MAIN_RANK, VERDICT, Column, columns, legend, measured_on, number
 from edgesqz.benchmarking.render.labels import Box, place
-from edgesqz.benchmarking.report import Latency, Report, Row
-from edgesqz.stats import Interval
+from edgesqz.benchmarking.rows import Evaluation, LayerErrors, Measured
+from edgesqz.benchmarking.wording import describe_budget, format_share
+
+if TYPE_CHECKING:
+    from edgesqz.benchmarking.report import Report
+    from edgesqz.stats import Interval
 
 WIDTH, HEIGHT = 1100, 380  # of a chart, in its own units
-LEFT, RIGHT, TOP, BOTTOM = 64, 24, 16, 48  # around what is drawn
-LETTER, LINE = 6.7, 16  # width of a letter and height of a line of names, which are 11 px monospace
-LONGEST_NAME = 100  # in letters; of a longer one the middle is left out
-ROOM_PER_FILE = 14  # height that a chart gains for each file
-STRIP = 44  # height of a file's lines among the latencies
-TICK_WIDTH = 48  # that a number below an axis takes
+LEFT, RIGHT, TOP, BOTTOM = 64, 24, 16, 48  # margins
+LETTER, LINE = 6.7, 16  # width of a letter and height of a line in 11 px monospace
+MAX_NAME = 100  # letters; longer names lose their middle
+HEIGHT_PER_FILE = 14
+STRIP = 44  # height of one file in the latency chart
+TICK_WIDTH = 48  # space for a number below an axis
 
-Figure = Callable[[Row], float]
 Scale = Callable[[float], float]
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark on an axis: where, and what it says."""
+    """A mark on an axis: its position and its text."""
 
     at: float
     text: str
@@ -41,7 +44,13 @@ class Tick:
 
 @dataclass(frozen=True)
 class Name:
-    """A name in a chart: where its text begins, and its box; ``leader`` is a line's end if it stands apart."""
+    """The name of a point in a chart.
+
+    Attributes:
+        text: The name.
+        box: Area that the name covers.
+        leader: Where a line from the point to the name ends; None if the name is next to its point.
+    """
 
     text: str
     box: Box
@@ -49,13 +58,23 @@ class Name:
 
     @property
     def baseline(self) -> float:
-        """Where the letters stand."""
+        """Vertical position of the letters."""
         return self.box.bottom - 4
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A file in a chart; ``tip`` is shown while the pointer rests on it, the whiskers are its 95 % intervals."""
+    """A file in a scatter chart.
+
+    Attributes:
+        x: Horizontal position.
+        y: Vertical position.
+        name: The name beside the dot.
+        tip: Text that is shown while the pointer rests on the dot.
+        on_front: Whether the file is on the Pareto front.
+        x_whisker: Ends of the horizontal 95 % confidence interval; None without one.
+        y_whisker: Ends of the vertical 95 % confidence interval.
+    """
 
     x: float
     y: float
@@ -63,12 +82,22 @@ class Dot:
     tip: str
     on_front: bool
     x_whisker: Interval | None
-    y_whisker: Interval | None
+    y_whisker: Interval
 
 
 @dataclass(frozen=True)
 class Scatter:
-    """Accuracy against a cost, that on a logarithmic axis."""
+    """A chart of accuracy against a cost, with a logarithmic axis for the cost.
+
+    Attributes:
+        title: Title of the chart.
+        x_label: Label of the horizontal axis.
+        height: Height of the chart.
+        x_ticks: Marks on the horizontal axis.
+        y_ticks: Marks on the vertical axis.
+        dots: The files.
+        limit: Horizontal position of the limit; None without one.
+    """
 
     title: str
     x_label: str
@@ -76,12 +105,22 @@ class Scatter:
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     dots: list[Dot]
-    limit: float | None  # where the budget ends
+    limit: float | None
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A file's latencies on a common logarithmic axis, each as left and right."""
+    """The distribution of a file's latencies on the common logarithmic axis.
+
+    Attributes:
+        name: Name of the file.
+        tip: Text that is shown while the pointer rests on the strip.
+        y: Vertical position of the top.
+        most: Ends of the range from the 5th to the 95th percentile.
+        half: Ends of the range from the 25th to the 75th percentile.
+        median: Position of the median.
+        whisker: Ends of the median's 95 % confidence interval; None without one.
+    """
 
     name: str
     tip: str
@@ -94,7 +133,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Point:
-    """A layer of a file; ``tip`` as of a dot."""
+    """A layer of a file, with the text that is shown while the pointer rests on it."""
 
     x: float
     y: float
@@ -103,43 +142,54 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """A file's signal-to-noise ratio from layer to layer."""
+    """The SQNR of a file from layer to layer."""
 
     name: Name
     points: list[Point]
 
 
+@dataclass(frozen=True)
+class _File:
+    """A file in a scatter chart before it is placed: its cost with a 95 % confidence interval, and its accuracy."""
+
+    entry: Entry
+    cost: float
+    cost_interval: Interval | None
+    evaluation: Evaluation
+
+
 def page(report: Report, folder: Path | None = None) -> str:
-    """Write a report as HTML; whatever comes from a file name or a label is escaped.
+    """Return a report as HTML; file names and labels are escaped.
 
     Args:
-        report: what to show.
-        folder: that the page will lie in, for links to the contact sheets; None for no links.
+        report: The report to show.
+        folder: Where the page will be, for links to the contact sheets; None for no links.
     """
     import jinja2
 
     source = Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8")
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
-    rows = report.told_apart
-    measured = [row for row in rows if row.accuracy is not None and row.latency_us]
-    strips, ticks = _strips(report)
-    curves, decibel_ticks, curves_height = _curves(rows)
+    strips, ticks = _strips(report.entries)
+    curves, decibel_ticks, curves_height = _curves(report.entries)
     shown = columns(report)
+    measured = [(entry, entry.row) for entry in report.entries if isinstance(entry.row, Measured)]
     return template.render(
         report=report,
-        measured_on=[f"{name}: {value}" for name, value in asdict(report.machine).items() if value is not None],
+        words=report.command.split(" "),
+        budget=describe_budget(report.budget),
+        measured_on=measured_on(report),
+        machine=[f"{name}: {value}" for name, value in asdict(report.machine).items() if value is not None],
         main=[column for column in shown if column.rank <= MAIN_RANK],
         groups=_groups(shown),
         legend=legend(report),
-        scatters=_scatters(report, measured) if measured else [],
+        scatters=_scatters(report),
         strips=strips,
         strip_ticks=ticks,
         curves=curves,
         curves_height=curves_height,
         decibel_ticks=decibel_ticks,
-        graded=[(label(row, rows), row) for row in rows if row.class_accuracies],
-        confused=[(label(row, rows), row) for row in rows if row.confusion],
-        flips=[(label(row, rows), _link(row.flips, folder)) for row in rows if row.flips and folder],
+        evaluated=[(entry.label, row.evaluation) for entry, row in measured if row.evaluation],
+        flips=[(entry.label, _link(row.flips, folder)) for entry, row in measured if row.flips and folder],
         number=number,
         box={"width": WIDTH, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
         strip_height=STRIP,
@@ -147,17 +197,17 @@ def page(report: Report, folder: Path | None = None) -> str:
 
 
 def _link(path: str, folder: Path) -> str:
-    """The address of a file from a page in ``folder``."""
+    """Return the URL of a file relative to a page in ``folder``."""
     from urllib.parse import quote
 
     try:
         return quote(Path(os.path.relpath(path, folder)).as_posix())
-    except ValueError:  # on another drive of Windows
+    except ValueError:  # on another drive on Windows
         return Path(path).resolve().as_uri()
 
 
 def _groups(shown: Sequence[Column]) -> list[tuple[str, list[Column]]]:
-    """All columns, a table for each group, beginning with those that name the row."""
+    """Return the columns of a table for each group; each table begins with the columns that identify the row."""
     names = [column for column in shown if not column.group and column is not VERDICT]
     return [
         (group, [*names, *members])
@@ -167,61 +217,65 @@ def _groups(shown: Sequence[Column]) -> list[tuple[str, list[Column]]]:
     ]
 
 
-def _scatters(report: Report, rows: Sequence[Row]) -> list[Scatter]:
+def _scatters(report: Report) -> list[Scatter]:
+    found = [
+        (entry, entry.row.evaluation, entry.row.performance.latency_us)
+        for entry in report.entries
+        if isinstance(entry.row, Measured) and entry.row.evaluation and entry.row.performance
+    ]
+    if not found:
+        return []
     size, latency = report.budget.size_bytes, report.budget.latency_us
+    sizes = [_File(entry, entry.row.size_bytes / 1000, None, evaluation) for entry, evaluation, _ in found]
+    latencies = [_File(entry, timed.p50, timed.p50_interval, evaluation) for entry, evaluation, timed in found]
     return [
-        _scatter("Accuracy against size", "kB", rows, _kilobytes, lambda _: None, size and size / 1000),
-        _scatter("Accuracy against latency", "µs, median", rows, _p50, _p50_interval, latency),
+        _scatter("Accuracy against size", "kB", sizes, size and size / 1000),
+        _scatter("Accuracy against latency", "µs, median", latencies, latency),
     ]
 
 
-def _scatter(
-    title: str,
-    x_label: str,
-    rows: Sequence[Row],
-    cost: Figure,
-    interval: Callable[[Row], Interval | None],
-    limit: float | None,
-) -> Scatter:
-    height = HEIGHT + ROOM_PER_FILE * len(rows)
-    costs = [cost(row) for row in rows]
-    ends = [end for row in rows for end in interval(row) or ()]
-    x = _logarithmic([*costs, *ends, *([limit] if limit else [])], LEFT, WIDTH - RIGHT)
-    accuracies: list[float] = [100 * end for row in rows for end in (row.accuracy or 0, *(row.accuracy_interval or ()))]
+def _scatter(title: str, x_label: str, files: Sequence[_File], limit: float | None) -> Scatter:
+    height = HEIGHT + HEIGHT_PER_FILE * len(files)
+    costs = [end for file in files for end in (file.cost, *(file.cost_interval or ()))]
+    x = _logarithmic([*costs, *([limit] if limit else [])], LEFT, WIDTH - RIGHT)
+    accuracies = [100 * end for file in files for end in (file.evaluation.accuracy, *file.evaluation.accuracy_interval)]
     low, high = math.floor(min(accuracies)), math.ceil(max(accuracies) + 1e-9)
     high += low == high
 
     def y(share: float) -> float:
         return TOP + (high - 100 * share) / (high - low) * (height - TOP - BOTTOM)
 
-    points = [(x(at), y(row.accuracy or 0)) for row, at in zip(rows, costs, strict=True)]
-    x_whiskers = [_scaled(interval(row), x) for row in rows]
-    y_whiskers = [_scaled(row.accuracy_interval, y) for row in rows]
-    lines = [
-        whisker
-        for (at_x, at_y), across, upright in zip(points, x_whiskers, y_whiskers, strict=True)
-        for whisker in (
-            across and Box(min(across), at_y, max(across), at_y + 1),
-            upright and Box(at_x, min(upright), at_x + 1, max(upright)),
-        )
-        if whisker
-    ]
-    lines += [Box(x(limit), 0, x(limit) + 1, height)] if limit else []
-    names = _names([label(row, rows) for row in rows], points, height, lines)
-    front = pareto_front(rows)
-    dots = [
-        Dot(*point, name, _tip(row), row in front, x_whisker, y_whisker)
-        for row, point, name, x_whisker, y_whisker in zip(rows, points, names, x_whiskers, y_whiskers, strict=True)
-    ]
     steps = range(low, high + 1, max(1, (high - low) // 6))
-    y_ticks = [Tick(y(step / 100), f"{step} %") for step in steps]
-    return Scatter(title, x_label, height, _ticks(x, [*costs, *ends]), y_ticks, dots, x(limit) if limit else None)
+    return Scatter(
+        title,
+        x_label,
+        height,
+        x_ticks=_ticks(x, costs),
+        y_ticks=[Tick(y(step / 100), f"{step} %") for step in steps],
+        dots=_dots(files, x, y, height, x(limit) if limit else None),
+        limit=x(limit) if limit else None,
+    )
+
+
+def _dots(files: Sequence[_File], x: Scale, y: Scale, height: float, limit: float | None) -> list[Dot]:
+    """Place the files, with their names where these cover no line if there is room."""
+    points = [(x(file.cost), y(file.evaluation.accuracy)) for file in files]
+    x_whiskers = [file.cost_interval and _scaled(file.cost_interval, x) for file in files]
+    y_whiskers = [_scaled(file.evaluation.accuracy_interval, y) for file in files]
+    lines = [Box(min(ends), at, max(ends), at + 1) for (_, at), ends in zip(points, x_whiskers, strict=True) if ends]
+    lines += [Box(at, min(ends), at + 1, max(ends)) for (at, _), ends in zip(points, y_whiskers, strict=True)]
+    lines += [Box(limit, 0, limit + 1, height)] if limit else []
+    names = _names([file.entry.label for file in files], points, height, lines)
+    return [
+        Dot(*point, name, _tip(file.entry), file.entry.on_front, x_whisker, y_whisker)
+        for file, point, name, x_whisker, y_whisker in zip(files, points, names, x_whiskers, y_whiskers, strict=True)
+    ]
 
 
 def _names(
     texts: Sequence[str], points: Sequence[tuple[float, float]], height: float, lines: Sequence[Box] = ()
 ) -> list[Name]:
-    """Names beside their points, with a line to those that had to move away."""
+    """Place names beside their points, with a line to a name that had to move away."""
     shown = [_shortened(text) for text in texts]
     bounds = Box(LEFT, TOP, WIDTH - 4, height - BOTTOM - 4)
     boxes = place(points, [(LETTER * cell_len(text), LINE) for text in shown], bounds, lines)
@@ -229,41 +283,49 @@ def _names(
 
 
 def _shortened(name: str) -> str:
-    """A name that fits into a chart; of a longer one the middle is left out, for its ends tell more."""
-    half = LONGEST_NAME // 2
-    return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
+    """Return a name that fits into a chart; a longer one loses its middle, because its ends say more."""
+    half = MAX_NAME // 2
+    return name if len(name) <= MAX_NAME else f"{name[:half]}…{name[-half:]}"
 
 
-def _strips(report: Report) -> tuple[list[Strip], list[Tick]]:
-    rows = report.told_apart
-    timed: list[tuple[Row, Latency]] = [(row, row.latency_us) for row in rows if row.latency_us]
+def _strips(entries: Sequence[Entry]) -> tuple[list[Strip], list[Tick]]:
+    timed = [
+        (entry, entry.row.performance.latency_us)
+        for entry in entries
+        if isinstance(entry.row, Measured) and entry.row.performance
+    ]
     if not timed:
         return [], []
-    edges = [edge for _, latency in timed for edge in (latency.every_5th[1], latency.every_5th[19])]
-    edges += [end for row, _ in timed for end in _p50_interval(row) or ()]
+    edges = [
+        edge
+        for _, latency in timed
+        for edge in (latency.every_5th[1], latency.every_5th[19], *(latency.p50_interval or ()))
+    ]
     x = _logarithmic(edges, LEFT, WIDTH - RIGHT)
-    strips = []
-    for position, (row, latency) in enumerate(timed):
-        spread = [x(value) for value in latency.every_5th[1:20]]
-        strips.append(
-            Strip(
-                _shortened(label(row, rows)),
-                _tip(row),
-                TOP + position * STRIP,
-                (spread[0], spread[18]),
-                (spread[4], spread[14]),
-                spread[9],
-                _scaled(latency.p50_interval, x),
-            )
+    strips = [
+        Strip(
+            _shortened(entry.label),
+            _tip(entry),
+            y=TOP + position * STRIP,
+            most=(x(latency.every_5th[1]), x(latency.every_5th[19])),
+            half=(x(latency.every_5th[5]), x(latency.every_5th[15])),
+            median=x(latency.every_5th[10]),
+            whisker=latency.p50_interval and _scaled(latency.p50_interval, x),
         )
+        for position, (entry, latency) in enumerate(timed)
+    ]
     return strips, _ticks(x, edges)
 
 
-def _curves(rows: Sequence[Row]) -> tuple[list[Curve], list[Tick], float]:
-    compared = [(label(row, rows), row.layer_sqnr_db) for row in rows if row.layer_sqnr_db]
+def _curves(entries: Sequence[Entry]) -> tuple[list[Curve], list[Tick], float]:
+    compared = [
+        (entry.label, entry.row.layer_sqnr_db)
+        for entry in entries
+        if isinstance(entry.row, Measured) and entry.row.layer_sqnr_db
+    ]
     layers = layer_error.in_order([errors for _, errors in compared])
     ratios = [ratio for _, errors in compared for ratio in errors.values() if ratio is not None]
-    height = HEIGHT + ROOM_PER_FILE * len(compared)
+    height = HEIGHT + HEIGHT_PER_FILE * len(compared)
     if not ratios:
         return [], [], height
     low, high = min(0, math.floor(min(ratios) / 20) * 20), math.ceil(max(ratios) / 20 + 1e-9) * 20
@@ -290,35 +352,28 @@ def _point(layer: str, ratio: float, x: float, y: Scale) -> Point:
     return Point(x, y(ratio), f"{layer}: {ratio:.1f} dB")
 
 
-def _kilobytes(row: Row) -> float:
-    return row.size_bytes / 1000
+def _tip(entry: Entry) -> str:
+    row = entry.row
+    figures = [f"{row.size_bytes / 1000:.1f} kB"]
+    if isinstance(row, Measured) and row.p50_us is not None:
+        figures.append(f"{row.p50_us:.1f} µs")
+    if isinstance(row, Measured) and row.accuracy is not None:
+        figures.append(f"top-1 {format_share(row.accuracy)}")
+    return f"{row.artifact} on {entry.runtime}: {', '.join(figures)}"
 
 
-def _p50(row: Row) -> float:
-    return row.latency_us.p50 if row.latency_us else 0
-
-
-def _p50_interval(row: Row) -> Interval | None:
-    return row.latency_us.p50_interval if row.latency_us else None
-
-
-def _tip(row: Row) -> str:
-    accuracy = "" if row.accuracy is None else f", top-1 {row.accuracy:.2%}"
-    return f"{row.artifact} on {row.runtime}: {row.size_bytes / 1000:.1f} kB, {_p50(row):.1f} µs{accuracy}"
-
-
-def _scaled(interval: Interval | None, scale: Scale) -> Interval | None:
-    return interval and (scale(interval[0]), scale(interval[1]))
+def _scaled(interval: Interval, scale: Scale) -> Interval:
+    return scale(interval[0]), scale(interval[1])
 
 
 def _logarithmic(values: Sequence[float], left: float, right: float) -> Scale:
-    """A scale from values above 0 to places, the least and the greatest with some room beside them."""
+    """Return a logarithmic scale from values to positions, with some space beyond the extremes."""
     low, high = math.log(min(values)) - 0.15, math.log(max(values)) + 0.15
     return lambda value: left + (math.log(value) - low) / (high - low) * (right - left)
 
 
 def _ticks(scale: Scale, values: Sequence[float]) -> list[Tick]:
-    """Marks at 1, 2 and 5 times the powers of ten within the values, or at the values' ends, none on another."""
+    """Return marks at 1, 2 and 5 times powers of ten within the values, or at the extremes, without overlaps."""
     low, high = min(values), max(values)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     marks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]

@@ -1,4 +1,4 @@
-"""Where names stand in a chart: beside their points, on no other name or point, and within the chart."""
+"""Place names in a chart: beside their points, within the chart, and without overlaps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 POINT = 7  # radius around a point that stays free
 GAP = 2  # between two names
-NEAR = 12  # places looked at to keep off lines; a name on a line near its point is better than one far away
+NEAR = 12  # nearest places that are tried to avoid lines; crossing a line is better than a distant name
 
 
 class Box(NamedTuple):
-    """A rectangle, in the chart's units."""
+    """A rectangle in the units of the chart."""
 
     left: float
     top: float
@@ -20,19 +20,19 @@ class Box(NamedTuple):
     bottom: float
 
     def overlaps(self, other: Box) -> bool:
-        """Whether the two have an area in common."""
+        """Return whether the two rectangles overlap."""
         return (
             self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
         )
 
     def leader(self, point: tuple[float, float]) -> tuple[float, float] | None:
-        """The end of a line to a name from its point; None if the name is right beside it."""
+        """Return where a line from a point to its name ends; None if the name is next to its point."""
         x, y = point
         nearest = min(max(x, self.left), self.right), min(max(y, self.top), self.bottom)
         return nearest if math.dist(point, nearest) > 2 * POINT else None
 
     def is_within(self, other: Box) -> bool:
-        """Whether no part is outside of the other."""
+        """Return whether this rectangle is inside another."""
         return (
             other.left <= self.left
             and self.right <= other.right
@@ -50,13 +50,13 @@ def place(
     """Choose the nearest free place for each name.
 
     Args:
-        points: what the names are of, (x, y).
-        sizes: of the names, (width, height); each fits into ``bounds``.
-        bounds: of the chart.
-        lines: that names keep off where there is room.
+        points: The named points, (x, y).
+        sizes: Sizes of the names, (width, height); each fits into ``bounds``.
+        bounds: Area for the names.
+        lines: Lines that names avoid if there is room.
 
     Returns:
-        The box of each name. Where a chart is too small for all of them, the last lie on others.
+        The box of each name. In a chart that is too small for all names, the last ones overlap others.
     """
     taken = [Box(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in points]
     boxes: dict[int, Box] = {}
@@ -70,7 +70,7 @@ def place(
 
 
 def _around(point: tuple[float, float], size: tuple[float, float], bounds: Box) -> Iterator[Box]:
-    """Places for a name, from the nearest on: right, left, and over or under its point, then further up and down."""
+    """Yield places for a name, nearest first: right, left, above and below the point, then further up and down."""
     (x, y), (width, height) = point, size
     centered = min(max(x - width / 2, bounds.left), bounds.right - width)
     sides = (x + POINT + GAP, x - POINT - GAP - width, centered)
@@ -79,7 +79,7 @@ def _around(point: tuple[float, float], size: tuple[float, float], bounds: Box) 
         for shift in {0: (0,)}.get(step, (step, -step)):
             top = y - height / 2 + shift * (height + GAP)
             yield from (Box(left, top, left + width, top + height) for left in sides)
-    # Whatever the steps have missed, such as for a point at the edge.
+    # Whatever the steps missed, such as places for a point at the edge.
     for step in range(steps):
         top = bounds.top + step * (height + GAP)
         yield Box(centered, top, centered + width, top + height)

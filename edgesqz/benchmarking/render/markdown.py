@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgesqz.benchmarking.render.columns import columns, legend
+from edgesqz.benchmarking.render.columns import columns, legend, measured_on
 
 if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report
 
 
 def text(report: Report) -> str:
-    """The table, what its figures mean, and which file to take."""
+    """Return the table, its legend, and the best file."""
     shown = columns(report)
     bars = ["--:" if column.justify == "right" else "---" for column in shown]
-    cells = [[column.cell(row).replace("|", "\\|") for column in shown] for row in report.told_apart]
+    cells = [[column.cell(entry).replace("|", "\\|") for column in shown] for entry in report.entries]
     lines = [f"| {' | '.join(line)} |" for line in [[column.head for column in shown], bars, *cells]]
-    return "\n".join([report.title(), "", *lines, "", *legend(report), "", *_choice(report), ""])
+    about = [measured_on(report), legend(report), *report.warnings()]
+    return "\n".join([report.title(), "", *lines, "", *about, "", *_choice(report), ""])
 
 
 def _choice(report: Report) -> list[str]:
-    """The file to take, and a list of why the others are not it."""
+    """Return the best file, and a list that says why the others are not the best."""
     found = report.selection
     reasons = [f"- not {name}: {reason}" for name, reason in found.reasons.items()]
     return [f"Chosen: {found.chosen or 'none'}; {found.note}", "", *reasons]

@@ -1,71 +1,88 @@
-"""A report as an image of accuracy against size."""
+"""A plot of accuracy against size."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesqz import plotting
-from edgesqz.benchmarking.budget import label
+from edgesqz.benchmarking.entries import Entry
 from edgesqz.benchmarking.render.labels import Box, place
+from edgesqz.benchmarking.rows import Evaluation, Measured
 from edgesqz.errors import EdgesqzError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from edgesqz.benchmarking.report import Report, Row
+    from edgesqz.benchmarking.report import Report
 
 HEIGHT, HEIGHT_PER_FILE = 4.5, 0.12  # of the figure, in inches
 
 
-def draw(report: Report, path: Path) -> None:
-    """Draw accuracy against size into an image file, .png or .svg; the size limit, if there is one, is a line.
+@dataclass(frozen=True)
+class _Point:
+    """A file in the plot."""
 
-    Upright lines are the 95 % intervals of the accuracies.
+    entry: Entry
+    evaluation: Evaluation
+
+    @property
+    def at(self) -> tuple[float, float]:
+        """Size in kB and accuracy in percent."""
+        return self.entry.row.size_bytes / 1000, 100 * self.evaluation.accuracy
+
+
+def draw(report: Report, path: Path) -> None:
+    """Draw accuracy against size into an image file, .png or .svg, with a line at the size limit.
+
+    Vertical lines are the 95 % confidence intervals of the accuracy.
 
     Raises:
-        EdgesqzError: no row has an accuracy, matplotlib is missing, the suffix is none it knows, or the disk refuses.
+        EdgesqzError: No file has an accuracy, matplotlib is missing, the suffix is unknown, or the file cannot be
+            written.
     """
-    rows = [row for row in report.told_apart if row.accuracy is not None and row.size_bytes]
-    if not rows:
+    points = [
+        _Point(entry, entry.row.evaluation)
+        for entry in report.entries
+        if isinstance(entry.row, Measured) and entry.row.evaluation and entry.row.size_bytes
+    ]
+    if not points:
         raise EdgesqzError("nothing to draw: no file has an accuracy")
-    figure, axes = plotting.figure(height=HEIGHT + HEIGHT_PER_FILE * len(rows))
-    for runtime in sorted({str(row.runtime) for row in rows}):
-        _scatter(axes, runtime, [row for row in rows if str(row.runtime) == runtime])
+    figure, axes = plotting.figure(height=HEIGHT + HEIGHT_PER_FILE * len(points))
+    for runtime in sorted({point.entry.runtime for point in points}):
+        _scatter(axes, runtime, [point for point in points if point.entry.runtime == runtime])
     if report.budget.size_bytes is not None:
         axes.axvline(report.budget.size_bytes / 1000, color="gray", linestyle="--", label="size limit")
     axes.set_xscale("log")
     axes.margins(x=0.1, y=0.1)
     plotting.plain_numbers(axes)
-    axes.set_xlabel("size in kB, logarithmic")
-    axes.set_ylabel("top-1 on the test images, %; lines: 95 % intervals")
+    axes.set_xlabel("size, kB (log scale)")
+    axes.set_ylabel("top-1 accuracy on the test images, %; lines: 95 % confidence intervals")
     axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
     axes.autoscale(False)
-    figure.draw_without_rendering()  # settles where everything is, in pixels
-    _write_names(axes, rows, [label(row, report.told_apart) for row in rows])
+    figure.draw_without_rendering()  # computes the layout in pixels
+    _write_names(axes, points)
     plotting.save(figure, path)
 
 
-def _scatter(axes: Axes, runtime: str, rows: list[Row]) -> None:
-    sizes = [row.size_bytes / 1000 for row in rows]
-    accuracies = [100 * (row.accuracy or 0) for row in rows]
-    ends = [row.accuracy_interval or (row.accuracy or 0, row.accuracy or 0) for row in rows]
-    below = [accuracy - 100 * low for accuracy, (low, _) in zip(accuracies, ends, strict=True)]
-    above = [100 * high - accuracy for accuracy, (_, high) in zip(accuracies, ends, strict=True)]
+def _scatter(axes: Axes, runtime: str, points: list[_Point]) -> None:
+    sizes, accuracies = zip(*(point.at for point in points), strict=True)
+    bounds = [(point.evaluation.accuracy, *point.evaluation.accuracy_interval) for point in points]
+    below = [100 * (accuracy - low) for accuracy, low, _ in bounds]
+    above = [100 * (high - accuracy) for accuracy, _, high in bounds]
     axes.errorbar(sizes, accuracies, yerr=[below, above], fmt="o", capsize=2, elinewidth=0.8, label=runtime)
 
 
-def _write_names(axes: Axes, rows: list[Row], names: list[str]) -> None:
-    """Write each name beside its point, with a line to those that had to move away."""
-    data = [(row.size_bytes / 1000, 100 * (row.accuracy or 0)) for row in rows]
-    points = [(float(x), float(y)) for x, y in axes.transData.transform(data)]
-    texts = [axes.text(*at, name, fontsize=8, va="bottom") for at, name in zip(data, names, strict=True)]
-    extents = [text.get_window_extent() for text in texts]
+def _write_names(axes: Axes, points: list[_Point]) -> None:
+    """Write each name beside its point, with a line to a name that had to move away."""
+    places = [(float(x), float(y)) for x, y in axes.transData.transform([point.at for point in points])]
+    texts = [axes.text(*point.at, point.entry.label, fontsize=8, va="bottom") for point in points]
+    sizes = [(extent.width, extent.height) for extent in (text.get_window_extent() for text in texts)]
     bounds = Box(*axes.get_window_extent().extents)
-    for text, point, box in zip(
-        texts, points, place(points, [(e.width, e.height) for e in extents], bounds), strict=True
-    ):
-        left, bottom = axes.transData.inverted().transform((box.left, box.top))
+    to_data = axes.transData.inverted()
+    for text, point, box in zip(texts, places, place(places, sizes, bounds), strict=True):
+        left, bottom = to_data.transform((box.left, box.top))
         text.set_position((float(left), float(bottom)))
         if end := box.leader(point):
-            axes.plot(*zip(*axes.transData.inverted().transform([point, end]), strict=True), "-", color="gray", lw=0.5)
+            axes.plot(*zip(*to_data.transform([point, end]), strict=True), "-", color="gray", lw=0.5)

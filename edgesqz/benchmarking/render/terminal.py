@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING
 
 from edgesqz import tables
 from edgesqz.benchmarking import layer_error
-from edgesqz.benchmarking.budget import label
+from edgesqz.benchmarking.entries import Entry
 from edgesqz.benchmarking.render.columns import VERDICT, Column, columns, measured_on, notes, number
+from edgesqz.benchmarking.rows import LayerErrors, Measured
+from edgesqz.benchmarking.wording import limit_name
 
 if TYPE_CHECKING:
-    from edgesqz.benchmarking.layer_error import LayerErrors
-    from edgesqz.benchmarking.report import Report, Row
+    from edgesqz.benchmarking.report import Report
 
 
 def table(report: Report) -> tables.Table:
-    """A row a file; a narrow terminal gets the most important figures."""
+    """Return a table with one row for each file; a narrow terminal shows the most important columns."""
     shown = columns(report)
-    cells = [_missed_limits if column is VERDICT else column.cell for column in shown]
+    cells = [_violated_limits if column is VERDICT else column.cell for column in shown]
     return tables.Table(
         [_column(column, report) for column in shown],
-        [[cell(row) for cell in cells] for row in report.told_apart],
+        [[cell(entry) for cell in cells] for entry in report.entries],
         report.title(),
         measured_on(report),
     )
@@ -38,34 +39,44 @@ def _column(column: Column, report: Report) -> tables.Column:
 
 
 def class_table(report: Report) -> tables.Table:
-    """A row a class: how much of it each file has right."""
-    measured = [row for row in report.told_apart if row.class_accuracies]
-    labels = report.dataset["labels"] if report.dataset else ()
+    """Return a table with one row for each class and a column for each file, which shows its accuracy."""
+    evaluated = [
+        (entry.label, entry.row.evaluation.class_accuracies)
+        for entry in report.entries
+        if isinstance(entry.row, Measured) and entry.row.evaluation
+    ]
+    labels = report.dataset.labels if report.dataset else ()
     return tables.Table(
-        [tables.Column("class"), *(tables.Column(label(row, measured), "right") for row in measured)],
+        [tables.Column("class"), *(tables.Column(name, "right") for name, _ in evaluated)],
         [
-            [name, *(number((row.class_accuracies or ())[place], 100, 1) for row in measured)]
-            for place, name in enumerate(labels)
+            [label, *(number(accuracies[place], 100, 1) for _, accuracies in evaluated)]
+            for place, label in enumerate(labels)
         ],
-        "top-1 of each class, %",
+        "top-1 accuracy of each class, %",
     )
 
 
 def layer_table(report: Report) -> tables.Table:
-    """A row a layer: its signal-to-noise ratio in each export, and a mark where the error first grows."""
-    rows = [row for row in report.told_apart if row.layer_sqnr_db is not None]
-    compared = [row.layer_sqnr_db or {} for row in rows]
+    """Return a table with one row for each layer and a column for each export, which shows its SQNR."""
+    compared = [
+        (entry.label, entry.row.layer_sqnr_db)
+        for entry in report.entries
+        if isinstance(entry.row, Measured) and entry.row.layer_sqnr_db is not None
+    ]
     return tables.Table(
-        [tables.Column("layer"), *(tables.Column(label(row, rows), "right") for row in rows)],
-        [[layer, *(_sqnr(layer, errors) for errors in compared)] for layer in layer_error.in_order(compared)],
-        "signal to noise of each layer, dB",
-        "against the source model's; <: the error first grows tenfold; exact: nothing differs",
+        [tables.Column("layer"), *(tables.Column(name, "right") for name, _ in compared)],
+        [
+            [layer, *(_sqnr(layer, errors) for _, errors in compared)]
+            for layer in layer_error.in_order([errors for _, errors in compared])
+        ],
+        "SQNR of each layer, dB",
+        "relative to the source model; <: the error first grows tenfold; exact: no difference",
     )
 
 
-def _missed_limits(row: Row) -> str:
-    """The limits that a row misses, by name; their figures are told below the table."""
-    return ", ".join(reason.split()[0] for reason in row.missed or ()) or "ok"
+def _violated_limits(entry: Entry) -> str:
+    """Name the limits that a file violates; the note below the table has the limits' figures."""
+    return ", ".join(limit_name(violation.limit) for violation in entry.violations) or VERDICT.cell(entry)
 
 
 def _sqnr(layer: str, errors: LayerErrors) -> str:

@@ -16,6 +16,7 @@ import edgesqz
 from edgesqz import data
 from edgesqz.artifact import ZOO, Artifact, PixelRange
 from edgesqz.benchmarking import layer_error
+from edgesqz.benchmarking.rows import LayerErrors
 from edgesqz.engine import Engine, open_engine
 from edgesqz.errors import EdgesqzError
 
@@ -34,7 +35,7 @@ class Layers:
         return self.found
 
 
-def compared(source_model: Layers, export: Layers, images: np.ndarray = IMAGE) -> layer_error.LayerErrors:
+def compared(source_model: Layers, export: Layers, images: np.ndarray = IMAGE) -> LayerErrors:
     return layer_error.layer_sqnr_db(source_model, export, images)  # type: ignore[arg-type]
 
 
@@ -101,7 +102,7 @@ def report(exported: Path) -> edgesqz.Report:
 
 
 def test_each_export_is_compared_with_its_source_model(report: edgesqz.Report) -> None:
-    errors = {row.artifact: row.layer_sqnr_db for row in report.rows}
+    errors = {row.artifact: row.layer_sqnr_db for row in report.measured}
     assert errors.pop("squeezenet-nano.keras") is None
     for artifact, found in errors.items():
         assert found is not None
@@ -121,7 +122,7 @@ def test_the_table_has_one_row_per_layer_and_one_column_per_export(report: edges
 
 def test_layers_are_compared_only_on_request(exported: Path) -> None:
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=3, workspace=exported)
-    assert [row.layer_sqnr_db for row in report.rows] == [None, None]
+    assert [row.layer_sqnr_db for row in report.measured] == [None, None]
 
 
 def test_layers_of_another_machine_are_refused(exported: Path) -> None:

@@ -19,17 +19,19 @@ import edgesqz
 from edgesqz import plugins
 from edgesqz.artifact import PixelRange
 from edgesqz.benchmarking.candidate import Candidate, with_source_models
-from edgesqz.benchmarking.report import Ratio, Report, Row
+from edgesqz.benchmarking.report import Report
+from edgesqz.benchmarking.rows import Comparison, Measured, Ratio
 from edgesqz.engine import Engine, environments
 from edgesqz.errors import EdgesqzError
 from edgesqz.models import SqueezeNetModel
 from edgesqz.models.costs import network_costs
+from tests.rows import errors_by_name, errors_of, ratio_of
 
 ROUNDS = 3
 
 
-def by_name(report: Report) -> dict[str, Row]:
-    return {row.artifact: row for row in report.rows}
+def by_name(report: Report) -> dict[str, Measured]:
+    return {row.artifact: row for row in report.measured}
 
 
 @pytest.fixture(scope="module")
@@ -47,33 +49,33 @@ def test_rows_are_the_source_model_and_every_export(report: Report) -> None:
         ("squeezenet-nano.int8.tflite", "litert"),
     ]
     assert report.dataset
-    assert (report.dataset["split"], report.dataset["images"]) == ("test", 30)
+    assert (report.dataset.split, report.dataset.images) == ("test", 30)
 
 
 def test_figures_are_plausible(report: Report) -> None:
-    for row in report.rows:
-        assert row.error is None
+    assert not report.failed
+    for row in report.measured:
         assert row.accuracy is not None and row.accuracy > 0.9
-        assert row.agreement is not None and row.agreement >= 0.95
-        assert row.latency_us is not None and 1 < row.latency_us.p50 <= row.latency_us.p90 <= row.latency_us.p99
-        assert row.latency_us.n >= ROUNDS
-        assert row.load_ms is not None and row.first_us is not None and row.first_us > 0
-        assert row.peak_rss_bytes is not None and 10e6 < row.peak_rss_bytes < 5e9
-        assert row.memory_bytes is not None and 1e6 < row.memory_bytes < row.peak_rss_bytes
-        assert row.overhead_us is not None and 0 < row.overhead_us < 1000
+        assert row.comparison is not None and row.comparison.agreement >= 0.95
+        performance = row.performance
+        assert performance is not None
+        latency = performance.latency_us
+        assert 1 < latency.p50 <= latency.p90 <= latency.p99 and latency.n >= ROUNDS
+        assert performance.load_ms > 0 and performance.first_us > 0
+        assert performance.peak_rss_bytes is not None and 10e6 < performance.peak_rss_bytes < 5e9
+        assert performance.memory_bytes is not None and 1e6 < performance.memory_bytes < performance.peak_rss_bytes
+        assert 0 < performance.overhead_us < 1000
         assert row.gzipped_bytes is not None and 1000 < row.gzipped_bytes < row.size_bytes
 
 
 def test_the_source_model_agrees_with_itself(report: Report) -> None:
-    source_model = report.rows[0]
-    assert (source_model.agreement, source_model.accuracy_drop_pp) == (1, 0)
-    assert (source_model.gained, source_model.lost, source_model.mcnemar_p) == (0, 0, 1)
+    assert report.measured[0].comparison == Comparison(agreement=1, accuracy_drop_pp=0, gained=0, lost=0, mcnemar_p=1)
 
 
 def test_latencies_are_compared_with_the_source_models(report: Report) -> None:
-    for row in report.rows:
-        assert row.latency_ratio is not None and row.latency_ratio.to == "squeezenet-nano.keras"
-    assert report.rows[0].latency_ratio == Ratio("squeezenet-nano.keras", 1.0, None)  # three rounds give no interval
+    for row in report.measured:
+        assert ratio_of(row).to == "squeezenet-nano.keras"
+    assert ratio_of(report.measured[0]) == Ratio("squeezenet-nano.keras", 1.0, None)  # three rounds give no interval
 
 
 def environment_or_skip(runtime: str) -> None:
@@ -91,8 +93,7 @@ def test_an_engine_at_another_version_has_a_row_of_its_own(runtime: str, exporte
     here = {"tflite-runtime": "litert", "onnxruntime": "onnxruntime"}[name]
     suffix = plugins.runtimes()[here].SUFFIXES[0]
     report = edgesqz.bench([f"squeezenet-nano.int8{suffix}"], rounds=1, runtimes=[here, runtime], workspace=exported)
-    assert [row.error for row in report.rows] == [None] * 3
-    source_model, ours, other = report.rows
+    source_model, ours, other = report.measured
     assert [row.runtime for row in report.rows] == ["keras", here, name]
     assert other.runtime_version == (version or "2.14.0") != ours.runtime_version
     assert ours.accuracy is not None and other.accuracy == pytest.approx(ours.accuracy, abs=0.05)
@@ -104,9 +105,9 @@ def test_a_microcontrollers_engine_tells_its_arena_and_no_time(exported: Path) -
     report = edgesqz.bench(
         ["squeezenet-nano.int8.tflite"], rounds=1, runtimes=["litert", "tflite-micro"], workspace=exported
     )
-    _, litert, micro = report.rows
-    assert (micro.error, micro.accuracy, litert.arena_bytes) == (None, litert.accuracy, None)
-    assert (micro.latency_us, micro.latency_ratio, micro.memory_bytes, micro.load_ms) == (None, None, None, None)
+    _, litert, micro = report.measured
+    assert (micro.accuracy, litert.arena_bytes) == (litert.accuracy, None)
+    assert micro.performance is None
     peak = network_costs("squeezenet-nano", classes=3).peak_activation_bytes
     assert micro.arena_bytes is not None and peak < micro.arena_bytes < 2 * peak
 
@@ -116,25 +117,26 @@ def test_what_a_microcontrollers_engine_cannot_run_is_told(exported: Path, tmp_p
     options: dict[str, Any] = {"variant": "dynamic", "workspace": tmp_path}
     (artifact,) = edgesqz.export(exported / "squeezenet-nano.keras", **options)
     report = edgesqz.bench([artifact.path], rounds=1, runtimes=["tflite-micro"])
-    assert "Hybrid models are not supported" in (report.rows[-1].error or "")
+    assert "Hybrid models are not supported" in (errors_of(report)[-1] or "")
 
 
 def test_a_version_that_there_is_none_of_costs_its_row_alone(exported: Path) -> None:
     names, runtimes = ["squeezenet-nano.fp32.onnx"], ["onnxruntime", "onnxruntime==0.0.1"]
     report = edgesqz.bench(names, rounds=1, limit=6, runtimes=runtimes, workspace=exported)
-    assert [row.error is None for row in report.rows] == [True, True, False]
-    assert "cannot create an environment with onnxruntime==0.0.1" in (report.rows[2].error or "")
+    assert [error is None for error in errors_of(report)] == [True, True, False]
+    assert "cannot create an environment with onnxruntime==0.0.1" in (errors_of(report)[2] or "")
 
 
 def test_engines_do_not_share_a_process(report: Report) -> None:
     rows = by_name(report)
-    keras, litert = rows["squeezenet-nano.keras"].peak_rss_bytes, rows["squeezenet-nano.int8.tflite"].peak_rss_bytes
+    performances = [rows[f"squeezenet-nano.{kind}"].performance for kind in ("keras", "int8.tflite")]
+    keras, litert = (each.peak_rss_bytes if each else None for each in performances)
     assert keras is not None and litert is not None
     assert litert < keras / 3
 
 
 def test_the_quota_is_held_against_each_file(report: Report) -> None:
-    assert {row.artifact for row in report.rows if row.within_budget} == {
+    assert {entry.label for entry in report.entries if entry.within_budget} == {
         "squeezenet-nano.int8.onnx",
         "squeezenet-nano.int8.tflite",
     }
@@ -142,21 +144,22 @@ def test_the_quota_is_held_against_each_file(report: Report) -> None:
 
 def test_the_json_has_the_promised_form(report: Report) -> None:
     found = json.loads(report.to_json())
-    assert (found["schema"], found["budget"]["size_bytes"]) == (2, 150_000)
-    assert set(found["rows"][0]) == {field.name for field in dataclasses.fields(Row)} - {"error", "correct"} | {
-        "label",
-        "within_budget",
-    }
-    assert set(found["rows"][0]["latency_us"]) == {"p50", "p90", "p99", "n", "every_5th", "p50_interval"}
-    assert set(found["rows"][0]["latency_ratio"]) == {"to", "median", "interval", "is_noise"}
+    assert (found["schema"], found["budget"]["size_bytes"]) == (3, 150_000)
+    derived = {"label", "within_budget", "violations"}
+    assert set(found["rows"][0]) == {field.name for field in dataclasses.fields(Measured)} | derived
+    performance = found["rows"][0]["performance"]
+    assert set(performance["latency_us"]) == {"p50", "p90", "p99", "n", "every_5th", "p50_interval"}
+    assert set(performance["latency_ratio"]) == {"to", "median", "interval", "is_noise"}
+    assert Report.from_json(report.to_json()).rows == report.rows
 
 
 def test_where_its_images_are_out_of_reach_a_zoo_file_is_measured_all_the_same(tmp_path: Path) -> None:
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path)
     assert report.dataset is None and report.title().startswith("no accuracy: cannot download ")
-    for row in report.rows:
-        assert (row.error, row.accuracy) == (None, None)
-        assert row.latency_us is not None and row.memory_bytes is not None
+    assert not report.failed
+    for row in report.measured:
+        assert row.accuracy is None
+        assert row.performance is not None and row.performance.memory_bytes is not None
 
 
 def mean_color_model(layout: str, batch: int | None, height: int = 32) -> bytes:
@@ -184,7 +187,7 @@ def mean_color_model(layout: str, batch: int | None, height: int = 32) -> bytes:
 def test_models_made_elsewhere_in_either_layout(layout: str, batch: int | None, images: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.onnx").write_bytes(mean_color_model(layout, batch, height=24))
     report = edgesqz.bench([tmp_path / "elsewhere.onnx"], dataset=str(images), rounds=1)
-    assert report.rows[0].accuracy == 1
+    assert report.measured[0].accuracy == 1
 
 
 def test_the_pixel_range_is_what_a_foreign_model_sees(tmp_path: Path) -> None:
@@ -211,12 +214,11 @@ def test_damaged_files_fail_alone(exported: Path, images: Path, tmp_path: Path) 
         (tmp_path / name).write_bytes(content(exported))
     (tmp_path / "whole.onnx").write_bytes(mean_color_model("NHWC", 1))
     names = [tmp_path / name for name in (*DAMAGE, "whole.onnx")]
-    rows = by_name(edgesqz.bench(names, dataset=str(images), rounds=1))
+    errors = errors_by_name(edgesqz.bench(names, dataset=str(images), rounds=1))
     for name in DAMAGE:
-        error = rows[name].error
+        error = errors[name]
         assert error is not None and "\n" not in error
-        assert "accuracy" not in rows[name].to_dict()
-    assert rows["whole.onnx"].error is None
+    assert errors["whole.onnx"] is None
 
 
 def test_engines_leave_no_files_behind(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,14 +235,16 @@ def test_an_integer_input_that_cannot_hold_the_pixels_fails_with_the_way_out(
     exported: Path, images: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bare.tflite").write_bytes((exported / "squeezenet-nano.int8.tflite").read_bytes())
-    (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(images), rounds=1).rows
+    (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(images), rounds=1).failed
     assert row.error == (
         "its input holds values from -2 to 1.984, but pixels would become 0 to 255; try pixel_range -2..1.984 "
         "if all channels of its images are scaled alike"
     )
     assert psutil.Process().children() == []
-    (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(images), rounds=1, pixel_range="-2..1.984").rows
-    assert row.accuracy is not None and row.accuracy > 0.9
+    (measured,) = edgesqz.bench(
+        [tmp_path / "bare.tflite"], dataset=str(images), rounds=1, pixel_range="-2..1.984"
+    ).measured
+    assert measured.accuracy is not None and measured.accuracy > 0.9
 
 
 def test_calibrating_on_other_images_does_not_change_what_it_was_trained_on(
@@ -251,7 +255,7 @@ def test_calibrating_on_other_images_does_not_change_what_it_was_trained_on(
     (artifact,) = edgesqz.export("squeezenet-nano", dataset=others, **options)
     assert artifact.manifest and artifact.manifest.calibration
     assert (artifact.manifest.calibration.dataset, artifact.manifest.dataset) == (others, str(images))
-    assert not any(row.error for row in edgesqz.bench([artifact.path], rounds=1, limit=6, workspace=workspace).rows)
+    assert not edgesqz.bench([artifact.path], rounds=1, limit=6, workspace=workspace).failed
 
 
 def test_the_source_model_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> None:
@@ -263,6 +267,5 @@ def test_the_source_model_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> 
 def test_models_of_different_sizes_are_measured_on_one_folder(images: Path, trained: Path, tmp_path: Path) -> None:
     SqueezeNetModel(48, 48, 3, "squeezenet-nano").build().save(tmp_path / "untrained.keras")
     names = [tmp_path / "untrained.keras", trained / "squeezenet-nano.keras"]
-    rows = edgesqz.bench(names, dataset=str(images), rounds=1).rows
-    assert [row.error for row in rows] == [None, None]
+    rows = edgesqz.bench(names, dataset=str(images), rounds=1).measured
     assert rows[0].accuracy is not None and rows[1].accuracy is not None and rows[1].accuracy > 0.9

@@ -497,13 +497,13 @@ def test_unknown_figures_are_marked_and_a_report_supplies_them(tmp_path: Path) -
     assert "| accuracy | unknown; `edgesqz bench --json FILE` measures it" in text
     report = edgesqz.bench([model], dataset="synthetic", limit=20, rounds=1)
     (tmp_path / "report.json").write_text(report.to_json())
-    row = next(row for row in report.rows if row.artifact == MODEL)
-    assert row.accuracy is not None and row.latency_us
+    row = next(row for row in report.measured if row.artifact == MODEL)
+    assert row.accuracy is not None and row.p50_us
     embed(model, "c", out=tmp_path / "after", report=tmp_path / "report.json")
     text = (tmp_path / "after" / "CONTRACT.md").read_text()
     assert f"{100 * row.accuracy:.2f} % top-1 on 20 test images of synthetic" in text
     assert f"measured with litert {row.runtime_version} on {report.machine.cpu}" in text
-    assert f"| latency | {row.latency_us.p50:.1f} µs" in text
+    assert f"| latency | {row.p50_us:.1f} µs" in text
 
 
 def test_labels_of_any_kind_survive_the_round_trip(gray: Path, tmp_path: Path) -> None:

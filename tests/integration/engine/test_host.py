@@ -24,6 +24,7 @@ from edgesqz.benchmarking.candidate import Candidate
 from edgesqz.benchmarking.evaluation import EvaluationSet
 from edgesqz.engine import Engine, engine
 from edgesqz.engine.host import Host
+from tests.rows import errors_of
 
 
 @dataclass
@@ -99,14 +100,14 @@ def test_a_bench_on_a_board_gives_the_same_rows_as_a_local_one(server: Server, e
     names = ["squeezenet-nano.int8.tflite", "squeezenet-nano.fp32.onnx"]
     here = edgesqz.bench(names, rounds=1, workspace=exported)
     there = edgesqz.bench(names, rounds=1, workspace=exported, host=server.address)
-    assert [row.error for row in there.rows] == [None] * 3
-    for one, other in zip(here.rows, there.rows, strict=True):
+    assert len(there.measured) == 3
+    for one, other in zip(here.measured, there.measured, strict=True):
         assert (one.artifact, one.runtime_version, one.accuracy) == (
             other.artifact,
             other.runtime_version,
             other.accuracy,
         )
-        assert other.latency_us is not None and other.memory_bytes is not None
+        assert other.performance is not None and other.performance.memory_bytes is not None
     assert there.machine.host == f"{getpass.getuser()}@127.0.0.1"
     assert there.machine.cpu == here.machine.cpu
 
@@ -142,7 +143,7 @@ def test_a_board_that_hangs_before_an_engine_starts_costs_its_rows(
     hangs_later = python_after(f"[ -e {tmp_path}/checked ] && sleep 30; touch {tmp_path}/checked", tmp_path)
     options: dict[str, Any] = {"rounds": 1, "limit": 6, "host": server.with_python(hangs_later), "workspace": exported}
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], **options)
-    assert ["no process for it could be started" in (row.error or "") for row in report.rows] == [True, True]
+    assert ["no process for it could be started" in (error or "") for error in errors_of(report)] == [True, True]
 
 
 def test_nothing_stays_behind_on_a_board(server: Server, exported: Path, tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_a_board_that_is_gone_before_an_engine_starts_costs_its_rows(
     monkeypatch.setattr(Host, "check", check_and_end)
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
     told = f"no process for it could be started on {getpass.getuser()}@127.0.0.1"
-    assert [row.error for row in report.rows] == [told] * 2
+    assert errors_of(report) == [told] * 2
 
 
 def test_a_missing_board_is_reported(server: Server, exported: Path) -> None:
@@ -182,7 +183,7 @@ def test_a_missing_board_is_reported(server: Server, exported: Path) -> None:
 def test_a_version_cannot_be_chosen_for_a_board(server: Server, exported: Path) -> None:
     names, runtimes = ["squeezenet-nano.fp32.onnx"], ["onnxruntime==1.23.2"]
     report = edgesqz.bench(names, rounds=1, limit=6, runtimes=runtimes, workspace=exported, host=server.address)
-    assert "runs the version of onnxruntime that is installed there" in (report.rows[-1].error or "")
+    assert "runs the version of onnxruntime that is installed there" in (errors_of(report)[-1] or "")
 
 
 def test_a_board_that_drops_off_costs_its_rows(server: Server, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,4 +199,4 @@ def test_a_board_that_drops_off_costs_its_rows(server: Server, exported: Path, m
 
     monkeypatch.setattr(evaluation, "evaluate", drop_off)
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
-    assert [row.error for row in report.rows] == ["the engine's process ended while it worked on this model"] * 2
+    assert errors_of(report) == ["the engine's process ended while it worked on this model"] * 2

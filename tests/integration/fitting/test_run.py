@@ -19,7 +19,7 @@ from edgesqz.benchmarking import Bench
 from edgesqz.benchmarking.run import measure
 from edgesqz.cli import app
 from edgesqz.fitting import run
-from edgesqz.fitting.run import FitResult
+from edgesqz.fitting.result import FitResult, Kept, Rejected
 from edgesqz.workspace import Workspace
 
 
@@ -52,20 +52,22 @@ def test_only_what_is_kept_is_in_the_workspace(found: FitResult, home: Path) -> 
 
 def test_every_variant_was_looked_at_and_the_zoos_models_only_where_their_images_are(found: FitResult) -> None:
     kinds = ("dynamic", "fp16", "fp32", "int16x8", "int8")
-    assert sorted(each.file_name for each in found.files) == [f"squeezenet-nano.{kind}.tflite" for kind in kinds]
-    by_name = {each.file_name.split(".")[1]: each for each in found.files}
-    assert by_name["fp32"].reason == "too large"
-    assert not any(each.in_workspace for each in found.files)
-    assert by_name["fp32"].accuracy is None
+    files: dict[str, Kept | Rejected] = {each.file_name: each for each in found.kept}
+    files |= {each.label: each for each in found.rejected}
+    assert sorted(files) == [f"squeezenet-nano.{kind}.tflite" for kind in kinds]
+    large = files["squeezenet-nano.fp32.tflite"]
+    assert isinstance(large, Rejected) and large.reason == "too large"
+    assert not any(each.in_workspace for each in files.values())
+    assert large.selection_accuracy is None
 
 
 def test_one_half_chooses_and_the_other_judges(found: FitResult, home: Path, images: Path) -> None:
     (best,) = found.kept
     halves = [
-        measure(Bench(home / best.file_name, dataset=images, rounds=1), Console(quiet=True), half).rows[-1]
+        measure(Bench(home / best.file_name, dataset=images, rounds=1), Console(quiet=True), half).measured[-1]
         for half in (0, 1)
     ]
-    assert [row.accuracy for row in halves] == [best.accuracy, best.judged_accuracy]
+    assert [row.accuracy for row in halves] == [best.selection_accuracy, best.accuracy]
 
 
 def test_the_result_as_people_and_programs_see_it(found: FitResult) -> None:
@@ -75,7 +77,7 @@ def test_the_result_as_people_and_programs_see_it(found: FitResult) -> None:
     first = next(line for line in shown.splitlines() if "squeezenet-nano." in line)
     assert first.split()[0] == found.kept[0].file_name and "kept" in first
     assert "200.0 kB of the quota of" in shown
-    assert json.loads(found.to_json())["files"][0]["dataset"] == found.files[0].dataset
+    assert json.loads(found.to_json())["kept"][0]["dataset"] == found.kept[0].dataset
 
 
 def test_a_second_run_keeps_what_the_first_one_found(found: FitResult, home: Path) -> None:
@@ -87,9 +89,9 @@ def test_a_second_run_keeps_what_the_first_one_found(found: FitResult, home: Pat
     again = fit(quota="1kB", calibration=20, workspace=home)
     assert again.room_bytes < 0
     (stays,) = again.kept
-    assert (stays.file_name, stays.in_workspace, stays.judged_accuracy) == (best.file_name, True, best.judged_accuracy)
+    assert (stays.file_name, stays.in_workspace, stays.accuracy) == (best.file_name, True, best.accuracy)
     assert {path: path.read_bytes() for path in home.iterdir() if path.is_file()} == before
-    assert "0 bytes of the quota of 1.0 kB were free, which what is there exceeds by" in again.table().caption
+    assert "0 bytes of the quota of 1.0 kB were free; the workspace exceeds it by" in again.table().caption
 
 
 def test_if_nothing_is_within_the_limits_the_exit_code_says_so(trained: Path, tmp_path: Path) -> None:

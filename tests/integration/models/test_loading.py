@@ -333,8 +333,11 @@ def test_one_output_is_measured_against_two_classes(activation: str | None, kera
     model.save("mine.keras")
     (fp32,) = edgesqz.export("mine.keras", workspace=Path())
     report = edgesqz.bench([fp32.path], dataset=str(two), rounds=1)
-    assert [(row.error, row.accuracy, row.confusion) for row in report.rows] == [(None, 1, ((10, 0), (0, 10)))] * 2
-    assert (report.rows[1].agreement, report.rows[1].mcnemar_p, report.rows[1].top5) == (1, 1, None)
+    evaluations = [row.evaluation for row in report.measured]
+    found = [(each.accuracy, each.confusion, each.top5) for each in evaluations if each]
+    assert found == [(1, ((10, 0), (0, 10)), None)] * 2
+    comparison = report.measured[1].comparison
+    assert comparison and (comparison.agreement, comparison.mcnemar_p) == (1, 1)
     (prediction,) = predict(fp32.path, [next((two / "test" / "red").iterdir())]).images
     assert [guess.label for guess in prediction.guesses] == ["class 1", "class 0"]
 
@@ -346,10 +349,10 @@ def test_a_source_model_without_a_manifest_is_measured_with_the_pixel_range_of_i
     options: dict[str, Any] = {"dataset": str(images), "workspace": tmp_path}
     (int8,) = edgesqz.export(mine, quantize=True, pixel_range="0..1", **options)
     report = edgesqz.bench([int8.path], rounds=1, **options)
-    assert [(Path(row.artifact).suffix, row.accuracy) for row in report.rows] == [(".keras", 1), (".tflite", 1)]
+    assert [(Path(row.artifact).suffix, row.accuracy) for row in report.measured] == [(".keras", 1), (".tflite", 1)]
     edgesqz.export(mine, pixel_range="0..255", **options)
-    source_model = edgesqz.bench(rounds=1, **options).rows[0]
-    assert source_model.error and "was exported for pixels 0..255 and 0..1; name" in source_model.error
+    source_model = edgesqz.bench(rounds=1, **options).failed[0]
+    assert "was exported for pixels 0..255 and 0..1; name" in source_model.error
 
 
 # What is refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgesqz.benchmarking.accuracy import confusion, graded, top5
+from edgesqz.benchmarking.accuracy import comparison, confusion, evaluation, top5
 from edgesqz.stats import mcnemar_p, share_interval
 
 
@@ -15,22 +15,17 @@ def answers(*top1: int, classes: int = 10) -> np.ndarray:
 
 def test_what_was_gained_and_lost_is_counted() -> None:
     labels = np.arange(8)
-    figures = graded(answers(0, 9, 9, 9, 4, 8, 9, 9), labels, answers(0, 1, 2, 3, 9, 9, 9, 9))
-    assert (figures["accuracy"], figures["gained"], figures["lost"], figures["accuracy_drop_pp"]) == (0.25, 1, 3, 25.0)
-    assert (figures["agreement"], figures["mcnemar_p"]) == (0.375, mcnemar_p(1, 3))
-    assert figures["accuracy_interval"] == share_interval(2, 8)
-
-
-def test_without_an_source_model_nothing_is_compared() -> None:
-    assert not {"agreement", "accuracy_drop_pp", "gained", "lost", "mcnemar_p"} & set(
-        graded(answers(1), np.ones(1, int), None)
-    )
+    ours, theirs = answers(0, 9, 9, 9, 4, 8, 9, 9), answers(0, 1, 2, 3, 9, 9, 9, 9)
+    compared, evaluated = comparison(ours, theirs, labels), evaluation(ours, labels)
+    assert (compared.gained, compared.lost, compared.accuracy_drop_pp) == (1, 3, 25.0)
+    assert (compared.agreement, compared.mcnemar_p) == (0.375, mcnemar_p(1, 3))
+    assert (evaluated.accuracy, evaluated.accuracy_interval) == (0.25, share_interval(2, 8))
 
 
 def test_classes_are_counted_apart() -> None:
-    figures = graded(answers(0, 1, 1, 1, classes=3), np.array([0, 0, 1, 1]), None)
-    assert figures["class_accuracies"] == (0.5, 1.0, None)
-    assert figures["confusion"] == ((1, 1, 0), (0, 2, 0), (0, 0, 0))
+    evaluated = evaluation(answers(0, 1, 1, 1, classes=3), np.array([0, 0, 1, 1]))
+    assert evaluated.class_accuracies == (0.5, 1.0, None)
+    assert evaluated.confusion == ((1, 1, 0), (0, 2, 0), (0, 0, 0))
 
 
 def test_answers_are_counted_by_class() -> None:

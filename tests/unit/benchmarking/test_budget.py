@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from edgesqz import EdgesqzError
-from edgesqz.benchmarking.budget import Budget, pareto_front, parse_microseconds
-from edgesqz.benchmarking.report import Latency, Row
+from edgesqz.benchmarking.budget import Budget, Violation, parse_microseconds
+from edgesqz.benchmarking.entries import entries, pareto_front
+from edgesqz.benchmarking.rows import Measured
+from edgesqz.benchmarking.wording import describe_budget, describe_violation
+from tests.rows import comparison, failed, measured, performance
 
 
-def row(name: str, size_bytes: int = 1000, accuracy: float | None = 0.9, p50: float = 100, **others: Any) -> Row:
-    figures: dict[str, Any] = {
-        "latency_us": Latency(p50, p50, p50, 1, (p50,) * 21),
-        "memory_bytes": 50_000_000,
-    } | others
-    return Row(name, "tflite", "int8", "litert", "2.3", size_bytes, size_bytes, 1, accuracy=accuracy, **figures)
+def row(name: str = "a", size_bytes: int = 1000, p50: float = 100, drop: float = 0, **others: Any) -> Measured:
+    """A file with a top-1 accuracy of 0.9."""
+    compared = comparison(accuracy_drop_pp=drop)
+    return measured(name, 900, p50, **({"size_bytes": size_bytes, "comparison": compared} | others))
 
 
 @pytest.mark.parametrize(
@@ -58,8 +59,8 @@ def test_limits_out_of_range_are_told(limits: dict[str, Any], told: str) -> None
 
 
 def test_without_limits_there_is_nothing_to_miss() -> None:
-    assert Budget.parse().missed_by(row("a")) is None
-    assert Budget().told() == ""
+    assert Budget.parse().violations(row()) == ()
+    assert describe_budget(Budget()) == ""
 
 
 LIMITS: dict[str, Any] = {
@@ -72,43 +73,58 @@ LIMITS: dict[str, Any] = {
 
 
 def test_what_just_meets_every_limit_misses_none() -> None:
-    assert Budget.parse(**LIMITS).missed_by(row("a", accuracy_drop_pp=0.5)) == ()
+    assert Budget.parse(**LIMITS).violations(row(drop=0.5)) == ()
 
 
 def test_each_limit_that_is_missed_is_told_with_both_figures() -> None:
-    poor = row("a", 1100, 0.8911, 250.04, memory_bytes=64_000_000, accuracy_drop_pp=0.61)
-    assert Budget.parse(**LIMITS).missed_by(poor) == (
+    poor = measured(
+        "a",
+        891,
+        None,
+        size_bytes=1100,
+        performance=performance(250.04, memory_bytes=64_000_000),
+        comparison=comparison(accuracy_drop_pp=0.61),
+    )
+    violations = Budget.parse(**LIMITS).violations(poor)
+    assert violations[0] == Violation("size_bytes", 1100, 1000)
+    assert [describe_violation(violation) for violation in violations] == [
         "size 1.1 kB, at most 1.0 kB",
         "latency 250.0 µs, at most 100.0 µs",
         "memory 64.0 MB, at most 50.0 MB",
+        "accuracy 89.10%, at least 90.00%",
         "drop 0.61 pp, at most 0.50 pp",
-        "accuracy 89.11%, at least 90.00%",
-    )
-    assert Budget.parse(**LIMITS).told() == (
+    ]
+    assert describe_budget(Budget.parse(**LIMITS)) == (
         "size 1.0 kB, latency 100.0 µs, memory 50.0 MB, accuracy 90.00%, drop 0.50 pp"
     )
 
 
-def test_the_memory_of_an_engine_that_works_in_an_arena_is_the_arena() -> None:
-    budget = Budget.parse(max_memory="100kB")
-    assert budget.missed_by(row("a", memory_bytes=None, arena_bytes=100_000)) == ()
-    assert budget.missed_by(row("a", memory_bytes=None, arena_bytes=100_001)) == ("memory 100.0 kB, at most 100.0 kB",)
+@pytest.mark.parametrize(("arena_bytes", "missed"), [(100_000, ()), (100_001, ("memory_bytes",))])
+def test_the_memory_of_an_engine_that_works_in_an_arena_is_the_arena(arena_bytes: int, missed: tuple[str, ...]) -> None:
+    violations = Budget.parse(max_memory="100kB").violations(measured("a", p50=None, arena_bytes=arena_bytes))
+    assert tuple(violation.limit for violation in violations) == missed
 
 
 def test_what_is_unknown_meets_no_limit() -> None:
-    unknown = row("a", accuracy=None, latency_us=None, memory_bytes=None)
-    missed = Budget.parse(**LIMITS).missed_by(unknown)
-    assert missed == ("latency unknown", "memory unknown", "drop unknown", "accuracy unknown, at least 90.00%")
-    assert Budget.parse(max_size="1kB").missed_by(row("a", error="died")) == ("failed",)
+    unknown = Budget.parse(**LIMITS).violations(measured("a", None, None))
+    assert [(violation.limit, violation.found) for violation in unknown] == [
+        ("latency_us", None),
+        ("memory_bytes", None),
+        ("accuracy", None),
+        ("accuracy_drop_pp", None),
+    ]
+    assert describe_violation(unknown[0]) == "latency unknown, at most 100.0 µs"
+    (entry,) = entries([failed("a")], Budget(size_bytes=10**9))
+    assert entry.within_budget is False
 
 
 def test_the_front_are_those_that_no_other_beats() -> None:
     rows = [
-        row("accurate", 1000, 0.95, 300),
-        row("fast", 900, 0.9, 100),
-        row("small", 500, 0.9, 200),
-        row("beaten", 950, 0.9, 100),
-        row("twin", 500, 0.9, 200),
-        row("unknown", 1, None, 1),
+        measured("accurate", 950, 300, size_bytes=1000),
+        measured("fast", 900, 100, size_bytes=900),
+        measured("small", 900, 200, size_bytes=500),
+        measured("beaten", 900, 100, size_bytes=950),
+        measured("twin", 900, 200, size_bytes=500),
+        measured("unknown", None, 1, size_bytes=1),
     ]
     assert [each.artifact for each in pareto_front(rows)] == ["accurate", "fast", "small", "twin"]

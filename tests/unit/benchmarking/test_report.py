@@ -14,85 +14,58 @@ import pytest
 from rich.console import Console
 
 from edgesqz import EdgesqzError
-from edgesqz.benchmarking.budget import Budget
-from edgesqz.benchmarking.render.columns import columns, legend
-from edgesqz.benchmarking.report import Latency, Ratio, Report, Row, check_writable, save
-from edgesqz.machine import Machine
+from edgesqz.benchmarking.render.columns import columns, legend, measured_on
+from edgesqz.benchmarking.report import Report, check_writable, save
+from edgesqz.benchmarking.rows import Comparison, Evaluation, Latency, Measured, Ratio, Row
 from edgesqz.stats import Interval, median_interval
+from tests.rows import failed, measured, performance
+from tests.rows import report as rows_report
 
 SPREAD = tuple(12000.0 + 500 * k for k in range(21))
-MEASURED = Row(
-    artifact="squeezenet-nano.int8.tflite",
-    format="tflite",
-    variant="int8",
-    runtime="litert",
+MEASURED = measured(
+    "squeezenet-nano.int8.tflite",
     runtime_version="2.1.0",
     size_bytes=73_512,
     gzipped_bytes=60_000,
-    threads=1,
-    accuracy=0.8765,
-    accuracy_interval=(0.8701, 0.8829),
-    top5=0.9911,
-    class_accuracies=(0.9, 0.85, None),
-    confusion=((9, 1, 0), (0, 17, 3), (0, 0, 0)),
-    agreement=0.991,
-    accuracy_drop_pp=-0.25,
-    gained=60,
-    lost=35,
-    mcnemar_p=0.0136,
-    latency_us=Latency(12345.6, 12400.0, 22345.6, 600, SPREAD, (1.0, 2.0)),
-    latency_ratio=Ratio("squeezenet-nano.keras", 0.126, (0.116, 0.14)),
-    load_ms=12.5,
-    first_us=345.6,
-    stable=True,
-    overhead_us=0.05,
-    peak_rss_bytes=1_173_400_000,
-    memory_bytes=1_123_400_000,
+    evaluation=Evaluation(
+        accuracy=0.8765,
+        accuracy_interval=(0.8701, 0.8829),
+        top5=0.9911,
+        class_accuracies=(0.9, 0.85, None),
+        confusion=((9, 1, 0), (0, 17, 3), (0, 0, 0)),
+        correct=np.ones(30, bool),
+    ),
+    comparison=Comparison(agreement=0.991, accuracy_drop_pp=-0.25, gained=60, lost=35, mcnemar_p=0.0136),
+    performance=performance(
+        12345.6,
+        latency_us=Latency(12345.6, 12400.0, 22345.6, 600, SPREAD, (1.0, 2.0)),
+        latency_ratio=Ratio("squeezenet-nano.keras", 0.126, (0.116, 0.14)),
+        peak_rss_bytes=1_173_400_000,
+        memory_bytes=1_123_400_000,
+    ),
     layer_sqnr_db={"normalize": None, "stem": 37.25, "logits": 24.0},
 )
-FAILED = Row(
-    artifact="squeezenet-nano.fp16.onnx",
+FAILED = failed(
+    "squeezenet-nano.fp16.onnx",
+    "the engine gave up",
     format="onnx",
     variant=None,
     runtime="onnxruntime",
     runtime_version="1.22.0",
     size_bytes=101_000,
     gzipped_bytes=90_000,
-    threads=1,
-    error="the engine gave up",
 )
-FIGURES = {
-    "accuracy",
-    "accuracy_interval",
-    "top5",
-    "class_accuracies",
-    "confusion",
-    "agreement",
-    "accuracy_drop_pp",
-    "gained",
-    "lost",
-    "mcnemar_p",
-    "latency_us",
-    "latency_ratio",
-    "load_ms",
-    "first_us",
-    "peak_rss_bytes",
-    "memory_bytes",
-    "arena_bytes",
-    "stable",
-    "overhead_us",
-    "layer_sqnr_db",
-}
 
 
-def report(*rows: Row, max_size_bytes: int | None = None, name: str = "cifar10", threads: int = 1) -> Report:
-    return Report(
-        machine=Machine("A processor", 2),
-        versions={"python": "3.11.7"},
-        dataset={"name": name, "split": "test", "images": 10_000, "labels": ("cat", "dog [old]", "frog")},
-        budget=(budget := Budget(size_bytes=max_size_bytes)),
-        rows=tuple(dataclasses.replace(row, threads=threads, missed=budget.missed_by(row)) for row in rows),
-    )
+def with_(row: Measured, part: str, **figures: Any) -> Measured:
+    """The row with other figures in its evaluation, comparison or performance."""
+    changed: dict[str, Any] = {part: dataclasses.replace(getattr(row, part), **figures)}
+    return dataclasses.replace(row, **changed)
+
+
+def report(*rows: Row, max_size_bytes: int | None = None, name: str = "cifar10", **options: Any) -> Report:
+    labels = ("cat", "dog [old]", "frog")
+    return rows_report(*rows, labels=labels, name=name, max_size=max_size_bytes, **options)
 
 
 def shown(of: Report, width: int = 100) -> list[str]:
@@ -104,7 +77,7 @@ def shown(of: Report, width: int = 100) -> list[str]:
 
 def whole_table(of: Report) -> list[dict[str, str]]:
     """The text of every row in every column, by the column's head."""
-    return [{column.head: column.cell(row) for column in columns(of)} for row in of.told_apart]
+    return [{column.head: column.cell(entry) for column in columns(of)} for entry in of.entries]
 
 
 def line_of(row: Row, lines: list[str]) -> list[str]:
@@ -148,63 +121,80 @@ def test_a_ratio_that_chance_may_have_made_is_noise(rounds: int) -> None:
     assert Ratio.of(durations[0], "net.keras", durations[1]).is_noise
 
 
+def rows_of(found: Report) -> list[dict[str, Any]]:
+    """The rows of a report's JSON."""
+    rows: list[dict[str, Any]] = json.loads(found.to_json())["rows"]
+    return rows
+
+
 def test_a_measured_row_has_figures_and_no_error() -> None:
-    row = MEASURED.to_dict()
-    assert set(row) >= FIGURES
+    (row,) = rows_of(report(MEASURED))
     assert "error" not in row
-    latency = {
+    assert row["performance"]["latency_us"] == {
         "p50": 12345.6,
         "p90": 12400.0,
         "p99": 22345.6,
         "n": 600,
-        "every_5th": SPREAD,
-        "p50_interval": (1.0, 2.0),
+        "every_5th": list(SPREAD),
+        "p50_interval": [1.0, 2.0],
     }
-    assert row["latency_us"] == latency
-    assert (row["artifact"], row["accuracy"], row["agreement"]) == ("squeezenet-nano.int8.tflite", 0.8765, 0.991)
+    assert (row["label"], row["evaluation"]["accuracy"]) == ("squeezenet-nano.int8.tflite", 0.8765)
+    assert (row["comparison"]["agreement"], row["evaluation"]["correct"]) == (0.991, "1" * 30)
 
 
 @pytest.mark.parametrize(("interval", "is_noise"), [((0.116, 0.14), False), ((0.05, 0.2), True), (None, True)])
 def test_a_row_tells_a_program_that_its_ratio_is_noise(interval: Interval | None, is_noise: bool) -> None:
-    row = dataclasses.replace(MEASURED, latency_ratio=Ratio("squeezenet-nano.keras", 0.126, interval))
-    assert row.to_dict()["latency_ratio"] == {
+    row = with_(MEASURED, "performance", latency_ratio=Ratio("squeezenet-nano.keras", 0.126, interval))
+    assert rows_of(report(row))[0]["performance"]["latency_ratio"] == {
         "to": "squeezenet-nano.keras",
         "median": 0.126,
-        "interval": interval,
+        "interval": None if interval is None else list(interval),
         "is_noise": is_noise,
     }
 
 
 def test_a_failed_row_has_an_error_and_no_figures() -> None:
-    row = FAILED.to_dict()
-    assert not FIGURES & set(row)
+    (row,) = rows_of(report(FAILED))
+    assert not {"evaluation", "comparison", "performance"} & set(row)
     assert row["error"] == "the engine gave up"
     assert (row["artifact"], row["size_bytes"], row["variant"]) == ("squeezenet-nano.fp16.onnx", 101_000, None)
-
-
-def test_figures_that_are_unknown_stay_in_the_row() -> None:
-    alone = dataclasses.replace(MEASURED, agreement=None, accuracy_drop_pp=None, memory_bytes=None)
-    assert set(alone.to_dict()) == set(MEASURED.to_dict())
 
 
 # JSON
 
 
-@pytest.mark.parametrize("max_size_bytes", [None, 100_000])
+@pytest.mark.parametrize("max_size_bytes", [None, 70_000])
 def test_the_json_has_the_promised_keys(max_size_bytes: int | None) -> None:
     found = report(MEASURED, FAILED, max_size_bytes=max_size_bytes)
     text = found.to_json()
     as_data = json.loads(text)
-    about = ["schema", "created", "command", "machine", "versions", "dataset", "no_accuracy", "budget"]
-    assert list(as_data) == [*about, "pareto_front", "selection", "rows"]
+    assert set(as_data) == {
+        *("schema", "created", "command", "plan", "machine", "versions", "dataset", "no_accuracy"),
+        *("budget", "pareto_front", "selection", "rows"),
+    }
     assert as_data["pareto_front"] == ["squeezenet-nano.int8.tflite"]
-    assert as_data["schema"] == 2
+    assert as_data["schema"] == 3
     assert as_data["machine"]["cpu"] == "A processor"
     told = {"name": "cifar10", "split": "test", "images": 10_000, "labels": ["cat", "dog [old]", "frog"]}
     assert as_data["dataset"] == told
-    assert as_data["budget"]["size_bytes"] == max_size_bytes
-    assert as_data["rows"] == json.loads(json.dumps([{"label": row.artifact} | row.to_dict() for row in found.rows]))
+    assert as_data["budget"]["size_bytes"] == max_size_bytes == as_data["plan"]["max_size"]
+    missed = {"limit": "size_bytes", "found": 73_512, "allowed": max_size_bytes}
+    assert as_data["rows"][0]["violations"] == ([missed] if max_size_bytes else [])
+    assert [row["within_budget"] for row in as_data["rows"]] == ([False, False] if max_size_bytes else [None, None])
     assert text.endswith("}\n")
+
+
+def test_records_are_flat_for_pandas() -> None:
+    good, bad = report(MEASURED, FAILED).records
+    assert good["performance.latency_us.p50"] == 12345.6
+    assert good["evaluation.class_accuracies.cat"] == 0.9
+    assert bad["error"] == "the engine gave up"
+    assert not [value for value in good.values() if isinstance(value, (dict, list))]
+
+
+def test_a_notebook_shows_the_table() -> None:
+    assert "squeezenet-nano.int8.tflite" in report(MEASURED)._repr_html_()
+    assert repr(report(MEASURED)).startswith("Report(plan=<Bench>, machine=<Machine>, versions=<1>")
 
 
 def test_a_saved_report_is_its_json(tmp_path: Path) -> None:
@@ -298,8 +288,8 @@ def test_a_file_that_no_runtime_knows_has_its_row() -> None:
 
 
 def test_rows_of_one_file_are_told_apart_by_engine_and_version() -> None:
-    older = dataclasses.replace(MEASURED, runtime_version="2.0.9", accuracy=0.8, named=True)
-    other = dataclasses.replace(MEASURED, runtime="tflite-runtime", accuracy=0.7, error="died")
+    older = dataclasses.replace(with_(MEASURED, "evaluation", accuracy=0.8), runtime_version="2.0.9", named=True)
+    other = failed(MEASURED.artifact, "died", runtime="tflite-runtime")
     found = report(MEASURED, older, other, FAILED, max_size_bytes=1000)
     name = MEASURED.artifact
     assert found.misses() == [f"{name} on litert 2.0.9: size 73.5 kB, at most 1.0 kB"]
@@ -315,24 +305,21 @@ def test_rows_of_one_file_are_told_apart_by_engine_and_version() -> None:
 
 
 def test_a_verdict_of_many_limits_leaves_the_name_whole() -> None:
-    limits = Budget(size_bytes=1, latency_us=1, memory_bytes=1, accuracy=1, accuracy_drop_pp=0)
-    named = dataclasses.replace(MEASURED, missed=limits.missed_by(MEASURED))
-    lines = shown(dataclasses.replace(report(named), budget=limits, rows=(named,)))
+    limits: dict[str, Any] = {"max_latency": "1us", "max_memory": 1, "min_accuracy": 1, "max_accuracy_drop": 0}
+    lines = shown(report(MEASURED, max_size_bytes=1, **limits))
     assert max(map(len, lines)) <= 100
-    assert "size, latency, memory," in " ".join(line_of(named, lines))
+    assert "size, latency, memory," in " ".join(line_of(MEASURED, lines))
 
 
 def test_unknown_figures_are_empty_cells() -> None:
-    names = ("accuracy_interval", "agreement", "accuracy_drop_pp", "mcnemar_p", "latency_ratio", "memory_bytes")
-    unknown: dict[str, Any] = dict.fromkeys(names)
-    alone = dataclasses.replace(MEASURED, **unknown)
-    (cells,) = whole_table(report(alone))
+    alone = with_(MEASURED, "performance", latency_ratio=None, memory_bytes=None)
+    (cells,) = whole_table(report(dataclasses.replace(alone, comparison=None)))
     assert not set(cells) & {"drop pp", "p", "agree %", "ratio", "mem MB"}
-    assert (cells["top-1 %"], cells["p50 µs"]) == ("87.65", "12346")
+    assert (cells["top-1 %"], cells["p50 µs"]) == ("87.65±.64", "12346")
 
 
 def test_a_difference_that_may_be_chance_has_no_mark() -> None:
-    even = dataclasses.replace(MEASURED, mcnemar_p=0.06)
+    even = with_(MEASURED, "comparison", mcnemar_p=0.06)
     assert "-0.25" in line_of(even, shown(report(even)))
 
 
@@ -346,9 +333,9 @@ def test_a_difference_that_may_be_chance_has_no_mark() -> None:
     ],
 )
 def test_the_ratio_is_told_if_it_tells_anything(ratio: Ratio, told: str) -> None:
-    row = dataclasses.replace(MEASURED, latency_ratio=ratio)
+    row = with_(MEASURED, "performance", latency_ratio=ratio)
     assert whole_table(report(row))[0]["ratio"] == told
-    assert f"ratio: of time to {ratio.to}" in legend(report(row))[1]
+    assert f"ratio: latency relative to {ratio.to}" in legend(report(row))
 
 
 @pytest.mark.parametrize(("threads", "told"), [(1, "A processor, 1 thread;"), (2, "A processor, 2 threads;")])
@@ -360,7 +347,7 @@ def test_the_table_tells_what_was_measured_and_on_what(threads: int, told: str) 
 
 def test_an_engine_that_never_answered_has_no_version_to_tell() -> None:
     silent = dataclasses.replace(FAILED, runtime="tflite-micro", runtime_version=None)
-    assert "tflite-micro" not in legend(report(MEASURED, silent))[0]
+    assert "tflite-micro" not in measured_on(report(MEASURED, silent))
 
 
 def test_a_file_name_is_shown_as_it_is() -> None:
@@ -396,10 +383,10 @@ def test_without_an_accuracy_there_is_nothing_to_draw(tmp_path: Path) -> None:
 
 
 def test_the_csv_has_a_column_for_every_figure() -> None:
-    measured, failed = csv.DictReader(io.StringIO(report(MEASURED, FAILED).to_csv()))
-    assert (measured["artifact"], measured["accuracy"], measured["error"]) == (MEASURED.artifact, "0.8765", "")
-    assert (measured["latency_us.p50"], measured["latency_ratio.median"]) == ("12345.6", "0.126")
-    assert (failed["artifact"], failed["accuracy"], failed["error"]) == (FAILED.artifact, "", "the engine gave up")
+    good, bad = csv.DictReader(io.StringIO(report(MEASURED, FAILED).to_csv()))
+    assert (good["artifact"], good["evaluation.accuracy"], good["error"]) == (MEASURED.artifact, "0.8765", "")
+    assert (good["performance.latency_us.p50"], good["performance.latency_ratio.median"]) == ("12345.6", "0.126")
+    assert (bad["artifact"], bad["evaluation.accuracy"], bad["error"]) == (FAILED.artifact, "", "the engine gave up")
 
 
 def test_the_markdown_is_the_table() -> None:

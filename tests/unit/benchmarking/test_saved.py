@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,32 +10,53 @@ import pytest
 
 from edgesqz import EdgesqzError
 from edgesqz.artifact import sha256
-from edgesqz.benchmarking.budget import Budget
-from edgesqz.benchmarking.report import Latency, Report, Row
-from edgesqz.benchmarking.saved import SavedReport
-from edgesqz.machine import Machine
+from edgesqz.benchmarking.report import Report
+from edgesqz.benchmarking.rows import Ratio, Row
 from edgesqz.zoo import __main__ as zoo
-
-LATENCY = Latency(100, 100, 100, 1, (100,) * 21)
+from tests.rows import comparison, failed, measured, performance, report
 
 
 def row(path: str, content: bytes, runtime: str = "litert", error: str | None = None) -> Row:
+    about = {"path": path, "sha256": sha256(content), "runtime": runtime}
     name = Path(path).name
-    shared = Row(name, "tflite", "int8", runtime, "2.3", 9, 9, 1, path=path, sha256=sha256(content), error=error)
-    return shared if error else Row(**(vars(shared) | {"accuracy": 0.9, "latency_us": LATENCY}))
+    return failed(name, error, **about) if error else measured(name, 900, 100, **about)
 
 
-def saved(folder: Path, *rows: Row) -> SavedReport:
-    report = Report(
-        machine=Machine("A processor"),
-        versions={},
-        dataset={"name": "cifar10", "split": "test", "images": 10, "labels": ()},
-        budget=Budget(),
-        rows=rows,
-    )
+def saved(folder: Path, *rows: Row) -> Report:
     path = folder / "report.json"
-    path.write_text(report.to_json())
-    return SavedReport.read(path)
+    path.write_text(report(*rows).to_json())
+    return Report.read(path)
+
+
+FULL = measured(
+    "new/m.tflite",
+    comparison=comparison(gained=1, lost=2, mcnemar_p=1.0, agreement=0.99),
+    performance=performance(5, latency_ratio=Ratio("m.keras", 0.5, (0.4, 0.6))),
+    layer_sqnr_db={"normalize": None, "stem": 37.25},
+    arena_bytes=1000,
+    flips="sheet.png",
+)
+
+
+def test_what_is_read_is_what_was_written() -> None:
+    written = report(FULL, measured("bare.onnx", None, None), failed("cut.onnx", sha256=None), models=["a"], rounds=7)
+    read = Report.from_json(written.to_json())
+    assert read.rows == written.rows
+    assert (read.machine, read.dataset, read.versions) == (written.machine, written.dataset, written.versions)
+    assert (read.plan.models, read.plan.rounds) == (["a"], 7)
+    assert read.selection == written.selection
+    assert read.to_json() == written.to_json()
+
+
+def test_a_report_of_another_machine_is_read() -> None:
+    text = report(FULL).to_json().replace('"threads": 1', '"threads": 4096')
+    assert Report.from_json(text).plan.threads == 4096
+
+
+def test_a_report_says_how_to_make_it_again() -> None:
+    found = report(FULL, models=["a b.tflite", "c.onnx"], runtimes=["litert"], max_size="1MB", layers=True)
+    assert found.command == "edgesqz bench 'a b.tflite' c.onnx --runtime litert --max-size 1MB --layers"
+    assert json.loads(found.to_json())["command"] == found.command
 
 
 @pytest.fixture
@@ -45,23 +67,23 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_figures_are_found_by_content_whatever_the_name(model: Path, tmp_path: Path) -> None:
-    report = saved(tmp_path, row("old/m.tflite", b"other"), row("new/renamed.tflite", model.read_bytes()))
-    found = report.row_of(model, "litert")
-    assert (found.path, found.accuracy) == (Path("new/renamed.tflite"), 0.9)
+    read = saved(tmp_path, row("old/m.tflite", b"other"), row("new/renamed.tflite", model.read_bytes()))
+    found = read.row_of(model, "litert")
+    assert (found.path, found.accuracy) == ("new/renamed.tflite", 0.9)
 
 
 def test_a_file_of_the_same_name_and_size_and_another_content_gets_no_figures(model: Path, tmp_path: Path) -> None:
     other = model.read_bytes()[::-1]
-    told = f"figures of another file named m.tflite, with SHA-256 {sha256(other)[:12]}, not of this one with "
+    told = f"figures for another file named m.tflite, with SHA-256 {sha256(other)[:12]} instead of "
     with pytest.raises(EdgesqzError, match=told + sha256(model.read_bytes())[:12]):
         saved(tmp_path, row("m.tflite", other)).row_of(model)
 
 
 def test_what_was_not_measured_is_told(model: Path, tmp_path: Path) -> None:
     own = model.read_bytes()
-    with pytest.raises(EdgesqzError, match="no figures of m.tflite on litert; measure it with edgesqz bench"):
+    with pytest.raises(EdgesqzError, match="no figures for m.tflite on litert; measure it with edgesqz bench"):
         saved(tmp_path, row("m.tflite", own, "tflite-micro")).row_of(model, "litert")
-    with pytest.raises(EdgesqzError, match="no figures of m.tflite, which failed there: it died"):
+    with pytest.raises(EdgesqzError, match="no figures for m.tflite, because measuring it failed: it died"):
         saved(tmp_path, row("m.tflite", own, error="it died")).row_of(model)
 
 
@@ -72,9 +94,9 @@ def test_the_zoo_takes_no_figures_of_another_content(
     ours.mkdir()
     monkeypatch.setattr(zoo, "ZOO", ours)
     rows = [row(path.name, path.read_bytes()) for path in sorted(workspace.glob("*.tflite"))]
-    report = saved(tmp_path, *rows, row("elsewhere/squeezenet-nano.keras", b"an older one"))
+    read = saved(tmp_path, *rows, row("elsewhere/squeezenet-nano.keras", b"an older one"))
     with pytest.raises(EdgesqzError, match=re.escape("another file named squeezenet-nano.keras")):
-        zoo.admit(workspace, report)
+        zoo.admit(workspace, read)
     assert not list(ours.iterdir())
     admitted = zoo.admit(workspace, saved(tmp_path, *rows))
     assert [path.name for path in admitted] == ["squeezenet-nano.fp32.tflite", "squeezenet-nano.int8.tflite"]

@@ -3,87 +3,79 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 
-from edgesqz.benchmarking.accuracy import graded
-from edgesqz.benchmarking.budget import Budget
-from edgesqz.benchmarking.report import Latency, Report, Row
-from edgesqz.benchmarking.selection import select
-from edgesqz.machine import Machine
-
-IMAGES = 1000
+from edgesqz.benchmarking.report import Report
+from edgesqz.benchmarking.rows import Latency, Measured, Row
+from edgesqz.benchmarking.selection import Selection
+from tests.rows import evaluated, failed, measured, performance
+from tests.rows import report as rows_report
 
 
 def row(
     name: str, right: int, size_bytes: int = 1000, p50: float | None = 100, *, shift: int = 0, **others: Any
-) -> Row:
+) -> Measured:
     """A file of ten classes that has ``right`` of the images right, beginning with image number ``shift``."""
-    labels = np.arange(IMAGES) % 10
-    correct = np.isin(np.arange(IMAGES), np.arange(shift, shift + right) % IMAGES)
-    predicted = np.where(correct, labels, (labels + 1) % 10)
-    latency = None if p50 is None else Latency(p50, p50, p50, 1, (p50,) * 21)
-    figures = graded(np.eye(10)[predicted], labels, None) | {"latency_us": latency} | others
-    row = Row(name, "tflite", "int8", "litert", "2.3", size_bytes, size_bytes, 1)
-    return dataclasses.replace(row, **figures)
+    return measured(name, None, p50, **({"size_bytes": size_bytes, "evaluation": evaluated(right, shift)} | others))
 
 
 def report(*rows: Row, quota: str | None = None) -> Report:
-    budget = Budget.parse(max_size=quota)
-    judged = tuple(dataclasses.replace(each, missed=budget.missed_by(each)) for each in rows)
-    dataset = {"name": "digits", "split": "test", "images": IMAGES, "labels": tuple("0123456789")}
-    return Report(Machine("A processor"), {}, dataset, budget, judged)
+    return rows_report(*rows, max_size=quota)
+
+
+def choose(rows: list[Measured]) -> Selection:
+    return report(*rows).selection
 
 
 def test_the_most_accurate_is_chosen_where_the_images_can_tell() -> None:
-    found = select([row("good", 900, 100, 10), row("best", 950, 1000, 100)])
+    found = choose([row("good", 900, 100, 10), row("best", 950, 1000, 100)])
     assert (found.chosen, found.note) == ("best", "the highest accuracy, 95.00%")
     assert found.reasons == {"good": "accuracy 90.00%, best has 95.00% (p < 0.001)"}
 
 
 def test_within_noise_the_cheaper_is_chosen_and_the_reason_says_so() -> None:
-    found = select([row("best", 903, 2000, 200), row("cheap", 900, 1000, 100)])
+    found = choose([row("best", 903, 2000, 200), row("cheap", 900, 1000, 100)])
     assert found.chosen == "cheap"
     assert found.note == (
-        "accuracy 90.00%, which 1,000 images cannot tell from the highest, 90.30% of best (p = 0.250); "
+        "accuracy 90.00%, not significantly below the highest, 90.30% of best (1,000 images, p = 0.250); "
         "1.0 kB and 100.0 µs against 2.0 kB and 200.0 µs"
     )
     assert found.reasons == {
-        "best": "accuracy 90.30%, no better for certain than cheap; 2.0 kB and 200.0 µs against 1.0 kB and 100.0 µs"
+        "best": "accuracy 90.30%, the highest but not significantly so; "
+        "cheap costs less, 1.0 kB and 100.0 µs against 2.0 kB and 200.0 µs"
     }
 
 
 def test_a_hair_smaller_and_eighty_times_slower_does_not_win() -> None:
-    found = select([row("int16x8", 900, 98_000, 8000), row("int8", 899, 99_000, 100)])
+    found = choose([row("int16x8", 900, 98_000, 8000), row("int8", 899, 99_000, 100)])
     assert found.chosen == "int8"
 
 
 def test_as_many_correct_on_other_images_is_not_the_same_as_noise() -> None:
     """The test looks at the images, not at the two shares: 20 of 1,000 apart may be noise, or not."""
-    assert select([row("best", 920), row("cheap", 900, 10, 1)]).chosen == "best"
-    assert select([row("best", 920), row("cheap", 900, 10, 1, shift=500)]).chosen == "cheap"
+    assert choose([row("best", 920), row("cheap", 900, 10, 1)]).chosen == "best"
+    assert choose([row("best", 920), row("cheap", 900, 10, 1, shift=500)]).chosen == "cheap"
 
 
 def test_files_without_a_clock_are_chosen_by_size_after_those_with_one() -> None:
-    assert select([row("large", 900, 900, None), row("small", 900, 500, None)]).chosen == "small"
-    assert select([row("small", 900, 500, None), row("timed", 900, 900)]).chosen == "timed"
+    assert choose([row("large", 900, 900, None), row("small", 900, 500, None)]).chosen == "small"
+    assert choose([row("small", 900, 500, None), row("timed", 900, 900)]).chosen == "timed"
 
 
 def test_what_cannot_be_told_from_guessing_is_never_chosen() -> None:
-    found = select([row("ruined", 110)])
-    assert (found.chosen, found.note) == (None, "no file is better than guessing for certain")
-    assert found.reasons == {"ruined": "accuracy 11.00%, which 1,000 images cannot tell from guessing"}
-    assert select([row("ruined", 110, 1, 1), row("fine", 900)]).chosen == "fine"
+    found = choose([row("ruined", 110)])
+    assert (found.chosen, found.note) == (None, "no file is significantly better than guessing")
+    assert found.reasons == {"ruined": "accuracy 11.00%, not significantly better than guessing (1,000 images)"}
+    assert choose([row("ruined", 110, 1, 1), row("fine", 900)]).chosen == "fine"
 
 
 def test_limits_come_first() -> None:
     found = report(
-        row("large", 950, 2000), row("fits", 900), row("untrained", 900, correct=None), quota="1kB"
+        row("large", 950, 2000), row("fits", 900), row("untrained", 900, evaluation=None), quota="1kB"
     ).selection
     assert (found.chosen, found.note) == ("fits", "the highest accuracy, 90.00%")
     assert found.reasons == {"large": "size 2.0 kB, at most 1.0 kB", "untrained": "no accuracy"}
@@ -93,8 +85,8 @@ def test_limits_come_first() -> None:
     ("rows", "note"),
     [
         ([row("large", 950, 2000)], "no file is within the budget"),
-        ([row("unlabelled", 900, correct=None)], "no file has an accuracy"),
-        ([row("broken", 900, error="died")], "no file is within the budget"),
+        ([row("unlabelled", 900, evaluation=None)], "no file has an accuracy"),
+        ([failed("broken")], "no file is within the budget"),
     ],
 )
 def test_where_none_can_be_chosen_it_is_told_why(rows: list[Row], note: str) -> None:
@@ -121,18 +113,21 @@ def test_the_choice_stands_in_the_json_and_in_the_csv() -> None:
 
 
 def test_the_csv_has_one_value_a_cell() -> None:
-    found = report(row("m.tflite", 900, latency_us=Latency(5, 6, 7, 9, tuple(map(float, range(21))), (4, 6))))
+    latency = Latency(5, 6, 7, 9, tuple(map(float, range(21))), (4, 6))
+    found = report(row("m.tflite", 900, performance=performance(5, latency_us=latency)))
     (cells,) = csv.DictReader(io.StringIO(found.to_csv()))
     assert not [value for value in cells.values() if value.startswith(("(", "[", "{"))]
-    assert (cells["latency_us.p50_interval.low"], cells["latency_us.p50_interval.high"]) == ("4", "6")
-    assert (cells["latency_us.every_5th.0"], cells["latency_us.every_5th.100"]) == ("0.0", "20.0")
-    assert cells["class_accuracies.7"] == "0.9"
+    interval = (cells[f"performance.latency_us.p50_interval.{end}"] for end in ("low", "high"))
+    assert [*map(float, interval)] == [4, 6]
+    percentiles = (cells[f"performance.latency_us.every_5th.{each}"] for each in (0, 100))
+    assert [*percentiles] == ["0.0", "20.0"]
+    assert cells["evaluation.class_accuracies.7"] == "0.9"
 
 
 def test_only_named_files_are_told_to_miss_the_budget_or_to_fail() -> None:
     rows = (row("named", 900, 2000, named=True), row("along", 900, 2000), row("fine", 900, 100, named=True))
-    failed = row("failed", 900, named=True, error="died")
-    assert report(*rows, failed, quota="1kB").misses() == ["named: size 2.0 kB, at most 1.0 kB"]
-    assert not report(*rows, row("along too", 900, error="died")).named_file_failed
-    assert report(*rows, failed).named_file_failed
-    assert report(row("along", 900, error="died")).named_file_failed
+    broken = failed("failed", named=True)
+    assert report(*rows, broken, quota="1kB").misses() == ["named: size 2.0 kB, at most 1.0 kB"]
+    assert not report(*rows, failed("along too")).named_file_failed
+    assert report(*rows, broken).named_file_failed
+    assert report(failed("along")).named_file_failed

@@ -18,6 +18,7 @@ from edgesqz.benchmarking.candidate import Candidate
 from edgesqz.engine import engine
 from edgesqz.errors import EdgesqzError
 from tests import fakes
+from tests.rows import errors_by_name, errors_of
 
 EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
 EXPORT = "squeezenet-nano.int8.tflite"  # measured beside its source model
@@ -59,13 +60,13 @@ def test_engines_that_misbehave_cost_their_rows_alone(
     monkeypatch.setattr(Candidate, "warm_up", warm_up_impatiently)
     before = workers()
     report = edgesqz.bench(sorted(odd_files.iterdir()), dataset=str(images), rounds=2, limit=6)
-    rows = {row.artifact.removesuffix(".fake"): row for row in report.rows}
+    errors = {name.removesuffix(".fake"): error for name, error in errors_by_name(report).items()}
     for habit, told in HABITS.items():
-        assert told in (rows[habit].error or ""), habit
-        assert "\n" not in (rows[habit].error or "")
+        assert told in (errors[habit] or ""), habit
+        assert "\n" not in (errors[habit] or "")
     for habit in ("garbage", "fine"):
-        assert rows[habit].error is None
-        assert rows[habit].accuracy == 1
+        assert errors[habit] is None
+    assert [row.accuracy for row in report.measured] == [1, 1]
     assert capfd.readouterr() == ("", "")
     assert [worker for worker in workers() if worker not in before] == []
 
@@ -86,17 +87,17 @@ def test_a_missing_engine_costs_its_row_alone(images: Path, exported: Path, tmp_
     (tmp_path / "model.missing").write_bytes(fakes.content())
     names = [tmp_path / "model.missing", exported / "squeezenet-nano.fp32.onnx"]
     report = edgesqz.bench(names, dataset=str(images), rounds=1, limit=6)
-    assert [(row.artifact, row.error is None) for row in report.rows] == [
+    assert [(name, error is None) for name, error in errors_by_name(report).items()] == [
         ("model.missing", False),
         ("squeezenet-nano.keras", True),
         ("squeezenet-nano.fp32.onnx", True),
     ]
-    assert "pip install 'edgesqz-missing-engine>=1'" in (report.rows[0].error or "")
+    assert "pip install 'edgesqz-missing-engine>=1'" in (errors_of(report)[0] or "")
 
 
 def test_when_every_engine_fails_each_row_says_why(odd_files: Path, images: Path) -> None:
     report = edgesqz.bench([odd_files / "raise.fake", odd_files / "quit.fake"], dataset=str(images), rounds=1)
-    assert all(row.error for row in report.rows)
+    assert all(errors_of(report))
     with pytest.raises(EdgesqzError, match="nothing to draw"):
         report.plot(odd_files / "plot.png")
 

@@ -6,42 +6,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
 from edgesqz import EdgesqzError, fit
 from edgesqz.artifact import Manifest, PixelRange, Tensor
-from edgesqz.benchmarking.accuracy import graded
-from edgesqz.benchmarking.report import Latency, Row
+from edgesqz.benchmarking.budget import Budget
+from edgesqz.benchmarking.entries import entries
 from edgesqz.cli import app
 from edgesqz.fitting import Fit, run
-from edgesqz.fitting.run import FitResult, Fitted, TestData
+from edgesqz.fitting.result import FitResult, Kept, Rejected
+from edgesqz.fitting.run import Candidate, TestData
 from edgesqz.workspace import Workspace
+from tests.rows import measured
 
 CLASSES = ("blue", "green", "red")
 
 
-IMAGES = 1000
-
-
-def file(name: str, size: int, right: int, dataset: str = "cifar10", p50: float = 100, **others: Any) -> Fitted:
+def file(name: str, size: int, right: int, dataset: str = "cifar10", p50: float = 100, **others: Any) -> Candidate:
     """A file that was measured, with ``right`` of the images correct."""
-    labels = np.arange(IMAGES) % 10
-    predicted = np.where(np.arange(IMAGES) < right, labels, (labels + 1) % 10)
-    latency = Latency(p50, p50, p50, 1, (p50,) * 21)
-    row = Row(name, "tflite", "int8", "litert", "2.3", size, size, 1)
-    row = replace(row, latency_us=latency, **graded(np.eye(10)[predicted], labels, None))
-    fitted = Fitted(name.rpartition("/")[2], dataset, size_bytes=size, accuracy=row.accuracy, row=row)
-    return replace(fitted, latency_us=p50, **others)
+    (entry,) = entries([measured(name, right, p50, size_bytes=size)], Budget())
+    return replace(Candidate(name.rpartition("/")[2], dataset, size_bytes=size, entry=entry), **others)
 
 
-def select(files: list[Fitted], room: int, folder: Path = Path("nowhere")) -> list[Fitted]:
+def select(files: list[Candidate], room: int, folder: Path = Path("nowhere")) -> list[Candidate]:
     return run.select_files(files, room, Workspace(folder, 10**9))
 
 
-def kept(files: list[Fitted], room: int) -> set[str]:
+def kept(files: list[Candidate], room: int) -> set[str]:
     return {each.label for each in select(files, room) if each.reason is None}
 
 
@@ -81,13 +74,13 @@ def test_why_each_is_kept_or_not_is_told() -> None:
     outcomes = {each.file_name: each.reason or each.note for each in select(files, 300)}
     assert outcomes == {
         "small": "accuracy 80.00%, as good has 90.10% (p < 0.001)",
-        "good": "accuracy 90.00%, which 1,000 images cannot tell from the highest, 90.10% of as good (p = 1.000); "
+        "good": "accuracy 90.00%, not significantly below the highest, 90.10% of as good (1,000 images, p = 1.000); "
         "200 bytes and 100.0 µs against 250 bytes and 100.0 µs",
-        "as good": "accuracy 90.10%, no better for certain than good; "
-        "250 bytes and 100.0 µs against 200 bytes and 100.0 µs",
+        "as good": "accuracy 90.10%, the highest but not significantly so; "
+        "good costs less, 200 bytes and 100.0 µs against 250 bytes and 100.0 µs",
         "too large": "no room: 301 bytes, 300 bytes free, but better than what is kept; raise the quota",
         "slow": "latency 9 µs",
-        "ruined": "accuracy 11.00%, which 1,000 images cannot tell from guessing",
+        "ruined": "accuracy 11.00%, not significantly better than guessing (1,000 images)",
     }
 
 
@@ -119,7 +112,7 @@ def test_no_file_is_overwritten_by_a_better_one_of_its_name() -> None:
     there, new = select(files, 1000)
     assert (there.reason, new.reason) == (
         None,
-        "another file has its name, but better than what is kept; "
+        "another file has this name, but better than what is kept; "
         "edgesqz workspace rm m.tflite --workspace nowhere makes room for it",
     )
 
@@ -130,7 +123,7 @@ def test_without_a_quota_there_is_nothing_to_fit(tmp_path: Path) -> None:
 
 
 def test_without_images_nothing_can_be_chosen(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="images that the models were trained on are not at hand: cifar10; name"):
+    with pytest.raises(EdgesqzError, match="images that the models were trained on are not available: cifar10; give"):
         fit(quota="300kB", workspace=tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -171,7 +164,7 @@ def test_the_command_has_the_options_of_bench_for_data_and_limits(
 
     def record(plan: Fit, console: Console) -> FitResult:
         asked.append(plan)
-        return FitResult(1, 1, ())
+        return FitResult(1, 1, (), ())
 
     monkeypatch.setattr(run, "run", record)
     limits = ["--dataset", str(images), "--data-dir", str(tmp_path), "--max-memory", "64MB"]
@@ -187,3 +180,13 @@ def test_the_command_has_the_options_of_bench_for_data_and_limits(
 def test_a_dataset_that_no_model_knows_is_told(images: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="no model in .* or the zoo has the classes of .*: blue, green, red; train"):
         fit(quota="1MB", dataset=str(images), workspace=tmp_path)
+
+
+def test_a_result_is_records_for_pandas_json_and_a_table() -> None:
+    kept = file("good", 200, 900, note="the best").kept(0.89)
+    rejected = file("bad", 100, 800).rejected("too bad")
+    assert isinstance(kept, Kept) and isinstance(rejected, Rejected)
+    result = FitResult(1000, 300, (kept,), (rejected,))
+    assert [record["selection_accuracy"] for record in result.records] == [0.9, 0.8]
+    assert [row[0] for row in result.table().rows if row] == ["good", "bad"]
+    assert (result.to_dict()["kept"][0]["accuracy"], result.to_dict()["rejected"][0]["reason"]) == (0.89, "too bad")

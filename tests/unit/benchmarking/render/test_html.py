@@ -11,48 +11,38 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.render.columns import columns
 from edgesqz.benchmarking.render.html import LETTER, page
 from edgesqz.benchmarking.render.labels import Box
-from edgesqz.benchmarking.report import Latency, Report, Row
-from edgesqz.machine import Machine
+from edgesqz.benchmarking.report import Report
+from edgesqz.benchmarking.rows import Evaluation, Latency, Measured, Row
+from tests.rows import failed, measured, performance
+from tests.rows import report as rows_report
 
 HOSTILE = '<script>alert(1)</script>&".tflite'
 LABELS = ("cat", "<b>dog</b>", "frog")
 
 
-def row(name: str, size_bytes: int, accuracy: float | None, p50: float, runtime: str = "litert") -> Row:
-    return Row(
-        artifact=name,
-        format="tflite",
-        variant="int8",
-        runtime=runtime,
-        runtime_version="2.3.0",
-        size_bytes=size_bytes,
-        gzipped_bytes=size_bytes,
-        threads=1,
+def row(name: str, size_bytes: int, accuracy: float | None, p50: float, runtime: str = "litert") -> Measured:
+    spread = tuple(p50 * (0.9 + k / 60) for k in range(21))
+    found = accuracy and Evaluation(
         accuracy=accuracy,
-        accuracy_interval=None if accuracy is None else (accuracy - 0.02, accuracy + 0.02),
-        class_accuracies=None if accuracy is None else (0.9, 0.85, None),
-        confusion=None if accuracy is None else ((9, 1, 0), (0, 17, 3), (0, 0, 0)),
-        latency_us=Latency(p50, p50, p50, 100, tuple(p50 * (0.9 + k / 60) for k in range(21)), (p50 * 0.9, p50 * 1.1)),
+        accuracy_interval=(accuracy - 0.02, accuracy + 0.02),
+        top5=None,
+        class_accuracies=(0.9, 0.85, None),
+        confusion=((9, 1, 0), (0, 17, 3), (0, 0, 0)),
+        correct=np.ones(30, bool),
     )
+    timed = performance(p50, latency_us=Latency(p50, p50, p50, 100, spread, (p50 * 0.9, p50 * 1.1)))
+    return measured(name, size_bytes=size_bytes, evaluation=found, performance=timed, runtime=runtime)
 
 
 def report(*rows: Row) -> Report:
-    return Report(
-        machine=Machine("A processor", 2),
-        versions={"python": "3.11.7"},
-        dataset={"name": "cifar10", "split": "test", "images": 10_000, "labels": LABELS},
-        budget=Budget(size_bytes=500_000, latency_us=1000),
-        rows=rows,
-        created="2026-01-02T03:04:05+00:00",
-        command="edgesqz bench '<a>'",
-    )
+    return rows_report(*rows, labels=LABELS, models=["<a>"], max_size=500_000, max_latency="1ms")
 
 
 LAYERS = {"normalize": None, "stem": 37.25, "<logits>": -3.0}
@@ -62,7 +52,7 @@ FULL = report(
     dataclasses.replace(row("squeezenet.int8.tflite", 470_000, 0.9231, 376), layer_sqnr_db=LAYERS),
     row(HOSTILE, 87_000, 0.8871, 69),
     row("untrained.tflite", 20_000, None, 40),
-    dataclasses.replace(row("broken.onnx", 10, None, 1), error="no <model>", latency_us=None),
+    failed("broken.onnx", "no <model>", size_bytes=10),
 )
 
 
@@ -124,7 +114,7 @@ def test_layers_are_a_curve_a_file() -> None:
     assert text.count("<polyline") == 1
     assert "<title>stem: 37.2 dB</title>" in text
     assert "<title>&lt;logits&gt;: -3.0 dB</title>" in text
-    assert "Where errors come in" not in page(report(FULL.rows[0]))
+    assert "Where quantization errors arise" not in page(report(FULL.rows[0]))
 
 
 MANY = report(
@@ -151,7 +141,7 @@ def charts(text: str) -> list[tuple[float, float, list[Box]]]:
 @pytest.mark.parametrize("of", [FULL, MANY])
 def test_no_name_stands_on_another_or_leaves_its_chart(of: Report) -> None:
     drawn = charts(page(of))
-    assert [len(boxes) for *_, boxes in drawn][:2] == [sum(row.accuracy is not None for row in of.rows)] * 2
+    assert [len(boxes) for *_, boxes in drawn][:2] == [sum(row.accuracy is not None for row in of.measured)] * 2
     for width, height, boxes in drawn:
         assert all(box.is_within(Box(0, 0, width, height)) for box in boxes)
         assert not [1 for one, other in itertools.combinations(boxes, 2) if one.overlaps(other)]
@@ -193,7 +183,7 @@ def test_the_page_tells_budget_choice_date_and_command() -> None:
 
 def test_contact_sheets_are_linked_from_where_the_page_lies(tmp_path: Path) -> None:
     sheet = tmp_path / "flips" / "a b.flips.png"
-    flipped = report(dataclasses.replace(FULL.rows[0], flips=str(sheet)))
+    flipped = report(dataclasses.replace(FULL.measured[0], flips=str(sheet)))
     assert '<a href="flips/a%20b.flips.png">squeezenet.keras</a>' in page(flipped, tmp_path)
     assert "<a href" not in page(flipped)
 

@@ -1,0 +1,80 @@
+"""The rows of a report side by side: a label for each, the limits it violates, and whether another file beats it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgesqz.benchmarking.budget import Budget, Violation
+from edgesqz.benchmarking.rows import Failed, Measured, Row
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row and what follows from the rows beside it.
+
+    Attributes:
+        row: The row.
+        label: Name of the row, which no other row has: the file, with the runtime if several rows are of that file.
+        runtime: Name of the runtime, with its version if several versions of it ran the file; empty if none did.
+        violations: The limits that the file does not meet.
+        within_budget: Whether the file was measured and meets all limits; None without limits.
+        on_front: Whether the file is on the Pareto front of size, latency and accuracy.
+    """
+
+    row: Row
+    label: str
+    runtime: str
+    violations: tuple[Violation, ...]
+    within_budget: bool | None
+    on_front: bool
+
+
+def entries(rows: Sequence[Row], budget: Budget) -> tuple[Entry, ...]:
+    """Label rows, check them against the limits, and find the Pareto front."""
+    front = {id(row) for row in pareto_front(rows)}
+    rows_of_file = Counter(row.artifact for row in rows)
+    runtimes = _distinct_runtimes(rows)
+    found = []
+    for row, runtime in zip(rows, runtimes, strict=True):
+        violations = budget.violations(row) if isinstance(row, Measured) else ()
+        found.append(
+            Entry(
+                row,
+                label=row.artifact if rows_of_file[row.artifact] == 1 else f"{row.artifact} on {runtime}",
+                runtime=runtime,
+                violations=violations,
+                within_budget=not isinstance(row, Failed) and not violations if budget.limits else None,
+                on_front=id(row) in front,
+            )
+        )
+    return tuple(found)
+
+
+def _distinct_runtimes(rows: Sequence[Row]) -> list[str]:
+    """Return the name of each row's runtime, with the version if several versions ran the same file."""
+    versions = Counter((row.artifact, row.runtime) for row in rows)
+    return [
+        f"{row.runtime} {row.runtime_version or ''}".strip()
+        if versions[row.artifact, row.runtime] > 1
+        else row.runtime or ""
+        for row in rows
+    ]
+
+
+def pareto_front(rows: Sequence[Row]) -> list[Measured]:
+    """Return the rows that no other row beats, which means as small, as fast and as accurate, and better in one."""
+    costs = [(row, cost) for row in rows if isinstance(row, Measured) and (cost := _costs(row))]
+    return [row for row, cost in costs if not any(_beats(other, cost) for _, other in costs)]
+
+
+def _costs(row: Measured) -> tuple[float, float, float] | None:
+    """Return what is better when lower: negative accuracy, size and latency; None if one of them is unknown."""
+    if row.accuracy is None or row.p50_us is None:
+        return None
+    return -row.accuracy, row.size_bytes, row.p50_us
+
+
+def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
