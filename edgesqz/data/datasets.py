@@ -1,7 +1,7 @@
 """Labeled images: CIFAR-10, CIFAR-100, a synthetic stand-in and folders of image files.
 
-A `Dataset` reads each of its two splits on demand and only from the files of that split, so whatever works with
-``dataset.train()`` cannot have seen a test image. Neither has whatever works with `holdout_split` or `sample` of it.
+A `Dataset` reads each of its two splits on demand, only from the files of that split. Code that works with
+``dataset.train()``, or with a `holdout_split` or `sample` of it, therefore never sees a test image.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from edgesqz.image_size import ImageSize, ImageSizeLike
 
 DATASETS: tuple[str, ...] = ("cifar10", "cifar100", "mnist", "synthetic")
 DEFAULT_SIZE = ImageSize(32, 32)
-# Where the size of the images is fixed.
+# Image sizes of the datasets that have only one.
 SIZES = {"cifar10": ImageSize(32, 32), "cifar100": ImageSize(32, 32), "mnist": ImageSize(28, 28)}
 
 
 def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None = None) -> Dataset:
-    """Find a data set, downloading CIFAR if it is not at hand; its images are read later, split by split.
+    """Find a dataset, downloading CIFAR if necessary; its images are read later, split by split.
 
-    An image folder has one sub-folder per class, either directly or in each of its sub-folders ``train`` and
-    ``test``; without these, a fifth of the files of each class is the test split. Where one of the two is missing, the
-    dataset has the other alone.
+    An image folder has one subfolder per class, either directly or in each of its subfolders ``train`` and ``test``.
+    Without these two, a fifth of the files of each class is the test split. With only one of them, the dataset has only
+    that split.
 
     Args:
         name: One of `DATASETS` or the path of an image folder.
-        data_dir: Where CIFAR lies: its unpacked folder, its archive or the folder that holds one of them. By default
-            the cache, which a download fills.
-        size: Of the images, for drawn ones and folders; 32x32 if nothing is said. CIFAR has 32x32 and MNIST 28x28
-            only.
+        data_dir: The unpacked folder of CIFAR, its archive, or the folder that holds one of them. By default the
+            download cache.
+        size: Size of the images, for synthetic ones and folders; by default 32x32. CIFAR has only 32x32, MNIST only
+            28x28.
 
     Raises:
-        EdgesqzError: The name is unknown, CIFAR is neither found nor downloadable, what is found is damaged, or a
-            folder of images does not have the same two or more classes in each split it has.
+        EdgesqzError: The name is unknown, CIFAR is neither found nor downloadable, its files are damaged, or an image
+            folder does not have the same two or more classes in each of its splits.
     """
     fixed = SIZES.get(name)
     size = fixed or DEFAULT_SIZE if size is None else ImageSize.parse(size)
@@ -52,15 +52,15 @@ def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None 
 
 
 def locate(name: str, data_dir: Path | None = None) -> Path | None:
-    """Say where the data of `name` lie, without downloading anything.
+    """Return where the data of `name` are, without downloading anything.
 
     Args:
         name: As for `load`.
         data_dir: As for `load`.
 
     Returns:
-        The folder or archive that `load` would read, for the synthetic images the module that draws them, None if
-        `load` would start a download.
+        The folder or archive that `load` would read; for synthetic images, the module that draws them; None if `load`
+        would start a download.
 
     Raises:
         EdgesqzError: The name is unknown, or `data_dir` is given and holds no such data.
@@ -81,5 +81,5 @@ def locate(name: str, data_dir: Path | None = None) -> Path | None:
 def _image_folder(name: str) -> Path:
     folder = Path(name)
     if not folder.is_dir():
-        raise EdgesqzError(f"'{name}' is neither a data set ({', '.join(DATASETS)}) nor an image folder")
+        raise EdgesqzError(f"'{name}' is neither a dataset ({', '.join(DATASETS)}) nor an image folder")
     return folder
