@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import gc
 import io
+import itertools
 import json
 import logging
 import math
@@ -33,7 +34,6 @@ from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models.architectures import network_graph
 from edgesqz.training import Train, checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Progress
-from edgesqz.training.loop import TrainingRun
 from edgesqz.training.recipe import Recipe, fastest_precision
 from edgesqz.training.result import TrainResult
 from edgesqz.workspace import Workspace
@@ -110,20 +110,32 @@ def finished(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Fini
     return Finished(artifact, at_rest, shown.getvalue())
 
 
+def press_ctrl_c(patch: pytest.MonkeyPatch, at_step: int) -> None:
+    """Send SIGINT during a step of the next training run."""
+    import edgesqz.training.step
+
+    real, steps = edgesqz.training.step.training_step, itertools.count(1)
+
+    def training_step(*arguments: Any) -> tuple[Any, Any]:
+        optimizer, take_step = real(*arguments)
+
+        def pressing(*of_step: Any) -> Any:
+            if next(steps) == at_step:
+                signal.raise_signal(signal.SIGINT)
+            return take_step(*of_step)
+
+        return optimizer, pressing
+
+    patch.setattr(edgesqz.training.step, "training_step", training_step)
+
+
 @pytest.fixture(scope="module")
 def interrupted(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which Ctrl-C was pressed during the fifth step of nine, the second of the second epoch."""
     workspace = tmp_path_factory.mktemp("interrupted")
-    step = TrainingRun._step
-
-    def pressing(self: TrainingRun, *of_bar: Any) -> None:
-        if self.progress.step == 4:
-            signal.raise_signal(signal.SIGINT)
-        step(self, *of_bar)
-
     handler = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainingRun, "_step", pressing)
+        press_ctrl_c(patch, at_step=5)
         with pytest.raises(KeyboardInterrupt, match="stopped after step 5 of 9; resume the run to continue"):
             train(train_only, workspace)
     assert signal.getsignal(signal.SIGINT) is handler
@@ -397,7 +409,7 @@ def test_two_models_of_one_network_live_side_by_side_and_each_resumes_by_its_nam
     train(train_only, tmp_path)
     before = (tmp_path / f"{MODEL}.keras").read_bytes()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(TrainingRun, "_finish_epoch", lambda *_: signal.raise_signal(signal.SIGINT))
+        press_ctrl_c(patch, at_step=2)
         train(train_only, tmp_path, name="colors-1.1", seed=1)
     assert checkpoint.exists(Workspace(tmp_path), "colors-1.1")
     assert not checkpoint.exists(Workspace(tmp_path), MODEL)
@@ -497,12 +509,9 @@ def test_a_teacher_of_something_else_is_refused(finished: Finished, tmp_path: Pa
 def test_a_run_with_a_teacher_is_resumed_with_it_alone(
     finished: Finished, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(self: TrainingRun) -> None:
-        signal.raise_signal(signal.SIGINT)
-
     teacher = shutil.copy(finished.artifact.path, tmp_path / "teacher.keras")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(TrainingRun, "_finish_epoch", stop)
+        press_ctrl_c(patch, at_step=2)
         train(train_only, tmp_path, teacher=teacher)
     with pytest.raises(EdgesqzError, match="the interrupted run had a teacher; name it again"):
         resume(tmp_path)
