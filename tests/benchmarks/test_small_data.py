@@ -16,7 +16,7 @@ import edgesqz
 from edgesqz import data
 
 SIDE = 96  # height and width of the images, in pixels
-IMAGES = 180  # to train on; 60 are too few for squeezenet, which then only guesses
+IMAGES = 180  # to train on; with 60, both networks only guess
 SHAPES = ("circle", "square", "triangle")
 LEAST_CONTRAST = 100  # between a shape and its background, summed over red, green and blue
 
