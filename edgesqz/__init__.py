@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgesqz.models.listing import list_models as list_models
     from edgesqz.models.plan import params as params
     from edgesqz.predicting import predict as predict
+    from edgesqz.sweeping import sweep as sweep
     from edgesqz.training import train as train
 
 _HOMES = {
@@ -41,6 +42,7 @@ _HOMES = {
     "load": "edgesqz.engine",
     "params": "edgesqz.models.plan",
     "predict": "edgesqz.predicting",
+    "sweep": "edgesqz.sweeping",
     "train": "edgesqz.training",
 }
 

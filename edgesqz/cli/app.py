@@ -29,6 +29,7 @@ from edgesqz.cli.output import (
     FitOutput,
     ParamsOutput,
     PredictOutput,
+    SweepOutput,
     TableOrJson,
     TrainOutput,
     VerifyOutput,
@@ -48,6 +49,7 @@ from edgesqz.maintenance import Clean, List, Quota, Remove, Verify
 from edgesqz.models.listing import Models
 from edgesqz.models.plan import Params
 from edgesqz.predicting import Predict
+from edgesqz.sweeping import Sweep
 from edgesqz.training import Train
 
 OF_ALL_COMMANDS = ("--verbose", "--quiet")
@@ -134,6 +136,7 @@ add(app, Train, TrainOutput, progress_console)
 add(app, Export, ExportOutput, progress_console)
 add(app, Bench, BenchOutput, progress_console)
 add(app, Fit, FitOutput, progress_console)
+add(app, Sweep, SweepOutput, progress_console)
 add(app, Predict, PredictOutput, progress_console)
 add(app, Embed, EmbedOutput, progress_console)
 add(app, Inspect, TableOrJson, progress_console)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edgesqz.maintenance.integrity import Integrity
     from edgesqz.models.comparison import ParamsResult
     from edgesqz.predicting import Predictions
+    from edgesqz.sweeping.result import SweepResult
     from edgesqz.training.result import TrainResult
 
 EXIT_BAD_INPUT = 1
@@ -334,3 +335,55 @@ class VerifyOutput(JsonOption):
         show(result, self.json)
         if result.problems:
             raise typer.Exit(EXIT_BAD_INPUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOutput(JsonOption):
+    """Print the trials, or write them to files; the exit code says whether a file was kept."""
+
+    PANEL: ClassVar = "Output"
+    csv: Annotated[str | Path | None, Option("Write the trials as CSV.", metavar="FILE")] = None
+    html: Annotated[str | Path | None, Option("Write a web page with the chart and all trials.", metavar="FILE")] = None
+    plot: Annotated[
+        str | Path | None, Option("Draw accuracy against size of the best files as .png or .svg.", metavar="FILE")
+    ] = None
+    best: Annotated[
+        str | Path | None,
+        Option("Write the network and the recipe of the best trial, for `edgesqz train --spec`.", metavar="FILE"),
+    ] = None
+    template: Annotated[bool, Option("Print a space to start from, and exit.")] = False
+
+    def __post_init__(self) -> None:
+        """Print the template, or check what can be written before hours of training."""
+        from edgesqz.benchmarking.report import check_writable
+
+        if self.template:
+            from edgesqz.sweeping.space import TEMPLATE
+
+            print(TEMPLATE, end="")
+            raise typer.Exit
+        for path in self._files:
+            check_writable(path)
+
+    @property
+    def _files(self) -> list[Path]:
+        return [Path(path) for path in (self.csv, self.html, self.plot, self.best) if path]
+
+    def show(self, result: SweepResult) -> None:
+        """Print the trials, and write the files."""
+        from edgesqz.benchmarking.report import save
+
+        show(result, self.json)
+        if result.is_plan:
+            return
+        if not result.best:
+            say("no file was kept; the table says why")
+            raise typer.Exit(EXIT_MISSED_BUDGET)
+        for path, text in ((self.csv, result.to_csv), (self.html, result.to_html), (self.best, result.spec)):
+            if path:
+                save(text(), Path(path))
+        if self.plot:
+            result.plot(Path(self.plot))
+        say_written(self._files)
+        if not self.json:
+            print(f"best: trial {result.best.number}; train it longer with {result.train_command}")

@@ -5,6 +5,7 @@ from edgesqz.data.datasets import DATASETS as DATASETS
 from edgesqz.data.datasets import SIZES as SIZES
 from edgesqz.data.datasets import load as load
 from edgesqz.data.datasets import locate as locate
+from edgesqz.data.datasets import provided as provided
 from edgesqz.data.folders import image_files as image_files
 from edgesqz.data.folders import read_image as read_image
 from edgesqz.data.splits import Dataset as Dataset

@@ -6,6 +6,9 @@ A `Dataset` reads each of its two splits on demand, only from the files of that 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from edgesqz.data import cifar, folders, mnist, synthetic
@@ -18,6 +21,18 @@ DATASETS: tuple[str, ...] = ("cifar10", "cifar100", "mnist", "synthetic")
 DEFAULT_SIZE = ImageSize(32, 32)
 # Image sizes of the datasets that have only one.
 SIZES = {"cifar10": ImageSize(32, 32), "cifar100": ImageSize(32, 32), "mnist": ImageSize(28, 28)}
+
+_provided: ContextVar[Dataset | None] = ContextVar("provided", default=None)
+
+
+@contextlib.contextmanager
+def provided(dataset: Dataset) -> Iterator[None]:
+    """Let `load` return a dataset whose images came from another machine, within a ``with`` block of this thread."""
+    token = _provided.set(dataset)
+    try:
+        yield
+    finally:
+        _provided.reset(token)
 
 
 def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None = None) -> Dataset:
@@ -38,6 +53,8 @@ def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None 
         EdgesqzError: The name is unknown, CIFAR is neither found nor downloadable, its files are damaged, or an image
             folder does not have the same two or more classes in each of its splits.
     """
+    if (at_hand := _provided.get()) and at_hand.name == name:
+        return at_hand
     fixed = SIZES.get(name)
     size = fixed or DEFAULT_SIZE if size is None else ImageSize.parse(size)
     if fixed and size != fixed:

@@ -32,6 +32,7 @@ from edgesqz.models.graph import (
     Softmax,
     Standardize,
 )
+from edgesqz.models.specification import Specification
 
 if TYPE_CHECKING:
     import keras
@@ -121,7 +122,8 @@ def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int],
             pooled = len(fires) == 1 and number < len(stages)  # within the only fire module, which has no bypass
             pool = f"pool{number + 1}" if pooled else None
             for place, (squeeze, expand) in enumerate(fires, start=1):
-                x = fire(graph, x, f"fire{number}{place}", squeeze, expand, norm=True, bypass=place > 1, pool=pool)
+                bypass = place > 1 and x.shape[2] == 2 * expand
+                x = fire(graph, x, f"fire{number}{place}", squeeze, expand, norm=True, bypass=bypass, pool=pool)
         x = graph.add(Convolution(name="classifier", channels=classes, kernel=1, relu=False), x)
         return graph.add(Average(name=LOGITS), x)
 
@@ -228,6 +230,9 @@ def architecture(name: str) -> Architecture:
     Raises:
         EdgesqzError: The name is unknown.
     """
+    if specification := Specification.parse(name):
+        body = small_squeezenet(specification.stem, specification.pool_stem, *specification.stages)
+        return Architecture(body, 32, 10, "by its widths")
     if name not in ARCHITECTURES:
         raise EdgesqzError(f"unknown model {name!r}; choose from {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]

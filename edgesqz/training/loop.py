@@ -89,6 +89,7 @@ class TrainingRun:
         self.progress = Progress()
         self.best: list[np.ndarray] | None = None  # the weights of the best epoch so far
         self.detail = Detail.FULL
+        self.after_epoch: Callable[[Progress], None] | None = None
         self._graph()  # refuses what cannot be built before TensorFlow starts
 
         backend.start_keras()
@@ -330,6 +331,8 @@ class TrainingRun:
             highlight=False,
             soft_wrap=True,
         )
+        if self.after_epoch:
+            self.after_epoch(progress)
 
     def _keep_if_best(self, weights: list[np.ndarray], accuracy: float | None) -> None:
         """Keep the weights of an epoch that is at least as good as the best one.

@@ -13,6 +13,7 @@ from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.options import DataDirOptions, InputSizeOptions, QuotaOptions
 from edgesqz.training.recipe import Recipe
+from edgesqz.training.spec import read_spec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,8 +123,23 @@ class ModelFileOptions:
     resume: Annotated[bool, Option("Continue from the checkpoint that an interrupted run left.")] = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class SpecOptions:
+    """The network and the recipe from a file."""
+
+    PANEL: ClassVar = "Model"
+    spec: Annotated[
+        str | Path | None,
+        Option(
+            "A TOML file with a network and its recipe, such as a sweep writes for its best trial. Options that are "
+            "given as well override it.",
+            metavar="FILE",
+        ),
+    ] = None
+
+
 @dataclass(frozen=True)
-class Train(QuotaOptions, ModelFileOptions, RecipeOptions, TrainingData, NetworkOptions):
+class Train(QuotaOptions, ModelFileOptions, RecipeOptions, TrainingData, SpecOptions, NetworkOptions):
     """Train a network and write it to the workspace as NAME.keras.
 
     A tenth of the training images, the validation split, selects the best epoch. The test split is never read. Ctrl-C
@@ -133,7 +149,11 @@ class Train(QuotaOptions, ModelFileOptions, RecipeOptions, TrainingData, Network
     """
 
     def __post_init__(self) -> None:
-        """Check what can be checked without looking at files."""
+        """Read the specification, and check what can be checked without looking at other files."""
+        if self.spec is not None:
+            for name, value in read_spec(Path(self.spec)).items():
+                if getattr(self, name) is None:
+                    object.__setattr__(self, name, value)
         Recipe(**self.chosen)
         if self.name is not None and not re.fullmatch(NAME_PATTERN, self.name):
             raise EdgesqzError(

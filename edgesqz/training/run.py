@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from edgesqz import artifact, data
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.models import loading
 from edgesqz.training import checkpoint
-from edgesqz.training.checkpoint import Checkpoint
+from edgesqz.training.checkpoint import Checkpoint, Progress
 from edgesqz.training.loop import TrainingImages, TrainingRun
 from edgesqz.training.plan import Train
 from edgesqz.training.recipe import Recipe, fastest_precision, scaled_to
@@ -22,8 +23,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def run(plan: Train, console: Console) -> TrainResult:
-    """Train a network as planned; see ``Train.run``."""
+def run(plan: Train, console: Console, after_epoch: Callable[[Progress], None] | None = None) -> TrainResult:
+    """Train a network as planned; see ``Train.run``.
+
+    Args:
+        plan: The options.
+        console: Where to show progress.
+        after_epoch: Called after each epoch, once its checkpoint is written.
+    """
     workspace, name = Workspace(Path(plan.workspace), plan.quota), plan.model_name
     _check_not_finished(workspace.folder / (name + artifact.KERAS_SUFFIX), plan)
     teacher = loading.find(plan.teacher, workspace) if plan.teacher else None
@@ -41,6 +48,7 @@ def run(plan: Train, console: Console) -> TrainResult:
         scaled = {name: value for name, value in scaled_to(len(images)).items() if name not in chosen}
         recipe = dataclasses.replace(recipe, **scaled)
     training = TrainingRun(name, recipe, TrainingImages.split(dataset, images, recipe), teacher, workspace, console)
+    training.after_epoch = after_epoch
     if saved:
         training.resume(saved)
     elif plan.seconds:

@@ -53,7 +53,7 @@ def scratch(folder: Path | None, workspace: Workspace, size_bytes: int) -> Itera
         )
     with contextlib.ExitStack() as stack:
         _remove_left(folder)
-        name = f"{PREFIX}{uuid.uuid4().hex}"
+        name = f"{PREFIX}{uuid.uuid4().hex[:8]}"  # short: Ray puts sockets below it, whose paths are limited
         counted = folder.resolve().is_relative_to(workspace.folder.resolve()) and workspace.quota_bytes is not None
         if counted:
             inside = (folder.resolve() / name).relative_to(workspace.folder.resolve()).as_posix()

@@ -21,7 +21,20 @@ from edgesqz.exporting import Export, ExportResult
 from edgesqz.models import listing
 from edgesqz.training.recipe import Recipe
 
-COMMANDS = ("train", "export", "bench", "fit", "predict", "embed", "inspect", "params", "models", "info", "demo")
+COMMANDS = (
+    "train",
+    "export",
+    "bench",
+    "fit",
+    "sweep",
+    "predict",
+    "embed",
+    "inspect",
+    "params",
+    "models",
+    "info",
+    "demo",
+)
 
 
 OF_A_WORKSPACE = tuple(f"workspace {name}" for name in ("list", "rm", "clean", "verify", "quota"))

@@ -1,0 +1,31 @@
+"""A sweep as one page for a browser: no script, and no request to anywhere."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgesqz.sweeping.result import SweepResult
+
+
+def page(result: SweepResult) -> str:
+    """Write a sweep as HTML; whatever comes from a name is escaped."""
+    import jinja2
+
+    source = Path(__file__).with_name("sweep.html.jinja").read_text(encoding="utf-8")
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
+    return template.render(result=result, table=result.table(), plot=_plot(result))
+
+
+def _plot(result: SweepResult) -> str:
+    """The chart of the benchmark as an address that holds its bytes; empty if nothing was benchmarked."""
+    if not result.report:
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "front.svg"
+        result.plot(path)
+        content = base64.b64encode(path.read_bytes()).decode()
+    return f"data:image/svg+xml;base64,{content}"

@@ -1,0 +1,215 @@
+"""What a sweep found, or with ``dry_run`` would try."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgesqz.benchmarking.rows import Measured
+from edgesqz.command import default_flag
+from edgesqz.errors import EdgesqzError
+from edgesqz.results import Result
+from edgesqz.sweeping.trials import Trial, TrialFile
+from edgesqz.tables import Column, Table
+from edgesqz.workspace.sizes import format_size
+
+if TYPE_CHECKING:
+    from edgesqz.benchmarking.report import Report
+
+
+@dataclass(frozen=True, repr=False)
+class SweepResult(Result):
+    """The trials of a sweep.
+
+    Attributes:
+        name: The name of the sweep.
+        folder: The workspace.
+        quota_bytes: The workspace's quota; None without one.
+        used_bytes: Bytes of all files in the workspace.
+        trials: Every trial; of a dry run, those that would be tried.
+        report: The benchmark of the best files on the test images; None if there is none.
+    """
+
+    name: str
+    folder: Path
+    quota_bytes: int | None
+    used_bytes: int
+    trials: tuple[Trial, ...]
+    report: Report | None = field(default=None, compare=False)
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial with the most accurate file that is kept, by the validation split."""
+        kept = [(file.accuracy, trial) for trial in self.trials for file in trial.files if file.kept]
+        return max(kept, key=lambda each: each[0])[1] if kept else None
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """A record for each file, and for each trial without one."""
+        return [self._record(trial, file) for trial in self.trials for file in trial.files or (None,)]
+
+    def to_json(self) -> str:
+        """Return the sweep as JSON text."""
+        found = {
+            "name": self.name,
+            "workspace": str(self.folder),
+            "quota_bytes": self.quota_bytes,
+            "used_bytes": self.used_bytes,
+            "trials": [dataclasses.asdict(trial) for trial in self.trials],
+            "report": json.loads(self.report.to_json()) if self.report else None,
+        }
+        return json.dumps(found, indent=2) + "\n"
+
+    def to_csv(self) -> str:
+        """Return the records as CSV, one value per cell."""
+        names = list(dict.fromkeys(name for record in self.records for name in record))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.records)
+        return text.getvalue()
+
+    def to_html(self) -> str:
+        """Return one page with the front, the benchmark and all trials, for a browser; it loads nothing."""
+        from edgesqz.sweeping.page import page
+
+        return page(self)
+
+    def plot(self, path: Path) -> None:
+        """Draw accuracy against size of the files in the benchmark, as .png or .svg.
+
+        Raises:
+            EdgesqzError: No file has been benchmarked, or matplotlib is missing.
+        """
+        if not self.report:
+            raise EdgesqzError("nothing to draw: the sweep kept no file")
+        self.report.plot(path)
+
+    def spec(self) -> str:
+        """Return the best trial as TOML, for ``edgesqz train --spec``; empty if there is none."""
+        if not self.best:
+            return ""
+        network = {"model": self.best.model}
+        if self.best.candidate.input_size is not None:
+            network["input_size"] = str(self.best.candidate.input_size)
+        sections: dict[str, dict[str, Any]] = {"network": network, "recipe": self.best.candidate.recipe}
+        lines = [f"# Trial {self.best.number} of the sweep {self.name}."]
+        for section, values in sections.items():
+            lines += ["", f"[{section}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def is_plan(self) -> bool:
+        """Whether nothing has been tried."""
+        return all(trial.state == "waiting" for trial in self.trials)
+
+    @property
+    def train_command(self) -> str:
+        """The command that trains the best trial's network for longer; empty if there is none."""
+        if not self.best:
+            return ""
+        words = ["edgesqz", "train", "--model", self.best.model]
+        options = {"input_size": self.best.candidate.input_size, **self.best.candidate.recipe}
+        for name, value in options.items():
+            if value is not None and name != "epochs":
+                words += [default_flag(name), str(value)]
+        return shlex.join([*words, "--epochs", "30"])
+
+    def table(self) -> Table:
+        """A row per file, the most accurate first; of a dry run, a row per candidate."""
+        return self._planned_table() if self.is_plan else self._found_table()
+
+    def _record(self, trial: Trial, file: TrialFile | None) -> dict[str, Any]:
+        row = self._row(file)
+        return {
+            "trial": trial.number,
+            "model": trial.model,
+            "state": trial.state,
+            "epochs": trial.epochs,
+            "minutes": trial.minutes,
+            "parameters": trial.costs.parameters,
+            "macs": trial.costs.macs,
+            "peak_activation_bytes": trial.costs.peak_activation_bytes,
+            "file": file.name if file else None,
+            "size_bytes": file.size_bytes if file else None,
+            "validation_accuracy": file.accuracy if file else trial.accuracy,
+            "kept": bool(file and file.kept),
+            "test_accuracy": row.accuracy if row else None,
+            "latency_us": row.p50_us if row else None,
+            "reason": (file.reason if file else "") or trial.reason,
+            **trial.values,
+        }
+
+    def _row(self, file: TrialFile | None) -> Measured | None:
+        """Return the benchmark of a file."""
+        rows = (row for row in self.report.rows if isinstance(row, Measured)) if self.report else ()
+        return next((row for row in rows if file and Path(row.path).name == file.name), None)
+
+    def _found_table(self) -> Table:
+        records = sorted(self.records, key=lambda record: -(record["validation_accuracy"] or 0))
+        rows = [
+            [
+                str(record["trial"]),
+                record["file"] or record["model"],
+                _scaled(record["validation_accuracy"], 0.01, 2),
+                _scaled(record["test_accuracy"], 0.01, 2),
+                _scaled(record["size_bytes"], 1e3, 1),
+                _scaled(record["macs"], 1e6, 2),
+                _scaled(record["latency_us"], 1, 1),
+                "kept" if record["kept"] else f"{record['state']}: {record['reason']}",
+            ]
+            for record in records
+        ]
+        columns = [
+            Column("trial", "right"),
+            Column("file", is_name=True),
+            Column("validation\n%", "right"),
+            Column("test\n%", "right", rank=2),
+            Column("size\nkB", "right"),
+            Column("MACs\nM", "right", rank=3),
+            Column("p50\nµs", "right", rank=1),
+            Column("outcome", is_prose=True),
+        ]
+        return Table(columns, rows, caption=self._summary())
+
+    def _planned_table(self) -> Table:
+        rows = [
+            [
+                str(trial.number),
+                trial.model,
+                _scaled(trial.costs.tflite_int8_bytes, 1e3, 1),
+                _scaled(trial.costs.macs, 1e6, 2),
+                _scaled(trial.costs.peak_activation_bytes, 1e3, 1),
+                ", ".join(f"{name} {value}" for name, value in trial.candidate.recipe.items()),
+            ]
+            for trial in self.trials
+        ]
+        columns = [
+            Column("trial", "right"),
+            Column("network", is_name=True),
+            Column("int8 .tflite\nabout kB", "right"),
+            Column("MACs\nM", "right"),
+            Column("arena\nkB", "right"),
+            Column("recipe", is_prose=True),
+        ]
+        return Table(columns, rows, caption=f"{len(rows)} candidates fit; nothing was trained")
+
+    def _summary(self) -> str:
+        kept = sum(file.kept for trial in self.trials for file in trial.files)
+        used = f"{format_size(self.used_bytes)} used"
+        if self.quota_bytes is not None:
+            used += f" of the quota of {format_size(self.quota_bytes)}"
+        return (
+            f"{len(self.trials)} trials, {kept} files kept in {self.folder}, {used}; accuracy on validation images "
+            "chose, accuracy on test images judges"
+        )
+
+
+def _scaled(value: float | None, unit: float, digits: int) -> str:
+    return "" if value is None else f"{value / unit:,.{digits}f}"

@@ -1,0 +1,161 @@
+"""A sweep: pick candidates that fit, try them, keep the best files, and benchmark those when nothing else runs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgesqz import data, plugins
+from edgesqz.artifact import MANIFEST_SUFFIX
+from edgesqz.benchmarking import Bench
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.lookup import find_keras_file
+from edgesqz.options import as_list
+from edgesqz.sweeping import cluster
+from edgesqz.sweeping.candidates import Budget, Selection
+from edgesqz.sweeping.keeper import Record, record_path
+from edgesqz.sweeping.plan import Sweep
+from edgesqz.sweeping.result import SweepResult
+from edgesqz.sweeping.space import INPUT_SIZE, Space, read_sections
+from edgesqz.sweeping.trial import Setting
+from edgesqz.sweeping.trials import Trial, front
+from edgesqz.sweeping.tuning import Tuning
+from edgesqz.workspace import Workspace
+from edgesqz.workspace.scratch import scratch
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgesqz.benchmarking.report import Report
+
+DEFAULT_TRIALS = 20
+RAY_BYTES = 50_000_000  # of Ray's own files, at most, where the workspace's quota counts them
+# What a sweep began with and goes on with; the rest may be another each time it is resumed.
+REMEMBERED = ("dataset", "search", "seed", "all_epochs", "max_size", "max_macs", "max_arena")
+
+
+def run(plan: Sweep, console: Console) -> SweepResult:
+    """Search as a plan says.
+
+    Raises:
+        EdgesqzError: Bad input, nothing that fits, no cluster, or Ray is not installed.
+        KeyboardInterrupt: After Ctrl-C; ``resume`` goes on.
+    """
+    home = Workspace(Path(plan.workspace), plan.quota, only_read=plan.dry_run)
+    record = _record(plan, home)
+    plan = replace(plan, **{name: record.options[name] for name in REMEMBERED})
+    space = Space.parse(record.options["space"])
+    _check_exports(space)
+    dataset = data.load(str(plan.dataset), _path(plan.data_dir), size=_image_size(space, str(plan.dataset)))
+    budget = Budget.parse(plan.max_size, plan.max_macs, plan.max_arena)
+    selection = Selection(space, budget, len(dataset.labels), first=len(record.trials) + 1)
+    if plan.dry_run:
+        return SweepResult(plan.name, home.folder, home.quota_bytes, home.used_bytes(), _new(plan, selection, record))
+    cluster.require_ray()
+    trials = _try(plan, selection, record, home, dataset, console)
+    report = _bench(plan, trials, home, console)
+    return SweepResult(plan.name, home.folder, home.quota_bytes, home.used_bytes(), trials, report)
+
+
+def _record(plan: Sweep, home: Workspace) -> Record:
+    """The sweep so far; a new one has no trials."""
+    path = record_path(home.folder, plan.name)
+    if plan.resume:
+        return Record.read(path)
+    assert plan.space is not None  # the plan has checked it
+    if path.exists() and not plan.force and not plan.dry_run:
+        raise EdgesqzError(
+            f"the sweep {path} already exists; {option('resume')} goes on with it, {option('force')} replaces it, "
+            f"{option('name')} gives the new one another name"
+        )
+    if path.exists() and plan.force and not plan.dry_run:
+        files = [file.name for trial in Record.read(path).trials for file in trial.files if file.kept]
+        home.remove(path.name, *files, *(name + MANIFEST_SUFFIX for name in files))
+    remembered = {name: getattr(plan, name) for name in REMEMBERED}
+    return Record({"space": dict(read_sections(plan.space)), **remembered, "dataset": str(plan.dataset)})
+
+
+def _new(plan: Sweep, selection: Selection, record: Record) -> tuple[Trial, ...]:
+    """The candidates to add to the trials so far."""
+    taken = [trial.candidate for trial in record.trials]
+    wanted = plan.trials if plan.search == "grid" else plan.trials or DEFAULT_TRIALS
+    left = None if wanted is None else max(wanted - len(taken), 0)
+    found = selection.grid(left, taken) if plan.search == "grid" else selection.random(left, plan.seed, taken)
+    return tuple(found)
+
+
+def _try(
+    plan: Sweep, selection: Selection, record: Record, home: Workspace, dataset: data.Dataset, console: Console
+) -> tuple[Trial, ...]:
+    """Run all trials that are not over, and record them."""
+    if plan.search != "optuna":
+        record = replace(record, trials=(*record.trials, *_new(plan, selection, record)))
+    waiting = [trial for trial in record.trials if not trial.is_over]
+    split, space = dataset.train(), selection.space
+    cores = os.cpu_count() or 1
+    threads = max(cores // (plan.concurrent or cores), 1)
+    teachers = _teachers(space, home)
+    setting = Setting(plan.name, str(plan.dataset), dataset.labels, space.formats, space.variants, teachers, threads)
+    with (
+        scratch(_path(plan.scratch_dir), home, RAY_BYTES),
+        cluster.started(plan.address, 2 * split.images.nbytes),
+    ):
+        storage = Path(tempfile.gettempdir()) / "tune"
+        tuning = Tuning(plan, setting, record, storage, console, space.most_epochs)
+        if plan.search != "optuna":
+            return tuning.run(waiting, split)
+        from edgesqz.sweeping.proposals import Proposals
+
+        over = [trial for trial in record.trials if trial.is_over]
+        count = (plan.trials or DEFAULT_TRIALS) - len(over)
+        return tuning.run([], split, Proposals(selection, count, plan.seed, waiting, over))
+
+
+def _check_exports(space: Space) -> None:
+    for name in space.formats:
+        known = plugins.converter(name).VARIANTS
+        for variant in space.variants:
+            if variant not in known:
+                raise EdgesqzError(f"unknown variant {variant!r} for {name}; choose from {', '.join(known)}")
+
+
+def _image_size(space: Space, dataset: str) -> int | str | None:
+    """The size at which the images of a folder are read; None where the dataset has its own."""
+    if dataset in data.DATASETS:
+        return None
+    sizes = space.values_of(INPUT_SIZE)
+    if len(sizes) > 1:
+        raise EdgesqzError(
+            f"the images of a folder are read at one size; expected one value for {INPUT_SIZE}, got {len(sizes)}"
+        )
+    return sizes[0] if sizes and isinstance(sizes[0], int | str) else None
+
+
+def _teachers(space: Space, home: Workspace) -> Mapping[str, Mapping[str, bytes]]:
+    """The files of every teacher in the space, by its name, for nodes that have no workspace."""
+    found = {}
+    for name in map(str, space.values_of("recipe.teacher")):
+        path = find_keras_file(name, home.folder)
+        files = (path, path.with_name(path.name + MANIFEST_SUFFIX))
+        found[name] = {each.name: each.read_bytes() for each in files if each.is_file()}
+    return found
+
+
+def _bench(plan: Sweep, trials: tuple[Trial, ...], home: Workspace, console: Console) -> Report | None:
+    """Benchmark the files of the front on the test images; None if there is no file."""
+    kept = [(file, trial) for trial in trials for file in trial.files if file.kept]
+    if not kept:
+        return None
+    finalists = [home.folder / file.name for file, _ in front(kept)]
+    bench = Bench(
+        [*finalists, *as_list(plan.reference)], dataset=plan.dataset, data_dir=plan.data_dir, workspace=home.folder
+    )
+    return bench.run(console)
+
+
+def _path(place: str | Path | None) -> Path | None:
+    return None if place is None else Path(place)

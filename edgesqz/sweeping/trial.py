@@ -1,0 +1,164 @@
+"""One trial, on whichever node it runs: train, export, measure on the validation split, hand the bytes over."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from edgesqz.artifact import MANIFEST_SUFFIX, Artifact
+from edgesqz.sweeping.keeper import Exported
+from edgesqz.sweeping.trials import Trial
+
+if TYPE_CHECKING:
+    from edgesqz.data import Split
+    from edgesqz.training.checkpoint import Progress
+    from edgesqz.training.result import TrainResult
+
+
+class Reports(Protocol):
+    """Where a trial reports to."""
+
+    def progress(self, epochs: int, accuracy: float | None, checkpoint: Mapping[str, bytes]) -> None:
+        """Take the result of an epoch; may end the trial by raising ``SystemExit``."""
+
+    def finish(self, files: Sequence[Exported], minutes: float) -> None:
+        """Take the files of a trial that has trained all its epochs."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trials of a sweep have in common.
+
+    Attributes:
+        name: The name of the sweep.
+        dataset: The name of the dataset, or its path on the driver's node.
+        labels: The class names.
+        formats: The formats to export to.
+        variants: The variants to export.
+        teachers: The .keras files of teachers by name, with their manifests.
+        threads: Cores that a trial may use.
+    """
+
+    name: str
+    dataset: str
+    labels: tuple[str, ...]
+    formats: tuple[str, ...]
+    variants: tuple[str, ...]
+    teachers: Mapping[str, Mapping[str, bytes]]
+    threads: int
+
+    def trial_name(self, trial: Trial) -> str:
+        """The name of a trial's model, which its files begin with."""
+        return f"{self.name}-{trial.number:04}"
+
+
+def run_trial(
+    trial: Trial, setting: Setting, split: Split, checkpoint: Mapping[str, bytes] | None, reports: Reports
+) -> None:
+    """Train a trial's network and export it, in a temporary workspace.
+
+    Args:
+        trial: What to train.
+        setting: What all trials have in common.
+        split: The training split, uint8 images (N, H, W, C) and labels (N,).
+        checkpoint: The files to go on from; None to start from scratch.
+        reports: Where results go.
+
+    Raises:
+        EdgesqzError: The run diverged, or a file does not agree with its network.
+    """
+    from edgesqz import data
+    from edgesqz.workspace import Workspace
+    from edgesqz.workspace.scratch import scratch
+
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(setting.threads)
+    provided = data.Dataset(setting.dataset, setting.labels, {"train": split}.__getitem__)
+    with scratch(None, Workspace(Path(tempfile.gettempdir())), 0), data.provided(provided):
+        folder = Path(tempfile.mkdtemp())
+        _Attempt(trial, setting, folder, reports).run(checkpoint or {})
+
+
+class _Attempt:
+    """One attempt at a trial, in a folder of its own."""
+
+    def __init__(self, trial: Trial, setting: Setting, folder: Path, reports: Reports) -> None:
+        self.trial, self.setting, self.folder, self.reports = trial, setting, folder, reports
+        self.name = setting.trial_name(trial)
+        self.started = time.perf_counter()
+
+    def run(self, checkpoint: Mapping[str, bytes]) -> None:
+        for name, content in {**checkpoint, **self._teacher}.items():
+            (self.folder / name).write_bytes(content)
+        trained = self._train(resume=bool(checkpoint))
+        files = self._export(trained)
+        assert trained.manifest.training  # training writes it
+        self.reports.finish(files, trained.manifest.training["minutes"])
+
+    @property
+    def _teacher(self) -> Mapping[str, bytes]:
+        """The teacher's .keras file and its manifest, by file name; empty without a teacher."""
+        return self.setting.teachers.get(str(self.trial.candidate.recipe.get("teacher")), {})
+
+    def _train(self, *, resume: bool) -> TrainResult:
+        from rich.console import Console
+
+        from edgesqz.training import run
+        from edgesqz.training.plan import Train
+
+        options: dict[str, Any] = {**self.trial.candidate.recipe, "resume": resume, "workspace": self.folder}
+        if self._teacher:
+            options["teacher"] = self.folder / next(iter(self._teacher))
+        plan = Train(
+            self.trial.model,
+            self.setting.dataset,
+            name=self.name,
+            input_size=self.trial.candidate.input_size,
+            **options,
+        )
+        return run.run(plan, Console(quiet=True), self._after_epoch)
+
+    def _after_epoch(self, progress: Progress) -> None:
+        from edgesqz.training import checkpoint
+
+        files = {name: (self.folder / name).read_bytes() for name in checkpoint.names(self.name)}
+        self.reports.progress(len(progress.history), progress.history[-1].get("validation_accuracy"), files)
+
+    def _export(self, trained: TrainResult) -> list[Exported]:
+        from edgesqz.exporting import export
+
+        result = export(trained.path, self.setting.formats, variant=self.setting.variants, workspace=self.folder)
+        images, labels = self._validation_split(trained)
+        return [
+            Exported(
+                each.path.name,
+                each.path.read_bytes(),
+                each.path.with_name(each.path.name + MANIFEST_SUFFIX).read_bytes(),
+                _accuracy(each, images, labels),
+            )
+            for each in result
+        ]
+
+    def _validation_split(self, trained: TrainResult) -> tuple[np.ndarray, np.ndarray]:
+        from edgesqz import data
+
+        assert trained.manifest.training  # training writes it
+        recipe = trained.manifest.training["recipe"]
+        split = data.load(self.setting.dataset).train()
+        _, holdout = data.holdout_split(split, share=recipe["validation_split"], seed=recipe["seed"])
+        channels = trained.manifest.input.shape[-1]
+        return data.with_channels(holdout.images, int(channels or 3)), holdout.labels
+
+
+def _accuracy(artifact: Artifact, images: np.ndarray, labels: np.ndarray) -> float:
+    """Top-1 accuracy of a file, 0..1."""
+    from edgesqz.engine import open_engine
+
+    with open_engine(artifact) as engine:
+        return float(np.mean(engine.predict(images).argmax(axis=1) == labels))

@@ -1,0 +1,125 @@
+"""A sweep with real training, on small drawn images: the whole way, its files, its pages, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import edgesqz
+from edgesqz.artifact import Artifact
+from edgesqz.cli.app import app
+from edgesqz.errors import EdgesqzError
+from edgesqz.sweeping.keeper import record_path
+from edgesqz.workspace import Workspace
+
+pytest.importorskip("ray")
+
+SPACE: dict[str, Any] = {
+    "network": {"stem": [4, 6], "stage1": {"fires": 1, "squeeze": 4, "expand": [8, 16]}, "input_size": 16},
+    "recipe": {"epochs": 2, "batch_size": 16, "learning_rate": 0.05},
+}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two classes, bright and dark, of which any network learns the difference."""
+    folder = tmp_path_factory.mktemp("images")
+    for label, brightness in (("bright", 200), ("dark", 30)):
+        (folder / label).mkdir()
+        for number in range(60):
+            color = tuple(brightness + (number * step) % 40 for step in (1, 3, 7))
+            Image.new("RGB", (16, 16), color).save(folder / label / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def swept(images: Path, tmp_path_factory: pytest.TempPathFactory) -> edgesqz.sweeping.result.SweepResult:
+    workspace = tmp_path_factory.mktemp("sweep") / "workspace"
+    return edgesqz.sweep(SPACE, dataset=images, workspace=workspace, quota="300kB", trials=3, concurrent=1)
+
+
+def test_every_trial_has_an_outcome_and_the_quota_holds(swept: Any) -> None:
+    assert len(swept.trials) == 3
+    assert {trial.state for trial in swept.trials} <= {"finished", "stopped"}
+    assert Workspace(swept.folder).used_bytes() <= 300_000
+    kept = [file.name for trial in swept.trials for file in trial.files if file.kept]
+    assert kept and all((swept.folder / name).is_file() for name in kept)
+
+
+def test_files_are_artifacts_that_were_verified_and_benchmarked(swept: Any) -> None:
+    kept = [swept.folder / file.name for trial in swept.trials for file in trial.files if file.kept]
+    assert all(Artifact.open(path).manifest.verification for path in kept)  # type: ignore[union-attr]
+    assert swept.report is not None
+    assert {Path(row.path) for row in swept.report.rows} <= set(kept)
+    assert any(record["test_accuracy"] is not None for record in swept.records)
+
+
+def test_the_best_trial_can_be_trained_again(swept: Any, images: Path, tmp_path: Path) -> None:
+    spec = tmp_path / "best.toml"
+    spec.write_text(swept.spec())
+    assert tomllib.loads(swept.spec())["network"]["model"] == swept.best.model
+    trained = edgesqz.train(dataset=images, spec=spec, workspace=tmp_path / "workspace")
+    assert trained.manifest.training
+    assert trained.manifest.training["recipe"]["model"] == swept.best.model
+    assert trained.manifest.training["recipe"]["learning_rate"] == 0.05
+
+
+def test_results_are_shown_in_every_form(swept: Any, tmp_path: Path) -> None:
+    assert json.loads(swept.to_json())["trials"][0]["model"].startswith("squeezenet-")
+    rows = list(csv.DictReader(io.StringIO(swept.to_csv())))
+    assert len(rows) == len(swept.records)
+    page = swept.to_html()
+    assert swept.best.model in page and "https://" not in page.replace("http://www.w3.org", "")
+    swept.plot(tmp_path / "front.svg")
+    assert "kept in" in "\n".join(swept.table().lines(100))
+
+
+def test_a_dry_run_lists_what_fits_and_writes_nothing(images: Path, tmp_path: Path) -> None:
+    found = edgesqz.sweep(SPACE, dataset=images, workspace=tmp_path / "none", search="grid", dry_run=True)
+    assert [trial.state for trial in found.trials] == ["waiting"] * 4
+    assert not (tmp_path / "none").exists()
+    assert "4 candidates fit" in "\n".join(found.table().lines(100))
+
+
+def test_a_second_sweep_of_the_name_is_refused_and_a_finished_one_resumes_to_the_same(swept: Any, images: Path) -> None:
+    before = record_path(swept.folder, "sweep").read_bytes()
+    with pytest.raises(EdgesqzError, match="already exists"):
+        edgesqz.sweep(SPACE, dataset=images, workspace=swept.folder)
+    assert record_path(swept.folder, "sweep").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--max-size", "1kB"], "the smallest is squeezenet-4p-4x8"),
+        (["--search", "bayes"], "--search 'bayes'; choose from random, grid, optuna"),
+        (["--resume"], "--resume takes the space that the sweep began with"),
+        (["--address", "ray://here:1"], "is a Ray client"),
+        (["--address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], message: str, images: Path, tmp_path: Path) -> None:
+    space = tmp_path / "space.toml"
+    space.write_text(
+        "[network]\nstem = [4]\ninput_size = 16\n[recipe]\nepochs = 1\n"
+        "[network.stage1]\nfires = 1\nsqueeze = 4\nexpand = 8\n"
+    )
+    command = ["sweep", str(space), "--dataset", str(images), "--workspace", str(tmp_path / "none"), *arguments]
+    found = CliRunner().invoke(app, command)
+    assert found.exit_code == 1
+    assert message in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+
+
+def test_the_template_is_printed() -> None:
+    found = CliRunner().invoke(app, ["sweep", "--template"])
+    assert found.exit_code == 0
+    assert tomllib.loads(found.stdout)["network"]

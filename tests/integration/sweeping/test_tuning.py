@@ -1,0 +1,234 @@
+"""Trials on Ray whose bodies wait for what the test lets happen: dead workers, lost nodes, quotas, interruptions."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from rich.console import Console
+
+from edgesqz.data import Split
+from edgesqz.errors import EdgesqzError
+from edgesqz.sweeping import Sweep, cluster
+from edgesqz.sweeping.keeper import Exported, Record, record_path
+from edgesqz.sweeping.trial import Setting
+from edgesqz.sweeping.trials import Costs, Trial
+from edgesqz.sweeping.tuning import Body, Tuning
+from edgesqz.workspace import Workspace
+from edgesqz.workspace.scratch import scratch
+
+pytest.importorskip("ray")
+
+KB = 1000
+SETTING = Setting("sweep", "synthetic", ("a", "b"), ("tflite",), ("int8",), {}, 1)
+SPLIT = Split(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64))
+PATIENCE_S = 120
+
+
+def trials(count: int) -> list[Trial]:
+    costs = Costs(parameters=10 * KB, macs=1, tflite_int8_bytes=14 * KB, peak_activation_bytes=1)
+    return [
+        Trial(number, "digits", {"network.model": "digits", "recipe.epochs": 2}, costs)
+        for number in range(1, count + 1)
+    ]
+
+
+def tune(folder: Path, count: int, body: Body, *, address: str | None = None, **options: Any) -> tuple[Trial, ...]:
+    plan = Sweep({"network": {"model": "digits"}}, workspace=folder, **options)
+    path = record_path(folder, "sweep")
+    record = Record.read(path) if path.exists() else Record({}, tuple(trials(count)))
+    planned = [trial for trial in record.trials if not trial.is_over]
+    with scratch(None, Workspace(folder), 0), cluster.started(address, 0):
+        storage = Path(tempfile.mkdtemp())
+        return Tuning(plan, SETTING, record, storage, Console(quiet=True), 2).run(planned, SPLIT, body=body)
+
+
+def exported(trial: Trial, size: int = 20 * KB) -> list[Exported]:
+    return [Exported(f"sweep-{trial.number:04}.int8.tflite", bytes(size), b"{}", trial.number / 100)]
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def no_process_of_ray_is_left() -> Iterator[None]:
+    yield
+    wait_for(lambda: not [child for child in psutil.Process().children(recursive=True) if "ray" in child.name()])
+
+
+def test_a_quota_for_three_of_eight_holds_at_every_moment(tmp_path: Path) -> None:
+    def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
+        reports.progress(1, trial.number / 100, {"last": bytes(500_000)})
+        reports.finish(
+            [Exported(f"sweep-{trial.number:04}.int8.tflite", bytes(20_000), b"{}", trial.number / 100)], 0.1
+        )
+
+    quota, sizes, over = 75 * KB, list[int](), threading.Event()
+
+    def sample() -> None:
+        while not over.wait(0.005):
+            sizes.append(Workspace(tmp_path / "workspace", quota, only_read=True).used_bytes())
+
+    watcher = threading.Thread(target=sample)
+    (tmp_path / "workspace").mkdir()
+    watcher.start()
+    found = tune(tmp_path / "workspace", 8, body, quota=quota, concurrent=2, all_epochs=True)
+    over.set()
+    watcher.join()
+    assert max(sizes) <= quota
+    assert [trial.state for trial in sorted(found, key=lambda each: each.number)] == ["finished"] * 8
+    kept = [file.name for trial in found for file in trial.files if file.kept]
+    assert 1 <= len(kept) <= 3
+    assert sorted(kept) == sorted(path.name for path in (tmp_path / "workspace").glob("*.tflite"))
+    assert "sweep-0008.int8.tflite" in kept  # the most accurate
+
+
+def test_a_worker_that_dies_goes_on_from_the_checkpoint_and_failures_are_rows(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
+        if trial.number == 2:
+            raise EdgesqzError("the loss became nan in epoch 1; try a lower learning_rate")
+        begun = 1 if checkpoint else 0
+        (marks / f"{trial.number}-{begun}-{os.getpid()}").touch()
+        if not begun:
+            reports.progress(1, 0.5, {"last": b"weights"})
+            if trial.number == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+        reports.progress(2, 0.6, {"last": b"weights"})
+        reports.finish([Exported(f"sweep-{trial.number:04}.int8.tflite", b"model", b"{}", 0.6)], 0.1)
+
+    found = {trial.number: trial for trial in tune(tmp_path / "workspace", 3, body, all_epochs=True)}
+    assert found[1].state == found[3].state == "finished"
+    assert (found[2].state, found[2].reason) == ("failed", "the loss became nan in epoch 1; try a lower learning_rate")
+    begun = sorted(path.name.rpartition("-")[0] for path in marks.iterdir())
+    assert begun == ["1-0", "1-1", "3-0"]
+
+
+def test_a_node_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        (marks / f"{trial.number}@{node}").touch()
+        reports.progress(1, 0.5, {"last": b"weights"})
+        while not (marks / "go").exists():
+            time.sleep(0.02)
+        reports.finish([Exported(f"sweep-{trial.number:04}.int8.tflite", b"model", b"{}", 0.6)], 0.1)
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100_000_000})
+    try:
+        second = nodes.add_node(num_cpus=1, object_store_memory=100_000_000)
+        nodes.wait_for_nodes()
+
+        def kill() -> None:
+            wait_for(lambda: any(marks.glob(f"*@{second.node_id}")))
+            nodes.remove_node(second, allow_graceful=False)
+            (marks / "go").touch()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        found = tune(tmp_path / "workspace", 3, body, address=nodes.address, all_epochs=True)
+        killer.join()
+    finally:
+        nodes.shutdown()
+    assert sorted(trial.number for trial in found) == [1, 2, 3]
+    assert {trial.state for trial in found} == {"finished"}
+    assert len(list((tmp_path / "workspace").glob("*.tflite"))) == 3
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import test_tuning as here
+from edgesqz.sweeping.keeper import Exported
+
+def body(trial, setting, split, checkpoint, reports):
+    with open(f"{marks}/{{trial.number}}-{{time.monotonic_ns()}}", "w"):
+        pass
+    while trial.number == 3 and not Path("{marks}/go").exists():
+        time.sleep(0.02)
+    reports.finish([Exported(f"sweep-{{trial.number:04}}.int8.tflite", b"model", b"{{}}", 0.6)], 0.1)
+
+if __name__ == "__main__":
+    here.tune(Path({folder!r}), 4, body, concurrent=1, all_epochs=True)
+"""
+
+
+def test_a_killed_driver_redoes_only_what_was_in_flight(tmp_path: Path) -> None:
+    marks, folder = tmp_path / "marks", tmp_path / "workspace"
+    marks.mkdir()
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.format(tests=str(Path(__file__).parent), marks=marks, folder=str(folder)))
+    driver = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: any(path.name.startswith("3-") for path in marks.iterdir()))
+    processes = psutil.Process(driver.pid).children(recursive=True)
+    driver.kill()
+    driver.wait()
+    psutil.wait_procs(processes, timeout=PATIENCE_S)
+    states = {trial.number: trial.state for trial in Record.read(record_path(folder, "sweep")).trials}
+    assert states == {1: "finished", 2: "finished", 3: "waiting", 4: "waiting"}
+    (marks / "go").touch()
+    subprocess.run([sys.executable, str(script)], check=True, timeout=10 * PATIENCE_S)
+    begun = sorted(path.name.partition("-")[0] for path in marks.iterdir() if path.name != "go")
+    assert begun == ["1", "2", "3", "3", "4"]
+    record = json.loads(record_path(folder, "sweep").read_bytes())
+    assert [trial["state"] for trial in record["trials"]] == ["finished"] * 4
+
+
+@contextmanager
+def interrupted_when(what: Callable[[], bool]) -> Iterator[None]:
+    def interrupt() -> None:
+        wait_for(what)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
+        while trial.number == 2:
+            (marks / "2").touch()
+            time.sleep(0.02)
+        reports.finish([Exported(f"sweep-{trial.number:04}.int8.tflite", b"model", b"{}", 0.6)], 0.1)
+
+    folder = tmp_path / "workspace"
+    with interrupted_when((marks / "2").exists), pytest.raises(KeyboardInterrupt):
+        tune(folder, 2, body, concurrent=1, all_epochs=True)
+    states = {trial.number: trial.state for trial in Record.read(record_path(folder, "sweep")).trials}
+    assert states == {1: "finished", 2: "waiting"}
+
+
+def test_an_address_where_no_cluster_answers_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=r"no Ray cluster answers at 127\.0\.0\.1:1; expected address HOST:PORT"):
+        tune(tmp_path, 1, lambda *_: None, address="127.0.0.1:1")

@@ -1,0 +1,130 @@
+"""A sweep's files under a quota: what stays, what goes, and that the quota holds and nothing is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgesqz.errors import EdgesqzError
+from edgesqz.sweeping.keeper import Exported, Keeper, Record, record_path
+from edgesqz.sweeping.trials import Costs, Trial
+from edgesqz.workspace import Workspace
+
+OPTIONS = {"space": {"network": {"model": "digits"}}}
+KB = 1000
+
+
+def trial(number: int, macs: int = 1) -> Trial:
+    return Trial(number, "digits", {"network.model": "digits"}, Costs(1, macs, 1, 1))
+
+
+def exported(number: int, accuracy: float, size: int = 20 * KB) -> Exported:
+    return Exported(f"sweep-{number:04}.int8.tflite", bytes(size - 100), bytes(100), accuracy)
+
+
+def keeper(folder: Path, quota: int | None = None, record: Record | None = None) -> Keeper:
+    return Keeper(folder, quota, "sweep", record or Record(OPTIONS))
+
+
+def run(kept: Keeper, number: int, accuracy: float, size: int = 20 * KB, macs: int = 1) -> None:
+    kept.start(trial(number, macs), size)
+    kept.progress(number, 1, accuracy, {"checkpoint": b"weights"})
+    kept.finish(number, [exported(number, accuracy, size)], 0.1)
+
+
+def kept_files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.tflite"))
+
+
+def test_without_a_quota_every_file_stays(tmp_path: Path) -> None:
+    kept = keeper(tmp_path)
+    for number, accuracy in enumerate((0.5, 0.4, 0.6), start=1):
+        run(kept, number, accuracy)
+    assert len(kept_files(tmp_path)) == 3
+
+
+def test_a_dominated_file_goes_first_and_the_record_says_why(tmp_path: Path) -> None:
+    kept = keeper(tmp_path, 60 * KB)
+    for number, (accuracy, size) in enumerate(((0.5, 20 * KB), (0.4, 20 * KB), (0.6, 25 * KB)), start=1):
+        run(kept, number, accuracy, size)
+        assert Workspace(tmp_path).used_bytes() <= 60 * KB
+    assert kept_files(tmp_path) == ["sweep-0001.int8.tflite", "sweep-0003.int8.tflite"]
+    (gone,) = kept.trials[2].files
+    assert not gone.kept
+    assert "sweep-0001.int8.tflite is at least as good" in gone.reason
+
+
+def test_a_file_that_is_worth_less_than_those_there_is_not_written(tmp_path: Path) -> None:
+    kept = keeper(tmp_path, 60 * KB)
+    run(kept, 1, 0.6)
+    run(kept, 2, 0.7)
+    kept.start(trial(3, macs=2), KB)
+    kept.finish(3, [exported(3, 0.1)], 0.1)
+    assert kept_files(tmp_path) == ["sweep-0001.int8.tflite", "sweep-0002.int8.tflite"]
+    assert kept.trials[3].state == "finished"
+
+
+def test_the_most_accurate_file_stays_to_the_last(tmp_path: Path) -> None:
+    kept = keeper(tmp_path, 30 * KB)
+    run(kept, 1, 0.9)
+    kept.start(trial(2), KB)
+    kept.finish(2, [exported(2, 0.2, 5 * KB)], 0.1)
+    assert "sweep-0001.int8.tflite" in kept_files(tmp_path)
+
+
+def test_running_trials_hold_their_room_against_others(tmp_path: Path) -> None:
+    kept = keeper(tmp_path, 50 * KB)
+    kept.start(trial(1), 40 * KB)
+    assert (Workspace(tmp_path, 50 * KB).room_for(()) or 0) < 10 * KB
+    with pytest.raises(EdgesqzError, match="the files of sweep-0002"):
+        kept.start(trial(2), 20 * KB)
+
+
+def test_a_restarted_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    kept = keeper(tmp_path)
+    assert kept.start(trial(1), KB) == {}
+    kept.progress(1, 1, 0.5, {"sweep-0001.last.npz": b"weights"})
+    assert kept.start(trial(1), KB) == {"sweep-0001.last.npz": b"weights"}
+
+
+def test_after_the_driver_was_killed_the_record_knows_what_is_done(tmp_path: Path) -> None:
+    kept = keeper(tmp_path)
+    run(kept, 1, 0.5)
+    kept.start(trial(2), KB)
+    again = keeper(tmp_path, record=Record.read(record_path(tmp_path, "sweep")))
+    assert again.is_over(1)
+    assert again.trials[2].state == "waiting"
+    assert again.options == OPTIONS
+
+
+def test_files_that_somebody_removed_do_not_count_as_kept(tmp_path: Path) -> None:
+    run(keeper(tmp_path), 1, 0.5)
+    (tmp_path / "sweep-0001.int8.tflite").unlink()
+    again = keeper(tmp_path, record=Record.read(record_path(tmp_path, "sweep")))
+    assert [file.kept for file in again.trials[1].files] == [False]
+
+
+def test_what_fails_or_stops_keeps_its_reason(tmp_path: Path) -> None:
+    kept = keeper(tmp_path)
+    kept.start(trial(1), KB)
+    kept.end(1, "failed", "the loss became nan")
+    assert (kept.trials[1].state, kept.trials[1].reason) == ("failed", "the loss became nan")
+    kept.end(1, "stopped", "too late")
+    assert kept.trials[1].state == "failed"
+
+
+def test_closing_lets_running_trials_wait(tmp_path: Path) -> None:
+    kept = keeper(tmp_path, 50 * KB)
+    kept.start(trial(1), 40 * KB)
+    (left,) = kept.close()
+    assert left.state == "waiting"
+    assert (Workspace(tmp_path, 50 * KB).room_for(()) or 0) > 40 * KB
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 99}', '{"schema": 1, "trials": []}'])
+def test_a_damaged_record_is_named(content: str, tmp_path: Path) -> None:
+    path = record_path(tmp_path, "sweep")
+    path.write_text(content)
+    with pytest.raises(EdgesqzError, match=r"the record of the sweep .*sweep\.sweep\.json is damaged"):
+        Record.read(path)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgesqz.errors import EdgesqzError
+from edgesqz.sweeping.space import TEMPLATE, Space, read_sections
+
+STAGE = {"fires": 2, "squeeze": [8, 16], "expand": 32}
+
+
+def space(**sections: Any) -> Space:
+    return Space.parse({"network": {"stem": 8, "stage1": STAGE}, **sections})
+
+
+def test_the_template_is_a_space_that_gives_networks_by_name() -> None:
+    found = Space.parse(tomllib.loads(TEMPLATE))
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        candidate = found.sample(generator)
+        assert candidate.model.startswith("squeezenet-")
+        assert candidate.recipe["epochs"] == 3
+        assert 0.05 <= float(candidate.recipe["learning_rate"]) <= 0.4
+
+
+def test_a_grid_has_every_combination_once() -> None:
+    found = space(recipe={"learning_rate": [0.1, 0.2], "epochs": {"low": 1, "high": 3}})
+    assert len(list(found.grid())) == 2 * 2 * 3
+
+
+def test_knobs_of_a_stage_without_fire_modules_make_no_difference() -> None:
+    found = space(network={"stem": 8, "stage1": STAGE, "stage2": {"fires": [0], "squeeze": [4, 8], "expand": 16}})
+    assert len(list(found.grid())) == 2
+
+
+def test_a_range_of_numbers_has_no_grid() -> None:
+    found = space(recipe={"learning_rate": {"low": 0.1, "high": 0.2}})
+    with pytest.raises(EdgesqzError, match=r"recipe\.learning_rate a step"):
+        list(found.grid())
+
+
+def test_a_logarithmic_range_is_even_in_its_logarithm() -> None:
+    found = space(recipe={"weight_decay": {"low": 1e-4, "high": 1e-2, "log": True}})
+    generator = np.random.default_rng(0)
+    values = [float(found.sample(generator).recipe["weight_decay"]) for _ in range(400)]
+    assert min(values) >= 1e-4 and max(values) <= 1e-2
+    assert 0.35 < np.mean(np.array(values) < 1e-3) < 0.65
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({}, "the space is empty"),
+        ({"recipe": {"epochs": 1}}, "the space has no network"),
+        ({"network": {"modle": ["squeezenet"]}}, "did you mean network.model"),
+        ({"network": {"stem": 8}}, "numbered from network.stage1"),
+        ({"network": {"stage1": STAGE}}, "add network.stem"),
+        ({"network": {"model": []}}, "expected a value, a list of values or a range for network.model"),
+        ({"network": {"model": "digits", "stem": 8}}, "network.model leaves no choice of network.stem"),
+        ({"network": {"model": "digits"}, "recipe": {"seed": {"low": 3, "high": 1}}}, "low <= high"),
+        ({"network": {"model": "digits"}, "recipe": {"seed": {"low": 3}}}, "expected a range such as"),
+        ({"network": {"model": "digits"}, "recipe": {"weight_decay": {"low": 0, "high": 1, "log": True}}}, "above 0"),
+        ({"network": {"model": "digits"}, "export": {"variant": 8}}, "expected a name or a list of names"),
+    ],
+)
+def test_what_is_no_space_is_refused(sections: dict[str, Any], message: str) -> None:
+    with pytest.raises(EdgesqzError, match=message):
+        Space.parse(sections)
+
+
+def test_a_file_is_read_and_its_errors_name_it(tmp_path: Path) -> None:
+    path = tmp_path / "space.toml"
+    path.write_text(TEMPLATE)
+    assert read_sections(path) == tomllib.loads(TEMPLATE)
+    path.write_text("[network")
+    with pytest.raises(EdgesqzError, match="expected TOML in .*space.toml"):
+        read_sections(path)
+    with pytest.raises(EdgesqzError, match="sweep --template"):
+        read_sections(tmp_path / "none.toml")

@@ -1,0 +1,53 @@
+"""A specification gives train the network and the recipe of a sweep's best trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgesqz.errors import EdgesqzError
+from edgesqz.training.plan import Train
+from edgesqz.training.spec import read_spec
+
+NAME = "squeezenet-16p-16x48x2-16x80x3"
+
+
+def spec(folder: Path, text: str) -> Path:
+    path = folder / "best.toml"
+    path.write_text(text)
+    return path
+
+
+def test_train_takes_what_the_file_says(tmp_path: Path) -> None:
+    path = spec(
+        tmp_path, f'[network]\nmodel = "{NAME}"\ninput_size = "32"\n[recipe]\nlearning_rate = 0.3\nepochs = 2\n'
+    )
+    plan = Train(spec=path)
+    assert plan.model_name == NAME
+    assert plan.chosen == {"model": NAME, "input_size": 32, "learning_rate": 0.3, "epochs": 2}
+
+
+def test_an_option_that_is_given_beside_it_counts_more(tmp_path: Path) -> None:
+    path = spec(tmp_path, f'[network]\nmodel = "{NAME}"\n[recipe]\nepochs = 2\n')
+    assert Train(spec=path, epochs=30).chosen["epochs"] == 30
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[network", "expected TOML"),
+        ("[recipe]\nepoch = 2", "unknown option recipe.epoch; did you mean epochs"),
+        ("[recipe]\nepochs = [2, 3]", r"expected one value for recipe.epochs, got \[2, 3\]"),
+        ("[export]\nvariant = 'int8'", r"expected the sections \[network\] and \[recipe\], got export"),
+        ("network = 3", r"expected a section \[network\], got network = 3"),
+    ],
+)
+def test_what_is_no_specification_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=message):
+        read_spec(spec(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="cannot read the specification .*none.toml"):
+        read_spec(tmp_path / "none.toml")
