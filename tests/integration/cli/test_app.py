@@ -139,5 +139,5 @@ def test_layers_and_classes_have_tables_of_their_own(exported: Path) -> None:
     tables = ("--layers", "--per-class", "--choose")
     result = run("bench", "squeezenet-nano.int8.onnx", "--rounds", "1", *tables, "--workspace", exported)
     assert result.exit_code == 0, result.output
-    for title in ("top-1 of each class, %", "signal to noise of each layer, dB", "chosen: squeezenet-nano."):
+    for title in ("top-1 accuracy of each class, %", "SQNR of each layer, dB", "chosen: squeezenet-nano."):
         assert title in result.stdout

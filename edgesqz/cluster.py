@@ -1,0 +1,160 @@
+"""Ray for one command: started on this machine and stopped with the command, or a cluster that is already running."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgesqz.errors import EdgesqzError, first_line, option
+
+RAY_BYTES = 50_000_000  # most that Ray's own files take, where a workspace's quota counts them
+CONNECT_TIMEOUT_S = 5
+# Of Ray's sockets, below its folder; Linux takes 107 bytes for the whole path of a socket.
+SOCKET_PATH = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
+LONGEST_SOCKET = 107
+LEAST_STORE_BYTES = 100_000_000  # that Ray takes for its object store
+INSTALL = "pip install 'edgesqz[sweep]'"
+
+# Ray writes and prints little, leaves Ctrl-C to us, and takes a trial that fails before its first epoch.
+SETTINGS = {
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ROTATION_MAX_BYTES": "1000000",
+    "RAY_ROTATION_BACKUP_COUNT": "1",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def require_ray() -> None:
+    """Check that Ray is installed.
+
+    Raises:
+        EdgesqzError: It is not.
+    """
+    try:
+        import ray.tune  # noqa: F401
+    except ImportError as error:
+        raise EdgesqzError(f"this needs Ray; try {INSTALL}") from error
+
+
+@contextlib.contextmanager
+def started(address: str | None, store_bytes: int) -> Iterator[None]:
+    """Start Ray on this machine, with its files in the temporary folder, or join a cluster; leave it at the end.
+
+    Args:
+        address: The cluster's ``HOST:PORT``; None to start Ray here.
+        store_bytes: What the object store has to hold.
+
+    Raises:
+        EdgesqzError: No cluster answers, or it runs other versions.
+    """
+    os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
+    import ray
+
+    quiet = {"logging_level": "ERROR", "log_to_driver": False}
+    try:
+        if address:
+            _check_answers(address)
+            ray.init(address=address, **quiet)
+            _check_versions()
+        else:
+            folder = Path(tempfile.gettempdir()) / "ray"
+            _check_length(folder)
+            ray.init(
+                include_dashboard=False,
+                object_store_memory=max(store_bytes, LEAST_STORE_BYTES),
+                _temp_dir=str(folder),
+                **quiet,
+            )
+        yield
+    except (ConnectionError, RuntimeError) as error:
+        if ray.is_initialized():
+            raise
+        place = f"the cluster at {address}" if address else "Ray"
+        raise EdgesqzError(f"cannot use {place}: {first_line(error)}") from error
+    finally:
+        ray.shutdown()
+
+
+def _check_length(folder: Path) -> None:
+    longest = LONGEST_SOCKET - len(SOCKET_PATH)
+    if len(str(folder)) > longest:
+        raise EdgesqzError(
+            f"the path of {option('scratch_dir')} is too long for Ray's sockets: {folder} has {len(str(folder))} "
+            f"characters, at most {longest} work"
+        )
+
+
+def _check_answers(address: str) -> None:
+    if address.startswith("ray://"):
+        raise EdgesqzError(
+            f"{option('address')} {address} is a Ray client; make this machine a node of the cluster with ray start "
+            "--address HOST:PORT, and give HOST:PORT"
+        )
+    host, _, port = address.rpartition(":")
+    problem = (
+        f"no Ray cluster answers at {address}; expected {option('address')} HOST:PORT, as ray start --head prints it"
+    )
+    if not host or not port.isdecimal():
+        raise EdgesqzError(problem)
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise EdgesqzError(f"{problem} ({error})") from error
+
+
+def versions() -> dict[str, str]:
+    """What has to be the same on every node."""
+    from importlib.metadata import version
+
+    return {"python": platform.python_version(), "edgesqz": version("edgesqz"), "ray": version("ray")}
+
+
+def _check_versions() -> None:
+    """Compare the versions of every node with those here."""
+    import ray
+
+    here = versions()
+    for node in ray.nodes():
+        if node["Alive"]:
+            there = ray.get(
+                ray.remote(num_cpus=0)(versions).options(scheduling_strategy=on_node(node["NodeID"])).remote()
+            )
+            if different := [f"{name} {there[name]}, not {here[name]}" for name in here if there[name] != here[name]]:
+                raise EdgesqzError(
+                    f"the node {node['NodeManagerAddress']} runs {', '.join(different)}; install the same there"
+                )
+
+
+def check_cores(count: int, what: str) -> None:
+    """Check that every worker can have a core.
+
+    Args:
+        count: Number of workers.
+        what: The option that sets it, as a message names it.
+
+    Raises:
+        EdgesqzError: There are fewer cores.
+    """
+    import ray
+
+    cores = int(ray.cluster_resources().get("CPU", 0))
+    if cores < count:
+        raise EdgesqzError(f"{what} need a core each; expected at most {cores}, got {count}")
+
+
+def on_node(node_id: str) -> Any:
+    """Ray's strategy to run something on one node only."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(node_id, soft=False)
