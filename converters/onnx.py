@@ -47,7 +47,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
 
     (pixels,) = model.inputs
     signature = [tf.TensorSpec(pixels.shape, tf.float32, name=pixels.name)]
-    with _collecting_copies() as optimizers:
+    with collecting_copies() as optimizers:
         graph, _ = tf2onnx.convert.from_keras(
             model, signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}, optimizers=optimizers
         )
@@ -58,7 +58,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
 
             graph = float16.convert_float_to_float16(graph, keep_io_types=True)
         case "dynamic":
-            graph = _dynamic(graph)
+            graph = quantize_dynamic(graph)
         case "int8":
             assert calibration is not None  # the variant says that it needs it
             graph = _static(graph, calibration)
@@ -66,7 +66,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
 
 
 @contextlib.contextmanager
-def _collecting_copies() -> Iterator[dict[str, Callable[[], Any]]]:
+def collecting_copies() -> Iterator[dict[str, Callable[[], Any]]]:
     """Yield tf2onnx's optimizers, each of which first frees the copy of the graph that the one before it left.
 
     tf2onnx copies the graph with all its weights for each of some 30 optimizations. The copies are cyclic garbage, of
@@ -114,7 +114,8 @@ def _erfc(graph: Any, node: Any, name: str, args: Any) -> None:
     graph.replace_all_inputs(erf, erfc.output[0], ops=[each for each in graph.get_nodes() if each is not erfc])
 
 
-def _dynamic(graph: onnx.ModelProto) -> onnx.ModelProto:
+def quantize_dynamic(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Quantize the weights to uint8; activations are quantized at inference."""
     from onnxruntime import quantization
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -61,17 +61,15 @@ class CalibrationOptions:
         ),
     ] = None
 
+    def __post_init__(self) -> None:
+        """Check the number of images."""
+        if self.calibration_images < 1:
+            raise EdgesqzError(f"{option('calibration')} must be at least 1, got {self.calibration}")
+
     @property
     def calibration_images(self) -> int:
-        """Number of calibration images, with the default filled in.
-
-        Raises:
-            EdgesqzError: the number is below 1.
-        """
-        count = defaults.CALIBRATION_IMAGES if self.calibration is None else self.calibration
-        if count < 1:
-            raise EdgesqzError(f"{option('calibration')} must be at least 1, got {count}")
-        return count
+        """Number of calibration images, with the default filled in."""
+        return defaults.CALIBRATION_IMAGES if self.calibration is None else self.calibration
 
 
 @dataclass(frozen=True, kw_only=True)

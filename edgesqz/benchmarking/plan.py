@@ -117,6 +117,10 @@ class Limits:
     ] = None
     min_accuracy: Annotated[float | None, Option("Minimum top-1 accuracy, for example 0.9.", metavar="SHARE")] = None
 
+    def __post_init__(self) -> None:
+        """Check the limits."""
+        _ = self.budget  # parsing them checks them
+
     @property
     def budget(self) -> Budget:
         """The limits as numbers.
@@ -200,9 +204,9 @@ class Bench(WorkspaceOptions, FlipOption, LayerOption, FileLimits, Timing, EvalD
         """Check all options that can be checked before any file is opened."""
         EvalData.__post_init__(self)
         Timing.__post_init__(self)
+        Limits.__post_init__(self)
         if self.host and self.layers:
             raise EdgesqzError(f"{option('layers')} reads files on this machine; leave out {option('host')}")
-        _ = self.budget  # checks the limits
 
     def run(self, console: Console) -> Report:
         """Measure the files.

@@ -1,6 +1,6 @@
-"""CIFAR-10 and CIFAR-100, in both official packagings, unpacked or not, downloaded if need be.
+"""CIFAR-10 and CIFAR-100 in both official formats, unpacked or not, downloaded if necessary.
 
-The data are due to Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009). The file formats are
+The datasets are by Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009). The file formats are
 described at https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesqz.data.splits import Dataset, Split
-from edgesqz.errors import DAMAGE, EdgesqzError
+from edgesqz.errors import DAMAGE, EdgesqzError, option
 
-# Where the official archives come from, with their SHA-256.
+# URL and SHA-256 of the official archives.
 DOWNLOADS: dict[str, tuple[str, str]] = {
     "cifar10": (
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
@@ -36,14 +36,14 @@ DOWNLOADS: dict[str, tuple[str, str]] = {
     ),
 }
 
-SIDE = 32
+SIDE = 32  # height and width of the images, in pixels
 _VALUES = 3 * SIDE**2  # of one image: the red plane, then green, then blue
 
 _Parsed = TypeVar("_Parsed")
 
 
 def cache_dir() -> Path:
-    """Return the folder for downloads: EDGESQZ_CACHE_DIR if set, else the usual cache folder of the system."""
+    """Return the folder for downloads: EDGESQZ_CACHE_DIR if set, otherwise the system's cache folder."""
     if chosen := os.environ.get("EDGESQZ_CACHE_DIR"):
         return Path(chosen)
     import pooch
@@ -52,23 +52,23 @@ def cache_dir() -> Path:
 
 
 class _PickledArray:
-    """Stands for a pickled NumPy array, whose own unpickling trusts its input and warns of what Python 2 wrote."""
+    """Stands in for a NumPy array, whose own unpickling trusts its input and warns about pickles from Python 2."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _version, shape, dtype, fortran_order, content = state
         if not isinstance(dtype, _PickledDtype) or dtype.name not in ("u1", b"u1") or fortran_order:
-            raise ValueError("its array is not a plain one of unsigned bytes")
+            raise ValueError("its array is not a plain array of unsigned bytes")
         self.values = np.frombuffer(content, np.uint8).reshape(shape)
 
 
 class _PickledDtype:
-    """Stands for a pickled NumPy data type."""
+    """Stands in for a NumPy data type."""
 
     def __init__(self, name: str | bytes, _align: int, _copy: int) -> None:
         self.name = name
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        """Accept byte order and alignment, which bytes do not have."""
+        """Ignore byte order and alignment, which do not matter for bytes."""
 
 
 def _new_pickled_array(_subtype: type, _shape: tuple[int, ...], _dtype: bytes) -> _PickledArray:
@@ -76,14 +76,14 @@ def _new_pickled_array(_subtype: type, _shape: tuple[int, ...], _dtype: bytes) -
 
 
 def _encode_latin1(text: str, _encoding: str) -> bytes:
-    """Return the bytes that Python 3 pickles for Python 2 as text."""
+    """Return the bytes that Python 3 stores as text when it pickles for Python 2."""
     return text.encode("latin1")
 
 
 class _Unpickler(pickle.Unpickler):
-    """Admits what the official batches hold and nothing that could run code."""
+    """Allows only what the official batches contain, and nothing that could run code."""
 
-    _ADMITTED = {
+    _ALLOWED = {
         ("numpy", "ndarray"): _PickledArray,
         ("numpy", "dtype"): _PickledDtype,
         ("numpy.core.multiarray", "_reconstruct"): _new_pickled_array,
@@ -93,15 +93,15 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str, /) -> object:
         try:
-            return self._ADMITTED[module, name]
+            return self._ALLOWED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which no CIFAR batch holds") from None
+            raise pickle.UnpicklingError(f"it contains {module}.{name}, which no CIFAR batch contains") from None
 
 
 def _unpickle(content: bytes) -> dict[bytes, Any]:
     unpickled = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     if not isinstance(unpickled, dict):
-        raise ValueError(f"it holds a {type(unpickled).__name__} instead of a dict")
+        raise ValueError(f"it contains a {type(unpickled).__name__} instead of a dict")
     return unpickled
 
 
@@ -116,10 +116,10 @@ def _unpickle_class_names(content: bytes, key: bytes) -> tuple[str, ...]:
 
 
 def _split_records(content: bytes, label_bytes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return pixel rows (N, 3072) and labels (N,): the byte before the pixels, CIFAR-100's fine label."""
+    """Return pixel rows (N, 3072) and labels (N,) from the byte before the pixels, CIFAR-100's fine label."""
     record_bytes = label_bytes + _VALUES
     if len(content) % record_bytes:
-        raise ValueError(f"its {len(content)} bytes are no whole number of records of {record_bytes} bytes")
+        raise ValueError(f"its {len(content)} bytes are not a whole number of records of {record_bytes} bytes")
     records = np.frombuffer(content, np.uint8).reshape(-1, record_bytes)
     return records[:, label_bytes:], records[:, label_bytes - 1].astype(np.int64)
 
@@ -130,7 +130,7 @@ def _split_class_names(content: bytes) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """One official packaging of a CIFAR data set."""
+    """One official format of a CIFAR dataset."""
 
     folder: str
     archive: str
@@ -181,7 +181,7 @@ LAYOUTS: dict[str, tuple[_Layout, ...]] = {
 
 
 def find(name: str, place: Path) -> Path | None:
-    """Look in `place` for a folder that is unpacked or, failing that, for an archive."""
+    """Look in `place` for an unpacked folder or, failing that, for an archive."""
     for layout in LAYOUTS[name]:
         for folder in (place / layout.folder, place):
             if (folder / layout.class_names).is_file():
@@ -201,7 +201,7 @@ def _layout_of(name: str, source: Path) -> _Layout:
 
 
 def load(name: str, source: Path) -> Dataset:
-    """Describe what `find` or `download` found; its class names are read now, a split when it is asked for.
+    """Open the folder or archive that `find` or `download` returned; each split is read on demand.
 
     Raises:
         EdgesqzError: The class names are missing or damaged.
@@ -215,7 +215,7 @@ def load(name: str, source: Path) -> Dataset:
 def _read(source: Path, layout: _Layout, classes: int, split: str) -> Split:
     parse = partial(_checked_batch, parse=layout.parse_batch, classes=classes)
     batches = {file.name: _parse(file, content, parse) for file, content in _contents(source, layout.batches[split])}
-    in_order = [batches[name] for name in layout.batches[split]]  # an archive has its own order
+    in_order = [batches[name] for name in layout.batches[split]]  # an archive may have another order
     return Split(
         np.concatenate([batch.images for batch in in_order]), np.concatenate([batch.labels for batch in in_order])
     )
@@ -226,11 +226,11 @@ def _checked_batch(
 ) -> Split:
     rows, labels = parse(content)
     if not len(rows):
-        raise ValueError("it holds no images")
+        raise ValueError("it contains no images")
     if labels.shape != (len(rows),):
-        raise ValueError(f"it holds {len(rows)} images but {labels.size} labels")
+        raise ValueError(f"it contains {len(rows)} images but {labels.size} labels")
     if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"its labels are {labels.min()} to {labels.max()}, but there are {classes} classes")
+        raise ValueError(f"its labels range from {labels.min()} to {labels.max()}, but there are {classes} classes")
     planes = rows.reshape(len(rows), 3, SIDE, SIDE)
     return Split(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels)
 
@@ -239,11 +239,11 @@ def _parse(file: Path, content: bytes, parse: Callable[[bytes], _Parsed]) -> _Pa
     try:
         return parse(content)
     except DAMAGE as error:
-        raise EdgesqzError(f"{file} is damaged or no part of CIFAR: {type(error).__name__}: {error}") from error
+        raise EdgesqzError(f"{file} is damaged or not part of CIFAR: {type(error).__name__}: {error}") from error
 
 
 def _contents(source: Path, names: Iterable[str]) -> Iterator[tuple[Path, bytes]]:
-    """Yield each named file of a folder or archive, as its path inside `source`, with its content."""
+    """Yield the path inside `source` and the content of each named file of a folder or archive."""
     try:
         if source.is_dir():
             for name in names:
@@ -255,18 +255,18 @@ def _contents(source: Path, names: Iterable[str]) -> Iterator[tuple[Path, bytes]
 
 
 def _archived_contents(archive: Path, names: set[str]) -> Iterator[tuple[Path, bytes]]:
-    """Read from the archive as it is decompressed: nothing is written to disk."""
+    """Read files while the archive is decompressed, without writing anything to disk."""
     with gzip.open(archive) as decompressed, tarfile.open(fileobj=decompressed, mode="r:") as tar:
         for stored in tar:
-            member = tarfile.data_filter(stored, os.curdir)  # refuses what points outside, though nothing is unpacked
+            member = tarfile.data_filter(stored, os.curdir)  # rejects paths that lead outside
             name = PurePosixPath(member.name).name
             if name in names and member.isfile() and (file := tar.extractfile(member)):
                 names.remove(name)
                 yield archive / name, file.read()
-        while decompressed.read(1 << 20):  # only at its end does gzip compare the checksum
+        while decompressed.read(1 << 20):  # gzip verifies the checksum only at the end
             pass
     if names:
-        raise EdgesqzError(f"{archive} lacks {', '.join(sorted(names))}")
+        raise EdgesqzError(f"{archive} is missing {', '.join(sorted(names))}")
 
 
 def download(name: str) -> Path:
@@ -280,10 +280,9 @@ def download(name: str) -> Path:
         pooch.retrieve(url, f"sha256:{sha256}", archive.name, archive.parent, progressbar=True)
     except OSError as error:
         raise EdgesqzError(
-            f"cannot download {url} ({type(error).__name__}); give the place of a copy with --data-dir, "
-            f"put the archive at {archive}, "
-            "or try --dataset synthetic"
+            f"cannot download {url} ({type(error).__name__}); give the folder of a copy with {option('data_dir')}, "
+            f"put the archive at {archive}, or try {option('dataset')} synthetic"
         ) from error
     except ValueError as error:  # pooch has removed the file
-        raise EdgesqzError(f"what {url} sent is not the official archive: its SHA-256 is not {sha256}") from error
+        raise EdgesqzError(f"the file at {url} is not the official archive: its SHA-256 is not {sha256}") from error
     return archive

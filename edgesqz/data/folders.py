@@ -1,4 +1,4 @@
-"""Image files: one of any kind, or a folder of them with a sub-folder for each class."""
+"""Image files, alone or in folders with one subfolder per class."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from edgesqz.errors import DAMAGE, EdgesqzError
 from edgesqz.image_size import ImageSize, ImageSizeLike
 
 _SPLITS = ("train", "test")
-_TEST_SHARE = 0.2  # of a folder that is not divided already
+_TEST_SHARE = 0.2  # of the images of a folder without train/ and test/
 _SEED = 0
-_DIVISION = "it has no train/ and test/, so a fifth of each class is its test split, the same fifth each time"
+_DIVISION = "it has no train/ and test/, so a fifth of each class is its test split, always the same images"
 
 _Paths = NDArray[np.object_]
 
 
 def read_image(path: Path, size: ImageSizeLike) -> NDArray[np.uint8]:
-    """Read any image file that Pillow knows as an RGB image of one size.
+    """Read an image file in any format that Pillow supports as an RGB image of a given size.
 
-    The EXIF orientation is applied, and the largest centered crop of the size's aspect ratio is resized. Transparency
-    is put on white, for which most images with transparency are made; dropping it would bring up arbitrary hidden
-    colors instead.
+    The EXIF orientation is applied, and the largest centered crop with the aspect ratio of ``size`` is resized.
+    Transparent images are drawn on white, the background that most of them are designed for; dropping the transparency
+    would show arbitrary hidden colors.
 
     Args:
         path: The image file.
-        size: Of the result.
+        size: Size of the result.
 
     Returns:
-        uint8 (H, W, 3), RGB.
+        The image, uint8 (H, W, 3).
 
     Raises:
-        EdgesqzError: The file is missing or no readable image.
+        EdgesqzError: The file is missing or is not a readable image.
     """
     from PIL import Image, ImageOps
 
@@ -43,7 +43,7 @@ def read_image(path: Path, size: ImageSizeLike) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I;16"):  # Pillow clips 16-bit gray at 255: nearly all of it would be white
+            if image.mode.startswith("I;16"):  # Pillow clips 16-bit gray at 255, making most of it white
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             if image.has_transparency_data:
                 image = image.convert("RGBA")
@@ -55,10 +55,10 @@ def read_image(path: Path, size: ImageSizeLike) -> NDArray[np.uint8]:
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
-    """Put in the place of each folder the image files in it and below it, in the order of their paths.
+    """Replace each folder by the image files in it and in its subfolders, sorted by path.
 
     Raises:
-        EdgesqzError: A folder has no image.
+        EdgesqzError: A folder contains no image file.
     """
     files: list[Path] = []
     for path in paths:
@@ -78,10 +78,10 @@ def _may_be_image(file: Path) -> bool:
 
 
 def load(name: str, folder: Path, size: ImageSize) -> Dataset:
-    """List the images of a folder; those of a split are read when it is asked for.
+    """List the images of a folder; the images of a split are read on demand.
 
     Raises:
-        EdgesqzError: The folder does not have the same two or more classes, each with an image, in each split it has.
+        EdgesqzError: The splits do not have the same classes, there are fewer than two, or one has no image.
     """
     given = [split for split in _SPLITS if (folder / split).is_dir() and _class_names(folder / split)]
     if given:
@@ -94,22 +94,22 @@ def load(name: str, folder: Path, size: ImageSize) -> Dataset:
         listed = _divide_images(*_list_images(folder, class_names))
     if len(class_names) < 2:
         found = ", ".join(class_names) or "none"
-        raise EdgesqzError(f"expected at least two sub-folders, one per class, in {folder}; found: {found}")
+        raise EdgesqzError(f"expected at least two subfolders, one per class, in {folder}; found: {found}")
 
     def read(split: str) -> Split:
         if split not in listed:
-            raise EdgesqzError(_lacking(folder, split))
+            raise EdgesqzError(_describe_missing(folder, split))
         return _read_images(*listed[split], size)
 
     test_images = len(listed["test"][0]) if "test" in listed else 0
     return Dataset(name, class_names, read, test_images, None if given else _DIVISION)
 
 
-def _lacking(folder: Path, split: str) -> str:
-    """What to say where a folder has one split and the other is needed."""
-    (there,) = set(_SPLITS) - {split}
+def _describe_missing(folder: Path, split: str) -> str:
+    """Describe a split that is needed but missing from a folder that has the other one."""
+    (present,) = set(_SPLITS) - {split}
     needed_for = "training and calibration need" if split == "train" else "measuring accuracy needs"
-    return f"{folder} has {there}/ but no {split}/ with a sub-folder of images per class, which {needed_for}"
+    return f"{folder} has {present}/ but no {split}/ with a subfolder of images per class, which {needed_for}"
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -123,17 +123,17 @@ def _class_names(folder: Path) -> tuple[str, ...]:
 def _check_same_classes(folder: Path, train: set[str], test: set[str]) -> None:
     for split, absent in (("test", train - test), ("train", test - train)):
         if absent:
-            raise EdgesqzError(f"{folder / split} lacks classes of the other split: {', '.join(sorted(absent))}")
+            raise EdgesqzError(f"{folder / split} is missing classes of the other split: {', '.join(sorted(absent))}")
 
 
 def _list_images(folder: Path, class_names: tuple[str, ...]) -> tuple[_Paths, NDArray[np.int64]]:
-    """Return the image files (N,) of all classes, without opening them, and their labels (N,)."""
+    """Return the paths (N,) and the labels (N,) of the images of all classes, without opening the files."""
     files: list[Path] = []
     labels: list[int] = []
     for label, class_name in enumerate(class_names):
         of_class = [file for file in _visible(folder / class_name) if _may_be_image(file)]
         if not of_class:
-            raise EdgesqzError(f"no image in the class folder {folder / class_name}")
+            raise EdgesqzError(f"no image file in the class folder {folder / class_name}")
         files += of_class
         labels += [label] * len(of_class)
     return np.array(files, object), np.array(labels, np.int64)
@@ -142,7 +142,7 @@ def _list_images(folder: Path, class_names: tuple[str, ...]) -> tuple[_Paths, ND
 def _divide_images(files: _Paths, labels: NDArray[np.int64]) -> dict[str, tuple[_Paths, NDArray[np.int64]]]:
     lone = np.flatnonzero(np.bincount(labels)[labels] == 1)
     if len(lone):
-        raise EdgesqzError(f"{files[lone[0]]} is the only image of its class; to divide them takes two")
+        raise EdgesqzError(f"{files[lone[0]]} is the only image of its class; splitting takes at least two per class")
     test = holdout_mask(labels, _TEST_SHARE, _SEED)
     return {"train": (files[~test], labels[~test]), "test": (files[test], labels[test])}
 

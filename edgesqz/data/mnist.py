@@ -1,4 +1,4 @@
-"""MNIST: LeCun, Cortes and Burges's handwritten digits, through ``keras.datasets``, which fetches and checks them."""
+"""MNIST, the handwritten digits of LeCun, Cortes and Burges; ``keras.datasets`` downloads and verifies them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from edgesqz import backend
 from edgesqz.data.splits import Dataset, Split
-from edgesqz.errors import EdgesqzError, first_line
+from edgesqz.errors import EdgesqzError, first_line, option
 
 FILE_NAME = "mnist.npz"
 LABELS = tuple("0123456789")
 
 
 def find(data_dir: Path | None) -> Path | None:
-    """Return the file in ``data_dir``, else in Keras's cache; None if it would be downloaded.
+    """Return the file in ``data_dir`` or, without one, in Keras's cache; None if it would have to be downloaded.
 
     Raises:
-        EdgesqzError: ``data_dir`` is given and does not hold it.
+        EdgesqzError: ``data_dir`` is given and does not contain the file.
     """
     folder = data_dir or Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
     path = folder / FILE_NAME
@@ -32,10 +32,10 @@ def find(data_dir: Path | None) -> Path | None:
 
 
 def load(name: str, data_dir: Path | None) -> Dataset:
-    """Describe MNIST; a split is read when it is asked for, and downloaded first if it is not at hand.
+    """Open MNIST; each split is read on demand, and the file is downloaded first if necessary.
 
     Raises:
-        EdgesqzError: ``data_dir`` is given and does not hold it.
+        EdgesqzError: ``data_dir`` is given and does not contain the file.
     """
     path = find(data_dir)
     return Dataset(name, LABELS, lambda split: _read(path or _download(), split))
@@ -48,13 +48,13 @@ def _download() -> Path:
     try:
         with backend.hush():
             datasets.mnist.load_data()
-    except Exception as error:  # Keras raises just that when a download fails
+    except Exception as error:  # Keras raises a plain Exception when a download fails
         raise EdgesqzError(
-            f"cannot download mnist: {first_line(error)}; give the folder of an {FILE_NAME} with --data-dir, "
-            "or try --dataset synthetic"
+            f"cannot download mnist: {first_line(error)}; give the folder of a copy of {FILE_NAME} with "
+            f"{option('data_dir')}, or try {option('dataset')} synthetic"
         ) from error
     path = find(None)
-    assert path is not None  # Keras has just put it there
+    assert path is not None  # Keras has just written it
     return path
 
 
@@ -65,5 +65,7 @@ def _read(path: Path, split: str) -> Split:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise EdgesqzError(f"{path} is damaged or not MNIST: {first_line(error)}") from error
     if images.ndim != 3 or images.dtype != np.uint8 or labels.shape != images.shape[:1] or labels.max() > 9:
-        raise EdgesqzError(f"{path} is not MNIST: it holds {images.dtype} {images.shape}, labels {labels.shape}")
+        raise EdgesqzError(
+            f"{path} is not MNIST: it contains images {images.dtype} {images.shape} and labels {labels.shape}"
+        )
     return Split(images[..., None], labels.astype(np.int64))

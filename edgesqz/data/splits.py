@@ -1,4 +1,4 @@
-"""Images with their labels, and how they are divided."""
+"""Labeled images, and random splits and samples of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from edgesqz.image_size import ImageSize
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images with their labels.
+    """Labeled images.
 
     Attributes:
-        images: uint8 (N, H, W, 3) RGB, or (N, H, W, 1) gray.
-        labels: int64 (N,), positions in the class names of the data set.
+        images: The images, uint8 NHWC, with three channels for RGB or one for gray.
+        labels: The class of each image as an index into the class names, int64 (N,).
     """
 
     images: NDArray[np.uint8]
@@ -36,24 +36,24 @@ class Split:
 
     @property
     def channels(self) -> int:
-        """3 for RGB, 1 for gray."""
+        """Number of channels: 3 for RGB, 1 for gray."""
         return int(self.images.shape[3])
 
     def take(self, indices: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> Split:
-        """Return the images at integer `indices` (M,), in that order, or where a boolean mask (N,) is true."""
+        """Return the images at integer `indices` (M,), in that order, or those where a boolean mask (N,) is true."""
         return Split(self.images[indices], self.labels[indices])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training and a test split, each read when asked for.
+    """A training split and a test split, each read on demand.
 
     Attributes:
-        name: What `load` was asked for.
+        name: Name or folder of the dataset, as given to `load`.
         labels: The class names.
-        read: Reads the split called "train" or "test" and no file of the other.
-        test_images: How many the test split has, where that is known without reading it.
-        division: How the two were made, for who should know, where the files do not say which is which.
+        read: Function that reads the split named "train" or "test", and no file of the other split.
+        test_images: Number of images in the test split; None if it is unknown until the split is read.
+        division: How the test split was chosen, to show to the user; None if the dataset comes with a test split.
     """
 
     name: str
@@ -72,14 +72,14 @@ class Dataset:
 
 
 def with_channels(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """Make RGB images gray, or gray ones RGB, if they are not what is asked for.
+    """Convert images to RGB or to gray, if they are not already.
 
     Args:
-        images: uint8 (N, H, W, 3) or (N, H, W, 1).
-        channels: 3 or 1.
+        images: uint8 NHWC, with three channels or one.
+        channels: Number of channels of the result, 3 or 1.
 
     Returns:
-        uint8 (N, H, W, channels). Gray is the luma of ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B.
+        uint8 NHWC. Gray is the luma of ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B.
     """
     if images.shape[3] == channels:
         return images
@@ -89,29 +89,29 @@ def with_channels(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]
 
 
 def holdout_split(split: Split, *, share: float = 0.1, seed: int) -> tuple[Split, Split]:
-    """Divide a split at random into a large and a small part, class by class.
+    """Split off a random share of the images of each class.
 
     Args:
-        split: What to divide.
-        share: Of each class, how much is set aside; rounded, but at least one image is and one is not.
-        seed: The same seed divides the same way.
+        split: The images to divide.
+        share: The share of each class to split off, rounded to whole images; both parts get at least one.
+        seed: The same seed gives the same parts.
 
     Returns:
-        The rest and the part set aside, each in the order of `split`.
+        The rest and the holdout part, each in the order of `split`.
 
     Raises:
-        EdgesqzError: A class has one image only.
+        EdgesqzError: A class has only one image.
     """
     holdout = holdout_mask(split.labels, share, seed)
     return split.take(~holdout), split.take(holdout)
 
 
 def sample(split: Split, count: int, *, seed: int) -> Split:
-    """Draw images at random without replacement, equally many of every class as far as it has them.
+    """Draw images at random without replacement, the same number from each class as far as possible.
 
     Args:
-        split: What to draw from.
-        count: How many to draw; all of them if there are no more.
+        split: The images to draw from.
+        count: Number of images to draw; if there are fewer, all of them are drawn.
         seed: The same seed draws the same images.
 
     Returns:
@@ -119,13 +119,13 @@ def sample(split: Split, count: int, *, seed: int) -> Split:
     """
     rng = np.random.default_rng(seed)
     ranks = _ranks_within_class(split.labels, rng)
-    # First one of every class, then a second one, and so on; chance says which classes the last round serves.
+    # Each round draws one image of every class; if the last round is incomplete, its classes are random.
     drawn = np.lexsort((rng.random(len(split)), ranks))[:count]
     return split.take(np.sort(drawn))
 
 
 def _ranks_within_class(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Shuffle every class and return each image's place (N,) in its own class, from 0."""
+    """Shuffle each class and return the position (N,) of each image within its class, from 0."""
     shuffled = rng.permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     class_starts = np.searchsorted(labels[by_class], labels[by_class])
@@ -135,9 +135,11 @@ def _ranks_within_class(labels: NDArray[np.int64], rng: np.random.Generator) -> 
 
 
 def holdout_mask(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
-    """Return a mask (N,) of the images to set aside."""
+    """Return a mask (N,) of the images to split off; see `holdout_split`."""
     sizes = np.bincount(labels)
     if 1 in sizes:
-        raise EdgesqzError(f"class number {sizes.tolist().index(1)} has one image; to hold some back takes two")
+        raise EdgesqzError(
+            f"class number {sizes.tolist().index(1)} has only one image; splitting takes at least two per class"
+        )
     holdout_of_class: NDArray[np.floating[Any]] = np.rint(share * sizes).clip(1, sizes - 1)
     return _ranks_within_class(labels, np.random.default_rng(seed)) < holdout_of_class[labels]

@@ -1,4 +1,4 @@
-"""Ten classes of images drawn by code, for when there are no data at hand."""
+"""Ten classes of images drawn by code, for when no dataset is available."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from edgesqz.data.splits import Dataset, Split
 from edgesqz.image_size import ImageSize, ImageSizeLike
 
-# How hard the synthetic images are: smaller shapes, less contrast and more noise make them harder.
-RADIUS = (0.3, 0.45)  # of the shorter side
-CONTRAST = (0.3, 1.0)  # of the distance between two random colors
-NOISE = 16.0  # standard deviation, of 255
+# Smaller shapes, less contrast and more noise make the images harder to classify.
+RADIUS = (0.3, 0.45)  # relative to the shorter of height and width
+CONTRAST = (0.3, 1.0)  # relative to the distance between two random colors
+NOISE = 16.0  # standard deviation, in pixel values
 COUNTS = {"train": 10_000, "test": 2_000}
 
 _SEEDS = {"train": 1, "test": 2}
 
 _Floats = NDArray[np.floating[Any]]
 
-# Each shape is a field over coordinates u to the right and v down, in units of the shape's radius: positive inside,
-# negative outside and, near the outline, about the distance from it.
+# Each shape is a function of the coordinates u (to the right) and v (down), in units of its radius. It is positive
+# inside, negative outside and, near the outline, about the distance from it.
 _SHAPES: dict[str, Callable[[_Floats, _Floats], _Floats]] = {
     "circle": lambda u, v: 0.9 - np.hypot(u, v),
     "ring": lambda u, v: 0.2 - np.abs(np.hypot(u, v) - 0.7),
@@ -42,21 +42,21 @@ def _box_radius(u: _Floats, v: _Floats) -> _Floats:
 
 
 def load(name: str, size: ImageSize) -> Dataset:
-    """Describe the data set; a split is drawn when it is read, the same images each time.
+    """Return the dataset; each split is drawn on demand, with the same images each time.
 
     Args:
-        name: What the data set is to be called.
-        size: Of the images.
+        name: Name of the dataset.
+        size: Size of the images.
     """
     return Dataset(name, tuple(_SHAPES), lambda split: draw(COUNTS[split], size, seed=_SEEDS[split]), COUNTS["test"])
 
 
 def draw(count: int, size: ImageSizeLike, *, seed: int) -> Split:
-    """Draw images of all classes in equal parts, in random order.
+    """Draw the same number of images of each class, in random order.
 
     Args:
-        count: How many; rounded up to the same number for each class.
-        size: Of the images.
+        count: Number of images, rounded up to a multiple of the number of classes.
+        size: Size of the images.
         seed: The same seed draws the same images.
     """
     rng, size = np.random.default_rng(seed), ImageSize.parse(size)
@@ -69,7 +69,7 @@ def draw(count: int, size: ImageSizeLike, *, seed: int) -> Split:
 def _draw_shape(
     field: Callable[[_Floats, _Floats], _Floats], count: int, size: ImageSize, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Draw (count, H, W, 3) images of one shape, crossed by a bar that tells nothing of the class."""
+    """Draw images (count, H, W, 3) of one shape, each crossed by a bar that is unrelated to the class."""
     background, color, bar_color = rng.uniform(0, 255, (3, count, 1, 1, 3)).astype(np.float32)
     contrast = rng.uniform(*CONTRAST, (count, 1, 1, 1)).astype(np.float32)
     shape = _coverage(field, np.pi / 10, count, size, rng)
@@ -88,7 +88,7 @@ def _coverage(
     size: ImageSize,
     rng: np.random.Generator,
 ) -> _Floats:
-    """Place a shape at random and return how much of each pixel it covers, float32 (count, H, W, 1)."""
+    """Place a shape at random and return the share of each pixel that it covers, float32 (count, H, W, 1)."""
     center_x, center_y = rng.uniform(0.35, 0.65, (2, count, 1, 1)).astype(np.float32)
     radius = rng.uniform(*RADIUS, (count, 1, 1)).astype(np.float32)
     angle = rng.uniform(-max_angle, max_angle, (count, 1, 1)).astype(np.float32)
@@ -97,5 +97,5 @@ def _coverage(
     x = (across - size.width / shorter * center_x) / radius
     y = (down[:, None] - size.height / shorter * center_y) / radius
     u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
-    # A pixel is half covered where the outline passes through its middle and not at all half a pixel further out.
+    # A pixel is half covered if the outline passes through its center, and not covered half a pixel farther out.
     return (0.5 + field(u, v) * radius * shorter).clip(0, 1)[..., None]

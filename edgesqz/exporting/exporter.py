@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +31,6 @@ from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-# An engine without fast kernels for a variant, such as LiteRT for int16x8, can take a second per image.
-VERIFICATION_SECONDS, VERIFICATION_BATCH = 60, 50
 
 # A converter can save a share of the parameters by folding batch normalization into convolutions.
 SMALLEST_SHARE = 0.9
@@ -227,7 +223,7 @@ class Exporter:
     def _verify(self, engine: Engine, job: Job) -> Verification:
         """Run a new file beside the source model; refuse it if it predicts something else."""
         sample, trained = self.images.verification, not self.source.untrained
-        outputs = _predict(engine, sample.pixels)
+        outputs = verify.verification_outputs(engine, sample.pixels)
         expected = self.reference.outputs[: len(outputs)]
         record = sample.record.model_copy(update={"count": len(outputs)})
         found = verify.verify(outputs, expected, record, self.reference.accuracy(len(outputs)))
@@ -273,16 +269,6 @@ class Exporter:
     def _dataset_labels(self) -> tuple[str, ...]:
         names = self.images.class_names
         return names if len(names) == self.source.classes else ()
-
-
-def _predict(engine: Engine, pixels: np.ndarray) -> np.ndarray:
-    """Run an engine on images, or where it is slow on the first ones: fewer of them still verify a file."""
-    deadline, parts = time.monotonic() + VERIFICATION_SECONDS, list[np.ndarray]()
-    for start in range(0, len(pixels), VERIFICATION_BATCH):
-        parts.append(engine.predict(pixels[start : start + VERIFICATION_BATCH]))
-        if time.monotonic() > deadline:
-            break
-    return np.concatenate(parts)
 
 
 def _spanning_all_bytes(images: np.ndarray) -> np.ndarray:

@@ -88,8 +88,8 @@ class Export(
     ] = False
 
     def __post_init__(self) -> None:
-        """Check what needs no look at a file."""
-        assert self.calibration_images  # reading it checks it
+        """Check the options that can be checked before any file is opened."""
+        CalibrationOptions.__post_init__(self)
         if self.untrained and self.model is None:
             raise EdgesqzError(f"{option('untrained')} needs the name of an architecture, such as alexnet")
         if self.all_variants and self.variants:
@@ -109,8 +109,8 @@ class Export(
         """Convert, verify and write; with ``dry_run`` only report what would be written.
 
         Raises:
-            EdgesqzError: bad input, no images for calibration, a file that does not agree with the source model, or
-                no room. Files written before it are kept; nothing remains of the one that failed.
+            EdgesqzError: Bad input, no images for calibration, a file that does not agree with the source model, or
+                no room. Files written earlier are kept; nothing remains of the one that failed.
         """
         from edgesqz.exporting.run import run
 

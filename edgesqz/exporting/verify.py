@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from edgesqz.artifact import Images, Verification
 from edgesqz.outputs import class_scores
 from edgesqz.stats import share_interval
+
+if TYPE_CHECKING:
+    from edgesqz.engine import Engine
+
+# An engine without fast kernels for a variant, such as LiteRT for int16x8, can take a second per image.
+TIME_LIMIT_S, BATCH = 60, 50
 
 # Beyond these limits an export is wrong, not merely less precise.
 MAX_ERROR_IF_EXACT = 1e-3  # of an output, times the largest output where that is above 1
@@ -34,6 +43,24 @@ def verify(outputs: np.ndarray, expected: np.ndarray, images: Images, source_acc
         mean_error=float(differences.mean()),
         source_accuracy=source_accuracy,
     )
+
+
+def verification_outputs(engine: Engine, images: np.ndarray) -> np.ndarray:
+    """Run an engine on images, or only on the first ones if it is slow; fewer images are enough to verify a file.
+
+    Args:
+        engine: The engine that runs the export.
+        images: The verification images, uint8 NHWC.
+
+    Returns:
+        The outputs for the images that were run, float (N, classes).
+    """
+    deadline, parts = time.monotonic() + TIME_LIMIT_S, list[np.ndarray]()
+    for start in range(0, len(images), BATCH):
+        parts.append(engine.predict(images[start : start + BATCH]))
+        if time.monotonic() > deadline:
+            break
+    return np.concatenate(parts)
 
 
 def predictions(outputs: np.ndarray, *, like: np.ndarray) -> np.ndarray:

@@ -55,8 +55,9 @@ class Fit(QuotaOptions, Limits, FitData):
     ] = ("tflite",)
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        assert self.budget and self.calibration_images  # parsing them checks them
+        """Check the options that can be checked before any file is opened."""
+        Limits.__post_init__(self)
+        CalibrationOptions.__post_init__(self)
 
     def run(self, console: Console) -> FitResult:
         """Export, measure and select.

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgesqz import artifact, data, defaults, plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest
@@ -25,6 +25,7 @@ from edgesqz.benchmarking.run import measure
 from edgesqz.benchmarking.selection import obstacle, select
 from edgesqz.errors import EdgesqzError, NoRoomError, option
 from edgesqz.exporting import Export
+from edgesqz.exporting.job import Job
 from edgesqz.fitting.plan import Fit
 from edgesqz.fitting.result import FitResult, Kept, Rejected
 from edgesqz.lookup import model_files
@@ -124,7 +125,7 @@ def run(plan: Fit, console: Console) -> FitResult:
     """
     data_dir = Path(plan.data_dir) if plan.data_dir else None
     formats = [str(name) for name in as_list(plan.format)]
-    kinds = [(name, variant) for name in formats for variant in plugins.converter(name).VARIANTS]
+    jobs = [Job(converter, variant) for converter in map(plugins.converter, formats) for variant in converter.VARIANTS]
     home = Workspace(Path(plan.workspace), plan.quota)
     room = home.room_for(())
     if room is None or home.quota_bytes is None:
@@ -137,13 +138,17 @@ def run(plan: Fit, console: Console) -> FitResult:
     )
     test_data = TestData.find(str(plan.dataset) if plan.dataset else None, data_dir)
     models = _available_models(home.folder, test_data)
-    existing = _existing_exports(home.folder, {plugins.converter(name).SUFFIX for name in formats}, test_data)
+    existing = _existing_exports(home.folder, {job.converter.SUFFIX for job in jobs}, test_data)
     within_reach = room + sum(file.size_bytes or 0 for file in existing)  # if all of them were removed
     scratch_dir = Path(plan.scratch_dir) if plan.scratch_dir else None
     with scratch(scratch_dir, home, _scratch_bytes(models)), tempfile.TemporaryDirectory() as temporary:
         made = Workspace(Path(temporary) / "new", sys.maxsize)
-        options = {"calibration": plan.calibration_images, "data_dir": data_dir, "dataset": test_data.requested}
-        new = [_made(path, name, kind, within_reach, made, options, console) for path, name in models for kind in kinds]
+        common = Export(calibration=plan.calibration, data_dir=data_dir, dataset=test_data.requested)
+        new = [
+            _export(replace(common, model=path), job, name, within_reach, made, console)
+            for path, name in models
+            for job in jobs
+        ]
         known = [file.file_name for file in existing]
         new = [file for file in new if not (file.file_name in known and _is_same(file, made.folder, home.folder))]
         files = [*existing, *new]
@@ -257,25 +262,20 @@ def _datasets(files: Sequence[Candidate]) -> list[str]:
     return list(dict.fromkeys(file.dataset for file in files if file.reason is None))
 
 
-def _made(
-    path: Path,
-    dataset: str,
-    kind: tuple[str, str],
-    within_reach: int,
-    made: Workspace,
-    options: dict[str, Any],
-    console: Console,
-) -> Candidate:
-    """Export one variant of a model, unless it could not fit in any case."""
+def _export(plan: Export, job: Job, dataset: str, within_reach: int, made: Workspace, console: Console) -> Candidate:
+    """Export one variant of the plan's model into a temporary workspace, unless it could not fit in any case."""
     from rich.console import Console
 
-    format_name, variant = kind
-    file = Candidate(f"{path.stem}.{variant}{plugins.converter(format_name).SUFFIX}", dataset)
+    file = Candidate(job.file_name(Path(str(plan.model)).stem), dataset)
+    plan = replace(
+        plan,
+        format=job.converter.FORMAT,
+        variant=job.variant,
+        calibration=plan.calibration if job.kind.needs_calibration else None,
+        workspace=made.folder,
+        quota=made.used_bytes() + max(within_reach, 1),
+    )
     try:
-        quota = made.used_bytes() + max(within_reach, 1)
-        if not plugins.converter(format_name).VARIANTS[variant].needs_calibration:
-            options = options | {"calibration": None}
-        plan = Export(path, format_name, variant=variant, workspace=made.folder, quota=quota, **options)
         plan.run(Console(quiet=True))
     except NoRoomError:
         file = replace(file, reason="too large")

@@ -1,7 +1,7 @@
-"""Networks as plain data: layers that know what they cost, and how Keras makes them.
+"""Networks as plain data: layers that know their costs and how to build themselves in Keras.
 
-A network is written once, as a ``Graph``. Its costs are read off without making a weight or importing TensorFlow,
-and ``to_keras`` makes the very model they are the costs of.
+A network is defined once, as a ``Graph``. Its costs are computed without creating weights or importing TensorFlow, and
+``to_keras`` builds the model with exactly these costs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from edgesqz.image_size import ImageSize
 if TYPE_CHECKING:
     import keras
 
-Shape = tuple[int, ...]  # of one image's tensor: (height, width, channels), or (values,)
+Shape = tuple[int, ...]  # shape of a tensor for one image: (height, width, channels) or (values,)
 
-# The network sees (pixel - 128) / 64. An int8 input of scale 1/64 and zero point 0 is then pixel - 128 exactly.
+# The network works on (pixel - 128) / 64, so an int8 input with scale 1/64 and zero point 0 is exactly pixel - 128.
 PIXEL_SCALE = 1 / 64
 PIXEL_OFFSET = -2.0
 
@@ -30,14 +30,14 @@ LOGITS = "logits"
 
 @dataclass(frozen=True)
 class Cost:
-    """What a layer costs.
+    """The costs of a layer.
 
     Attributes:
-        parameters: numbers it holds, as Keras counts them: batch norm's two statistics included.
-        formula: how that number comes about.
-        weights: numbers of its kernel.
-        biases: numbers added after it; a converter folds batch norm into these and the kernel.
-        macs: multiply-accumulates for one image.
+        parameters: Number of parameters as Keras counts them, including the two statistics of batch normalization.
+        formula: How the number of parameters is calculated.
+        weights: Number of weights in the kernel.
+        biases: Number of biases after a converter has folded batch normalization into kernel and biases.
+        macs: Multiply-accumulate operations for one image.
     """
 
     parameters: int = 0
@@ -49,26 +49,30 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer(ABC):
-    """A layer by name; its kind says what it makes of its inputs."""
+    """A layer; subclasses define what it computes.
+
+    Attributes:
+        name: Name of the layer in Keras.
+    """
 
     name: str
 
     def shape(self, *inputs: Shape) -> Shape:
-        """The shape of its output; unless a kind says otherwise, that of its first input."""
+        """Return the shape of the output; by default, the shape of the first input."""
         return inputs[0]
 
     def cost(self, *inputs: Shape) -> Cost:
-        """What it costs; nothing, unless a kind says otherwise."""
+        """Return the costs of the layer; by default, none."""
         return Cost()
 
     @abstractmethod
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
-        """Apply it to Keras tensors; ``normalization`` is the batch normalization to use."""
+        """Apply the layer to Keras tensors; ``normalization`` is the layer class for batch normalization."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels(Layer):
-    """The input: images of values 0..255, of 3 channels (RGB) or 1 (gray)."""
+    """The input: images with values 0..255 and three channels (RGB) or one (gray)."""
 
     size: ImageSize
     channels: int
@@ -84,7 +88,7 @@ class Pixels(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Normalize(Layer):
-    """Pixels to the values that the network works on."""
+    """Scale pixels to the values that the network works on."""
 
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         from keras import layers
@@ -94,7 +98,7 @@ class Normalize(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Standardize(Layer):
-    """Each image to mean 0 and standard deviation 1, over all its values."""
+    """Scale each image to mean 0 and standard deviation 1 over all its values."""
 
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         from keras import layers
@@ -104,7 +108,7 @@ class Standardize(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Crop(Layer):
-    """The middle of the image."""
+    """Crop the center of the image."""
 
     size: ImageSize
 
@@ -119,7 +123,7 @@ class Crop(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Resize(Layer):
-    """Another height and width."""
+    """Resize the image."""
 
     size: ImageSize
 
@@ -134,9 +138,9 @@ class Resize(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution(Layer):
-    """Convolution, then batch norm in place of a bias if ``norm``, then ReLU if ``relu``.
+    """A convolution, with batch normalization instead of a bias if ``norm``, and with ReLU if ``relu``.
 
-    Batch norm follows its convolution directly, so that a converter folds it.
+    Batch normalization directly follows the convolution, so that converters can fold it.
     """
 
     channels: int
@@ -152,7 +156,7 @@ class Convolution(Layer):
         return (self._steps(height), self._steps(width), self.channels)
 
     def _steps(self, length: int) -> int:
-        """How often the kernel is applied along an axis."""
+        """Return how many times the kernel is applied along an axis."""
         same = self.padding == "same"
         return math.ceil(length / self.stride) if same else _windows(length, self.kernel, self.stride)
 
@@ -160,7 +164,7 @@ class Convolution(Layer):
         depth = inputs[0][2] // self.groups
         height, width, _ = self.shape(*inputs)
         weights = self.kernel**2 * depth * self.channels
-        extra = 4 if self.norm else 1  # scale, offset and two statistics a channel, or a bias
+        extra = 4 if self.norm else 1  # per channel: scale, offset and two statistics, or a bias
         return Cost(
             parameters=weights + extra * self.channels,
             formula=f"({self.kernel}*{self.kernel}*{depth} + {extra})*{self.channels}",
@@ -172,13 +176,13 @@ class Convolution(Layer):
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         from keras import layers
 
-        x = self._convolved(*inputs)
+        x = self._convolve(*inputs)
         if self.norm:
             x = normalization(name=f"{self.name}_norm")(x)
         return layers.ReLU(name=f"{self.name}_relu")(x) if self.relu else x
 
-    def _convolved(self, x: Any) -> Any:
-        """Grouped as slices side by side: TensorFlow cannot train grouped kernels on a CPU."""
+    def _convolve(self, x: Any) -> Any:
+        """Apply one kernel to each group of channels, because TensorFlow cannot train grouped kernels on a CPU."""
         from keras import layers
 
         def part(name: str) -> Any:
@@ -188,7 +192,7 @@ class Convolution(Layer):
                 self.stride,
                 padding=self.padding,
                 use_bias=not self.norm,
-                # Batch norm evens out any scale; without it, He's keeps signals alive through many ReLUs.
+                # Batch normalization evens out any scale; without it, He's keeps signals alive through many ReLUs.
                 kernel_initializer="glorot_uniform" if self.norm else "he_normal",
                 name=name,
             )
@@ -202,7 +206,7 @@ class Convolution(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class MaxPool(Layer):
-    """The largest value of each window; no window reaches over the border."""
+    """Take the maximum of each window; windows do not extend beyond the border."""
 
     size: int
     stride: int
@@ -219,7 +223,7 @@ class MaxPool(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Concatenate(Layer):
-    """Channels behind channels."""
+    """Concatenate the channels of the inputs."""
 
     def shape(self, *inputs: Shape) -> Shape:
         return (*inputs[0][:2], sum(shape[2] for shape in inputs))
@@ -232,7 +236,7 @@ class Concatenate(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class AddRelu(Layer):
-    """The sum of tensors of one shape, then ReLU."""
+    """Add inputs of the same shape, then apply ReLU."""
 
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         from keras import layers
@@ -242,7 +246,7 @@ class AddRelu(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Dense(Layer):
-    """Every value to every unit, then ReLU if ``relu``."""
+    """A fully connected layer, with ReLU if ``relu``."""
 
     units: int
     relu: bool = True
@@ -264,7 +268,7 @@ class Dense(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Dropout(Layer):
-    """Forgets a share of the values while training."""
+    """Set a random share of the values to zero during training."""
 
     rate: float
 
@@ -276,7 +280,7 @@ class Dropout(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Average(Layer):
-    """The mean over height and width."""
+    """Average over height and width."""
 
     def shape(self, *inputs: Shape) -> Shape:
         return (inputs[0][2],)
@@ -289,7 +293,7 @@ class Average(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Softmax(Layer):
-    """Scores to probabilities."""
+    """Turn logits into probabilities."""
 
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
         from keras import layers
@@ -299,11 +303,12 @@ class Softmax(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A layer in its place.
+    """A layer within a network.
 
     Attributes:
-        inputs: the nodes whose outputs it takes.
-        shape: of its output, for one image.
+        layer: The layer.
+        inputs: Nodes whose outputs are the inputs of the layer.
+        shape: Shape of the output for one image.
     """
 
     layer: Layer
@@ -311,22 +316,29 @@ class Node:
     shape: Shape
 
     def cost(self) -> Cost:
-        """What the layer costs here."""
+        """Return the costs of the layer for these inputs."""
         return self.layer.cost(*(node.shape for node in self.inputs))
 
 
 class Graph:
-    """A network: nodes in the order they run, the last its output."""
+    """A network: nodes in execution order, the last of which is the output."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.nodes: list[Node] = []
 
     def add(self, layer: Layer, *inputs: Node) -> Node:
-        """Put a layer behind others.
+        """Add a layer to the network.
+
+        Args:
+            layer: The layer to add.
+            inputs: Nodes whose outputs are the inputs of the layer.
+
+        Returns:
+            The new node.
 
         Raises:
-            EdgesqzError: nothing would be left of the image.
+            EdgesqzError: The images are too small for the layer.
         """
         shape = layer.shape(*(node.shape for node in inputs))
         if min(shape) < 1:
@@ -351,5 +363,5 @@ class Graph:
 
 
 def _windows(length: int, size: int, stride: int) -> int:
-    """How many windows fit along an axis, none of them over the border."""
+    """Return how many windows fit along an axis without extending beyond the border."""
     return (length - size) // stride + 1

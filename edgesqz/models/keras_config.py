@@ -1,4 +1,4 @@
-"""Check a .keras file by its configuration, before Keras is started, which takes seconds."""
+"""Check a .keras file by its configuration, before starting Keras, which takes seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Shape = Sequence[int | None]
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the model's configuration; empty if the file is damaged, which loading it then reports."""
+    """Return the model's configuration; empty if the file is damaged, which loading it will report."""
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
@@ -27,7 +27,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def foreign_code(config: dict[str, Any]) -> str | None:
-    """Name the part of a model that needs code of its author's, and what to do; None if there is none."""
+    """Return which part of a model needs custom code, and what to do about it; None if there is none."""
     for part in _objects(config):
         name, module = part["class_name"], str(part.get("module") or "")
         if name == "Lambda":
@@ -43,10 +43,10 @@ def foreign_code(config: dict[str, Any]) -> str | None:
 
 
 def check_form(path: Path, config: dict[str, Any]) -> None:
-    """Refuse a model that Keras has quantized, or whose inputs and outputs no export supports; see ``check``.
+    """Reject a model that Keras has quantized, or whose inputs or outputs no export supports; see ``check``.
 
     Raises:
-        EdgesqzError: the configuration shows such a model.
+        EdgesqzError: The model is of one of these kinds.
     """
     if any(part["class_name"] == "QuantizedDTypePolicy" for part in _objects(config)):
         raise EdgesqzError(f"{path}: the model was quantized by Keras; export the float model instead")
@@ -54,22 +54,22 @@ def check_form(path: Path, config: dict[str, Any]) -> None:
         layers = [layer["config"] for layer in config["config"]["layers"] if layer["class_name"] == "InputLayer"]
         inputs = [[*layer["batch_shape"]] for layer in layers]
         outputs = len(list(_names(config["config"].get("output_layers")))) or 1
-    except DAMAGE:  # a damaged file, or another kind of model, which loading it will show
+    except DAMAGE:  # a damaged file or another kind of model, which loading it will report
         return
     if inputs:
         check(path, inputs, outputs)
 
 
 def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
-    """Check that a model takes one image of one or three channels, channels last, and has one output.
+    """Check that a model takes one image, with one or three channels in the last axis, and has one output.
 
     Args:
-        path: The model's file, for the message.
-        inputs: The shapes of the inputs, batch included.
-        outputs: The number of outputs.
+        path: The model file, for the message.
+        inputs: Shapes of the inputs, including the batch axis.
+        outputs: Number of outputs.
 
     Raises:
-        EdgesqzError: it does not; the message says what to do.
+        EdgesqzError: It does not. The message says what to do.
     """
     if len(inputs) != 1 or outputs != 1:
         counts = f"it has {_counted(len(inputs), 'input')} and {_counted(outputs, 'output')}"
@@ -77,11 +77,11 @@ def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
     shape = tuple(inputs[0])
     if len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
         raise EdgesqzError(
-            f"{path}: its input {shape} has the channels first; rebuild it with data_format='channels_last', "
-            "which takes the same weights"
+            f"{path}: its input {shape} has channels first; rebuild it with data_format='channels_last', which "
+            "takes the same weights"
         )
     if len(shape) != 4 or shape[3] not in (1, 3):
-        raise EdgesqzError(f"{path}: expected a model of RGB or gray images; its input is {shape}")
+        raise EdgesqzError(f"{path}: expected a model with RGB or gray images as input, got input shape {shape}")
 
 
 def _counted(count: int, noun: str) -> str:
@@ -89,7 +89,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object in a configuration that has a class, except what only training needs."""
+    """Yield every object in a configuration that has a class, except those that only training needs."""
     if isinstance(config, dict):
         if isinstance(config.get("class_name"), str):
             yield config
@@ -102,7 +102,7 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _names(layers: Any) -> Iterator[str]:
-    """Yield the names of layers in ``["name", 0, 0]``, or in a list or dictionary of such references."""
+    """Yield the layer names in a reference such as ``["name", 0, 0]``, or in a list or dict of references."""
     if isinstance(layers, str):
         yield layers
     elif isinstance(layers, dict):

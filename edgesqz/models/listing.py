@@ -1,4 +1,4 @@
-"""The networks there are, for ``edgesqz models``. Imports nothing heavy, for ``--help`` reads it."""
+"""The available networks, for ``edgesqz models``. Imports nothing heavy, because ``--help`` reads it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,16 @@ class Entry:
     """A network.
 
     Attributes:
-        accuracy: top-1 on the test images, 0..1, of the trained one in the zoo; None for none.
-        dataset: that one was trained on.
+        name: Name of the network.
+        note: Short description of the network.
+        input_size: Height and width of the input images that it was designed for.
+        classes: Number of classes that it was designed for.
+        parameters: Number of parameters.
+        macs: Multiply-accumulate operations for one image.
+        tflite_fp32_bytes: Estimated size of the fp32 .tflite file.
+        tflite_int8_bytes: Estimated size of the int8 .tflite file.
+        accuracy: Top-1 accuracy of the trained network in the zoo on the test images, 0..1; None if the zoo has none.
+        dataset: Dataset that the network in the zoo was trained on; None if the zoo has none.
     """
 
     name: str
@@ -40,7 +48,7 @@ class Entry:
 
 @dataclass(frozen=True, repr=False)
 class ModelListing(Result):
-    """All networks that can be trained and exported by name."""
+    """The networks that can be trained and exported by name."""
 
     models: tuple[Entry, ...]
 
@@ -75,24 +83,24 @@ class ModelListing(Result):
                 ]
                 for entry in self.models
             ],
-            caption="sizes and costs at the input size and number of classes each network was made for; accuracy of "
-            "those in the zoo, on the test images of their dataset",
+            caption="sizes and costs for the input size and number of classes that each network was designed for; "
+            "accuracy of the trained networks in the zoo, on the test images of their dataset",
         )
 
 
 @dataclass(frozen=True)
 class Models:
-    """List the networks with what they cost, and the accuracy of those that ship trained.
+    """List the networks, their costs, and the accuracy of those that ship trained.
 
     Example: `edgesqz models`
     """
 
     def run(self, console: Console) -> ModelListing:
-        """Count every network, and look up what the zoo knows of it."""
+        """Compute the costs of every network, and look up its accuracy in the zoo."""
         return ModelListing(tuple(_entry(name) for name in ARCHITECTURES))
 
 
-list_models = command(Models)  # edgesqz.models is the package
+list_models = command(Models)  # not named models, which is the package
 
 
 def _entry(name: str) -> Entry:

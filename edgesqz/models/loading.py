@@ -34,7 +34,7 @@ class SourceModel:
         source: Where the model comes from, for messages.
         model: A functional model from pixel values, float32 (N, H, W, channels), to outputs (N, classes).
         pixels: How a pixel becomes a value of the model's input.
-        manifest: The manifest of its file; None for a file made elsewhere and for random weights.
+        manifest: The manifest of its file; None for a file from another tool and for random weights.
         sha256: The SHA-256 of its file; None for random weights.
         untrained: Whether its weights are random.
     """
@@ -75,11 +75,11 @@ def find(
     Args:
         model: A .keras file, or a name to look up; see ``edgesqz.lookup``. None for the newest in the workspace.
         workspace: The workspace to look in.
-        pixels: How a pixel becomes a value of the model's input; None for what its manifest says, else 0..255.
+        pixels: How a pixel becomes a value of the model's input; by default as its manifest says, or else 0..255.
         input_size: The size of the input images, for a model that takes any size.
 
     Raises:
-        EdgesqzError: there is no such model, and the message lists the available ones; it cannot be loaded or
+        EdgesqzError: There is no such model, and the message lists the available ones; the model cannot be loaded or
             converted; or its manifest contradicts ``pixels``.
     """
     folder = workspace.folder
@@ -96,7 +96,7 @@ def _pixel_range(known: PixelRange | None, requested: PixelRange | None, model: 
     """Return the pixel range that is known or requested; 0..255 without either.
 
     Raises:
-        EdgesqzError: they contradict each other.
+        EdgesqzError: They contradict each other.
     """
     if known and requested and str(known) != str(requested):
         raise EdgesqzError(f"{model} expects pixels {known}; remove {option('pixel_range')} {requested}")
@@ -107,7 +107,7 @@ def untrained_parameters(model: str, input_size: ImageSizeLike | None = None) ->
     """Count the parameters of a network that ``untrained`` would build, without building it.
 
     Raises:
-        EdgesqzError: the name is unknown.
+        EdgesqzError: The name is unknown.
     """
     return network_costs(model, input_size=input_size).parameters
 
@@ -127,7 +127,7 @@ def untrained(
         pixels: The requested pixel range, which can only be 0..255.
 
     Raises:
-        EdgesqzError: the name is unknown, another pixel range is requested, or the images are too small.
+        EdgesqzError: The name is unknown, another pixel range is requested, or the images are too small.
     """
     graph = network_graph(model, classes=classes, input_size=input_size)
     pixels = _pixel_range(PixelRange(), pixels, f"{model}, untrained,")
@@ -139,10 +139,10 @@ def untrained(
 
 
 def load_keras(path: Path) -> keras.Model:
-    """Load a .keras file as Keras does.
+    """Load a .keras file with Keras.
 
     Raises:
-        EdgesqzError: the file is damaged, or needs a class that is not Keras's own.
+        EdgesqzError: The file is damaged, or needs a class that is not Keras's own.
     """
     problem = f"{path} cannot be loaded as a Keras model"
     if not zipfile.is_zipfile(path):
@@ -155,7 +155,7 @@ def load_keras(path: Path) -> keras.Model:
 
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # HDF5 trusts what it reads, so that damaged weights must not reach it
+            damaged = archive.testzip()  # HDF5 trusts what it reads, so damaged weights must not reach it
         if damaged:
             raise EdgesqzError(f"{problem}: {damaged} in it is damaged")
         with backend.hush():
@@ -165,10 +165,10 @@ def load_keras(path: Path) -> keras.Model:
 
 
 def _load(path: Path, size: ImageSizeLike | None) -> keras.Model:
-    """Load a model as every converter takes it: functional, in float32, for one image size.
+    """Load a model in the form that converters need: functional, in float32, for one image size.
 
     Raises:
-        EdgesqzError: the model cannot be loaded, does not take images of that size, or is not a classifier.
+        EdgesqzError: The model cannot be loaded, does not take images of that size, or is not a classifier.
     """
     size = None if size is None else ImageSize.parse(size)
     config = keras_config.read(path)
@@ -190,7 +190,7 @@ def _load(path: Path, size: ImageSizeLike | None) -> keras.Model:
 
 
 def _rebuilt(model: keras.Model, form: tuple[int, ...], path: Path) -> keras.Model:
-    """Rebuild a network on a float32 input of a shape without None."""
+    """Rebuild a network with a float32 input of a fixed shape."""
     import keras
 
     try:
@@ -207,7 +207,7 @@ def _rebuilt(model: keras.Model, form: tuple[int, ...], path: Path) -> keras.Mod
 
 
 def _in_float32(config: Any) -> Any:
-    """Return a model's configuration with float32 in place of 16-bit floats and of a uint8 input."""
+    """Return a model's configuration with float32 instead of 16-bit floats and of a uint8 input."""
     if isinstance(config, dict):
         return {
             key: "float32" if key == "dtype" and _is_short(value) else _in_float32(value)

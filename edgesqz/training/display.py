@@ -27,7 +27,7 @@ def progress_bar(console: Console, steps: int, completed: int) -> Iterator[Calla
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    hidden = not _can_redraw(console)
+    hidden = not can_redraw(console)
     with Progress(*columns, console=console, transient=True, speed_estimate_period=60, disable=hidden) as bar:
         task = bar.add_task("starting", total=steps, completed=completed, figures="")
 
@@ -37,7 +37,7 @@ def progress_bar(console: Console, steps: int, completed: int) -> Iterator[Calla
         yield show
 
 
-def _can_redraw(console: Console) -> bool:
+def can_redraw(console: Console) -> bool:
     """Return whether a console can redraw a line; in a notebook, Rich needs ipywidgets for that."""
     if console.is_jupyter:
         return importlib.util.find_spec("ipywidgets") is not None

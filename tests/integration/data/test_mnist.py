@@ -57,7 +57,7 @@ def test_a_failed_download_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -
         raise Exception("URL fetch failure on somewhere: None -- no route\nand more")
 
     monkeypatch.setattr(keras.datasets.mnist, "load_data", fail)
-    with pytest.raises(EdgesqzError, match="cannot download mnist: URL fetch failure.*no route; .*--data-dir") as told:
+    with pytest.raises(EdgesqzError, match="cannot download mnist: URL fetch failure.*no route; .*data_dir") as told:
         data.load("mnist").train()
     assert "\n" not in str(told.value)
 

@@ -157,7 +157,7 @@ def test_a_file_of_the_zoo_that_predicts_something_else_here_is_not_handed_out(
     "other", [{"variant": "int16x8"}, {"quantize": True, "calibration": 20}, {"quantize": True, "dataset": "cifar100"}]
 )
 def test_what_the_zoo_does_not_hold_asks_for_images(other: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="cannot download .*--data-dir"):
+    with pytest.raises(EdgesqzError, match="cannot download .*data_dir"):
         edgesqz.export("squeezenet-nano", workspace=tmp_path, **other)
     assert not list(tmp_path.glob("*.tflite"))
 
@@ -302,7 +302,7 @@ def test_a_model_of_other_inputs_is_refused(tmp_path: Path) -> None:
     import keras
 
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "table.keras")
-    with pytest.raises(EdgesqzError, match="a model of RGB or gray images"):
+    with pytest.raises(EdgesqzError, match="a model with RGB or gray images"):
         edgesqz.export(tmp_path / "table.keras", workspace=tmp_path)
 
 

@@ -65,9 +65,9 @@ def statically(quant_format: QuantFormat, *, per_channel: bool) -> Callable[[Pat
 
 
 def by_our_converter(source: Path, target: Path) -> None:
-    from converters.onnx import _dynamic
+    from converters.onnx import quantize_dynamic
 
-    onnx.save(_dynamic(onnx.load(source)), target)
+    onnx.save(quantize_dynamic(onnx.load(source)), target)
 
 
 def as_float16(source: Path, target: Path) -> None:
@@ -81,7 +81,9 @@ QUANTIZERS: dict[str, Callable[[Path, Path], None]] = {
     "operators per channel": statically(QuantFormat.QOperator, per_channel=True),
     "pairs": statically(QuantFormat.QDQ, per_channel=False),
     "pairs per channel": statically(QuantFormat.QDQ, per_channel=True),
-    "dynamic": lambda source, target: quantization.quantize_dynamic(source, target, weight_type=QuantType.QInt8),
+    "dynamic": lambda source, target: quantization.quantize_dynamic(
+        source, target, weight_type=QuantType.QInt8
+    ),
     "our dynamic": by_our_converter,
     "float16": as_float16,
 }

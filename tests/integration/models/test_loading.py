@@ -398,7 +398,7 @@ REFUSED = [
     (two_outputs, "it has 1 input and 2 outputs; build a keras.Model"),
     (
         channels_first,
-        r"its input \(None, 3, 32, 32\) has the channels first; rebuild it with data_format='channels_last",
+        r"its input \(None, 3, 32, 32\) has channels first; rebuild it with data_format='channels_last",
     ),
     (mask, r"expected outputs of shape \(N, classes\), got \(None, 32, 32, 2\)"),
     (with_a_lambda, "its Lambda layer is Python code; replace it with Keras's own layers"),

@@ -27,7 +27,7 @@ def test_each_optimization_frees_the_copy_that_the_one_before_it_left(monkeypatc
     converter: Any = plugins.converter("onnx")
     gc.disable()
     try:
-        with converter._collecting_copies() as optimizers:
+        with converter.collecting_copies() as optimizers:
             assert list(optimizers) == ["fold", "merge"]
             copy = weakref.ref(Graph())
             assert copy() is not None

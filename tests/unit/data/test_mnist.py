@@ -44,7 +44,7 @@ def test_a_file_that_is_not_mnist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="is damaged or not MNIST"):
         data.load("mnist", tmp_path).train()
     np.savez(tmp_path / "mnist.npz", x_train=np.zeros((3, 28, 28)), y_train=np.zeros(3, np.uint8))
-    with pytest.raises(EdgesqzError, match="is not MNIST: it holds float64"):
+    with pytest.raises(EdgesqzError, match="is not MNIST: it contains images float64"):
         data.load("mnist", tmp_path).train()
 
 

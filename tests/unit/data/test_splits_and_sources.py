@@ -202,16 +202,16 @@ ROWS = np.zeros((2, 3072), np.uint8)
         (b"no pickle", "UnpicklingError"),
         (python2_batch(ROWS, [0]), "2 images but 1 labels"),
         (python2_batch(ROWS, [0, 1, 1]), "2 images but 3 labels"),
-        (python2_batch(ROWS, [0, 3]), "labels are 0 to 3, but there are 3 classes"),
+        (python2_batch(ROWS, [0, 3]), "labels range from 0 to 3, but there are 3 classes"),
         (python2_batch(ROWS[:0], []), "no images"),
         (python2_batch(ROWS[:, :3000], [0, 1]), "cannot reshape"),
         (python2_batch(ROWS, [0, 1], b"fine_labels"), "KeyError: b'labels'"),
         (python2_dict({b"labels": python2_list([])}), "KeyError: b'data'"),
         (b"\x80\x02" + python2_list([]) + b".", "a list instead of a dict"),
         (pickle.dumps({b"labels": [0], b"data": [0] * 3072}, 2), "'list' object has no attribute"),
-        (pickle.dumps({b"labels": [0, -1], b"data": ROWS}, 2), "labels are -1 to 0"),
-        (pickle.dumps({b"labels": [0, 1], b"data": ROWS.astype(float)}, 2), "not a plain one of unsigned bytes"),
-        (pickle.dumps({b"labels": [0, 1], b"data": np.asfortranarray(ROWS + 1)}, 2), "not a plain one"),
+        (pickle.dumps({b"labels": [0, -1], b"data": ROWS}, 2), "labels range from -1 to 0"),
+        (pickle.dumps({b"labels": [0, 1], b"data": ROWS.astype(float)}, 2), "not a plain array of unsigned bytes"),
+        (pickle.dumps({b"labels": [0, 1], b"data": np.asfortranarray(ROWS + 1)}, 2), "not a plain array"),
     ],
 )
 def test_a_damaged_python_batch_is_named(tmp_path: Path, content: bytes, complaint: str) -> None:
@@ -227,10 +227,10 @@ def test_a_damaged_python_batch_is_named(tmp_path: Path, content: bytes, complai
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (lambda content: content[:-1], "no whole number of records of {record} bytes"),
-        (lambda content: content + b"\0", "no whole number of records of {record} bytes"),
+        (lambda content: content[:-1], "not a whole number of records of {record} bytes"),
+        (lambda content: content + b"\0", "not a whole number of records of {record} bytes"),
         (lambda content: b"", "no images"),
-        (lambda content: b"\x07" * len(content), "labels are 7 to 7, but there are 3 classes"),
+        (lambda content: b"\x07" * len(content), "labels range from 7 to 7, but there are 3 classes"),
     ],
 )
 def test_a_damaged_binary_batch_is_named(
@@ -267,7 +267,9 @@ class Malicious:
 def test_a_malicious_pickle_is_refused_unexecuted(tmp_path: Path, file: str) -> None:
     folder = write_cifar(tmp_path, "cifar10", "python")
     (folder / file).write_bytes(pickle.dumps({b"labels": Malicious(tmp_path / "victim")}, protocol=2))
-    with pytest.raises(EdgesqzError, match=rf"{file} .*holds {os.mkdir.__module__}\.mkdir, which no CIFAR batch holds"):
+    with pytest.raises(
+        EdgesqzError, match=rf"{file} .*contains {os.mkdir.__module__}\.mkdir, which no CIFAR batch contains"
+    ):
         load("cifar10", tmp_path).train()
     assert not (tmp_path / "victim").exists()
 
@@ -294,7 +296,7 @@ def test_an_archive_without_a_batch_says_which(tmp_path: Path) -> None:
     folder = write_cifar(tmp_path, "cifar10", "python")
     (folder / "data_batch_4").unlink()
     archive = archive_of(folder)
-    with pytest.raises(EdgesqzError, match=f"{archive} lacks data_batch_4"):
+    with pytest.raises(EdgesqzError, match=f"{archive} is missing data_batch_4"):
         load("cifar10", tmp_path).train()
 
 
@@ -303,7 +305,7 @@ def test_a_batch_in_an_archive_must_be_a_file(tmp_path: Path) -> None:
     (folder / "test_batch.bin").unlink()
     (folder / "test_batch.bin").symlink_to("elsewhere")
     archive_of(folder)
-    with pytest.raises(EdgesqzError, match="lacks test_batch.bin"):
+    with pytest.raises(EdgesqzError, match="is missing test_batch.bin"):
         load("cifar10", tmp_path).test()
 
 
@@ -400,7 +402,7 @@ def test_a_failed_download_names_the_ways_out(
     with pytest.raises(EdgesqzError) as caught:
         load("cifar10")
     message = str(caught.value)
-    for way_out in ("--data-dir", "--dataset synthetic", str(cache / "cifar-10-python.tar.gz")):
+    for way_out in ("data_dir", "dataset synthetic", str(cache / "cifar-10-python.tar.gz")):
         assert way_out in message
     assert not list(cache.iterdir())
     del caught
@@ -503,7 +505,7 @@ def test_both_parts_have_every_class(share: float, expected: list[int]) -> None:
 
 
 def test_a_class_of_one_image_cannot_be_divided() -> None:
-    with pytest.raises(EdgesqzError, match="class number 1 has one image"):
+    with pytest.raises(EdgesqzError, match="class number 1 has only one image"):
         holdout_split(split_of([0, 0, 1, 2, 2]), seed=0)
 
 
@@ -672,7 +674,7 @@ def test_a_folder_with_one_split_has_that_one(there: str, missing: str, tmp_path
     dataset = load(str(tmp_path))
     assert dataset.labels == ("cat", "dog")
     assert len(dataset.read(there)) == 6
-    with pytest.raises(EdgesqzError, match=rf"has {there}/ but no {missing}/ with a sub-folder of images per class, "):
+    with pytest.raises(EdgesqzError, match=rf"has {there}/ but no {missing}/ with a subfolder of images per class, "):
         dataset.read(missing)
 
 
@@ -721,15 +723,15 @@ def test_only_visible_images_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("folders", "complaint"),
     [
-        ({}, "at least two sub-folders, one per class, in {root}; found: none"),
-        ({"cat": 3}, "at least two sub-folders, one per class, in {root}; found: cat"),
-        ({"train/cat": 3, "test/cat": 1}, "at least two sub-folders, one per class, in {root}; found: cat"),
-        ({"train/cat": 3, "train/dog": 3, "test/cat": 1}, "{root}/test lacks classes of the other split: dog"),
-        ({"train/cat": 3, "test/cat": 1, "test/dog": 1}, "{root}/train lacks classes of the other split: dog"),
-        ({"cat": 3, "dog": 0}, "no image in the class folder {root}/dog"),
+        ({}, "at least two subfolders, one per class, in {root}; found: none"),
+        ({"cat": 3}, "at least two subfolders, one per class, in {root}; found: cat"),
+        ({"train/cat": 3, "test/cat": 1}, "at least two subfolders, one per class, in {root}; found: cat"),
+        ({"train/cat": 3, "train/dog": 3, "test/cat": 1}, "{root}/test is missing classes of the other split: dog"),
+        ({"train/cat": 3, "test/cat": 1, "test/dog": 1}, "{root}/train is missing classes of the other split: dog"),
+        ({"cat": 3, "dog": 0}, "no image file in the class folder {root}/dog"),
         (
             {"train/cat": 3, "train/dog": 1, "test/cat": 1, "test/dog": 0},
-            "no image in the class folder {root}/test/dog",
+            "no image file in the class folder {root}/test/dog",
         ),
         ({"cat": 3, "dog": 1}, "{root}/dog/000.png is the only image of its class"),
     ],

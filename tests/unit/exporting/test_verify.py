@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from edgesqz.artifact import Images, Verification
-from edgesqz.exporting.verify import is_constant, is_guessing, predictions, problem, verify
+from edgesqz.exporting.verify import is_constant, is_guessing, predictions, problem, verification_outputs, verify
 
 
 def images(count: int) -> Images:
@@ -88,3 +90,33 @@ def test_outputs_that_hardly_differ_between_images_are_constant() -> None:
     assert is_constant(outputs + np.linspace(0, 0.002, 20)[:, None])
     assert not is_constant(outputs + np.linspace(0, 0.1, 20)[:, None])
     assert not is_constant(100 * (outputs + np.linspace(0, 0.1, 20)[:, None]))
+
+
+class FakeEngine:
+    """Answers each image with its first value, and notes how many images came at once."""
+
+    def __init__(self) -> None:
+        self.batches = list[int]()
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        self.batches.append(len(images))
+        return images[:, 0, 0].astype(np.float32)
+
+
+def predict(count: int) -> tuple[np.ndarray, list[int]]:
+    engine: Any = FakeEngine()
+    images = np.arange(count, dtype=np.uint8).reshape(count, 1, 1, 1)
+    return verification_outputs(engine, images), engine.batches
+
+
+def test_all_images_are_run() -> None:
+    outputs, batches = predict(120)
+    assert outputs[:, 0].tolist() == list(range(120))
+    assert batches == [50, 50, 20]
+
+
+def test_a_slow_engine_runs_the_first_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgesqz.exporting.verify.TIME_LIMIT_S", -1)
+    outputs, batches = predict(120)
+    assert outputs[:, 0].tolist() == list(range(50))
+    assert batches == [50]

@@ -133,6 +133,8 @@ def test_bad_input_is_told_before_any_work(tmp_path: Path) -> None:
         fit(quota="300kB", format="caffe", workspace=tmp_path)
     with pytest.raises(EdgesqzError, match="expected a time above zero"):
         fit(quota="300kB", max_latency="soon", workspace=tmp_path)
+    with pytest.raises(EdgesqzError, match="^calibration must be at least 1, got 0"):
+        fit(quota="300kB", calibration=0, workspace=tmp_path)
 
 
 def manifest(dataset: str | None, labels: tuple[str, ...] = CLASSES, untrained: bool = False) -> Manifest:

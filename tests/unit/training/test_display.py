@@ -8,7 +8,7 @@ import io
 import pytest
 from rich.console import Console
 
-from edgesqz.training.display import progress_bar
+from edgesqz.training.display import can_redraw, progress_bar
 
 
 def shown(console: Console) -> str:
@@ -26,7 +26,5 @@ def test_a_terminal_has_a_bar_and_a_file_none() -> None:
 
 @pytest.mark.parametrize("has_widgets", [True, False])
 def test_a_notebook_has_a_bar_if_it_has_widgets(has_widgets: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgesqz.training import display
-
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if has_widgets else None)
-    assert display._can_redraw(Console(force_jupyter=True)) is has_widgets
+    assert can_redraw(Console(force_jupyter=True)) is has_widgets
