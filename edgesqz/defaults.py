@@ -1,12 +1,12 @@
-"""What the commands do when nothing is said. Imports nothing heavy: ``--help`` shows these."""
+"""Default values of the commands. Imports nothing heavy, because ``--help`` shows them."""
 
 from pathlib import Path
 
 WORKSPACE = Path("edgesqz-workspace")
-DATASET = "cifar10"  # where no manifest and nobody else names one
+DATASET = "cifar10"  # if neither the user nor a manifest names one
 CALIBRATION_IMAGES = 500
 BENCH_ROUNDS = 30
 DEMO_WORKSPACE = Path("edgesqz-demo")
 DEMO_QUOTA = "2MB"
-DEMO_SECONDS = 60  # of training
+DEMO_SECONDS = 60  # duration of training
 DEMO_TEST_IMAGES = 1000

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesqz.errors import EdgesqzError, first_line, option
-from edgesqz.workspace import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,15 +42,15 @@ def plain_numbers(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def save(drawn: Figure, path: Path) -> None:
-    """Write a figure to a file, .png or .svg.
+def encode(drawn: Figure, path: Path) -> bytes:
+    """Return a figure as the content of a file with this suffix, such as .png or .svg.
 
     Raises:
-        EdgesqzError: matplotlib does not know the suffix, the quota has no room, or the disk refuses.
+        EdgesqzError: matplotlib does not know the suffix.
     """
     content = io.BytesIO()
     try:
         drawn.savefig(content, format=path.suffix.removeprefix("."))
     except ValueError as error:
         raise EdgesqzError(f"cannot write {path}: {first_line(error)}") from error
-    write_file(path, content.getvalue())
+    return content.getvalue()

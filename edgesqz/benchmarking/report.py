@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,14 +135,14 @@ class Report(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A flat dict for each row; ``performance.latency_us.p50`` is such a key."""
-        classes = self.dataset.labels if self.dataset else ()
-        choices = [
-            {"chosen": entry.label == self.selection.chosen, "not_chosen": self.selection.reasons.get(entry.label)}
-            for entry in self.entries
-        ]
-        rows = zip(self.to_dict()["rows"], choices, strict=True)
-        return [dict(_flat(row | choice, classes)) for row, choice in rows]
+        """A flat record for each row, with fields such as ``size_bytes``, ``accuracy`` and ``latency_p50_us``.
+
+        ``accuracy_low`` and ``accuracy_high`` are the bounds of the confidence interval. ``chosen`` marks the best
+        file, and ``not_chosen`` says why another file is not the best.
+        """
+        from edgesqz.benchmarking.render import records
+
+        return records.records(self)
 
     def to_json(self) -> str:
         """Return the report as JSON text.
@@ -162,13 +161,10 @@ class Report(Result):
         return json.dumps({"schema": SCHEMA} | found | derived, indent=2) + "\n"
 
     def to_csv(self) -> str:
-        """Return the records as CSV text.
-
-        ``chosen`` marks the best file, and ``not_chosen`` says why another one is not it.
-        """
+        """Return the records as CSV text: raw numbers, one in each cell; unknown figures are empty."""
         records = self.records
         text = io.StringIO()
-        writer = csv.DictWriter(text, dict.fromkeys(name for row in records for name in row), lineterminator="\n")
+        writer = csv.DictWriter(text, records[0] if records else [], lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)
         return text.getvalue()
@@ -324,23 +320,6 @@ def _with_verdict(row: dict[str, Any], entry: Entry) -> dict[str, Any]:
         row["performance"]["latency_ratio"]["is_noise"] = ratio.is_noise
     verdict = {"within_budget": entry.within_budget, "violations": list(map(asdict, entry.violations))}
     return {"label": entry.label} | row | verdict
-
-
-def _flat(figures: Mapping[str, Any], classes: Sequence[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Name each figure by its path; per-class and per-image figures other than the accuracy of classes are omitted."""
-    for name, value in figures.items():
-        match name, value:
-            case "confusion" | "correct", _:
-                pass
-            case "violations", _:
-                yield name, ", ".join(violation["limit"] for violation in value)
-            case _, dict():
-                yield from _flat(value, classes, f"{prefix}{name}.")
-            case _, list():
-                parts = {"class_accuracies": classes, "every_5th": range(0, 101, 5)}.get(name, ("low", "high"))
-                yield from ((f"{prefix}{name}.{part}", each) for part, each in zip(parts, value, strict=True))
-            case _:
-                yield f"{prefix}{name}", value
 
 
 def check_writable(path: Path) -> None:

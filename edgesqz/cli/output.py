@@ -186,7 +186,8 @@ class BenchOutput(LayerOption):
         str | Path | None, Option("Write the report to this file as JSON; - prints it.", metavar="FILE|-")
     ] = None
     csv: Annotated[
-        str | Path | None, Option("Write the rows to this file as CSV; - prints them.", metavar="FILE|-")
+        str | Path | None,
+        Option("Write the rows to this file as CSV, one raw number per cell; - prints them.", metavar="FILE|-"),
     ] = None
     markdown: Annotated[
         str | Path | None, Option("Write the table to this file as Markdown; - prints it.", metavar="FILE|-")

@@ -1,5 +1,4 @@
-"""Embedding: a folder that runs a .tflite file in a device app, with a self-test of its outputs."""
+"""Write a folder that runs a .tflite file in a device app, with a self-test of its outputs."""
 
-from edgesqz.embedding.plan import Embed, embed
-
-__all__ = ["Embed", "embed"]
+from edgesqz.embedding.plan import Embed as Embed
+from edgesqz.embedding.plan import embed as embed

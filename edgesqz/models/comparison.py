@@ -14,6 +14,7 @@ from edgesqz.image_size import ImageSize
 from edgesqz.models.costs import LayerCosts, NetworkCosts
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table
+from edgesqz.workspace import write_file
 from edgesqz.workspace.sizes import format_size
 
 
@@ -134,7 +135,7 @@ class ParamsResult(Result):
         plotting.plain_numbers(axes)
         axes.set_xlabel("kB, logarithmic")
         axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
-        plotting.save(figure, Path(path))
+        write_file(Path(path), plotting.encode(figure, Path(path)))
 
 
 def _layer_cells(layer: LayerCosts) -> list[str]:

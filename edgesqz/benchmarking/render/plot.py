@@ -11,6 +11,7 @@ from edgesqz.benchmarking.entries import Entry
 from edgesqz.benchmarking.render.labels import Box, place
 from edgesqz.benchmarking.rows import Evaluation, Measured
 from edgesqz.errors import EdgesqzError
+from edgesqz.workspace import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +64,7 @@ def draw(report: Report, path: Path) -> None:
     axes.autoscale(False)
     figure.draw_without_rendering()  # computes the layout in pixels
     _write_names(axes, points)
-    plotting.save(figure, path)
+    write_file(path, plotting.encode(figure, path))
 
 
 def _scatter(axes: Axes, runtime: str, points: list[_Point]) -> None:

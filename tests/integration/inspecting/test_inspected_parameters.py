@@ -81,9 +81,7 @@ QUANTIZERS: dict[str, Callable[[Path, Path], None]] = {
     "operators per channel": statically(QuantFormat.QOperator, per_channel=True),
     "pairs": statically(QuantFormat.QDQ, per_channel=False),
     "pairs per channel": statically(QuantFormat.QDQ, per_channel=True),
-    "dynamic": lambda source, target: quantization.quantize_dynamic(
-        source, target, weight_type=QuantType.QInt8
-    ),
+    "dynamic": lambda source, target: quantization.quantize_dynamic(source, target, weight_type=QuantType.QInt8),
     "our dynamic": by_our_converter,
     "float16": as_float16,
 }
