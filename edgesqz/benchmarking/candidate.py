@@ -16,7 +16,6 @@ from edgesqz.benchmarking.rows import LayerErrors
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
-from edgesqz.machine import Machine
 
 ROUND_MS = 20  # approximate length of a round; long enough for warm caches after another candidate's round
 MAX_INFERENCES_PER_ROUND = 1000
@@ -27,59 +26,84 @@ MAX_WARM_UP_ROUNDS = 20
 
 
 @dataclass
+class Timing:
+    """Latencies of single inferences.
+
+    Attributes:
+        first_us: Latency of the first inference.
+        inferences_per_round: Number of inferences in a round.
+        stable: Whether the latency had settled before timing began.
+        rounds_ns: Latencies by round.
+    """
+
+    first_us: float
+    inferences_per_round: int
+    stable: bool
+    rounds_ns: list[list[int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory that single inferences needed; None where the system does not report it.
+
+    Attributes:
+        peak_rss_bytes: Peak resident memory of the engine's process.
+        above_idle_bytes: Peak resident memory minus that of the idle process.
+    """
+
+    peak_rss_bytes: int | None
+    above_idle_bytes: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predictions for the test images.
+
+    Attributes:
+        size: Size of the images.
+        probabilities: Predicted probabilities; float32 (N, classes).
+        labels: Classes of the images; int64 (N,).
+    """
+
+    size: ImageSize
+    probabilities: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(eq=False)
 class Candidate:
-    """A model file on one engine while it is measured.
+    """A model file on one engine; each step of a run adds what it measures.
 
     Attributes:
         path: The model file.
         named: Whether the user named the file.
-        choice: The runtime, with the version of its engine if the user chose one.
+        choice: The runtime, with the version of its engine if the user chose one; None if no runtime reads the file.
         name: Name that no other file of the run has; see ``distinct_names``.
         artifact: The opened file; None if it cannot be opened.
         pixels: Values that stand for pixels in the input; None if the manifest says so.
-        runtime_version: Version of the engine.
         error: Why the file cannot be measured; None if it can.
         no_accuracy: Why accuracy is not measured although others may be; None if there is nothing to say.
-        machine: The machine that the engine ran on.
-        arena_bytes: Size of the engine's memory arena; None without one.
-        load_ms: Time to import the engine and load the model.
-        overhead_us: What the clock measures for a call that does nothing.
-        first_us: Latency of the first inference.
-        inferences_per_round: Number of inferences in a round.
-        rounds_ns: Latencies of single inferences, by round.
-        stable: Whether the latency had settled before timing began.
-        peak_rss_bytes: Peak resident memory of the engine's process.
-        memory_bytes: Peak resident memory beyond that of the idle process.
-        layer_sqnr_db: SQNR of each layer.
-        size: Size of the input images.
-        probabilities: Predictions for the test images; float32 (N, classes).
-        labels: Classes of the test images; int64 (N,).
+        engine: The engine that loaded the file; None before that. What it reported stays after it is closed.
+        timing: Latencies; None before warm-up and for an engine that is not timed.
+        memory: Memory; None before it is measured and for an engine that is not timed.
+        predictions: Predictions for the test images; None without accuracy.
+        layer_sqnr_db: SQNR of each layer; None if layers were not compared.
         flips: Contact sheet of the images that are predicted differently from the source model.
     """
 
     path: Path
     named: bool = False
     choice: plugins.Choice | None = None
-    name: str = ""
-    artifact: Artifact | None = None
+    name: str = field(init=False)
+    artifact: Artifact | None = field(init=False, default=None)
     pixels: PixelRange | None = None
-    runtime_version: str | None = None
     error: str | None = None
     no_accuracy: str | None = None
-    machine: Machine | None = None
-    arena_bytes: int | None = None
-    load_ms: float = 0
-    overhead_us: float = 0
-    first_us: float = 0
-    inferences_per_round: int = 0
-    rounds_ns: list[list[int]] = field(default_factory=list)
-    stable: bool = False
-    peak_rss_bytes: int | None = None
-    memory_bytes: int | None = None
+    engine: Engine | None = None
+    timing: Timing | None = None
+    memory: Memory | None = None
+    predictions: Predictions | None = None
     layer_sqnr_db: LayerErrors | None = None
-    size: ImageSize | None = None
-    probabilities: np.ndarray | None = None
-    labels: np.ndarray | None = None
     flips: Path | None = None
 
     def __post_init__(self) -> None:
@@ -87,8 +111,6 @@ class Candidate:
         self.name = self.path.name
         with self.collecting_failures():
             self.choice = self.choice or plugins.Choice(plugins.runtime_for(self.path.suffix))
-            if not self.choice.lives_apart:
-                self.runtime_version = plugins.engine_version(self.choice.runtime)
             self.artifact = Artifact.open(self.path)
 
     @property
@@ -103,6 +125,19 @@ class Candidate:
     def is_source_model(self) -> bool:
         return self.path.suffix == KERAS_SUFFIX
 
+    @property
+    def is_timed(self) -> bool:
+        return self.choice is not None and self.choice.runtime.TIMED
+
+    @property
+    def runtime_version(self) -> str | None:
+        """Version of the engine: the one that ran or, if none did, the one that was to run; None if unknown."""
+        if self.engine:
+            return self.engine.version
+        if self.choice is None:
+            return None
+        return self.choice.version if self.choice.lives_apart else plugins.engine_version(self.choice.runtime)
+
     @contextlib.contextmanager
     def collecting_failures(self) -> Iterator[None]:
         """Record an error in this candidate's row and let the run continue."""
@@ -111,33 +146,29 @@ class Candidate:
         except EdgesqzError as error:
             self.error = str(error)
 
-    @property
-    def is_timed(self) -> bool:
-        return self.choice is not None and self.choice.runtime.TIMED
-
-    def open(self, engine: Engine) -> None:
-        """Record what the engine reports about itself."""
-        self.runtime_version, self.machine = engine.version, engine.machine
-        self.arena_bytes, self.load_ms, self.overhead_us = engine.arena_bytes, engine.load_ms, engine.overhead_us
-
     def warm_up(self, engine: Engine, image: np.ndarray) -> None:
         """Choose the number of inferences in a round, and run rounds until their latency has settled."""
-        self.first_us = engine.first_us(image)
+        first_us = engine.first_us(image)
         once_ms = max(min(engine.time_ns(3)) / 1e6, 1e-3)
-        self.inferences_per_round = _clipped(ROUND_MS / once_ms)
+        timing = Timing(first_us, _clipped(ROUND_MS / once_ms), stable=False)
         before = math.inf
         for _ in range(MAX_WARM_UP_ROUNDS):
-            median = float(np.median(engine.time_ns(self.inferences_per_round)))
-            self.stable = abs(median - before) <= STABLE * median
-            if self.stable:
+            median = float(np.median(engine.time_ns(timing.inferences_per_round)))
+            timing.stable = abs(median - before) <= STABLE * median
+            if timing.stable:
                 break
             before = median
+        self.timing = timing
+
+    def time_round(self, engine: Engine) -> None:
+        """Record the latencies of a round."""
+        assert self.timing  # warming up has created it
+        self.timing.rounds_ns.append(engine.time_ns(self.timing.inferences_per_round))
 
     def measure_memory(self, engine: Engine) -> None:
         """Record the memory that single inferences needed, before whole batches need more."""
-        peak = engine.peak_rss_bytes()
-        self.peak_rss_bytes = peak
-        self.memory_bytes = None if peak is None or engine.idle_rss_bytes is None else peak - engine.idle_rss_bytes
+        peak, idle = engine.peak_rss_bytes(), engine.idle_rss_bytes
+        self.memory = Memory(peak, None if peak is None or idle is None else peak - idle)
 
 
 def _clipped(count: float) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgesqz import data, defaults
-from edgesqz.benchmarking.candidate import Candidate
+from edgesqz.benchmarking.candidate import Candidate, Predictions
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
@@ -136,4 +136,4 @@ def evaluate(candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet
         raise EdgesqzError(f"expected a model with the classes {', '.join(labels)}, got one with {', '.join(own)}")
     if not np.isfinite(probabilities).all():
         raise EdgesqzError("the model's outputs contain NaN or infinity")
-    candidate.size, candidate.probabilities, candidate.labels = size, probabilities, images.labels
+    candidate.predictions = Predictions(size, probabilities, images.labels)

@@ -98,10 +98,11 @@ def save(candidates: Sequence[Candidate], evaluation_set: EvaluationSet, folder:
     """Draw a contact sheet for each export that predicts images differently from its source model."""
     for candidate in candidates:
         source_model = source_model_of(candidate, candidates)
-        if candidate.probabilities is None or source_model is None or source_model.probabilities is None:
+        theirs, ours = source_model.predictions if source_model else None, candidate.predictions
+        if theirs is None or ours is None:
             continue
-        before, after = source_model.probabilities.argmax(axis=1), candidate.probabilities.argmax(axis=1)
-        split, labels = evaluation_set.split(candidate.size), evaluation_set.labels
+        before, after = theirs.probabilities.argmax(axis=1), ours.probabilities.argmax(axis=1)
+        split, labels = evaluation_set.split(ours.size), evaluation_set.labels
         flipped = [
             Flip(split.images[k], labels[split.labels[k]], labels[before[k]], labels[after[k]])
             for k in np.flatnonzero(before != after)

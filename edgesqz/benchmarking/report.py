@@ -18,6 +18,7 @@ from edgesqz.artifact import sha256
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.entries import Entry, entries
 from edgesqz.benchmarking.plan import Bench
+from edgesqz.benchmarking.records import flat_records
 from edgesqz.benchmarking.rows import Failed, Measured, Row
 from edgesqz.benchmarking.selection import Selection, select
 from edgesqz.benchmarking.wording import describe_violation
@@ -140,9 +141,7 @@ class Report(Result):
         ``accuracy_low`` and ``accuracy_high`` are the bounds of the confidence interval. ``chosen`` marks the best
         file, and ``not_chosen`` says why another file is not the best.
         """
-        from edgesqz.benchmarking.render import records
-
-        return records.records(self)
+        return flat_records(self.entries, self.selection, self.dataset.labels if self.dataset else ())
 
     def to_json(self) -> str:
         """Return the report as JSON text.

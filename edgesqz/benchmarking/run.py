@@ -22,6 +22,7 @@ from edgesqz.artifact import PixelRange, package_versions, read_bytes, sha256
 from edgesqz.benchmarking import accuracy, evaluation, flips, layer_error
 from edgesqz.benchmarking.candidate import (
     Candidate,
+    Timing,
     distinct_names,
     pixels_by_exports,
     place,
@@ -131,7 +132,7 @@ def _machine(board: Host | None, candidates: Sequence[Candidate]) -> Machine:
     """Return the machine that ran the engines; only the address is known of a board that never answered."""
     if board is None:
         return machine()
-    found = next((candidate.machine for candidate in candidates if candidate.machine), Machine("unknown"))
+    found = next((candidate.engine.machine for candidate in candidates if candidate.engine), Machine("unknown"))
     return replace(found, host=board.address)
 
 
@@ -180,14 +181,14 @@ def _measure_all(
                 assert candidate.artifact  # a file that could not be opened has an error and gets no turn
                 engine = opened(candidate.artifact, runtime=str(candidate.choice), pixels=candidate.pixels)
                 started.append(engine)
-                candidate.open(engine)
+                candidate.engine = engine
                 candidate.no_accuracy = evaluation.size_mismatch(candidate, engine, dataset)
                 if candidate.is_timed:
                     candidate.warm_up(engine, evaluation.first_images(1, candidate, engine, evaluation_set))
                 engines.append((candidate, engine))
         for candidate, engine in _turns(bar, "timing", [pair for pair in engines if pair[0].is_timed] * plan.rounds):
             with candidate.collecting_failures():
-                candidate.rounds_ns.append(engine.time_ns(candidate.inferences_per_round))
+                candidate.time_round(engine)
         for candidate, engine in _turns(bar, "accuracy", engines):
             with candidate.collecting_failures():
                 if candidate.is_timed:
@@ -251,17 +252,17 @@ def _row(
         return Failed(**vars(file), error=candidate.error)
     source_model = source_model_of(candidate, candidates)
     found, compared = None, None
-    if candidate.probabilities is not None and candidate.labels is not None:
-        found = accuracy.evaluation(candidate.probabilities, candidate.labels)
-        if source_model and source_model.probabilities is not None:
-            compared = accuracy.comparison(candidate.probabilities, source_model.probabilities, candidate.labels)
+    if own := candidate.predictions:
+        found = accuracy.evaluation(own.probabilities, own.labels)
+        if source_model and (reference := source_model.predictions):
+            compared = accuracy.comparison(own.probabilities, reference.probabilities, own.labels)
     return Measured(
         **vars(file),
         evaluation=found,
         no_accuracy=candidate.no_accuracy,
         comparison=compared,
-        performance=_performance(candidate, baseline or source_model) if candidate.rounds_ns else None,
-        arena_bytes=candidate.arena_bytes,
+        performance=_performance(candidate, baseline or source_model),
+        arena_bytes=candidate.engine.arena_bytes if candidate.engine else None,
         layer_sqnr_db=candidate.layer_sqnr_db,
         may_saturate=_may_saturate(candidate),
         flips=str(candidate.flips) if candidate.flips else None,
@@ -279,7 +280,7 @@ def _model_file(candidate: Candidate, threads: int) -> ModelFile:
         format=candidate.path.suffix.removeprefix("."),
         variant=candidate.manifest.variant if candidate.manifest else None,
         runtime=candidate.choice.name if candidate.choice else None,
-        runtime_version=candidate.runtime_version or (candidate.choice.version if candidate.choice else None),
+        runtime_version=candidate.runtime_version,
         size_bytes=candidate.path.stat().st_size,
         gzipped_bytes=None if content is None else len(gzip.compress(content)),
         threads=threads,
@@ -288,30 +289,34 @@ def _model_file(candidate: Candidate, threads: int) -> ModelFile:
     )
 
 
-def _performance(candidate: Candidate, reference: Candidate | None) -> Performance:
+def _performance(candidate: Candidate, reference: Candidate | None) -> Performance | None:
+    """Return latency and memory; None for an engine that is not timed."""
+    engine, timing, memory = candidate.engine, candidate.timing, candidate.memory
+    if engine is None or timing is None or memory is None:
+        return None
     return Performance(
-        latency_us=Latency.of(candidate.rounds_ns),
-        latency_ratio=_latency_ratio(candidate, reference),
-        stable=candidate.stable,
-        overhead_us=candidate.overhead_us,
-        load_ms=candidate.load_ms,
-        first_us=candidate.first_us,
-        peak_rss_bytes=candidate.peak_rss_bytes,
-        memory_bytes=candidate.memory_bytes,
+        latency_us=Latency.of(timing.rounds_ns),
+        latency_ratio=_latency_ratio(timing, reference),
+        stable=timing.stable,
+        overhead_us=engine.overhead_us,
+        load_ms=engine.load_ms,
+        first_us=timing.first_us,
+        peak_rss_bytes=memory.peak_rss_bytes,
+        memory_bytes=memory.above_idle_bytes,
     )
 
 
 def _may_saturate(candidate: Candidate) -> bool:
     """Return whether the engine and the processor that ran a file may saturate its products."""
     on_onnxruntime = candidate.choice is not None and candidate.choice.runtime.ENGINE == "onnxruntime"
-    if not on_onnxruntime or candidate.machine is None or candidate.machine.vnni is not False:
+    if not on_onnxruntime or candidate.engine is None or candidate.engine.machine.vnni is not False:
         return False
     import onnx
 
     return saturation.may_saturate(onnx.load_from_string(read_bytes(candidate.path)))
 
 
-def _latency_ratio(candidate: Candidate, other: Candidate | None) -> Ratio | None:
-    if other is None or other.error or not other.rounds_ns:
+def _latency_ratio(timing: Timing, other: Candidate | None) -> Ratio | None:
+    if other is None or other.error or other.timing is None:
         return None
-    return Ratio.of(candidate.rounds_ns, other.name, other.rounds_ns)
+    return Ratio.of(timing.rounds_ns, other.name, other.timing.rounds_ns)

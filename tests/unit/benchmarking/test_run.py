@@ -18,7 +18,7 @@ import edgesqz
 from edgesqz import data, plugins
 from edgesqz.artifact import sha256
 from edgesqz.benchmarking import Bench, evaluation, flips
-from edgesqz.benchmarking.candidate import Candidate, distinct_names, with_source_models
+from edgesqz.benchmarking.candidate import Candidate, Predictions, distinct_names, with_source_models
 from edgesqz.benchmarking.evaluation import EvaluationSet
 from edgesqz.benchmarking.flips import Flip, contact_sheet
 from edgesqz.benchmarking.report import Report
@@ -81,9 +81,9 @@ def test_flipped_images_are_drawn(workspace: Path, tmp_path: Path, monkeypatch: 
 
     def stumble(candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet) -> None:
         examine(candidate, engine, evaluation_set)
-        assert candidate.probabilities is not None and candidate.labels is not None
+        assert candidate.predictions
         if candidate.path.suffix == ".tflite":
-            candidate.probabilities[:2] = np.eye(3)[(candidate.labels[:2] + 1) % 3]
+            candidate.predictions.probabilities[:2] = np.eye(3)[(candidate.predictions.labels[:2] + 1) % 3]
 
     monkeypatch.setattr(flips, "contact_sheet", draw)
     monkeypatch.setattr(evaluation, "evaluate", stumble)
@@ -107,7 +107,7 @@ def test_each_engine_of_a_file_has_a_sheet_of_its_own(
     size = ImageSize(SIDE, SIDE)
     evaluation_set.split(size)
     for candidate, answer in ((source_model, 0), *((export, 1) for export in exports)):
-        candidate.size, candidate.probabilities = size, np.eye(3)[[answer, answer]]
+        candidate.predictions = Predictions(size, np.eye(3)[[answer, answer]], np.zeros(2, int))
         candidate.name = f"old/{candidate.path.name}"
     flips.save([source_model, *exports], evaluation_set, tmp_path)
     assert {sheet.name for sheet in (tmp_path / "old").iterdir()} == {
@@ -276,7 +276,7 @@ def test_warming_up_ends_when_rounds_take_the_same_time_or_at_its_bound() -> Non
     for medians, rounds, stable in (((400, 200, 198, 1), 3, True), (range(100, 10_000, 100), 20, False)):
         engine, warmed = Clock(*medians), Candidate(Path("net.tflite"))
         warmed.warm_up(engine, np.zeros(0))  # type: ignore[arg-type]
-        assert (engine.rounds, warmed.stable) == (rounds, stable)
+        assert warmed.timing and (engine.rounds, warmed.timing.stable) == (rounds, stable)
 
 
 def test_more_threads_than_cores_are_refused(exported: Path) -> None:

@@ -1,38 +1,41 @@
 """The rows of a report as flat records, for pandas and CSV.
 
-The columns for people (``columns.py``) round figures, put an interval beside its figure, and omit most figures.
+The columns for people (``render/columns.py``) round figures, put an interval beside its figure, and omit most figures.
 Programs need every raw number in a field of its own, under a name that includes its unit and does not change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 from edgesqz.benchmarking.entries import Entry
 from edgesqz.benchmarking.rows import Comparison, Evaluation, Measured, Performance, Ratio
-
-if TYPE_CHECKING:
-    from edgesqz.benchmarking.report import Report
-    from edgesqz.stats import Interval
+from edgesqz.benchmarking.selection import Selection
+from edgesqz.stats import Interval
 
 Value = str | float | bool | None
 Figure = Callable[[Entry], Value]
 
 
-def records(report: Report) -> list[dict[str, Value]]:
-    """Return a record for each row; all have the same fields in the same order, with None for unknown figures."""
-    classes = report.dataset.labels if report.dataset else ()
-    layers = dict.fromkeys(name for row in report.measured for name in row.layer_sqnr_db or {})
-    figures = {
+def flat_records(entries: Sequence[Entry], selection: Selection, classes: Sequence[str]) -> list[dict[str, Value]]:
+    """Return a record for each row; all have the same fields in the same order, with None for unknown figures.
+
+    Args:
+        entries: The rows.
+        selection: The best file.
+        classes: Names of the classes; empty if accuracy was not measured.
+    """
+    measured = [entry.row for entry in entries if isinstance(entry.row, Measured)]
+    layers = dict.fromkeys(name for row in measured for name in row.layer_sqnr_db or {})
+    figures: dict[str, Figure] = {
         **_FIGURES,
-        "chosen": lambda entry: entry.label == report.selection.chosen,
-        "not_chosen": lambda entry: report.selection.reasons.get(entry.label),
+        "chosen": lambda entry: entry.label == selection.chosen,
+        "not_chosen": lambda entry: selection.reasons.get(entry.label),
         **{f"class_accuracy.{name}": _class_accuracy(number) for number, name in enumerate(classes)},
         **{f"layer_sqnr_db.{name}": _layer_sqnr_db(name) for name in layers},
     }
-    return [{name: figure(entry) for name, figure in figures.items()} for entry in report.entries]
+    return [{name: figure(entry) for name, figure in figures.items()} for entry in entries]
 
 
 def _row(name: str) -> Figure:
