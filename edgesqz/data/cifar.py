@@ -280,7 +280,7 @@ def download(name: str) -> Path:
         pooch.retrieve(url, f"sha256:{sha256}", archive.name, archive.parent, progressbar=True)
     except OSError as error:
         raise EdgesqzError(
-            f"cannot download {url} ({type(error).__name__}); give the folder of a copy with {option('data_dir')}, "
+            f"cannot download {url} ({type(error).__name__}); give the location of a copy with {option('data_dir')}, "
             f"put the archive at {archive}, or try {option('dataset')} synthetic"
         ) from error
     except ValueError as error:  # pooch has removed the file

@@ -194,6 +194,16 @@ def test_records_are_flat_for_pandas() -> None:
     assert not [value for value in good.values() if isinstance(value, (dict, list, tuple))]
 
 
+def test_a_record_has_every_figure_that_is_known() -> None:
+    (found,) = report(MEASURED).records
+    unknown = {"error", "no_accuracy", "arena_bytes", "flips", "within_budget", "not_chosen"}
+    assert {name for name, value in found.items() if value is None} == {
+        *unknown,
+        "class_accuracy.frog",
+        "layer_sqnr_db.normalize",
+    }
+
+
 def test_all_records_have_the_same_fields_in_the_same_order() -> None:
     one, other = report(FAILED, MEASURED).records
     assert list(one) == list(other) == list(report(MEASURED, FAILED).records[0])
