@@ -192,7 +192,7 @@ class Convolution(Layer):
                 self.stride,
                 padding=self.padding,
                 use_bias=not self.norm,
-                # Batch normalization evens out any scale. Without it, He initialization keeps signals alive in many ReLUs.
+                # Batch normalization evens out any scale; without it, He initialization keeps signals alive.
                 kernel_initializer="glorot_uniform" if self.norm else "he_normal",
                 name=name,
             )
