@@ -149,6 +149,21 @@ class QuotaOptions(LimitedWorkspaceOptions):
     ] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClusterOptions:
+    """The machines to use."""
+
+    PANEL: ClassVar = "Cluster"
+    address: Annotated[
+        str | None,
+        Option(
+            "Use this Ray cluster; this machine must be one of its nodes.",
+            metavar="HOST:PORT",
+            default="this machine alone",
+        ),
+    ] = None
+
+
 def as_list(values: str | Path | Sequence[str | Path]) -> list[str | Path]:
     """Return one value or several as a list."""
     return [values] if isinstance(values, str | Path) else list(values)

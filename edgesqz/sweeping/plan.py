@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from edgesqz.command import Option, command
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import DryRunOptions
-from edgesqz.options import DataDirOptions, QuotaOptions
+from edgesqz.options import ClusterOptions, DataDirOptions, QuotaOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,18 +84,10 @@ class SearchOptions:
         ),
     ] = False
     seed: Annotated[int, Option("Seed for the order in which candidates are drawn.")] = 0
-    address: Annotated[
-        str | None,
-        Option(
-            "Run the trials on this Ray cluster; this machine must be one of its nodes.",
-            metavar="HOST:PORT",
-            default="this machine alone",
-        ),
-    ] = None
 
 
 @dataclass(frozen=True)
-class Sweep(DryRunOptions, QuotaOptions, SearchOptions, CostLimits, SweepData):
+class Sweep(DryRunOptions, QuotaOptions, ClusterOptions, SearchOptions, CostLimits, SweepData):
     """Train and export many networks under one disk quota, and keep the files worth their bytes.
 
     The space says which networks and recipes to try. A file stays in the workspace while no other file is at least as
@@ -141,11 +133,6 @@ class Sweep(DryRunOptions, QuotaOptions, SearchOptions, CostLimits, SweepData):
             )
         if self.resume and self.force:
             raise EdgesqzError(f"{option('resume')} and {option('force')} exclude each other")
-        if self.address and self.address.startswith("ray://"):
-            raise EdgesqzError(
-                f"{option('address')} {self.address} is a Ray client; make this machine a node of the cluster "
-                "(ray start --address HOST:PORT) and give HOST:PORT"
-            )
 
     def run(self, console: Console) -> SweepResult:
         """Search, or with ``dry_run`` list the candidates.

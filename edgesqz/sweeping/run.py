@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesqz import data, plugins
+from edgesqz import cluster, data, plugins
 from edgesqz.artifact import MANIFEST_SUFFIX
 from edgesqz.benchmarking import Bench
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_keras_file
 from edgesqz.options import as_list
-from edgesqz.sweeping import cluster
 from edgesqz.sweeping.candidates import Budget, Selection
 from edgesqz.sweeping.keeper import Record, record_path
 from edgesqz.sweeping.plan import Sweep
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report
 
 DEFAULT_TRIALS = 20
-RAY_BYTES = 50_000_000  # of Ray's own files, at most, where the workspace's quota counts them
 # What a sweep began with and goes on with; the rest may be another each time it is resumed.
 REMEMBERED = ("dataset", "search", "seed", "all_epochs", "max_size", "max_macs", "max_arena")
 
@@ -101,7 +99,7 @@ def _try(
     teachers = _teachers(space, home)
     setting = Setting(plan.name, str(plan.dataset), dataset.labels, space.formats, space.variants, teachers, threads)
     with (
-        scratch(_path(plan.scratch_dir), home, RAY_BYTES),
+        scratch(_path(plan.scratch_dir), home, cluster.RAY_BYTES),
         cluster.started(plan.address, 2 * split.images.nbytes),
     ):
         storage = Path(tempfile.gettempdir()) / "tune"

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgesqz import plugins
+from edgesqz import cluster, plugins
 from edgesqz.errors import EdgesqzError
-from edgesqz.sweeping import cluster
 from edgesqz.sweeping.keeper import Exported, Keeper, Record
 from edgesqz.sweeping.live import Live
 from edgesqz.sweeping.plan import Sweep

@@ -8,7 +8,7 @@ import functools
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from edgesqz.stats import share_interval
 from edgesqz.training import checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Detail, Progress
 from edgesqz.training.display import progress_bar
+from edgesqz.training.learner import Learner, LocalLearner
 from edgesqz.training.recipe import Recipe
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.sizes import format_size
@@ -34,6 +35,8 @@ from edgesqz.workspace.sizes import format_size
 if TYPE_CHECKING:
     import keras
     from rich.console import Console
+
+Learn = Callable[[Graph, data.Split, Recipe], Learner]
 
 MAX_LISTED_CLASSES = 12
 TIMED_STEPS = 10  # for a run of a given duration
@@ -80,6 +83,7 @@ class TrainingRun:
         teacher: SourceModel | None,
         workspace: Workspace,
         console: Console,
+        learn: Learn = LocalLearner,
     ) -> None:
         self.name, self.recipe, self.images = name, recipe, images
         self.workspace, self.console = workspace, console
@@ -91,27 +95,22 @@ class TrainingRun:
         self.detail = Detail.FULL
         self.after_epoch: Callable[[Progress], None] | None = None
         self._graph()  # refuses what cannot be built before TensorFlow starts
-
-        backend.start_keras()
-        from keras import utils
-
-        from edgesqz.training import step
-
-        utils.set_random_seed(recipe.seed)
-        self.network = self._graph(cropped=True).to_keras(step.FusedBatchNormalization)
-        views = step.Views(images.fitted, ImageSize(*self.network.input_shape[1:3]), recipe)
-        self.optimizer, self.take_step = step.training_step(self.network, views, recipe)
-        self.count_correct = step.evaluation(self.network)
+        graph = self._graph(cropped=True)
+        self.learner: Learner = learn(graph, images.fitted, recipe)
         self.targets: Callable[[int], np.ndarray]  # number of a view -> probabilities (images, classes)
         if teacher:
-            self._check_teacher(teacher)
+            self._check_teacher(teacher, graph)
+            from edgesqz.training import step
+
+            views = step.Views(images.fitted, ImageSize(*graph.nodes[0].shape[:2]), recipe)
             self.targets = functools.cache(step.teacher_predictions(teacher.model, views, recipe))
         else:
             labels = _smoothed(images.fitted.labels, len(images.labels), recipe.label_smoothing)
             self.targets = lambda view: labels
 
-    def _check_teacher(self, teacher: SourceModel) -> None:
-        expected, found = ((*model.input_shape[1:], *model.output_shape[1:]) for model in (self.network, teacher.model))
+    def _check_teacher(self, teacher: SourceModel, graph: Graph) -> None:
+        expected = (*graph.nodes[0].shape, *graph.nodes[-1].shape)
+        found = (*teacher.model.input_shape[1:], *teacher.model.output_shape[1:])
         if found != expected:
             raise EdgesqzError(
                 f"{option('teacher')} {teacher.source} takes images of {found[:-1]} and predicts {found[-1]} classes; "
@@ -136,23 +135,18 @@ class TrainingRun:
 
     def plan_steps(self, seconds: float) -> None:
         """Plan as many steps as fit into a time, going by the speed of the first steps, which are undone."""
-        weights, state = self.network.get_weights(), self._optimizer_state(Detail.FULL)
+        weights, state = self.learner.weights(), self.learner.optimizer_state()
         indices = np.arange(self.batch_size)
         targets, times = self.targets(0)[indices], list[float]()
         for _ in range(1 + TIMED_STEPS):  # the first one compiles
             started = time.perf_counter()
-            float(self.take_step(indices, 0, targets)[0])
+            self.learner.step(indices, 0, targets, self.recipe.learning_rate)
             times.append(time.perf_counter() - started)
-        self._restore(weights, state)
+        self.learner.restore(weights, state)
         steps = max(1, int(seconds / float(np.median(times[1:]))))
         epochs = math.ceil(steps / self.steps_per_epoch)
         self.recipe = dataclasses.replace(self.recipe, epochs=epochs, steps=steps)
         self.steps = self._planned_steps()
-
-    def _restore(self, weights: Sequence[np.ndarray], optimizer: Sequence[np.ndarray]) -> None:
-        self.network.set_weights(weights)
-        for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
-            variable.assign(value)
 
     def describe(self) -> None:
         """Print what will be trained, on how many images and for how long."""
@@ -170,13 +164,20 @@ class TrainingRun:
             lines.append(f"{recipe.dataset}: {images.dataset.division}")
         self.console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
+    def restart(self) -> None:
+        """Continue from the last checkpoint, or from the start, after ``learner`` was started again."""
+        has_checkpoint = bool(self.progress.history) and self.detail is not Detail.NOTHING
+        self.progress = Progress()
+        if has_checkpoint:
+            self.resume(Checkpoint.read(self.workspace, self.name))
+
     def resume(self, saved: Checkpoint) -> None:
         """Continue where a checkpoint was written."""
         self.progress = saved.progress
         with checkpoint.damage_named(f"of {self.name}"):
             if self.progress.history:
                 self.best = checkpoint.read_best(self.workspace, self.name)
-            self._restore(saved.weights, saved.optimizer or self._optimizer_state(Detail.FULL))
+            self.learner.restore(saved.weights, saved.optimizer)
         if not saved.optimizer:
             self.console.print("the checkpoint has no optimizer state; the optimizer starts over", soft_wrap=True)
 
@@ -212,7 +213,7 @@ class TrainingRun:
 
     def _planned_writes(self, detail: Detail) -> list[dict[str, int]]:
         """Return the largest sizes of the files that the rest of the run writes, one write after the other."""
-        weights = self.network.get_weights()
+        weights = self.learner.weights()
         entry = dict.fromkeys(("loss", "training_accuracy", "validation_accuracy"), LONGEST_NUMBER)
         images, epochs = len(self.images.fitted), self.recipe.epochs
         longest = Progress(self.steps, 1e7, 1e7, images, LONGEST_NUMBER, [entry] * epochs)
@@ -258,15 +259,13 @@ class TrainingRun:
             progress.epoch_loss, progress.epoch_correct = 0.0, 0
         order = _order(self.recipe.seed, epoch, len(self.images.fitted))
         indices = order[position * self.batch_size :][: self.batch_size]
-        self.optimizer.learning_rate = self.recipe.rate_at(progress.step, self.steps)
-        view = self.recipe.view_of(epoch)
-        targets = self.targets(view)[indices]
-        loss, correct = (float(value) for value in self.take_step(indices, view, targets))
+        view, rate = self.recipe.view_of(epoch), self.recipe.rate_at(progress.step, self.steps)
+        loss, correct = self.learner.step(indices, view, self.targets(view)[indices], rate)
         if not math.isfinite(loss):
             raise self._diverged(f"the loss became {loss}", progress.step)
         progress.step += 1
         progress.epoch_loss += loss
-        progress.epoch_correct += int(correct)
+        progress.epoch_correct += correct
         progress.seconds += time.perf_counter() - started
 
     def _figures(self) -> tuple[str, str]:
@@ -296,7 +295,7 @@ class TrainingRun:
         Raises:
             EdgesqzError: Some are NaN or infinity.
         """
-        weights: list[np.ndarray] = self.network.get_weights()
+        weights = self.learner.weights()
         if not all(np.isfinite(weight).all() for weight in weights):
             raise self._diverged("weights became NaN or infinity", self.progress.step - 1)
         return weights
@@ -307,7 +306,7 @@ class TrainingRun:
         if validation is None:
             return None
         started = time.perf_counter()
-        accuracy = self.count_correct(validation) / len(validation)
+        accuracy = self.learner.count_correct(validation) / len(validation)
         self.progress.seconds += time.perf_counter() - started
         if not math.isfinite(accuracy):
             raise self._diverged("predictions became NaN or infinity", self.progress.step - 1)
@@ -359,7 +358,7 @@ class TrainingRun:
             Checkpoint(self.name, self.recipe, self.progress, self._weights(), state).write(self.workspace)
 
     def _optimizer_state(self, detail: Detail) -> list[np.ndarray]:
-        return [variable.numpy() for variable in self.optimizer.variables] if detail is Detail.FULL else []
+        return self.learner.optimizer_state() if detail is Detail.FULL else []
 
     def _write_model(self) -> Artifact:
         """Write the best epoch's weights in Keras's own layers, replacing the checkpoints."""

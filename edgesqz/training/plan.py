@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from edgesqz.command import Option, command
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
-from edgesqz.options import DataDirOptions, InputSizeOptions, QuotaOptions
+from edgesqz.options import ClusterOptions, DataDirOptions, InputSizeOptions, QuotaOptions
 from edgesqz.training.recipe import Recipe
 from edgesqz.training.spec import read_spec
 
@@ -111,6 +111,17 @@ class RecipeOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerOptions(ClusterOptions):
+    """The processes that train."""
+
+    PANEL: ClassVar = "Cluster"
+    workers: Annotated[
+        int,
+        Option("Train on this many processes, each with its part of every batch and one core. More than 1 needs Ray."),
+    ] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelFileOptions:
     """The file that the run writes."""
 
@@ -139,7 +150,7 @@ class SpecOptions:
 
 
 @dataclass(frozen=True)
-class Train(QuotaOptions, ModelFileOptions, RecipeOptions, TrainingData, SpecOptions, NetworkOptions):
+class Train(QuotaOptions, ModelFileOptions, WorkerOptions, RecipeOptions, TrainingData, SpecOptions, NetworkOptions):
     """Train a network and write it to the workspace as NAME.keras.
 
     A tenth of the training images, the validation split, selects the best epoch. The test split is never read. Ctrl-C
@@ -162,6 +173,10 @@ class Train(QuotaOptions, ModelFileOptions, RecipeOptions, TrainingData, SpecOpt
             )
         if self.teacher and self.label_smoothing is not None:
             raise EdgesqzError(f"{option('teacher')} replaces the labels; leave out {option('label_smoothing')}")
+        if self.workers < 1:
+            raise EdgesqzError(f"{option('workers')} must be at least 1, got {self.workers}")
+        if self.address and self.workers == 1:
+            raise EdgesqzError(f"{option('address')} is for several {option('workers')}; give their number")
         if self.seconds is not None:
             self._check_seconds(self.seconds)
 

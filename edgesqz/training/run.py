@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgesqz import artifact, data
+from edgesqz import artifact, cluster, data
+from edgesqz.artifact import Artifact
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.models import loading
 from edgesqz.training import checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Progress
-from edgesqz.training.loop import TrainingImages, TrainingRun
+from edgesqz.training.learner import LocalLearner
+from edgesqz.training.loop import Learn, TrainingImages, TrainingRun
 from edgesqz.training.plan import Train
 from edgesqz.training.recipe import Recipe, fastest_precision, scaled_to
 from edgesqz.training.result import TrainResult
+from edgesqz.training.workers import WorkerLostError, Workers
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import scratch
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+MAX_RECOVERIES = 3
 
 
 def run(plan: Train, console: Console, after_epoch: Callable[[Progress], None] | None = None) -> TrainResult:
@@ -47,17 +54,52 @@ def run(plan: Train, console: Console, after_epoch: Callable[[Progress], None] |
     if not saved:
         scaled = {name: value for name, value in scaled_to(len(images)).items() if name not in chosen}
         recipe = dataclasses.replace(recipe, **scaled)
-    training = TrainingRun(name, recipe, TrainingImages.split(dataset, images, recipe), teacher, workspace, console)
-    training.after_epoch = after_epoch
-    if saved:
-        training.resume(saved)
-    elif plan.seconds:
-        training.plan_steps(plan.seconds)
-    training.describe()
-    for_keras = 0 if workspace.quota_bytes is None else training.model_bytes
     scratch_dir = None if plan.scratch_dir is None else Path(plan.scratch_dir)
-    with training.claimed_room(), scratch(scratch_dir, workspace, for_keras):
-        return TrainResult.of(training.run())
+    with _learning(plan, workspace, scratch_dir, images) as learn:
+        split = TrainingImages.split(dataset, images, recipe)
+        training = TrainingRun(name, recipe, split, teacher, workspace, console, learn)
+        training.after_epoch = after_epoch
+        _check_batch(training.batch_size, plan)
+        if saved:
+            training.resume(saved)
+        elif plan.seconds:
+            training.plan_steps(plan.seconds)
+        training.describe()
+        for_keras = 0 if workspace.quota_bytes is None else training.model_bytes
+        with training.claimed_room(), scratch(scratch_dir, workspace, for_keras):
+            return TrainResult.of(_finish(training, console))
+
+
+def _finish(training: TrainingRun, console: Console) -> Artifact:
+    """Run to the end; if a worker is lost, continue from the last checkpoint with new ones."""
+    for _ in range(MAX_RECOVERIES):
+        try:
+            return training.run()
+        except WorkerLostError as error:
+            console.print(f"{error}; training continues from the last checkpoint with new workers", soft_wrap=True)
+            training.learner.start()  # type: ignore[attr-defined]
+            training.restart()
+    return training.run()
+
+
+@contextlib.contextmanager
+def _learning(plan: Train, workspace: Workspace, scratch_dir: Path | None, images: data.Split) -> Iterator[Learn]:
+    """Yield what builds the learner: one in this process, or workers on Ray, which runs within the ``with`` block."""
+    if plan.workers == 1:
+        yield LocalLearner
+        return
+    cluster.require_ray()
+    with scratch(scratch_dir, workspace, cluster.RAY_BYTES), cluster.started(plan.address, 2 * images.images.nbytes):
+        cluster.check_cores(plan.workers, option("workers"))
+        yield functools.partial(Workers, plan.workers)
+
+
+def _check_batch(batch_size: int, plan: Train) -> None:
+    if batch_size % plan.workers:
+        raise EdgesqzError(
+            f"every worker takes the same share of a batch; expected {option('batch_size')} to be a multiple of "
+            f"{plan.workers}, got {batch_size}"
+        )
 
 
 def _check_not_finished(path: Path, plan: Train) -> None:

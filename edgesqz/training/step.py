@@ -102,12 +102,13 @@ def augment(images: Any, size: ImageSize, corners: Any, mirrored: Any) -> Any:
 
 
 def training_step(
-    network: keras.Model, views: Views, recipe: Recipe
+    network: keras.Model, views: Views, recipe: Recipe, average: Callable[[Any], Any] | None = None
 ) -> tuple[keras.optimizers.Optimizer, Callable[[np.ndarray, int, np.ndarray], Any]]:
     """Build the optimizer and the training step.
 
     The step takes the indices of a batch of images (B,), the number of the view, and the target probabilities, float32
-    (B, classes). It returns the loss and the number of correctly classified images.
+    (B, classes). It returns the loss and the number of correctly classified images. With ``average``, a list of
+    gradients is replaced by its average over all workers before the update.
     """
     scores = keras.Model(network.inputs, network.get_layer(LOGITS).output)
     variables = network.trainable_variables
@@ -128,7 +129,8 @@ def training_step(
             loss = divergence(targets, logits, recipe.loss_temperature)
             penalty = recipe.weight_decay * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
             objective = loss + penalty
-        optimizer.apply(tape.gradient(objective, variables), variables)
+        gradients = tape.gradient(objective, variables)
+        optimizer.apply(average(gradients) if average else gradients, variables)
         return loss, tf.math.count_nonzero(tf.argmax(logits, axis=1) == tf.gather(views.labels, indices))
 
     def take_step(indices: np.ndarray, view: int, targets: np.ndarray) -> Any:

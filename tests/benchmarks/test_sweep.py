@@ -16,8 +16,9 @@ import psutil
 import pytest
 from rich.console import Console
 
+from edgesqz import cluster
 from edgesqz.data import Split
-from edgesqz.sweeping import Sweep, cluster
+from edgesqz.sweeping import Sweep
 from edgesqz.sweeping.keeper import Exported, Record
 from edgesqz.sweeping.trial import Setting
 from edgesqz.sweeping.trials import Costs, Trial

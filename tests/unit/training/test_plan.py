@@ -39,6 +39,6 @@ def test_the_recipe_gets_what_was_given() -> None:
 
 def test_every_option_has_a_panel_and_whole_sentences() -> None:
     options = list(fields(Train))
-    assert {option.panel for option in options} == {"Model", "Data", "Training", "Output", "Workspace"}
+    assert {option.panel for option in options} == {"Model", "Data", "Training", "Cluster", "Output", "Workspace"}
     assert all(option.option.help.endswith(".") for option in options)
     assert [option.name for option in options][:2] == ["model", "dataset"]

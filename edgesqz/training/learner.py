@@ -1,0 +1,95 @@
+"""The network while it trains: its weights, its optimizer, a step, and the evaluation on validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgesqz import backend
+from edgesqz.data import Split
+from edgesqz.image_size import ImageSize
+from edgesqz.models.graph import Graph
+from edgesqz.training.recipe import Recipe
+
+Average = Callable[[Any], Any]  # of a list of gradients, over all workers
+
+
+class Learner(Protocol):
+    """A network that trains, in this process or on workers."""
+
+    def step(self, indices: np.ndarray, view: int, targets: np.ndarray, learning_rate: float) -> tuple[float, int]:
+        """Update the weights.
+
+        Args:
+            indices: Positions of the batch's images in the training images, int (B,).
+            view: Number of the view that augments them.
+            targets: Target probabilities, float32 (B, classes).
+            learning_rate: Learning rate of this step.
+
+        Returns:
+            The loss, and the number of images that were classified correctly.
+        """
+
+    def count_correct(self, split: Split) -> float:
+        """Count the correctly classified images of a split; NaN if predictions are NaN or infinity."""
+
+    def weights(self) -> list[np.ndarray]:
+        """Return the weights, in the order of the Keras model."""
+
+    def optimizer_state(self) -> list[np.ndarray]:
+        """Return the state of the optimizer."""
+
+    def restore(self, weights: Sequence[np.ndarray], optimizer_state: Sequence[np.ndarray]) -> None:
+        """Replace the weights, and the state of the optimizer unless that is empty."""
+
+
+class LocalLearner:
+    """A network that trains in this process.
+
+    Args:
+        graph: The network, for images that training has cropped.
+        images: The images to train on.
+        recipe: The recipe.
+        average: Averages gradients over all workers, where there are others.
+    """
+
+    def __init__(self, graph: Graph, images: Split, recipe: Recipe, average: Average | None = None) -> None:
+        backend.start_keras()
+        from keras import utils
+
+        from edgesqz.training import step
+
+        utils.set_random_seed(recipe.seed)
+        self.network = graph.to_keras(step.FusedBatchNormalization)
+        self.views = step.Views(images, ImageSize(*self.network.input_shape[1:3]), recipe)
+        arguments = (self.network, self.views, recipe)
+        self.optimizer, self._take_step = step.training_step(*arguments, *([average] if average else []))
+        self._count_correct = step.evaluation(self.network)
+
+    def step(self, indices: np.ndarray, view: int, targets: np.ndarray, learning_rate: float) -> tuple[float, int]:
+        """Update the weights; see ``Learner.step``."""
+        self.optimizer.learning_rate = learning_rate
+        loss, correct = self._take_step(indices, view, targets)
+        return float(loss), int(correct)
+
+    def count_correct(self, split: Split) -> float:
+        """Count the correctly classified images of a split; NaN if predictions are NaN or infinity."""
+        return self._count_correct(split)
+
+    def weights(self) -> list[np.ndarray]:
+        """Return the weights, in the order of the Keras model."""
+        found: list[np.ndarray] = self.network.get_weights()
+        return found
+
+    def optimizer_state(self) -> list[np.ndarray]:
+        """Return the state of the optimizer."""
+        return [variable.numpy() for variable in self.optimizer.variables]
+
+    def restore(self, weights: Sequence[np.ndarray], optimizer_state: Sequence[np.ndarray]) -> None:
+        """Replace the weights, and the state of the optimizer unless that is empty."""
+        self.network.set_weights(weights)
+        if optimizer_state:
+            for variable, value in zip(self.optimizer.variables, optimizer_state, strict=True):
+                variable.assign(value)

@@ -1,0 +1,97 @@
+"""Training on several workers: as good as on one, and a worker that dies costs at most an epoch."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from edgesqz.errors import EdgesqzError
+from edgesqz.training import Train
+from edgesqz.training.checkpoint import names
+from edgesqz.training.result import TrainResult
+
+pytest.importorskip("ray")
+
+PATIENCE_S = 120
+NETWORK = "squeezenet-4-4x8"
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of bright and dark images."""
+    folder = tmp_path_factory.mktemp("images")
+    for label, brightness in (("bright", 200), ("dark", 30)):
+        (folder / label).mkdir()
+        for number in range(60):
+            color = tuple(brightness + (number * step) % 40 for step in (1, 3, 7))
+            Image.new("RGB", (16, 16), color).save(folder / label / f"{number}.png")
+    return folder
+
+
+def train(images: Path, workspace: Path, *, workers: int = 2, epochs: int = 4, batch_size: int = 16) -> TrainResult:
+    plan = Train(
+        NETWORK,
+        images,
+        workers=workers,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=0.05,
+        input_size=16,
+        workspace=workspace,
+    )
+    return plan.run(Console(quiet=True))
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def workers_of_ray() -> list[psutil.Process]:
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if child.is_running() and "Worker" in "".join(child.cmdline()[:1])]
+
+
+def test_two_workers_learn_what_one_learns_and_losing_one_costs_no_epoch(images: Path, tmp_path: Path) -> None:
+    last, _ = names(NETWORK)
+
+    def kill_one() -> None:
+        wait_for((tmp_path / last).is_file)
+        workers_of_ray()[-1].kill()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    result = train(images, tmp_path, epochs=30)
+    killer.join()
+    assert result.manifest.training
+    assert len(result.manifest.training["history"]) == 30
+    assert result.validation_accuracy == 1.0
+    wait_for(lambda: not workers_of_ray())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 15}, "expected batch_size to be a multiple of 2, got 15"),
+        ({"workers": 1000}, "workers need a core each; expected at most"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(options: dict[str, int], message: str, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=message):
+        train(images, tmp_path, **options)
+
+
+def test_options_of_a_cluster_without_workers_are_refused() -> None:
+    with pytest.raises(EdgesqzError, match="address is for several workers"):
+        Train(address="127.0.0.1:6379")
+    with pytest.raises(EdgesqzError, match="workers must be at least 1, got 0"):
+        Train(workers=0)
