@@ -7,7 +7,7 @@ import os
 import platform
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ def _check_answers(address: str) -> None:
 
 
 def versions() -> dict[str, str]:
-    """What has to be the same on every node."""
+    """Return the versions that must be the same on every node."""
     from importlib.metadata import version
 
     return {"python": platform.python_version(), "edgesqz": version("edgesqz"), "ray": version("ray")}
@@ -124,16 +124,21 @@ def _check_versions() -> None:
     """Compare the versions of every node with those here."""
     import ray
 
-    here = versions()
     for node in ray.nodes():
         if node["Alive"]:
-            there = ray.get(
-                ray.remote(num_cpus=0)(versions).options(scheduling_strategy=on_node(node["NodeID"])).remote()
-            )
-            if different := [f"{name} {there[name]}, not {here[name]}" for name in here if there[name] != here[name]]:
-                raise EdgesqzError(
-                    f"the node {node['NodeManagerAddress']} runs {', '.join(different)}; install the same there"
-                )
+            ask = ray.remote(num_cpus=0)(versions).options(scheduling_strategy=on_node(node["NodeID"]))
+            check_same(versions(), ray.get(ask.remote()), node["NodeManagerAddress"])
+
+
+def check_same(here: Mapping[str, str], there: Mapping[str, str], node: str) -> None:
+    """Compare the versions of a node with those here.
+
+    Raises:
+        EdgesqzError: Some differ.
+    """
+    different = [f"{name} {there[name]} instead of {here[name]}" for name in here if there[name] != here[name]]
+    if different:
+        raise EdgesqzError(f"the node {node} runs {', '.join(different)}; install the same versions there")
 
 
 def check_cores(count: int, what: str) -> None:

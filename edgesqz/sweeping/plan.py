@@ -111,6 +111,14 @@ class Sweep(DryRunOptions, QuotaOptions, ClusterOptions, SearchOptions, CostLimi
     resume: Annotated[
         bool, Option("Go on with the sweep of this name after an interruption, with the options that it began with.")
     ] = False
+    host: Annotated[
+        str | None,
+        Option(
+            "Benchmark the best files on another machine, ssh://USER@BOARD[:PORT][?python=PATH].",
+            metavar="URL",
+            default="this machine",
+        ),
+    ] = None
     reference: Annotated[
         str | Path | Sequence[str | Path],
         Option("Another model file to benchmark beside the best ones; may be given several times.", metavar="FILE"),

@@ -232,6 +232,29 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     assert states == {1: "finished", 2: "waiting"}
 
 
+def test_optuna_proposes_what_fits_the_budget_and_runs_what_waits(tmp_path: Path) -> None:
+    from edgesqz.sweeping.candidates import Budget, Selection
+    from edgesqz.sweeping.proposals import Proposals
+    from edgesqz.sweeping.space import Space
+
+    def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
+        reports.progress(1, trial.number / 10, {})
+        reports.finish([Exported(f"sweep-{trial.number:04}.int8.tflite", b"model", b"{}", trial.number / 10)], 0.1)
+
+    stage = {"fires": {"low": 1, "high": 4}, "squeeze": [4, 8], "expand": {"low": 8, "high": 64, "step": 8}}
+    space = Space.parse({"network": {"stem": 8, "stage1": stage}, "recipe": {"learning_rate": {"low": 0.1, "high": 1}}})
+    selection = Selection(space, Budget(size_bytes=12 * KB), classes=10)
+    waiting = selection.random(1, seed=0)
+    selection.first = 2
+    plan = Sweep({"network": {"model": "digits"}}, workspace=tmp_path / "workspace", all_epochs=True)
+    with scratch(None, Workspace(tmp_path), 0), cluster.started(None, 0):
+        tuning = Tuning(plan, SETTING, Record({}, tuple(waiting)), Path(tempfile.mkdtemp()), Console(quiet=True), 1)
+        found = tuning.run([], SPLIT, Proposals(selection, 4, 0, waiting), body)
+    assert sorted(trial.number for trial in found) == [1, 2, 3, 4]
+    assert {trial.state for trial in found} == {"finished"}
+    assert all(trial.costs.tflite_int8_bytes <= 12 * KB for trial in found)
+
+
 def test_an_address_where_no_cluster_answers_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"no Ray cluster answers at 127\.0\.0\.1:1; expected address HOST:PORT"):
         tune(tmp_path, 1, lambda *_: None, address="127.0.0.1:1")

@@ -1,0 +1,30 @@
+"""What keeps a command from a cluster is one line."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from edgesqz import cluster
+from edgesqz.errors import EdgesqzError
+
+HERE = {"python": "3.11.7", "edgesqz": "0.1.0", "ray": "2.60.0"}
+
+
+def test_nodes_with_the_same_versions_are_accepted() -> None:
+    cluster.check_same(HERE, dict(HERE), "10.0.0.2")
+
+
+def test_a_node_with_other_versions_is_named_with_what_differs() -> None:
+    with pytest.raises(
+        EdgesqzError, match=r"the node 10\.0\.0\.2 runs python 3\.12\.1 instead of 3\.11\.7; install the same versions"
+    ):
+        cluster.check_same(HERE, HERE | {"python": "3.12.1"}, "10.0.0.2")
+
+
+def test_without_ray_the_message_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray.tune", None)
+    with pytest.raises(EdgesqzError, match=r"needs Ray; try pip install 'edgesqz\[sweep\]'"):
+        cluster.require_ray()
