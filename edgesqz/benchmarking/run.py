@@ -39,6 +39,7 @@ from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_model_file, model_files
 from edgesqz.machine import Machine, machine
 from edgesqz.options import as_list
+from edgesqz.progress import can_redraw
 from edgesqz.workspace import settle
 
 E = TypeVar("E")
@@ -237,7 +238,7 @@ def _compare_layers(
 
 
 def _bar(console: Console) -> Progress:
-    return Progress(console=console, transient=True, disable=not (console.is_terminal or console.is_jupyter))
+    return Progress(console=console, transient=True, disable=not can_redraw(console))
 
 
 def _row(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgesqz import progress
 from edgesqz.artifact import Artifact
 from edgesqz.embedding.contract import Contract, manifest_of
 from edgesqz.embedding.measured import Measured
@@ -69,7 +70,7 @@ def write(plan: Embed, console: Console) -> Embedding:
     folder = Path(plan.out or f"{artifact.path.stem}-{plan.target}")
     _refuse_to_overwrite(folder, plan.force)
     measured = Measured.read(Path(plan.report), artifact) if plan.report else Measured.of(manifest)
-    with console.status(f"{artifact.path.name}: predicting the test vectors"):
+    with progress.status(console, f"{artifact.path.name}: predicting the test vectors"):
         contract = Contract.of(artifact, manifest, measured, kind.runtimes, kind.optional)
     files = sources(plan.target, contract, folder.absolute().name)
     _write_whole(folder, files)

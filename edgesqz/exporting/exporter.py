@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesqz import artifact, backend, plugins
+from edgesqz import artifact, backend, plugins, progress
 from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option
@@ -134,7 +134,7 @@ class Exporter:
                 self.images.refuse_download()
         with scratch(self._scratch_dir, self.workspace, for_conversion(self.parameters)):
             _ = self._source_warning  # a reason to stop comes before the work of converting
-            with self.console.status(f"{self.file_name(job)}: converting"):
+            with progress.status(self.console, f"{self.file_name(job)}: converting"):
                 converted = self._convert(job)
             with self._engine(converted.content, job, converted.pixels) as engine:
                 manifest = self._manifest(job, converted, engine)
@@ -196,7 +196,7 @@ class Exporter:
     def _engine(self, content: bytes, job: Job, pixels: PixelRange) -> Iterator[Engine]:
         """Load a new file to verify it; one that its runtime refuses is not kept."""
         file_name = self.file_name(job)
-        with self.console.status(f"{file_name}: verifying"):
+        with progress.status(self.console, f"{file_name}: verifying"):
             try:
                 with Engine(content, plugins.runtime_for(job.converter.SUFFIX), pixels=pixels) as engine:
                     yield engine

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from edgesqz.progress import can_redraw
 from edgesqz.sweeping.keeper import Snapshot
 from edgesqz.sweeping.trials import Trial
 from edgesqz.tables import Column, Table
@@ -42,7 +43,7 @@ class Live:
         """Begin to show it."""
         from rich.live import Live as RichLive
 
-        if self.console.is_terminal:
+        if can_redraw(self.console):
             self._live = RichLive(console=self.console, transient=True, auto_refresh=False)
             self._live.start()
         self._thread.start()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+
+from edgesqz.progress import can_redraw
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,10 +36,3 @@ def progress_bar(console: Console, steps: int, completed: int) -> Iterator[Calla
             bar.update(task, completed=step, description=epoch, figures=figures)
 
         yield show
-
-
-def can_redraw(console: Console) -> bool:
-    """Return whether a console can redraw a line; in a notebook, Rich needs ipywidgets for that."""
-    if console.is_jupyter:
-        return importlib.util.find_spec("ipywidgets") is not None
-    return console.is_terminal

@@ -8,7 +8,8 @@ import io
 import pytest
 from rich.console import Console
 
-from edgesqz.training.display import can_redraw, progress_bar
+from edgesqz.progress import can_redraw, status
+from edgesqz.training.display import progress_bar
 
 
 def shown(console: Console) -> str:
@@ -28,3 +29,12 @@ def test_a_terminal_has_a_bar_and_a_file_none() -> None:
 def test_a_notebook_has_a_bar_if_it_has_widgets(has_widgets: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if has_widgets else None)
     assert can_redraw(Console(force_jupyter=True)) is has_widgets
+
+
+def test_a_spinner_does_not_disturb_a_notebook_without_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    console = Console(file=io.StringIO(), force_jupyter=True)
+    with status(console, "converting"):
+        pass
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == ""

@@ -1,0 +1,22 @@
+"""Progress where it can be shown: on a terminal, or in a notebook that has ipywidgets."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def can_redraw(console: Console) -> bool:
+    """Return whether a console can redraw a line; in a notebook, Rich needs ipywidgets for that."""
+    if console.is_jupyter:
+        return importlib.util.find_spec("ipywidgets") is not None
+    return console.is_terminal
+
+
+def status(console: Console, text: str) -> contextlib.AbstractContextManager[object]:
+    """Show a text with a spinner during a ``with`` block, where a line can be redrawn."""
+    return console.status(text) if can_redraw(console) else contextlib.nullcontext()
