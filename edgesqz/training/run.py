@@ -55,11 +55,11 @@ def run(plan: Train, console: Console, after_epoch: Callable[[Progress], None] |
         scaled = {name: value for name, value in scaled_to(len(images)).items() if name not in chosen}
         recipe = dataclasses.replace(recipe, **scaled)
     scratch_dir = None if plan.scratch_dir is None else Path(plan.scratch_dir)
+    split = TrainingImages.split(dataset, images, recipe)
+    _check_batch(min(recipe.batch_size, len(split.fitted)), plan)
     with _learning(plan, workspace, scratch_dir, images) as learn:
-        split = TrainingImages.split(dataset, images, recipe)
         training = TrainingRun(name, recipe, split, teacher, workspace, console, learn)
         training.after_epoch = after_epoch
-        _check_batch(training.batch_size, plan)
         if saved:
             training.resume(saved)
         elif plan.seconds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ pytest.importorskip("ray")
 
 PATIENCE_S = 120
 NETWORK = "squeezenet-4-4x8"
+MORE_THAN_CORES = (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def test_two_workers_learn_what_one_learns_and_losing_one_costs_no_epoch(images:
     ("options", "message"),
     [
         ({"batch_size": 15}, "expected batch_size to be a multiple of 2, got 15"),
-        ({"workers": 1000}, "workers need a core each; expected at most"),
+        ({"workers": MORE_THAN_CORES, "batch_size": MORE_THAN_CORES}, "workers need a core each; expected at most"),
     ],
 )
 def test_what_cannot_be_shared_is_refused(options: dict[str, int], message: str, images: Path, tmp_path: Path) -> None:
