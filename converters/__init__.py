@@ -1,10 +1,10 @@
-"""Converters, one module each: from a Keras model to the bytes of a file in one format.
+"""Converters. Each module turns a Keras model into the bytes of a file in one format.
 
 A converter is a module registered under the entry point group ``edgesqz.converters``. It has
 
 - ``FORMAT``: the name of the format on the command line,
 - ``SUFFIX``: the suffix of the files,
-- ``VARIANTS``: the variants by name, each an ``edgesqz.plugins.Variant``, the most valuable first,
+- ``VARIANTS``: the variants by name, each an ``edgesqz.plugins.Variant``, most valuable first,
 - ``PACKAGES``: the distributions whose versions the manifest records,
-- ``convert(model, variant, calibration)``: returns the bytes; it writes no files.
+- ``convert(model, variant, calibration)``: returns the bytes, and writes no files.
 """

@@ -1,4 +1,4 @@
-"""ONNX, through tf2onnx and, for quantized variants, ONNX Runtime's quantizer."""
+"""Convert to ONNX with tf2onnx and, for quantized variants, ONNX Runtime's quantizer."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ VARIANTS = {
 }
 PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "tensorflow", "keras")
 
-# The newest opset for which tf2onnx keeps global average pooling as one operator; for 18 it writes a ReduceMean.
+# The newest opset for which tf2onnx writes global average pooling as one operator. For 18, it writes a ReduceMean.
 OPSET = 17
 WEIGHTED_OPERATORS = ["Conv", "Gemm", "MatMul"]
 QUANTIZED_OPERATORS = [*WEIGHTED_OPERATORS, "Relu", "MaxPool", "Concat", "Add", "GlobalAveragePool"]
 
 
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
-    """Convert a Keras model; see ``edgesqz.plugins.Converter``. The file takes NHWC images, any number at once.
+    """Convert a Keras model. See ``edgesqz.plugins.Converter``. The file takes any number of NHWC images.
 
     Raises:
         EdgesqzError: The network has an operator that ONNX lacks.
@@ -67,11 +67,11 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
 
 @contextlib.contextmanager
 def collecting_copies() -> Iterator[dict[str, Callable[[], Any]]]:
-    """Yield tf2onnx's optimizers, each of which first frees the copy of the graph that the one before it left.
+    """Yield tf2onnx's optimizers. Each first frees the copy of the graph that the previous one left behind.
 
-    tf2onnx copies the graph with all its weights for each of some 30 optimizations. The copies are cyclic garbage, of
-    which Python would keep most: 8 GB for a model of 94 MB. What exists before is frozen, for the collector is slow to
-    go through TensorFlow's objects each time.
+    tf2onnx copies the graph with all its weights for each of about 30 optimizations. The copies are cyclic garbage,
+    most of which Python would keep: 8 GB for a model of 94 MB. Existing objects are frozen, because the collector is
+    slow to traverse TensorFlow's objects each time.
     """
     from tf2onnx import optimizer
 
@@ -91,10 +91,10 @@ def collecting_copies() -> Iterator[dict[str, Callable[[], Any]]]:
 
 
 def _refuse_unknown_operators(graph: onnx.ModelProto) -> None:
-    """Refuse a graph with operators of TensorFlow, which tf2onnx leaves in it with no more than a warning.
+    """Reject a graph that still has TensorFlow operators, for which tf2onnx only logs a warning.
 
     Raises:
-        EdgesqzError: there are such operators.
+        EdgesqzError: The graph has such operators.
     """
     import onnx
 
@@ -104,7 +104,7 @@ def _refuse_unknown_operators(graph: onnx.ModelProto) -> None:
 
 
 def _erfc(graph: Any, node: Any, name: str, args: Any) -> None:
-    """Convert erfc(x), which exact GELU uses and no opset has, to 1 - erf(x)."""
+    """Convert erfc(x), which exact GELU uses and every opset lacks, to 1 - erf(x)."""
     import numpy as np
 
     node.type = "Erf"
@@ -129,7 +129,7 @@ def quantize_dynamic(graph: onnx.ModelProto) -> onnx.ModelProto:
 def _static(graph: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
     """Quantize to uint8 activations and int8 weights per channel, the engine's fastest pair.
 
-    The weights use 7 bits: on x86 processors without VNNI the engine adds pairs of products in 16 bits, with
+    The weights use 7 bits. On x86 processors without VNNI, the engine adds pairs of products in 16 bits, with
     saturation (VPMADDUBSW), and 2 * 255 * 64 = 32,640 is less than 32,768.
     """
     from onnxruntime import quantization
@@ -152,7 +152,7 @@ def _static(graph: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
 
 
 def _normalization_nodes(graph: onnx.ModelProto) -> Iterator[str]:
-    """Yield the nodes before the first layer with weights; they stay float so that no pixel is rounded."""
+    """Yield the nodes before the first layer with weights. They stay float so that no pixel is rounded."""
     for node in graph.graph.node:
         if node.op_type in WEIGHTED_OPERATORS:
             return
@@ -163,7 +163,7 @@ def _reader(name: str, calibration: np.ndarray) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """Gives the quantizer one image after the other, then None."""
+        """Provides the quantizer with one image at a time, then None."""
 
         images = ({name: image[None]} for image in calibration)
 

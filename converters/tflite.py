@@ -1,4 +1,4 @@
-"""TensorFlow Lite, through TensorFlow's own converter."""
+"""Convert to TensorFlow Lite with TensorFlow's own converter."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ PACKAGES = ("tensorflow", "keras")
 
 
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
-    """Convert a Keras model; see ``edgesqz.plugins.Converter``.
+    """Convert a Keras model. See ``edgesqz.plugins.Converter``.
 
-    The file takes one image at a time; LiteRT can resize the batch.
+    The file takes one image at a time. LiteRT can resize the batch.
 
     Raises:
         EdgesqzError: The network has an operator that TensorFlow Lite lacks.

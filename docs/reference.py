@@ -1,4 +1,4 @@
-"""MkDocs hook that generates the reference: the command line from the app, Python from the package's public names."""
+"""MkDocs hook that generates the reference pages of the command line and of the public Python names."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _function(name: str, plan: Any, result: str) -> Iterator[str]:
 
 
 def _for_python(docstring: str) -> str:
-    """Return a command's docstring without what concerns only the command line: the example and the exit codes."""
+    """Return a command's docstring without the parts about the command line: the example and the exit codes."""
     return re.sub(r"\s*(Example: `edgesqz [^`]+`|The exit code [^.]+\.)", "", docstring)
 
 
@@ -115,7 +115,7 @@ def _typed_name(field: Field) -> str:
 
 
 def _given(field: Field) -> str:
-    """Return the default of a parameter as a reader understands it."""
+    """Return the default of a parameter, formatted for readers."""
     if field.default is dataclasses.MISSING:
         return "required"
     if field.option.default:
@@ -164,7 +164,7 @@ def _panels(command: Any) -> Iterator[str]:
 def _definitions(
     items: Iterable[Any], term: Callable[[Any], str], text: Callable[[Any], str], default: Callable[[Any], str]
 ) -> Iterator[str]:
-    """Yield a definition list, which unlike a table fits a narrow screen."""
+    """Yield a definition list, which fits a narrow screen better than a table."""
     for item in items:
         shown = default(item)
         ending = "" if not shown else " Required." if shown == "required" else f" *Default: {shown}.*"

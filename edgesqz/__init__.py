@@ -1,7 +1,6 @@
-"""edgesqz: turn a dataset into a model file that fits a device's byte budget, and prove what it costs.
+"""edgesqz: turn a dataset into a model file that fits a device's byte budget, and measure what it costs.
 
-The functions are the commands of the same names. They are imported when first used, so that ``import edgesqz`` does
-not wait for what they need.
+Each command is a function of the same name. Functions are imported on first use, so that ``import edgesqz`` is fast.
 """
 
 from __future__ import annotations

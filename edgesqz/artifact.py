@@ -30,10 +30,10 @@ class Tensor(_Frozen):
     """An input or output of a model file; ``real value = scale * (stored value - zero_point)``.
 
     Attributes:
-        shape: Its shape, with None for dimensions of any size.
-        dtype: NumPy's name for its data type.
-        scale: Quantization scale; None if values are not quantized.
-        zero_point: Quantization zero point; None if values are not quantized.
+        shape: Shape, with None for dimensions of any size.
+        dtype: NumPy's name for the data type.
+        scale: Quantization scale, or None if values are not quantized.
+        zero_point: Quantization zero point, or None if values are not quantized.
     """
 
     shape: tuple[int | None, ...]
@@ -64,10 +64,10 @@ class PixelRange(_Frozen):
 
     @classmethod
     def parse(cls, text: str) -> PixelRange:
-        """Read ``LOW..HIGH``, the real values that pixels 0 and 255 become, such as ``0..1`` or ``-1..1``.
+        """Parse ``LOW..HIGH``, the real values for pixels 0 and 255, such as ``0..1`` or ``-1..1``.
 
         Raises:
-            EdgesqzError: The text has another form, or the range is empty.
+            EdgesqzError: The text is malformed, or the range is empty.
         """
         problem = f"expected a pixel range LOW..HIGH such as 0..255, 0..1 or -1..1, got {text!r}"
         try:
@@ -83,13 +83,13 @@ class PixelRange(_Frozen):
         return f"{self.offset:.4g}..{255 * self.scale + self.offset:.4g}"
 
     def values(self, pixels: np.ndarray) -> np.ndarray:
-        """Convert pixels 0..255 of any shape to float32 values of the input."""
+        """Convert pixels 0..255 of any shape to float32 values of the model's input."""
         return np.asarray(pixels.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset))
 
     def aligned(self) -> PixelRange:
         """Shift the range by at most half a step, so that one pixel value becomes exactly 0.
 
-        The zero point of a quantized input is an integer, so each pixel value then has a stored value of its own. A
+        The zero point of a quantized input is an integer, so every pixel value then has a distinct stored value. A
         range without 0 is not changed.
         """
         zero = -self.offset / self.scale
@@ -97,24 +97,24 @@ class PixelRange(_Frozen):
 
 
 class Images(_Frozen):
-    """The images that a step has seen, on which accuracy must not be measured."""
+    """The images that a step has used, on which accuracy must not be measured."""
 
     dataset: str
     split: str
     count: int
-    seed: int | None = None  # of the draw; None for the whole split
+    seed: int | None = None  # for sampling the images, or None for the whole split
 
 
 class Verification(_Frozen):
-    """What export found when it ran the new file beside its source model.
+    """The result of running an exported file and its source model on the same images.
 
     Attributes:
         images: The images that both were run on.
         agreement: Share of the images for which both predict the same class, 0..1. A single output predicts by whether
             it exceeds 0.5, or 0 if it is a logit.
         max_error: Largest difference of any output.
-        mean_error: Mean absolute difference of all outputs; None in manifests of older versions.
-        source_accuracy: Top-1 accuracy of the source model on these training images, 0..1; None without labels.
+        mean_error: Mean absolute difference of all outputs, or None in manifests of older versions.
+        source_accuracy: Top-1 accuracy of the source model on these training images, 0..1, or None without labels.
     """
 
     images: Images
@@ -125,13 +125,13 @@ class Verification(_Frozen):
 
 
 class Evaluation(_Frozen):
-    """The accuracy of a file on test images, which neither training, calibration nor model selection has seen.
+    """The accuracy of a file on test images that were not used for training, calibration or model selection.
 
     Attributes:
         images: The test images.
         accuracy: Top-1 accuracy, 0..1.
-        times: Number of times that this file has been measured on them.
-        machine: The processor that ran it; None if unknown.
+        times: Number of times that this file was measured on them.
+        machine: The processor that ran it, or None if unknown.
     """
 
     images: Images
@@ -149,9 +149,9 @@ class Manifest(_Frozen):
         pixels: Conversion of pixels to values of ``input``.
         labels: Names of the classes, in the order of the output.
         untrained: Whether the weights are random, so that the accuracy is meaningless.
-        source_sha256: SHA-256 of the .keras file that it was converted from; None for a source model.
+        source_sha256: SHA-256 of the .keras file that it was converted from, or None for a source model.
         source_pixels: Conversion of pixels to values of that file's input, if that file has no manifest.
-        dataset: Name or folder of the dataset that the source model was trained on; None if unknown.
+        dataset: Name or folder of the dataset that the source model was trained on, or None if unknown.
         calibration: The images that set the quantization ranges, if any.
         training: The recipe and its results, for a source model.
         test: Accuracy on test images, for a file in the zoo.
@@ -191,7 +191,7 @@ class Artifact:
         """Read the manifest beside a model file.
 
         Raises:
-            EdgesqzError: There is no such file, it cannot be read, or its manifest is damaged or describes other bytes.
+            EdgesqzError: The file does not exist or cannot be read, or its manifest is damaged or does not match.
         """
         if not path.is_file():
             raise EdgesqzError(f"no model file {path}")
@@ -205,12 +205,14 @@ class Artifact:
         except ValidationError as error:
             first = error.errors()[0]
             what = " ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-            raise EdgesqzError(f"{beside} is no manifest of edgesqz: {what}") from error
+            raise EdgesqzError(f"{beside} is not an edgesqz manifest: {what}") from error
         if manifest.schema_version != SCHEMA:
-            raise EdgesqzError(f"{beside} has schema {manifest.schema_version}, expected {SCHEMA}; make the file anew")
+            raise EdgesqzError(
+                f"{beside} has schema {manifest.schema_version}, expected {SCHEMA}; export the file again"
+            )
         if manifest.sha256 != sha256(read_bytes(path)):
             raise EdgesqzError(
-                f"{path} is not the file its manifest {beside.name} describes; make it anew, or remove one"
+                f"{path} does not match its manifest {beside.name}; export it again, or remove the manifest"
             )
         return cls(path, manifest)
 
@@ -229,7 +231,7 @@ def read_bytes(path: Path) -> bytes:
     """Read a file.
 
     Raises:
-        EdgesqzError: It cannot be read.
+        EdgesqzError: The file cannot be read.
     """
     try:
         return path.read_bytes()

@@ -1,4 +1,4 @@
-"""Start TensorFlow and Keras quietly, in the only place that sets them up."""
+"""Start TensorFlow and Keras without their log output. No other module sets them up."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def hush() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _redirected(target: int) -> Iterator[None]:
-    """Point file descriptors 1 and 2 at ``target`` for the length of the block."""
+    """Point file descriptors 1 and 2 at ``target`` for the duration of the block."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = [os.dup(descriptor) for descriptor in (1, 2)]
@@ -56,7 +56,7 @@ def _redirected(target: int) -> Iterator[None]:
 
 
 def start_keras() -> None:
-    """Import Keras on TensorFlow quietly; call this before anything else imports either.
+    """Import Keras on TensorFlow without log output. Must run before anything else imports either.
 
     The user's ``KERAS_BACKEND`` is overridden, because models are trained and converted on TensorFlow.
     """

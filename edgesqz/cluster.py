@@ -1,4 +1,4 @@
-"""Ray for one command: started on this machine and stopped with the command, or a cluster that is already running."""
+"""Start Ray on this machine for one command, or connect to a running cluster."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 
 from edgesqz.errors import EdgesqzError, first_line, option
 
-RAY_BYTES = 50_000_000  # most that Ray's own files take, where a workspace's quota counts them
+RAY_BYTES = 50_000_000  # limit for Ray's own files, which count against the quota if they lie in the workspace
 CONNECT_TIMEOUT_S = 5
-# Of Ray's sockets, below its folder; Linux takes 107 bytes for the whole path of a socket.
+# The longest path of a socket within Ray's folder. Linux allows 107 bytes for the full path of a socket.
 SOCKET_PATH = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
-LONGEST_SOCKET = 107
-LEAST_STORE_BYTES = 100_000_000  # that Ray takes for its object store
+MAX_SOCKET_PATH = 107
+MIN_STORE_BYTES = 100_000_000  # Ray refuses much smaller object stores
 INSTALL = "pip install 'edgesqz[sweep]'"
 
-# Ray writes and prints little, leaves Ctrl-C to us, and takes a trial that fails before its first epoch.
+# Ray writes and prints little, leaves Ctrl-C to us, and accepts a trial that fails before its first epoch.
 SETTINGS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -39,7 +39,7 @@ def require_ray() -> None:
     """Check that Ray is installed.
 
     Raises:
-        EdgesqzError: It is not.
+        EdgesqzError: Ray is not installed.
     """
     try:
         import ray.tune  # noqa: F401
@@ -49,14 +49,16 @@ def require_ray() -> None:
 
 @contextlib.contextmanager
 def started(address: str | None, store_bytes: int) -> Iterator[None]:
-    """Start Ray on this machine, with its files in the temporary folder, or join a cluster; leave it at the end.
+    """Start Ray on this machine, or connect to a cluster, and disconnect at the end of the ``with`` block.
+
+    When started here, Ray keeps its files in the folder for temporary files.
 
     Args:
-        address: The cluster's ``HOST:PORT``; None to start Ray here.
-        store_bytes: What the object store has to hold.
+        address: The cluster's ``HOST:PORT``, or None to start Ray on this machine.
+        store_bytes: Capacity that the object store needs.
 
     Raises:
-        EdgesqzError: No cluster answers, or it runs other versions.
+        EdgesqzError: No cluster answers, or its nodes run other versions.
     """
     os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
     import ray
@@ -72,7 +74,7 @@ def started(address: str | None, store_bytes: int) -> Iterator[None]:
             _check_length(folder)
             ray.init(
                 include_dashboard=False,
-                object_store_memory=max(store_bytes, LEAST_STORE_BYTES),
+                object_store_memory=max(store_bytes, MIN_STORE_BYTES),
                 _temp_dir=str(folder),
                 **quiet,
             )
@@ -87,23 +89,23 @@ def started(address: str | None, store_bytes: int) -> Iterator[None]:
 
 
 def _check_length(folder: Path) -> None:
-    longest = LONGEST_SOCKET - len(SOCKET_PATH)
+    longest = MAX_SOCKET_PATH - len(SOCKET_PATH)
     if len(str(folder)) > longest:
         raise EdgesqzError(
-            f"the path of {option('scratch_dir')} is too long for Ray's sockets: {folder} has {len(str(folder))} "
-            f"characters, at most {longest} work"
+            f"the path of {option('scratch_dir')} is too long for Ray's sockets: expected at most {longest} "
+            f"characters, got {len(str(folder))} in {folder}"
         )
 
 
 def _check_answers(address: str) -> None:
     if address.startswith("ray://"):
         raise EdgesqzError(
-            f"{option('address')} {address} is a Ray client; make this machine a node of the cluster with ray start "
-            "--address HOST:PORT, and give HOST:PORT"
+            f"{option('address')} {address} is a Ray Client address; make this machine a node of the cluster "
+            "(ray start --address HOST:PORT) and use HOST:PORT"
         )
     host, _, port = address.rpartition(":")
     problem = (
-        f"no Ray cluster answers at {address}; expected {option('address')} HOST:PORT, as ray start --head prints it"
+        f"no Ray cluster answers at {address}; expected {option('address')} HOST:PORT, as printed by ray start --head"
     )
     if not host or not port.isdecimal():
         raise EdgesqzError(problem)
@@ -121,7 +123,7 @@ def versions() -> dict[str, str]:
 
 
 def _check_versions() -> None:
-    """Compare the versions of every node with those here."""
+    """Check that every node runs the same versions as this machine."""
     import ray
 
     for node in ray.nodes():
@@ -131,10 +133,10 @@ def _check_versions() -> None:
 
 
 def check_same(here: Mapping[str, str], there: Mapping[str, str], node: str) -> None:
-    """Compare the versions of a node with those here.
+    """Check that a node runs the same versions as this machine.
 
     Raises:
-        EdgesqzError: Some differ.
+        EdgesqzError: Some versions differ.
     """
     different = [f"{name} {there[name]} instead of {here[name]}" for name in here if there[name] != here[name]]
     if different:
@@ -142,24 +144,24 @@ def check_same(here: Mapping[str, str], there: Mapping[str, str], node: str) -> 
 
 
 def check_cores(count: int, what: str) -> None:
-    """Check that every worker can have a core.
+    """Check that there is a core for every worker.
 
     Args:
         count: Number of workers.
-        what: The option that sets it, as a message names it.
+        what: Name of the option in messages.
 
     Raises:
-        EdgesqzError: There are fewer cores.
+        EdgesqzError: There are fewer cores than workers.
     """
     import ray
 
     cores = int(ray.cluster_resources().get("CPU", 0))
     if cores < count:
-        raise EdgesqzError(f"{what} need a core each; expected at most {cores}, got {count}")
+        raise EdgesqzError(f"{what} needs one core per worker; expected at most {cores}, got {count}")
 
 
 def on_node(node_id: str) -> Any:
-    """Ray's strategy to run something on one node only."""
+    """Return the scheduling strategy that runs a task or an actor on one node only."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     return NodeAffinitySchedulingStrategy(node_id, soft=False)

@@ -28,10 +28,10 @@ class Option:
     """The description of a command's field, as the metadata of its ``Annotated`` type.
 
     Attributes:
-        help: Its purpose, in whole sentences.
+        help: Description in whole sentences.
         metavar: Placeholder for the value on the command line, such as SIZE.
-        default: Meaning of the default, in words, if the value does not say.
-        flag: Its name on the command line, if it differs from the field's.
+        default: Description of the default, if the value is not self-explanatory.
+        flag: Name on the command line, if it differs from the field's.
         variable: Environment variable that the command line falls back on.
         positional: Whether it is a positional argument on the command line.
     """
@@ -88,14 +88,14 @@ class Field:
 
     @property
     def flag(self) -> str:
-        """Its name on the command line."""
+        """Name on the command line."""
         if self.option.positional:
             return self.option.metavar or self.name.upper()
         return self.option.flag or default_flag(self.name)
 
 
 def default_flag(name: str) -> str:
-    """Return the name on the command line of a parameter that declares no other."""
+    """Return the default flag for a parameter."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -109,7 +109,7 @@ def fields(plan: Any) -> Iterator[Field]:
 
 
 def command_line(plan: Command[Any]) -> list[str]:
-    """Return the words of the command line that runs a command with the same options; defaults are omitted."""
+    """Return the words of the command line that runs a command with the same options. Defaults are omitted."""
     words = ["edgesqz", type(plan).__name__.lower()]
     for field in fields(type(plan)):
         value = getattr(plan, field.name)

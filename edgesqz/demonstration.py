@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MODEL = "squeezenet-nano"
 IMAGE = "demo-image.png"
-# With small batches, a slow machine that trains on only a few thousand images still takes some hundred steps.
+# With small batches, even a slow machine that trains on only a few thousand images takes several hundred steps.
 BATCH_SIZE, LEARNING_RATE = 32, 0.08
 FILES = [("tflite", "fp32"), ("onnx", "fp32"), ("onnx", "int8"), ("tflite", "int8")]
 
@@ -32,8 +32,8 @@ class DemoResult(Result):
     """The result of the demo.
 
     Attributes:
-        report: What the bench measured.
-        workspace: The folder with the files.
+        report: The report of the bench.
+        workspace: The folder that contains the files.
         next_command: A command to try next, quoted for a shell.
     """
 
@@ -67,7 +67,7 @@ class Demo(DataDirOptions):
     """
 
     PANEL: ClassVar = "Workspace"
-    workspace: Annotated[str | Path, Option("The folder to write to.", metavar="DIR", variable="EDGESQZ_WORKSPACE")] = (
+    workspace: Annotated[str | Path, Option("Folder to write to.", metavar="DIR", variable="EDGESQZ_WORKSPACE")] = (
         defaults.DEMO_WORKSPACE
     )
     quota: Annotated[
@@ -75,7 +75,7 @@ class Demo(DataDirOptions):
         Option(
             "Maximum size of the workspace, and of each file in it.",
             metavar="SIZE",
-            default=f"EDGESQZ_QUOTA, else the quota that the workspace stored, else {defaults.DEMO_QUOTA}",
+            default=f"EDGESQZ_QUOTA, else the quota stored in the workspace, else {defaults.DEMO_QUOTA}",
         ),
     ] = None
 
@@ -83,7 +83,7 @@ class Demo(DataDirOptions):
         """Train, export and bench.
 
         Raises:
-            EdgesqzError: ``data_dir`` does not hold CIFAR-10, or there is no room.
+            EdgesqzError: ``data_dir`` does not contain CIFAR-10, or the quota is too small.
         """
         from edgesqz import data
 
@@ -119,7 +119,7 @@ class Demo(DataDirOptions):
         return plan.run(console).path
 
     def _export(self, format: str, variant: str, quota: str | int, console: Console) -> list[Path]:
-        """Export one file; none if it loses too much accuracy, which can happen after a minute of training."""
+        """Export one file, or skip it if it loses too much accuracy, which can happen after a minute of training."""
         from edgesqz.exporting import Export
 
         try:

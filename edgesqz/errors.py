@@ -1,4 +1,4 @@
-"""Errors that users read, and exceptions that often cause them."""
+"""Errors with messages for users, and exceptions that often cause them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AS_KERAS = "load it in Keras and save it as .keras: keras.models.load_model(FILE
 
 
 class EdgesqzError(Exception):
-    """Bad input or a full disk, in one line: what was expected, what came, and what to try.
+    """Bad input or a full disk, in one line: what was expected, what was given, and what to try.
 
     The command line prints the message without a traceback and exits with 1. A message names parameters through
     ``option``: as Python calls them, or on the command line as flags.
@@ -46,7 +46,7 @@ _display: ContextVar[Callable[[str], str]] = ContextVar("display", default=lambd
 
 @contextlib.contextmanager
 def naming(display: Callable[[str], str]) -> Iterator[None]:
-    """Within this context, let messages show each parameter as ``display`` names it: the command line's flags."""
+    """Within this context, messages show each parameter under the name that ``display`` returns, such as a flag."""
     token = _display.set(display)
     try:
         yield
@@ -60,7 +60,7 @@ def option(name: str) -> str:
 
 
 class NoRoomError(EdgesqzError):
-    """The quota has no room for something."""
+    """Something does not fit the quota."""
 
 
 def first_line(error: BaseException) -> str:

@@ -9,17 +9,17 @@ from edgesqz.errors import EdgesqzError
 
 
 class ImageSize(NamedTuple):
-    """Height and width in pixels, in the order of an array's axes; as text, WIDTHxHEIGHT as for cameras."""
+    """Height and width in pixels, in the order of an array's axes. As text it is WIDTHxHEIGHT, as for cameras."""
 
     height: int
     width: int
 
     @classmethod
     def parse(cls, size: ImageSizeLike) -> ImageSize:
-        """Read a size: ``160x120`` is WIDTHxHEIGHT, ``32`` or 32 is a square; a size is returned as it is.
+        """Parse a size: ``160x120`` is WIDTHxHEIGHT, and ``32`` or 32 is a square. An ``ImageSize`` is returned as is.
 
         Raises:
-            EdgesqzError: It is none of these, or the height or width is 0.
+            EdgesqzError: The value is not a size, or the height or width is 0.
         """
         if isinstance(size, ImageSize):
             height, width = size
@@ -36,12 +36,12 @@ class ImageSize(NamedTuple):
 
     @property
     def plain(self) -> int | str:
-        """The size for JSON: a number for a square, else text as in ``str``."""
+        """The size for JSON: a number for a square, otherwise text as in ``str``."""
         return self.height if self.height == self.width else str(self)
 
     def __str__(self) -> str:
-        """WIDTHxHEIGHT."""
+        """Return the size as WIDTHxHEIGHT."""
         return f"{self.width}x{self.height}"
 
 
-ImageSizeLike: TypeAlias = ImageSize | int | str  # what ImageSize.parse reads
+ImageSizeLike: TypeAlias = ImageSize | int | str  # accepted by ImageSize.parse

@@ -1,4 +1,4 @@
-"""What is installed and available, for ``edgesqz info``. Imports nothing heavy, because ``--help`` reads it."""
+"""Report what is installed and available, for ``edgesqz info``. Imports nothing heavy, because ``--help`` reads it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", "execnet")
 
 @dataclass(frozen=True)
 class Runtime:
-    """A runtime.
+    """A runtime and the state of its engine.
 
     Attributes:
         name: Name of the runtime.
         suffixes: Suffixes of the model files that it runs.
-        version: Version of its engine; None if it is missing.
+        version: Version of its engine, or None if it is missing.
         install: The command that installs the engine.
     """
 
@@ -40,15 +40,15 @@ class Runtime:
 
 @dataclass(frozen=True, repr=False)
 class Installation(Result):
-    """What ``edgesqz info`` shows.
+    """The facts that ``edgesqz info`` shows.
 
     Attributes:
-        versions: Versions of Python, edgesqz and the packages that train and convert.
+        versions: Versions of Python, edgesqz and the packages for training and conversion.
         converters: Variants of each format.
         runtimes: Inference engines.
         models: Networks that can be trained.
-        data_dir: The folder to look for datasets in; None for the download cache.
-        datasets: The folder of each dataset; None if its files are not there.
+        data_dir: The folder to look for datasets in, or None for the download cache.
+        datasets: The folder of each dataset, or None if its files are not there.
     """
 
     versions: dict[str, str]
@@ -60,7 +60,7 @@ class Installation(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A record for each runtime."""
+        """One record per runtime."""
         return [asdict(runtime) for runtime in self.runtimes]
 
     def table(self) -> Group:
@@ -70,7 +70,7 @@ class Installation(Result):
         def block(title: str, rows: dict[str, str]) -> Table:
             return Table([Column(), Column(is_prose=True)], list(rows.items()), title)
 
-        missing = f"not in {self.data_dir}" if self.data_dir else "not here; would be downloaded"
+        missing = f"not in {self.data_dir}" if self.data_dir else "not available; downloaded on first use"
         return Group(
             block("versions", self.versions),
             block("converters", {name: ", ".join(variants) for name, variants in self.converters.items()}),
@@ -87,7 +87,7 @@ def _state(runtime: Runtime) -> str:
 
 @dataclass(frozen=True)
 class Info(DataDirOptions):
-    """Show versions, converters, runtimes, models and datasets, and where the data of each dataset are.
+    """Show versions, converters, runtimes, models and datasets, and the folder of each dataset.
 
     Nothing is downloaded.
 
@@ -115,7 +115,7 @@ info = command(Info)
 
 
 def _runtime(choice: plugins.Choice) -> Runtime:
-    """Describe a runtime, whose engine runs in this environment or in one of its own."""
+    """Describe a runtime, whose engine runs in this environment or in a separate one."""
     from edgesqz import plugins
     from edgesqz.engine import environments
 
@@ -123,7 +123,7 @@ def _runtime(choice: plugins.Choice) -> Runtime:
     version, install = plugins.engine_version(module), plugins.install_command(module)
     if choice.lives_apart:
         pinned = module.REQUIREMENTS[0].partition("==")[2]
-        version = f"{pinned}, in an environment of its own" if environments.available() else None
+        version = f"{pinned}, in its own environment" if environments.available() else None
         install = environments.INSTALL
     return Runtime(choice.name, tuple(module.SUFFIXES), version, install)
 

@@ -1,13 +1,13 @@
 """Find model files by path or name, in the same order in every command and in ``edgesqz.load``.
 
-1. A path to a file that exists.
-2. A file of that name in the workspace.
-3. A file in the workspace that has that name without its suffix: NAME.keras if there is one, else the only model file
-   of that name. Where a Keras model is expected, only NAME.keras counts.
-4. The zoo, in the same two ways.
+1. The path of an existing file.
+2. The name of a file in the workspace.
+3. The name of a file in the workspace without its suffix: NAME.keras if it exists, otherwise the only model file of
+   that name. If a Keras model is expected, only NAME.keras matches.
+4. The name of a file in the zoo, in the same two forms.
 
-Looking a file up only reads. Commands first call ``edgesqz.workspace.settle``, which completes a change that a killed
-process left half done.
+Lookup never writes. Commands first call ``edgesqz.workspace.settle``, which completes a change that a killed process
+left unfinished.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def find_model_file(name: str | Path, folder: Path) -> Path:
     """Find a model file of any format by its path or its name, with or without its suffix.
 
     Raises:
-        EdgesqzError: There is none, or several have that name; the message lists the files there are.
+        EdgesqzError: No file or several files match. The message lists the available files.
     """
     return _find(str(name), folder, model_files(folder), model_files(ZOO), "model file")
 
@@ -42,7 +42,7 @@ def find_keras_file(name: str | Path, folder: Path) -> Path:
     """Find a Keras model by its path or its name, with or without its suffix.
 
     Raises:
-        EdgesqzError: There is none, or the file has another format; the message lists the files there are.
+        EdgesqzError: No file matches, or the file has another format. The message lists the available files.
     """
     at_hand, shipped = ([path for path in model_files(place) if path.suffix == KERAS_SUFFIX] for place in (folder, ZOO))
     found = _find(str(name), folder, at_hand, shipped, "Keras model")
@@ -56,7 +56,7 @@ def newest_keras_file(folder: Path) -> Path:
     """Find the newest Keras model.
 
     Raises:
-        EdgesqzError: There is none.
+        EdgesqzError: The folder contains no Keras model.
     """
     at_hand = [path for path in model_files(folder) if path.suffix == KERAS_SUFFIX]
     if not at_hand:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Machine:
-    """A computer; None stands for what is unknown.
+    """A computer. Unknown attributes are None.
 
     Attributes:
         cpu: Name of the processor, or of the board if the system names one.
         cores: Number of logical cores.
         memory_bytes: Size of the main memory.
         system: Operating system and its version.
-        vnni: Whether an x86 processor multiplies bytes without saturation; None for other processors.
-        host: Network address of a machine that was reached through ssh; None for this machine.
+        vnni: Whether an x86 processor multiplies bytes without saturation, or None for other processors.
+        host: Network address of a machine that was reached through ssh, or None for this machine.
     """
 
     cpu: str
@@ -32,5 +32,5 @@ def machine() -> Machine:
 
     from edgesqz import plugins
 
-    # The worker, which imports nothing but the standard library, cannot find out the memory on Windows.
+    # The worker imports only the standard library, which cannot report the memory size on Windows.
     return replace(Machine(**plugins.machine_facts()), memory_bytes=psutil.virtual_memory().total)

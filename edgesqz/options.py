@@ -1,6 +1,6 @@
-"""Groups of options that several commands share: dataclasses to inherit from, each option described once.
+"""Groups of options shared by several commands, as dataclasses to inherit from. Each option is described once.
 
-Imports nothing heavy, because ``--help`` reads it. A command whose default differs declares the field again.
+Imports nothing heavy, because ``--help`` reads it. A command with a different default declares the field again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class DataDirOptions:
     data_dir: Annotated[
         str | Path | None,
         Option(
-            "The folder that holds the dataset's files.",
+            "Folder that contains the dataset's files.",
             metavar="DIR",
             default="the download cache",
             variable="EDGESQZ_DATA_DIR",
@@ -49,7 +49,7 @@ class DataOptions(DataDirOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationOptions:
-    """The images that quantization is calibrated on."""
+    """The images used to calibrate quantization."""
 
     PANEL: ClassVar = "Data"
     calibration: Annotated[
@@ -74,13 +74,13 @@ class CalibrationOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PixelOptions:
-    """What a model expects of its input."""
+    """The pixel values that a model expects."""
 
     PANEL: ClassVar = "Data"
     pixel_range: Annotated[
         str | None,
         Option(
-            "The values that a model file without a manifest expects for pixels 0 and 255, such as 0..1 or -1..1.",
+            "Values that a model file without a manifest expects for pixels 0 and 255, such as 0..1 or -1..1.",
             metavar="LOW..HIGH",
             default="0..255",
         ),
@@ -104,13 +104,13 @@ class InputSizeOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkspaceOptions:
-    """The workspace."""
+    """The folder for models."""
 
     PANEL: ClassVar = "Workspace"
     workspace: Annotated[
         str | Path,
         Option(
-            "The folder that models are written to and looked up in.",
+            "Folder that models are written to and read from.",
             metavar="DIR",
             variable="EDGESQZ_WORKSPACE",
         ),
@@ -125,9 +125,9 @@ class LimitedWorkspaceOptions(WorkspaceOptions):
     quota: Annotated[
         str | int | None,
         Option(
-            "The most bytes that the workspace may hold: 500kB, 2MB, 1MiB, or a number.",
+            "Maximum size of all files in the workspace: 500kB, 2MB, 1MiB, or a number of bytes.",
             metavar="SIZE",
-            default="EDGESQZ_QUOTA, else the quota that `edgesqz workspace quota` stored",
+            default="EDGESQZ_QUOTA, else the quota set by `edgesqz workspace quota`",
         ),
     ] = None
 
@@ -140,10 +140,10 @@ class QuotaOptions(LimitedWorkspaceOptions):
     scratch_dir: Annotated[
         str | Path | None,
         Option(
-            "The folder for temporary files of Keras and the converters; they count against the quota if it lies in "
-            "the workspace.",
+            "Folder for temporary files of Keras and the converters. If it lies in the workspace, they count against "
+            "the quota.",
             metavar="DIR",
-            default="the system's",
+            default="the system's temporary folder",
             flag="--scratch",
         ),
     ] = None
@@ -151,15 +151,15 @@ class QuotaOptions(LimitedWorkspaceOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """The machines to use."""
+    """The Ray cluster to use."""
 
     PANEL: ClassVar = "Cluster"
     address: Annotated[
         str | None,
         Option(
-            "Use this Ray cluster; this machine must be one of its nodes.",
+            "Use this Ray cluster. This machine must be one of its nodes.",
             metavar="HOST:PORT",
-            default="this machine alone",
+            default="this machine only",
         ),
     ] = None
 

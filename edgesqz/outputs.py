@@ -1,4 +1,4 @@
-"""Convert the outputs of a network to a score for each class, whether it has one output or several."""
+"""Convert the outputs of a network to one score per class, whether it has one output or several."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 
 
 def class_scores(outputs: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
-    """Return a score for each class; the highest is the prediction.
+    """Return one score per class. The class with the highest score is the prediction.
 
-    Several outputs are scores already. A single output predicts one of two classes: a probability by whether it exceeds
-    0.5, a logit by whether it exceeds 0.
+    Several outputs are already scores. A single output distinguishes two classes by its value: the threshold is 0.5 for
+    a probability and 0 for a logit.
 
     Args:
         outputs: float (N, classes), or (N, 1) for two classes.
-        like: Outputs of the same model that show whether a single output is a probability, because all of them are in
-            0..1; by default ``outputs`` themselves.
+        like: Outputs of the same model that determine whether a single output is a probability, which it is if all of
+            them are in 0..1. By default ``outputs``.
 
     Returns:
-        float (N, classes), with two columns for a single output: of a probability p these are 1 - p and p, of a
-        logit z -z and z.
+        float (N, classes). A single output gives two columns: 1 - p and p for a probability p, and -z and z for a
+        logit z.
     """
     if outputs.shape[1] > 1:
         return outputs

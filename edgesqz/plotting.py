@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_FOR_HALVES = 500  # an axis that spans a larger ratio has no room for labels between the powers of ten
+MAX_RATIO_FOR_MINOR_LABELS = 500  # a wider axis has no space for labels between the powers of ten
 
 
 def figure(height: float) -> tuple[Figure, Axes]:
     """Return an empty figure, 8 inches wide and ``height`` inches high.
 
     Raises:
-        EdgesqzError: matplotlib is missing.
+        EdgesqzError: matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ def plain_numbers(axes: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     low, high = axes.get_xlim()
-    subs = (1, 2, 5) if high / low < MOST_FOR_HALVES else (1,)
+    subs = (1, 2, 5) if high / low < MAX_RATIO_FOR_MINOR_LABELS else (1,)
     axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.12g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -46,7 +46,7 @@ def encode(drawn: Figure, path: Path) -> bytes:
     """Return a figure as the content of a file with this suffix, such as .png or .svg.
 
     Raises:
-        EdgesqzError: matplotlib does not know the suffix.
+        EdgesqzError: matplotlib does not support the suffix.
     """
     content = io.BytesIO()
     try:

@@ -1,6 +1,7 @@
 """Look up installed converters and runtimes by name.
 
-Both are registered as entry points, the built-in ones like those of other packages; the core imports neither folder.
+All of them are registered as entry points, built-in ones as well as those of other packages. The core imports none of
+them directly.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ RUNTIMES = "edgesqz.runtimes"
 
 @dataclass(frozen=True)
 class Variant:
-    """What a converter needs and produces for one kind of file.
+    """The requirements and properties of the files that a converter writes in one variant.
 
     Attributes:
-        bytes_a_parameter: that it stores, about.
-        exact: Whether its outputs equal the source model's, up to the rounding of float32.
+        bytes_a_parameter: Approximate number of bytes stored per parameter.
+        exact: Whether its outputs equal the source model's, up to float32 rounding.
         needs_calibration: Whether calibration images set its quantization ranges.
-        takes_bytes: Whether its input is int8 and *is* the normalization, by its scale and zero point; the converter
-            then gets the network without its normalization.
+        takes_bytes: Whether its input is int8 and performs the normalization through its scale and zero point. The
+            converter then receives the network without its normalization.
     """
 
     bytes_a_parameter: int
@@ -43,7 +44,7 @@ class Variant:
 
 
 class Converter(Protocol):
-    """A module that writes files of one format; see ``converters/__init__.py``."""
+    """A module that writes files of one format. See ``converters/__init__.py``."""
 
     FORMAT: str
     SUFFIX: str
@@ -51,12 +52,12 @@ class Converter(Protocol):
     PACKAGES: Sequence[str]
 
     def convert(self, model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
-        """Convert ``model``; ``calibration`` is float32 (N, H, W, 3), in the range of the model's input."""
+        """Convert ``model``. ``calibration`` is float32 (N, H, W, 3), in the range of the model's input."""
         ...
 
 
 class Runtime(Protocol):
-    """A module that runs model files; see ``runtimes/__init__.py``."""
+    """A module that runs model files. See ``runtimes/__init__.py``."""
 
     ENGINE: str
     REQUIREMENTS: Sequence[str]
@@ -71,17 +72,17 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """A runtime, and the version of its engine; None for the installed version."""
+    """A runtime and the version of its engine. None means the installed version."""
 
     name: str
     version: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> Choice:
-        """Read ``NAME`` or ``NAME==VERSION``, such as ``onnxruntime==1.23.2``.
+        """Parse ``NAME`` or ``NAME==VERSION``, such as ``onnxruntime==1.23.2``.
 
         Raises:
-            EdgesqzError: There is no such runtime, or no version after ``==``.
+            EdgesqzError: The runtime is unknown, or the version after ``==`` is missing.
         """
         name, pinned, version = text.partition("==")
         if name not in runtimes():
@@ -91,22 +92,22 @@ class Choice:
         return cls(name, version or None)
 
     def __str__(self) -> str:
-        """The text that ``parse`` reads."""
+        """Return the text that ``parse`` accepts."""
         return f"{self.name}=={self.version}" if self.version else self.name
 
     @property
     def runtime(self) -> Runtime:
-        """The module."""
+        """The runtime's module."""
         return runtimes()[self.name]
 
     @property
     def lives_apart(self) -> bool:
-        """Whether it needs an environment of its own."""
+        """Whether the engine needs a separate environment."""
         return self.version is not None or self.runtime.PYTHON is not None
 
     @property
     def requirements(self) -> list[str]:
-        """The packages that this environment must have."""
+        """The packages that this environment must contain."""
         engine, *others = self.runtime.REQUIREMENTS
         return [f"{self.runtime.ENGINE}=={self.version}" if self.version else engine, *others, "numpy"]
 
@@ -121,7 +122,7 @@ def converter(format_name: str) -> Converter:
     """Return the converter for a format.
 
     Raises:
-        EdgesqzError: There is none; the message lists the known formats.
+        EdgesqzError: The format is unknown. The message lists the known formats.
     """
     known = converters()
     if format_name not in known:
@@ -139,20 +140,21 @@ def runtime_for(suffix: str) -> str:
     """Return the name of the runtime for files with a suffix such as ``.tflite``.
 
     Raises:
-        EdgesqzError: There is none; the message lists the known suffixes.
+        EdgesqzError: No runtime supports the suffix. The message lists the known suffixes.
     """
     known = {suffix: name for name, runtime in reversed(runtimes().items()) for suffix in runtime.SUFFIXES}
     if suffix in HDF5_SUFFIXES:
         raise EdgesqzError(f"no runtime for {suffix}; {AS_KERAS}")
     if suffix not in known:
         raise EdgesqzError(
-            f"no runtime for {suffix or 'a file without a suffix'}; choose a file that ends in {', '.join(known)}"
+            f"no runtime for {suffix or 'a file without a suffix'}; choose a file with one of the suffixes "
+            f"{', '.join(known)}"
         )
     return known[suffix]
 
 
 def engine_version(runtime: Runtime) -> str | None:
-    """Return the installed version of a runtime's engine; None if it is missing."""
+    """Return the installed version of a runtime's engine, or None if it is missing."""
     try:
         return metadata.version(runtime.ENGINE)
     except metadata.PackageNotFoundError:
@@ -165,7 +167,7 @@ def install_command(runtime: Runtime) -> str:
 
 
 def runtime_source(name: str) -> str:
-    """Return the source of the module that defines a runtime's ``load``, to be sent to the engine's process."""
+    """Return the source of the module that defines a runtime's ``load``, for sending to the engine's process."""
     module = sys.modules[runtimes()[name].load.__module__]
     return inspect.getsource(module)
 
@@ -176,7 +178,7 @@ def worker_source() -> str:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Describe this machine as the worker does, so that it reads the same here and through ``--host``."""
+    """Describe this machine as the worker does, so that the description is the same here and through ``--host``."""
     return dict(_worker().machine())
 
 

@@ -32,7 +32,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The most likely labels of one image, the most likely first; or the reason why the image could not be read."""
+    """The most likely labels of one image, in descending order, or the reason why the image could not be read."""
 
     image: str
     guesses: tuple[Guess, ...] = ()
@@ -48,7 +48,7 @@ class Predictions(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A record for each guess, and one without a label for each unreadable image."""
+        """One record per label, and one without a label per unreadable image."""
         return [
             {"image": prediction.image, "error": prediction.error, "label": None, "probability": None} | guess
             for prediction in self.images
@@ -82,12 +82,14 @@ class Predict(PixelOptions, WorkspaceOptions):
 
     model: Annotated[
         str | Path,
-        Option("A model file, or the name of one in the workspace or the zoo.", metavar="MODEL", positional=True),
+        Option(
+            "A model file, or the name of a model file in the workspace or the zoo.", metavar="MODEL", positional=True
+        ),
     ]
     images: Annotated[
         str | Path | Sequence[str | Path],
         Option(
-            "Image files of any format and size, or folders to search for images, with their subfolders.",
+            "Image files of any format and size, or folders to search for images, including their subfolders.",
             metavar="IMAGE",
             positional=True,
         ),
@@ -97,7 +99,7 @@ class Predict(PixelOptions, WorkspaceOptions):
         """Classify the images one at a time, so that any number of them fits into memory.
 
         Raises:
-            EdgesqzError: there is no such model file, or a folder holds no images.
+            EdgesqzError: The model file does not exist, or a folder contains no images.
         """
         from edgesqz import data
         from edgesqz.artifact import Artifact

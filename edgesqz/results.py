@@ -1,4 +1,4 @@
-"""What the results of all commands share: how they look in Python, in a notebook, as JSON and in a terminal."""
+"""The base class of all results: how they appear in Python, in a notebook, as JSON and in a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTEBOOK_WIDTH = 100  # columns of text
 
 
 class Result:
-    """Base of the frozen dataclasses that commands return; they are declared with ``repr=False``."""
+    """Base of the frozen dataclasses that commands return. They are declared with ``repr=False``."""
 
     @abstractmethod
     def table(self) -> RenderableType:
@@ -28,7 +28,7 @@ class Result:
     @property
     @abstractmethod
     def records(self) -> list[dict[str, Any]]:
-        """The result as records of plain values, which ``pandas.DataFrame`` takes."""
+        """The result as records of plain values, for ``pandas.DataFrame``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as dicts, lists and plain values."""
@@ -40,12 +40,12 @@ class Result:
         return json.dumps(dataclasses.asdict(self), indent=2, default=str) + "\n"  # type: ignore[call-overload]
 
     def __repr__(self) -> str:
-        """Return the fields, long ones abbreviated to how much they hold."""
+        """Return the fields. Long values are abbreviated to their length."""
         values = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))  # type: ignore[arg-type]
         return f"{type(self).__name__}({', '.join(f'{name}={_abbreviated(value)}' for name, value in values)})"
 
     def _repr_html_(self) -> str:
-        """Return the table, for a notebook."""
+        """Return the table as HTML for a notebook."""
         from rich.console import Console
 
         text = io.StringIO()

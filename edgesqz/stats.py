@@ -12,7 +12,7 @@ Interval = tuple[float, float]  # lower and upper bound
 
 
 def share_interval(count: int, of: int) -> Interval:
-    """Return the confidence interval of a share, 0..1: the score interval of Wilson, 1927.
+    """Return the confidence interval of a proportion, 0..1, as Wilson's score interval of 1927.
 
     Args:
         count: Number of successes.
@@ -25,7 +25,7 @@ def share_interval(count: int, of: int) -> Interval:
 
 
 def median_interval(values: Sequence[float]) -> Interval | None:
-    """Return the confidence interval of the median of any distribution; None for fewer than six values.
+    """Return a distribution-free confidence interval of the median, or None for fewer than six values.
 
     The interval inverts the sign test by order statistics. Source: Conover, "Practical Nonparametric Statistics", third
     edition, 1999, section 3.2.
@@ -38,7 +38,7 @@ def median_interval(values: Sequence[float]) -> Interval | None:
 
 
 def mcnemar_p(gained: int, lost: int) -> float:
-    """Return the p-value of the exact test of McNemar, 1947, for the difference between two classifiers.
+    """Return the p-value of McNemar's exact test of 1947 for the difference between two classifiers.
 
     Args:
         gained: Number of images that only one of them classifies correctly.

@@ -1,4 +1,4 @@
-"""Stopping a command early, by Ctrl-C or by SIGTERM, which cleans up in the same way."""
+"""Stop a command early with Ctrl-C or SIGTERM. Both clean up in the same way."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM was sent; it cleans up as Ctrl-C does."""
+    """The process received SIGTERM, which cleans up as Ctrl-C does."""
 
 
 def raise_on_sigterm() -> None:
-    """Let the first SIGTERM raise ``Terminated`` in the main thread; later ones must not interrupt the cleanup."""
+    """Make the first SIGTERM raise ``Terminated`` in the main thread. Later ones must not interrupt the cleanup."""
 
     def terminate(signum: int, frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -24,13 +24,13 @@ def raise_on_sigterm() -> None:
 
 @contextlib.contextmanager
 def noted() -> Iterator[Callable[[], type[KeyboardInterrupt] | None]]:
-    """Note signals instead of raising KeyboardInterrupt, so that a step completes before the work stops.
+    """Defer signals instead of raising KeyboardInterrupt, so that a step completes before the work stops.
 
-    The second signal of a kind raises at once. Outside the main thread, where Python delivers no signals, nothing
-    changes.
+    A second signal of the same type raises immediately. Outside the main thread, where Python delivers no signals,
+    nothing changes.
 
     Yields:
-        A function that returns the type of the exception that is due, or None.
+        A function that returns the type of the deferred exception, or None.
     """
     due: type[KeyboardInterrupt] | None = None
     if threading.current_thread() is not threading.main_thread():

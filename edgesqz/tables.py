@@ -1,4 +1,4 @@
-"""Tables for a terminal of any width, without breaking words, file names or heads."""
+"""Tables for terminals of any width that never break words, file names or headings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.text import Text
 
-NARROW, WIDE = " ", "  "  # the gap between two columns, in tight and in roomy tables
-INDENT = "    "  # before the figures below a name
-PROSE_WIDTH = 24  # the least width of a column of sentences
-WIDEST_TEXT = 120  # lines of a title or a caption that are longer are hard to read
+NARROW, WIDE = " ", "  "  # gap between two columns, in narrow and wide tables
+INDENT = "    "  # for the figures below a name
+PROSE_WIDTH = 24  # minimum width of a column of sentences
+WIDEST_TEXT = 120  # maximum line length of a title or caption, for legibility
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Column:
 
     Attributes:
         head: The heading, with one line for the name and one for the unit.
-        rank: Order in which a narrow table drops columns: the highest rank first, 0 never.
+        rank: Order in which a narrow table drops columns. The highest rank goes first; 0 is never dropped.
         is_prose: Whether cells may be wrapped between words.
-        is_name: Whether the cell goes above the rest of its row if there is no room beside it.
+        is_name: Whether the cell moves above the rest of its row in a narrow table.
         notes: Notes for the caption, if the column is shown.
     """
 
@@ -45,7 +45,7 @@ class Table:
     """A table that Rich's console prints as wide as the terminal allows.
 
     Attributes:
-        rows: A cell for each column, or None for a line between two groups of rows.
+        rows: One cell per column, or None for a line between two groups of rows.
     """
 
     columns: Sequence[Column]
@@ -54,7 +54,7 @@ class Table:
     caption: str = ""
 
     def lines(self, width: int) -> list[str]:
-        """Return the table as text, with no line longer than ``width`` unless a single word or name is."""
+        """Return the table as text. A line exceeds ``width`` only if a single word or name does."""
         return [line for line, _ in self._styled(width)]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
@@ -82,7 +82,7 @@ class Table:
             yield line, "dim"
 
     def _fitting(self, width: int) -> tuple[list[int], bool]:
-        """Return the columns to show, and whether names go above the figures, as names of half the width do."""
+        """Return the columns to show, and whether names go above the figures, as names wider than half the table do."""
         names = [number for number, column in enumerate(self.columns) if column.is_name]
         beside = self._without_ranked(range(len(self.columns)), width)
         roomy = self._least_width(beside) <= width and 2 * sum(map(self._most, names)) <= width
@@ -92,7 +92,7 @@ class Table:
         return [*names, *self._without_ranked(others, width - len(INDENT))], True
 
     def _without_ranked(self, numbers: Sequence[int], width: int) -> list[int]:
-        """Drop columns, the least important first, until the others fit or only essential ones remain."""
+        """Drop columns, least important first, until the rest fits or only essential ones remain."""
         shown = list(numbers)
         while self._least_width(shown) > width and any(self.columns[number].rank for number in shown):
             shown.remove(max(reversed(shown), key=lambda number: self.columns[number].rank))
@@ -151,7 +151,7 @@ class Table:
         return wrapped(text, width) if self.columns[number].is_prose else text.split("\n")
 
     def _widths(self, numbers: Sequence[int], width: int, gap: str) -> list[int]:
-        """Return the width of each column; columns of sentences share what the others leave."""
+        """Return the width of each column. Columns of sentences share the remaining width."""
         widths = [self._least(number) for number in numbers]
         for place, number in enumerate(numbers):
             room = width - sum(widths) - len(gap) * (len(widths) - 1)
@@ -162,7 +162,7 @@ class Table:
         return sum(map(self._least, numbers)) + len(gap) * (len(numbers) - 1)
 
     def _least(self, number: int) -> int:
-        """Return the least width of a column without breaking a word."""
+        """Return the minimum width of a column that breaks no word."""
         most = self._most(number)
         if not self.columns[number].is_prose:
             return most
@@ -178,7 +178,7 @@ class Table:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Break text into lines between words only; a word longer than ``width`` gets a line of its own."""
+    """Break text into lines between words only. A word longer than ``width`` gets its own line."""
     words = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
     return [line for part in text.splitlines() for line in words.wrap(part) or [""]]
 

@@ -1,18 +1,18 @@
-"""Inference engines, one module each, which run in a process of their own and import nothing from edgesqz.
+"""Inference engines. Each module wraps one engine, runs in its own process, and imports nothing from edgesqz.
 
 A runtime is a module with
 
 - ``ENGINE``: the name of the engine's distribution,
 - ``REQUIREMENTS``: the packages to install for it, the engine first,
-- ``PYTHON``: the version of Python, such as ``3.11``, for an engine that needs an environment of its own, else None,
+- ``PYTHON``: the version of Python, such as ``3.11``, for an engine that needs a separate environment, or None,
 - ``TIMED``: whether its latency is meaningful,
 - ``SUFFIXES``: the suffixes of the model files that it runs,
-- ``load(model_bytes, threads)``: a session with ``inputs`` and ``outputs`` (dicts of ``shape``, ``dtype``, ``scale``,
-  ``zero_point``), ``run(batch)`` from stored input values to stored output values, ``set_input(batch)`` and
-  ``run_once()``, the inference that is timed; and ``arena_bytes`` if the engine works in a fixed memory arena,
+- ``load(model_bytes, threads)``: returns a session with ``inputs`` and ``outputs`` (dicts of ``shape``, ``dtype``,
+  ``scale``, ``zero_point``), ``run(batch)`` from stored input values to stored output values, ``set_input(batch)`` and
+  ``run_once()``, the inference that is timed, and ``arena_bytes`` if the engine works in a fixed memory arena,
 - ``probe(model_bytes)``, if the engine exposes its layers: returns a function from stored input values to the real
-  values of every tensor, float32, by names that contain the layer's name as a part between slashes,
+  values of every tensor, float32, by names that contain the layer's name between slashes.
 
-registered under the entry point group ``edgesqz.runtimes``. Its source is sent to the process that is measured, so it
-may import only the standard library, NumPy and, inside functions, its engine.
+It is registered under the entry point group ``edgesqz.runtimes``. Its source is sent to the measured process, so it may
+import only the standard library, NumPy and, inside functions, its engine.
 """

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: the source model that exports are compared with."""
+"""Keras on TensorFlow, which runs the source models that exports are compared with."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ TIMED = True
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
-    """Load a model; raises ValueError if the bytes are not a .keras file."""
+    """Load a model. Raise ValueError if the bytes are not a .keras file."""
     if not zipfile.is_zipfile(io.BytesIO(model_bytes)):  # checked before TensorFlow is loaded, which takes seconds
-        raise ValueError("the file is no .keras archive, or is cut short")
+        raise ValueError("the file is not a .keras archive or is truncated")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with tempfile.TemporaryDirectory() as home:  # Keras and Matplotlib write files when they are imported
         os.environ["KERAS_HOME"] = os.environ["MPLCONFIGDIR"] = home
@@ -35,7 +35,7 @@ def load(model_bytes: bytes, threads: int) -> Session:
 
 
 def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """See ``runtimes/__init__.py``; a tensor has the name of the layer that outputs it."""
+    """See ``runtimes/__init__.py``. A tensor has the name of the layer that outputs it."""
     import keras
 
     model = _model(model_bytes)

@@ -1,4 +1,4 @@
-"""LiteRT, the runtime for .tflite files, with XNNPACK's kernels for the operators that XNNPACK has.
+"""LiteRT, the runtime for .tflite files, with XNNPACK's kernels for the operators that XNNPACK supports.
 
 From Python, XNNPACK keeps its packed weights in memory: the interpreter has no option for a file to cache them in.
 """
@@ -19,20 +19,20 @@ TIMED = True
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
-    """Load a model; raises ValueError if the bytes are not a model, RuntimeError if the engine lacks an operator."""
+    """Load a model. Raise ValueError if the bytes are not a model, or RuntimeError if the engine lacks an operator."""
     interpreter = _engine().Interpreter(model_content=model_bytes, num_threads=threads)
     interpreter.allocate_tensors()
     return Session(interpreter)
 
 
 def _engine() -> Any:
-    """Import LiteRT, or the package of its former name for that runtime; a machine may have both."""
+    """Import LiteRT, or tflite-runtime for the runtime of that name. Both may be installed."""
     package = "tflite_runtime" if ENGINE == "tflite-runtime" else "ai_edge_litert"
     return importlib.import_module(f"{package}.interpreter")
 
 
 class Session:
-    """One interpreter; models with a fixed batch size run at that size."""
+    """One interpreter. Models with a fixed batch size run at that size."""
 
     def __init__(self, interpreter: Any) -> None:
         self.interpreter = interpreter
@@ -55,7 +55,7 @@ class Session:
 
 
 def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """See ``runtimes/__init__.py``; uses the reference kernels, because XNNPACK's keep no intermediate tensors."""
+    """See ``runtimes/__init__.py``. Uses the reference kernels, because XNNPACK keeps no intermediate tensors."""
     engine = _engine()
     interpreter = engine.Interpreter(
         model_content=model_bytes,
@@ -68,7 +68,7 @@ def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     def tensors(batch: np.ndarray) -> dict[str, np.ndarray]:
         interpreter.set_tensor(pixels["index"], batch)
         interpreter.invoke()
-        # Tensors without a name are the kernels' scratch; of fused layers, the last is named first.
+        # Tensors without a name are scratch buffers of the kernels. The name of fused layers begins with the last one.
         activations = [d for d in details if d["name"] and d["shape"].size > 1 and d["shape"][0] == len(batch)]
         return {d["name"].split(";")[0]: _real(interpreter.get_tensor(d["index"]), d) for d in activations}
 

@@ -19,7 +19,7 @@ NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
-    """Load a model; raises onnxruntime's InvalidProtobuf or Fail if the bytes are not a model."""
+    """Load a model. Raise onnxruntime's InvalidProtobuf or Fail if the bytes are not a model."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # telemetry writes files, keeps threads running, and sends data
     import onnxruntime
 
@@ -31,13 +31,13 @@ def load(model_bytes: bytes, threads: int) -> Session:
 
 
 class Session:
-    """One inference session; timed runs use bound buffers, so that the time includes no copy."""
+    """One inference session. Timed runs use bound buffers, so that the time includes no copy."""
 
     def __init__(self, session: Any) -> None:
         self.session = session
         self.inputs = [_tensor(detail) for detail in session.get_inputs()]
         self.outputs = [_tensor(detail) for detail in session.get_outputs()]
-        # Read at once, because a damaged name raises an error.
+        # Read here, because a damaged name raises an error.
         self.input_names = [detail.name for detail in session.get_inputs()]
         self.output_names = [detail.name for detail in session.get_outputs()]
         self.binding = session.io_binding()
@@ -58,7 +58,7 @@ class Session:
 
 
 def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """See ``runtimes/__init__.py``; nothing is fused, so that every layer's output is available. Needs onnx."""
+    """See ``runtimes/__init__.py``. Nothing is fused, so that every layer's output is available. Needs onnx."""
     import onnx
     import onnxruntime
 
@@ -74,7 +74,7 @@ def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
 
     def tensors(batch: np.ndarray) -> dict[str, np.ndarray]:
         found = zip(names, session.run(None, {pixels: batch}), strict=True)
-        # The real values of a quantized tensor appear as well, after it and under a longer name.
+        # The real values of a quantized tensor follow it under a longer name.
         return {name: values.astype(np.float32) for name, values in found if values.dtype.kind == "f"}
 
     return tensors

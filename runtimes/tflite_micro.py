@@ -1,6 +1,6 @@
-"""TensorFlow Lite for Microcontrollers, which shows the memory that an MCU needs, and whether it has every operator.
+"""TensorFlow Lite for Microcontrollers, which shows how much memory a model needs and whether all operators exist.
 
-It runs the portable kernels on this processor, so its predictions are the MCU's, but its timing is meaningless.
+It runs the portable kernels on this processor, so its predictions match a microcontroller's, but timing is meaningless.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ REQUIREMENTS = ("tflite-micro==0.dev20261023182759", "numpy")
 SUFFIXES = (".tflite",)
 PYTHON = "3.11"
 TIMED = False
-# Memory to load a model in, more than any microcontroller has. The engine's default, ten times the file, is too little
-# for a small network on large images.
+# Memory to load a model in, more than any microcontroller has. The engine's default, ten times the file size, is too
+# small for a small network on large images.
 ARENA_BYTES = 64 * 2**20
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
-    """Load a model; raises RuntimeError with the engine's message, such as which operator it lacks."""
+    """Load a model. Raise RuntimeError with the engine's message, such as the name of a missing operator."""
     from tflite_micro.python.tflite_micro import runtime
 
     log: list[str] = []
     try:
         interpreter = _listening(log, lambda: runtime.Interpreter.from_bytes(model_bytes, arena_size=ARENA_BYTES))
     except Exception as error:
-        reason = next(filter(None, log), str(error))  # the first error; the others follow from it
+        reason = next(filter(None, log), str(error))  # the first error, which causes the others
         operator = re.search(r"^Node (\w+) ", "\n".join(log), re.MULTILINE)
         where = f"{operator[1]}: " if operator else ""
         raise RuntimeError(where + re.sub(r"^\S+\.cc(:\d+)?:? ", "", reason)) from error
@@ -41,7 +41,7 @@ def load(model_bytes: bytes, threads: int) -> Session:
 
 
 class Session:
-    """One interpreter; it takes one image at a time."""
+    """One interpreter, which takes one image at a time."""
 
     def __init__(self, interpreter: Any, arena_bytes: int) -> None:
         self.interpreter, self.arena_bytes = interpreter, arena_bytes

@@ -1,6 +1,6 @@
-"""tflite-runtime, which is LiteRT under its former name and still on many devices; only its package name differs.
+"""tflite-runtime, the former name of LiteRT, which many devices still use. Only the name of the package differs.
 
-It needs NumPy below 2 and Python 3.11 or older, so it runs in an environment of its own.
+It needs NumPy below 2 and Python 3.11 or older, so it runs in a separate environment.
 """
 
 from .litert import SUFFIXES as SUFFIXES

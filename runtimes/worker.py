@@ -1,6 +1,6 @@
-"""The loop of the process that is measured: one model in one engine, controlled over a channel.
+"""The main loop of the measured process, which runs one model in one engine and is controlled over a channel.
 
-It needs only Python, NumPy and the engine, because its source is sent to wherever the engine runs.
+It needs only Python, NumPy and the engine, because its source is sent to the machine or environment of the engine.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-PROC = Path("/proc")  # where Linux describes itself; other systems have no such folder
+PROC = Path("/proc")  # exists only on Linux
 BATCH = 100  # for models that take any batch size
-DTYPES = ("float32", "float16", "uint8", "int8")  # of images and probabilities; int16 only if it is quantized
+DTYPES = ("float32", "float16", "uint8", "int8")  # of images and probabilities; int16 only if quantized
 
 
 class Worker:
-    """One loaded model that takes uint8 images, RGB (N, H, W, 3) or gray (N, H, W, 1), with real-valued outputs.
+    """One loaded model that takes uint8 images, RGB (N, H, W, 3) or grayscale (N, H, W, 1), with real-valued outputs.
 
     Args:
         runtime: A runtime module.
@@ -50,7 +50,7 @@ class Worker:
         self.channels_first = self.input["shape"][3] not in (1, 3)
 
     def facts(self) -> dict[str, Any]:
-        """Describe the model as the engine sees it."""
+        """Describe the model as loaded by the engine."""
         return {
             "input": self.input,
             "output": self.output,
@@ -61,12 +61,12 @@ class Worker:
         }
 
     def first(self, image: np.ndarray) -> float:
-        """Set the image (1, H, W, C) to time, and return the microseconds of the first inference on it."""
+        """Set the image (1, H, W, C) to time, and return the time of the first inference in microseconds."""
         self.session.set_input(self._encoded(image))
         return self.time(1)[0] / 1000
 
     def time(self, count: int) -> list[int]:
-        """Time ``count`` inferences; nanoseconds of each."""
+        """Time ``count`` inferences. Return the nanoseconds of each."""
         return durations(self.session.run_once, count)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -113,18 +113,18 @@ class Worker:
 
 
 def _require_classifier(given: dict[str, Any], output: dict[str, Any]) -> None:
-    """Reject a model whose input is not images or whose output is not a number per class."""
+    """Reject a model whose input is not an image or whose output is not one number per class."""
     shape = tuple(given["shape"])
     is_image = len(shape) == 4 and (shape[1] in (1, 3) or shape[3] in (1, 3))
     if not is_image or not _is_number(given):
         raise ValueError(
             "expected an input of images (float32, float16, uint8 or int8; NHWC or NCHW with 3 or 1 channels), "
-            f"this model takes {given['dtype']} of shape {shape}"
+            f"got {given['dtype']} of shape {shape}"
         )
     if not _is_number(output):
         raise ValueError(
             "expected an output of probabilities (float32, float16, uint8 or int8), "
-            f"this model gives {output['dtype']} of shape {tuple(output['shape'])}"
+            f"got {output['dtype']} of shape {tuple(output['shape'])}"
         )
 
 
@@ -134,7 +134,7 @@ def _is_number(tensor: dict[str, Any]) -> bool:
 
 
 def durations(run: Callable[[], object], count: int) -> list[int]:
-    """Time ``count`` calls without garbage collection; nanoseconds of each."""
+    """Time ``count`` calls without garbage collection. Return the nanoseconds of each."""
     clock, taken = time.perf_counter_ns, [0] * count
     collecting = gc.isenabled()
     gc.disable()
@@ -150,17 +150,17 @@ def durations(run: Callable[[], object], count: int) -> list[int]:
 
 
 def status_bytes(name: str) -> int | None:
-    """Return what Linux reports about this process's memory; None on other systems.
+    """Return what Linux reports about this process's memory, or None on other systems.
 
-    VmRSS is the resident memory now, VmHWM its peak; unlike ``ru_maxrss``, VmHWM does not include the peak of the
-    parent process.
+    VmRSS is the current resident memory, and VmHWM its peak. Unlike ``ru_maxrss``, VmHWM does not include the peak of
+    the parent process.
     """
     fields = (line.split() for line in read_text(PROC / "self" / "status").splitlines())
     return next((int(field[1]) * 1024 for field in fields if field[:1] == [f"{name}:"]), None)
 
 
 def machine() -> dict[str, Any]:
-    """What the figures are measured on; its memory is None where Python has no way to ask, as on Windows."""
+    """Describe this machine. The memory is None if Python cannot determine it, as on Windows."""
     return {
         "cpu": processor(),
         "cores": os.cpu_count(),
@@ -171,7 +171,7 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Return the board if Linux names one, as on ARM, where processors have no name; else the processor."""
+    """Return the name of the board if Linux knows it, as on ARM, where processors have no name. Else the processor."""
     fields = (line.partition(":") for line in read_text(PROC / "cpuinfo").splitlines())
     names = {name.strip(): value.strip() for name, _, value in fields}
     board = names.get("Model") or read_text(PROC / "device-tree" / "model").rstrip("\0")
@@ -179,7 +179,7 @@ def processor() -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return the content of a system file; empty if there is none."""
+    """Return the content of a system file. Empty if there is none."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError:
@@ -187,14 +187,14 @@ def read_text(path: Path) -> str:
 
 
 def has_vnni(cpuinfo: Path) -> bool | None:
-    """Return whether an x86 processor multiplies bytes without saturation; None for others, or without Linux."""
+    """Return whether an x86 processor multiplies bytes without saturation, or None for others, or without Linux."""
     lines = read_text(cpuinfo).splitlines()
     flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), None)
     return None if flags is None else not {"avx512_vnni", "avx_vnni"}.isdisjoint(flags)
 
 
 def serve(channel: Any) -> None:
-    """Answer requests until the channel closes; the first message says what to load."""
+    """Answer requests until the channel closes. The first message says what to load."""
     source, engine, model_bytes, threads, pinned_to, pixel_scale, pixel_offset = channel.receive()
     if pinned_to is not None:
         os.sched_setaffinity(0, {pinned_to})
@@ -205,14 +205,14 @@ def serve(channel: Any) -> None:
     try:
         worker = Worker(runtime, model_bytes, threads, pixel_scale, pixel_offset)
     except UnicodeDecodeError as error:
-        raise ValueError(f"it is damaged: the name {error.object[:40]!r} in it is not UTF-8") from error
+        raise ValueError(f"the file is damaged: the name {error.object[:40]!r} in it is not UTF-8") from error
     channel.send(worker.facts() | {"version": metadata.version(engine), "machine": machine()})
     for verb, argument in channel:
         channel.send(answer(worker, verb, argument))
 
 
 def answer(worker: Worker, verb: str, argument: Any) -> Any:
-    """Let the worker answer a request; arrays travel as their shape and bytes."""
+    """Let the worker answer a request. Arrays are sent as their shape and bytes."""
     match verb:
         case "first":
             return worker.first(unpacked(argument))
@@ -239,7 +239,7 @@ def unpacked(images: tuple[tuple[int, ...], bytes]) -> np.ndarray:
 
 
 def silence() -> None:
-    """Discard what the engine prints; its errors come over the channel."""
+    """Discard the engine's output. Its errors are sent over the channel."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)

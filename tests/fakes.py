@@ -23,7 +23,7 @@ SIZES = {"keras": 40_000, "fp32.onnx": 36_000, "int8.onnx": 15_000, "fp32.tflite
 
 @contextlib.contextmanager
 def fake_engine() -> Iterator[None]:
-    """Install the engine, for this process and for the commands that it starts."""
+    """Install the engine for this process and the commands that it starts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(INSTALLED))
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(INSTALLED), os.environ.get("PYTHONPATH")])))
@@ -42,7 +42,7 @@ def content(
     size_bytes: int = 0,
     **habits: Any,
 ) -> bytes:
-    """The content of a model file; ``habits`` are for the engine's ``Session``."""
+    """Return the content of a model file. ``habits`` configure the engine's ``Session``."""
     scale = {"scale": 1 / 64, "zero_point": 0} if dtype == "int8" else {"scale": None, "zero_point": None}
     pixels = {"shape": [1, *size, 3], "dtype": dtype} | scale
     probabilities = {"shape": [1, classes], "dtype": "float32", "scale": None, "zero_point": None}
@@ -50,7 +50,7 @@ def content(
 
 
 def write(path: Path, model: bytes, **facts: Any) -> Artifact:
-    """Write a model file and its manifest, which also states ``facts``."""
+    """Write a model file and its manifest, which also contains ``facts``."""
     name, *variant, suffix = path.name.split(".")
     fields = json.loads(model)
     takes = Tensor(**fields["input"])
@@ -73,7 +73,7 @@ def write(path: Path, model: bytes, **facts: Any) -> Artifact:
 
 
 def write_workspace(home: Path, images: Path, name: str = "squeezenet-nano") -> None:
-    """Write a trained model and its four common exports, of which those in int8 make a few mistakes."""
+    """Write a trained model and its four common exports. The int8 exports make a few mistakes."""
     dataset = str(images)
     seen = Images(dataset=dataset, split="train", count=50, seed=0)
     source = content(size_bytes=SIZES["keras"])

@@ -1,4 +1,4 @@
-"""Rows and reports for tests, with figures that a test need not care about."""
+"""Rows and reports for tests, with default values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How accurate predictions are, and how they compare with those of a source model."""
+"""Compute the accuracy of predictions, and compare them with those of a source model."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def confusion(top1: np.ndarray, labels: np.ndarray, classes: int) -> tuple[tuple
 
 
 def top5(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
-    """Return the top-5 accuracy, 0..1; None for fewer than six classes, where it would be trivial."""
+    """Return the top-5 accuracy, 0..1, or None for fewer than six classes, where it would be trivial."""
     if probabilities.shape[1] <= 5:
         return None
     best = np.argpartition(probabilities, -5, axis=1)[:, -5:]

@@ -22,9 +22,9 @@ class Violation:
     """A limit that a file does not meet.
 
     Attributes:
-        limit: Name of the limit in ``Budget``, which also says its unit.
-        found: The figure of the file; None if it is unknown.
-        allowed: The limit: the least accuracy, or the most of anything else.
+        limit: Name of the limit in ``Budget``, including its unit.
+        found: The file's value, or None if it is unknown.
+        allowed: The limit: a minimum for accuracy, and a maximum for everything else.
     """
 
     limit: Limit
@@ -34,12 +34,12 @@ class Violation:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits on a single file; None for no limit.
+    """Limits on a single file. None means no limit.
 
     Attributes:
         size_bytes: Maximum file size.
         latency_us: Maximum median latency.
-        memory_bytes: Maximum memory of the engine beyond its idle process; for an engine that works in an arena, the
+        memory_bytes: Maximum memory of the engine beyond its idle process or, for an engine that works in an arena,
             maximum size of the arena.
         accuracy: Minimum top-1 accuracy, 0..1.
         accuracy_drop_pp: Maximum loss of top-1 accuracy against the source model, in percentage points.
@@ -60,7 +60,7 @@ class Budget:
         min_accuracy: float | None = None,
         max_accuracy_drop: float | None = None,
     ) -> Budget:
-        """Parse limits as people write them: ``500kB``, ``2ms``, ``64MB``, 0.9, 0.5.
+        """Parse limits such as ``500kB``, ``2ms``, ``64MB``, 0.9 and 0.5.
 
         Raises:
             EdgesqzError: A limit is not a size or a time, or is out of range.
@@ -92,7 +92,7 @@ class Budget:
         return {name: allowed for name, allowed in limits.items() if allowed is not None}
 
     def violations(self, row: Measured) -> tuple[Violation, ...]:
-        """Return each limit that a file does not meet; an unknown figure meets none."""
+        """Return each limit that a file does not meet. An unknown value meets no limit."""
         return tuple(self._violations(row))
 
     def _violations(self, row: Measured) -> Iterator[Violation]:
@@ -124,6 +124,6 @@ def parse_microseconds(text: str) -> float:
 
 
 def _time_us(text: str) -> float | None:
-    """Return the time in microseconds; None if the text is not a time."""
+    """Return the time in microseconds, or None if the text is not a time."""
     number, unit = quantity(text) or (0, "")
     return float(number * MICROSECONDS[unit]) if number > 0 and unit in MICROSECONDS else None

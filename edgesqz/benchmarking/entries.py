@@ -1,4 +1,4 @@
-"""The rows of a report side by side: a label for each, the limits it violates, and whether another file beats it."""
+"""Compare the rows of a report: their labels, the limits they violate, and whether another file beats them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from edgesqz.benchmarking.rows import Failed, Measured, Row
 
 @dataclass(frozen=True)
 class Entry:
-    """A row and what follows from the rows beside it.
+    """A row, and facts that follow from comparing it with the other rows.
 
     Attributes:
         row: The row.
-        label: Name of the row, which no other row has: the file, with the runtime if several rows are of that file.
-        runtime: Name of the runtime, with its version if several versions of it ran the file; empty if none did.
+        label: Unique name of the row: the file, with the runtime if several rows have the same file.
+        runtime: Name of the runtime, with its version if several versions of it ran the file. Empty if none did.
         violations: The limits that the file does not meet.
-        within_budget: Whether the file was measured and meets all limits; None without limits.
+        within_budget: Whether the file was measured and meets all limits, or None without limits.
         on_front: Whether the file is on the Pareto front of size, latency and accuracy.
     """
 
@@ -64,13 +64,13 @@ def _distinct_runtimes(rows: Sequence[Row]) -> list[str]:
 
 
 def pareto_front(rows: Sequence[Row]) -> list[Measured]:
-    """Return the rows that no other row beats, which means as small, as fast and as accurate, and better in one."""
+    """Return the rows that no other row beats. To beat a row is to be no worse in every cost and better in one."""
     costs = [(row, cost) for row in rows if isinstance(row, Measured) and (cost := _costs(row))]
     return [row for row, cost in costs if not any(_beats(other, cost) for _, other in costs)]
 
 
 def _costs(row: Measured) -> tuple[float, float, float] | None:
-    """Return what is better when lower: negative accuracy, size and latency; None if one of them is unknown."""
+    """Return values for which lower is better: negative accuracy, size and latency. None if one of them is unknown."""
     if row.accuracy is None or row.p50_us is None:
         return None
     return -row.accuracy, row.size_bytes, row.p50_us

@@ -1,4 +1,4 @@
-"""The evaluation set: the test images that accuracy is measured on."""
+"""The evaluation set, which contains the test images for measuring accuracy."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ SEED = 0  # for sampling images
 
 @dataclass
 class EvaluationSet:
-    """The test images of a dataset, at the size that each model takes.
+    """The test images of a dataset, at the input size of each model.
 
     Attributes:
         name: Name or folder of the dataset.
-        data_dir: Folder with the dataset's files; None for the download cache.
-        limit: Maximum number of images, sampled evenly from all classes; None for all.
+        data_dir: Folder with the dataset's files, or None for the download cache.
+        limit: Maximum number of images, sampled evenly from all classes, or None for all.
         half: 0 or 1 to use only this half of the images, so that one half can select a file and the other can measure
-            it; None for both.
-        labels: Names of the classes; empty until images are read.
-        division: How the test images were split off; None for a dataset that comes with a test split.
-        splits: The images that were read, by the size they were requested at.
+            it, or None for both halves.
+        labels: Names of the classes. Empty until images are read.
+        division: How the test images were split off, or None for a dataset that comes with a test split.
+        splits: The images read so far, by the requested size.
     """
 
     name: str
@@ -42,7 +42,7 @@ class EvaluationSet:
     splits: dict[ImageSize | None, data.Split] = field(default_factory=dict)
 
     def split(self, size: ImageSize | None) -> data.Split:
-        """Return the images: those of a folder or a synthetic dataset at ``size``, others at their only size."""
+        """Return the images, at ``size`` for a folder or a synthetic dataset, and at their fixed size for others."""
         size = None if self.name in data.SIZES else size
         if size not in self.splits:
             source = data.load(self.name, self.data_dir, size=size)
@@ -59,7 +59,7 @@ def prepare(
     """Read the images.
 
     Returns:
-        The evaluation set, or None and the reason: a dataset that only a manifest names may be unavailable.
+        The evaluation set, or None and the reason. A dataset that only a manifest names may be unavailable.
 
     Raises:
         EdgesqzError: The images cannot be read although they are ``required`` or on this machine.
@@ -77,7 +77,7 @@ def prepare(
 
 
 def common_dataset(candidates: Sequence[Candidate]) -> str | None:
-    """Return the dataset that the manifests name; None if all candidates are untrained.
+    """Return the dataset that the manifests name, or None if all candidates are untrained.
 
     Raises:
         EdgesqzError: The manifests name several datasets.
@@ -87,7 +87,7 @@ def common_dataset(candidates: Sequence[Candidate]) -> str | None:
     named = {c.manifest.dataset for c in candidates if c.manifest and c.manifest.dataset}
     if len(named) > 1:
         raise EdgesqzError(
-            f"the models were trained on different datasets ({', '.join(sorted(named))}); give {option('dataset')}"
+            f"the models were trained on different datasets ({', '.join(sorted(named))}); specify {option('dataset')}"
         )
     return named.pop() if named else defaults.DATASET
 
@@ -98,7 +98,7 @@ def first_size(candidates: Sequence[Candidate]) -> ImageSize | None:
 
 
 def size_mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str | None:
-    """Return why a file cannot use a dataset whose images all have one size, and what to do; None if it can."""
+    """Return why a file cannot use a dataset with a fixed image size, and what to do, or None if it can."""
     size, _ = engine.form
     fixed = data.SIZES.get(dataset or "")
     if fixed in (None, size) or candidate.untrained:
@@ -123,7 +123,7 @@ def evaluate(candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet
     """Classify the test images with a candidate.
 
     Raises:
-        EdgesqzError: Its classes are not those of the dataset, or its outputs are not finite.
+        EdgesqzError: The classes of the model and the dataset differ, or the outputs are not finite.
     """
     size, channels = engine.form
     images, labels = evaluation_set.split(size), evaluation_set.labels

@@ -46,8 +46,8 @@ def contact_sheet(title: str, flips: Sequence[Flip]) -> bytes:
     """Draw images with their class and both predictions: correct ones in green, wrong ones in red.
 
     Args:
-        title: Text of the first line, which also says how many images there are and how many are shown.
-        flips: The images; the first 400 are shown.
+        title: Start of the first line, which also contains the number of images and how many are shown.
+        flips: The images. The first 400 are shown.
 
     Returns:
         The content of a PNG file.
@@ -70,7 +70,7 @@ def contact_sheet(title: str, flips: Sequence[Flip]) -> bytes:
 
 
 def _enlarged(image: np.ndarray) -> Image:
-    """Enlarge an image to a cell without smoothing; the aspect ratio stays the same."""
+    """Enlarge an image to the size of a cell, without smoothing and with the same aspect ratio."""
     from PIL import Image, ImageOps
 
     shown = Image.fromarray(image.squeeze()).convert("RGB")

@@ -1,4 +1,4 @@
-"""How far the values of each layer of an export are from those of the source model."""
+"""Measure how far the values of each layer of an export are from those of the source model."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from edgesqz.benchmarking.rows import LayerErrors
 if TYPE_CHECKING:
     from edgesqz.engine import Engine
 
-GROWTH_DB = 10  # the power of the error is ten times that of any earlier layer
-FLOOR_DB = -100  # nothing is left of the signal
+GROWTH_DB = 10  # the error has ten times the power of any earlier layer's
+FLOOR_DB = -100  # the signal is lost
 SOUND_DB = 30  # SQNR of a first layer that is quantized well to 8 bits
 
 
 def layer_sqnr_db(source_model: Engine, export: Engine, images: np.ndarray) -> LayerErrors:
     """Compute the signal-to-quantization-noise ratio of each layer that two engines have in common.
 
-    The ratio is the power of the source model's values over the power of the differences, for all images together. A
-    tensor belongs to a layer if its name says so and its shape is that of the layer, in either layout.
+    The ratio is the power of the source model's values divided by the power of the differences, over all images. A
+    tensor belongs to a layer if its name contains the layer's and its shape is that of the layer, in either layout.
 
     Args:
         source_model: Engine that runs the Keras model.
@@ -46,9 +46,9 @@ def layer_sqnr_db(source_model: Engine, export: Engine, images: np.ndarray) -> L
 
 
 def grows_at(errors: LayerErrors) -> str | None:
-    """Return the first layer whose error has ten times the power of any earlier layer's; None if there is none.
+    """Return the first layer whose error has ten times the power of any earlier layer's, or None if there is none.
 
-    The very first layer is compared with what 8 bits can achieve.
+    The first layer is compared with the SQNR that 8 bits can achieve.
     """
     least = math.inf
     for layer, ratio in errors.items():
@@ -74,7 +74,7 @@ def in_order(compared: Sequence[LayerErrors]) -> list[str]:
 def _found(layer: str, shape: tuple[int, ...], tensors: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """Find the output of a layer among the tensors of an export, in each layout that has its shape.
 
-    Converters append a number to a name and then their own steps; the last step is the output of the layer.
+    Converters append a number and then their own steps to a name. The last step is the output of the layer.
     """
     named = re.compile(rf"(^|/){re.escape(layer)}(_\d+)?([/:.]|$)")
     for name, values in reversed(list(tensors.items())):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalData(PixelOptions, DataOptions):
-    """The test images that accuracy is measured on."""
+    """The test images for measuring accuracy."""
 
     PANEL: ClassVar = "Data"
     limit: Annotated[
@@ -41,7 +41,7 @@ class EvalData(PixelOptions, DataOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Which engines run, where, and how they are timed."""
+    """Which engines to run, where to run them, and how to time them."""
 
     PANEL: ClassVar = "Timing"
     runtimes: Annotated[
@@ -63,7 +63,7 @@ class Timing:
         ),
     ] = None
     threads: Annotated[int, Option("Number of threads that each engine uses.", metavar="COUNT")] = 1
-    pin: Annotated[int | None, Option("Keep every engine on this CPU core.", metavar="CORE", default="any")] = None
+    pin: Annotated[int | None, Option("Pin every engine to this CPU core.", metavar="CORE", default="any")] = None
     rounds: Annotated[
         int,
         Option(
@@ -85,7 +85,7 @@ class Timing:
             Host.parse(self.host)
 
     def check_machine(self) -> None:
-        """Check the options that depend on this machine; a plan that was read from a report may be another one's.
+        """Check the options that depend on this machine. A plan read from a report may come from another machine.
 
         Raises:
             EdgesqzError: This machine has too few cores, or cannot use the core.
@@ -94,7 +94,7 @@ class Timing:
             return
         if self.threads > (cores := os.cpu_count() or 1):
             raise EdgesqzError(
-                f"{option('threads')} must be at most {cores}, the cores of this machine, got {self.threads}"
+                f"{option('threads')} must be at most {cores}, the number of cores of this machine, got {self.threads}"
             )
         if self.pin is not None and self.pin not in (usable := _usable_cores()):
             raise EdgesqzError(
@@ -167,7 +167,7 @@ class LayerOption:
 
 @dataclass(frozen=True, kw_only=True)
 class FlipOption:
-    """The option that draws contact sheets."""
+    """The option that writes contact sheets."""
 
     PANEL: ClassVar = "Output"
     flips: Annotated[
@@ -183,9 +183,9 @@ class FlipOption:
 class Bench(WorkspaceOptions, FlipOption, LayerOption, FileLimits, Timing, EvalData):
     """Measure size, accuracy, latency and memory of model files, side by side.
 
-    Each file runs on its engine in a process of its own, and the files take turns while they are timed. The source
-    model of an export is measured with it, if it is in the same folder or in the zoo. A file that cannot be measured
-    gets a row with the error.
+    Each file runs on its engine in a separate process, and the files take turns during timing. The source model of an
+    export is measured too, if it is in the same folder or in the zoo. A file that cannot be measured gets a row with
+    the error.
 
     The exit code is 1 if a named file cannot be measured; otherwise 3 if a named file violates a limit or --choose
     finds no file.
@@ -206,13 +206,13 @@ class Bench(WorkspaceOptions, FlipOption, LayerOption, FileLimits, Timing, EvalD
         Timing.__post_init__(self)
         Limits.__post_init__(self)
         if self.host and self.layers:
-            raise EdgesqzError(f"{option('layers')} reads files on this machine; leave out {option('host')}")
+            raise EdgesqzError(f"{option('layers')} reads files on this machine; remove {option('host')}")
 
     def run(self, console: Console) -> Report:
         """Measure the files.
 
         Raises:
-            EdgesqzError: Bad input, or no data.
+            EdgesqzError: The input is bad, or the test images are not available.
         """
         from edgesqz.benchmarking.run import measure
 
@@ -230,5 +230,5 @@ def _check_positive(name: str, value: int | None) -> None:
 def _usable_cores() -> list[int]:
     """Return the numbers of the cores that a process can be kept on."""
     if not hasattr(os, "sched_getaffinity"):
-        raise EdgesqzError(f"{option('pin')} needs Linux: this system cannot keep a process on a core")
+        raise EdgesqzError(f"{option('pin')} needs Linux; this system cannot pin a process to a core")
     return sorted(os.sched_getaffinity(0))

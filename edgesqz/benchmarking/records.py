@@ -1,7 +1,7 @@
 """The rows of a report as flat records, for pandas and CSV.
 
-The columns for people (``render/columns.py``) round figures, put an interval beside its figure, and omit most figures.
-Programs need every raw number in a field of its own, under a name that includes its unit and does not change.
+The columns for people (``render/columns.py``) round values, put an interval next to its value, and omit most values.
+Programs need every raw number in a separate field, under a stable name that includes its unit.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Figure = Callable[[Entry], Value]
 
 
 def flat_records(entries: Sequence[Entry], selection: Selection, classes: Sequence[str]) -> list[dict[str, Value]]:
-    """Return a record for each row; all have the same fields in the same order, with None for unknown figures.
+    """Return one record per row. All have the same fields in the same order, with None for unknown values.
 
     Args:
         entries: The rows.
         selection: The best file.
-        classes: Names of the classes; empty if accuracy was not measured.
+        classes: Names of the classes. Empty if accuracy was not measured.
     """
     measured = [entry.row for entry in entries if isinstance(entry.row, Measured)]
     layers = dict.fromkeys(name for row in measured for name in row.layer_sqnr_db or {})

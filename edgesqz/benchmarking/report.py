@@ -1,4 +1,4 @@
-"""The result of a run of the bench as data, JSON and CSV; ``render/`` shows it to people."""
+"""The result of a run of the bench as data, JSON and CSV. ``render/`` formats it for people."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ class Report(Result):
     Attributes:
         plan: The options of the run.
         machine: The machine that ran the engines.
-        versions: Versions of Python and of the packages that measured; each row has the version of its engine.
-        dataset: The images that accuracy was measured on; None if accuracy was not measured.
-        rows: One row for each file on each engine; source models precede their exports.
-        no_accuracy: Why accuracy was not measured; None if it was.
-        created: When the report was made, ISO 8601.
+        versions: Versions of Python and of the packages used. Each row has the version of its engine.
+        dataset: The images that accuracy was measured on, or None if accuracy was not measured.
+        rows: One row per file and engine. Source models precede their exports.
+        no_accuracy: Why accuracy was not measured, or None if it was.
+        created: Time of creation, ISO 8601.
     """
 
     plan: Bench
@@ -80,24 +80,24 @@ class Report(Result):
 
         Args:
             text: The report as JSON.
-            name: What error messages call the text.
+            name: Name of the text in error messages.
 
         Raises:
-            EdgesqzError: The text is not a report, or is one of another schema.
+            EdgesqzError: The text is not a report, or has another schema.
         """
         try:
             content = json.loads(text)
             _check_schema(content["schema"], name)
             return _adapter().validate_json(text)
         except (ValueError, KeyError, TypeError, ValidationError) as error:
-            raise EdgesqzError(f"{name} is not a report of edgesqz bench --json") from error
+            raise EdgesqzError(f"{name} is not a report from edgesqz bench --json") from error
 
     @classmethod
     def read(cls, path: Path) -> Report:
         """Read a report from a file that ``edgesqz bench --json`` wrote.
 
         Raises:
-            EdgesqzError: The file cannot be read, is not a report, or is one of another schema.
+            EdgesqzError: The file cannot be read, is not a report, or has another schema.
         """
         try:
             return cls.from_json(path.read_bytes(), path)
@@ -111,7 +111,7 @@ class Report(Result):
 
     @property
     def command(self) -> str:
-        """The command line that measures the same again."""
+        """The command line that repeats the measurements."""
         return shlex.join(command_line(self.plan))
 
     @property
@@ -136,18 +136,18 @@ class Report(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A flat record for each row, with fields such as ``size_bytes``, ``accuracy`` and ``latency_p50_us``.
+        """One flat record per row, with fields such as ``size_bytes``, ``accuracy`` and ``latency_p50_us``.
 
         ``accuracy_low`` and ``accuracy_high`` are the bounds of the confidence interval. ``chosen`` marks the best
-        file, and ``not_chosen`` says why another file is not the best.
+        file, and ``not_chosen`` says why another file was not chosen.
         """
         return flat_records(self.entries, self.selection, self.dataset.labels if self.dataset else ())
 
     def to_json(self) -> str:
         """Return the report as JSON text.
 
-        It holds what can be derived too: the command, the limits as numbers, the Pareto front, the selection and, in
-        each row, the label and the verdict.
+        The JSON also contains derived values: the command, the limits as numbers, the Pareto front, the selection and,
+        in each row, the label and the verdict.
         """
         found = _adapter().dump_python(self, mode="json")
         derived = {
@@ -160,7 +160,7 @@ class Report(Result):
         return json.dumps({"schema": SCHEMA} | found | derived, indent=2) + "\n"
 
     def to_csv(self) -> str:
-        """Return the records as CSV text: raw numbers, one in each cell; unknown figures are empty."""
+        """Return the records as CSV text, with one raw number per cell. Unknown values are empty."""
         records = self.records
         text = io.StringIO()
         writer = csv.DictWriter(text, records[0] if records else [], lineterminator="\n")
@@ -178,25 +178,25 @@ class Report(Result):
         """Return the report as an HTML page.
 
         Args:
-            folder: Where the page will be, for links to the contact sheets; None for no links.
+            folder: Folder of the page, for links to the contact sheets, or None for no links.
         """
         from edgesqz.benchmarking.render import html
 
         return html.page(self, folder)
 
     def plot(self, path: Path) -> None:
-        """Draw accuracy against size into an image file, .png or .svg, with a line at the size limit.
+        """Plot accuracy against size to an image file, .png or .svg, with a line at the size limit.
 
         Raises:
-            EdgesqzError: No file has an accuracy, matplotlib is missing, the suffix is unknown, or the file cannot be
-                written.
+            EdgesqzError: No file has an accuracy, matplotlib is not installed, the suffix is unknown, or the file
+                cannot be written.
         """
         from edgesqz.benchmarking.render import plot
 
         plot.draw(self, path)
 
     def table(self) -> Table:
-        """Return the report as a table; a narrow terminal shows the most important columns."""
+        """Return the report as a table. A narrow terminal shows only the most important columns."""
         from edgesqz.benchmarking.render import terminal
 
         return terminal.table(self)
@@ -208,19 +208,19 @@ class Report(Result):
         return terminal.class_table(self)
 
     def layer_table(self) -> Table:
-        """Return a table of the SQNR of each layer in each export, with a mark where the error first grows."""
+        """Return a table of the SQNR of each layer in each export, with a mark where the error first grows tenfold."""
         from edgesqz.benchmarking.render import terminal
 
         return terminal.layer_table(self)
 
     def title(self) -> str:
-        """Return what accuracy was measured on, or why it was not measured."""
+        """Return the images that accuracy was measured on, or why it was not measured."""
         if self.dataset is None:
             return f"no accuracy: {self.no_accuracy}"
         return f"{self.dataset.images:,} test images of {self.dataset.name}"
 
     def choice(self) -> list[str]:
-        """Return the best file in one line, then a line for each of the others that says why it is not the best."""
+        """Return a line with the best file, and for each other file a line that says why it was not chosen."""
         found = self.selection
         others = (f"  not {name}: {reason}" for name, reason in found.reasons.items())
         return [f"chosen: {found.chosen or 'none'}; {found.note}", *others]
@@ -230,7 +230,7 @@ class Report(Result):
         return [f"{entry.label}: {entry.row.error}" for entry in self.entries if isinstance(entry.row, Failed)]
 
     def warnings(self) -> list[str]:
-        """Return a line for each file whose figures would be different on another machine, with the reason."""
+        """Return a line with the reason for each file whose results would differ on another machine."""
         warning = f"{saturation.WARNING}, such as this one; quantize with 7-bit weights (reduce_range=True)"
         return [
             f"{entry.label}: {warning}"
@@ -239,7 +239,7 @@ class Report(Result):
         ]
 
     def without_accuracy(self) -> list[str]:
-        """Return a line for each file that has no accuracy although others may have one, with the reason."""
+        """Return a line with the reason for each file that has no accuracy although others may have one."""
         return [
             f"{entry.label}: {entry.row.no_accuracy}"
             for entry in self.entries
@@ -247,7 +247,7 @@ class Report(Result):
         ]
 
     def misses(self) -> list[str]:
-        """Return a line for each file that the user named, was measured, and violates a limit."""
+        """Return a line for each measured file that the user named and that violates a limit."""
         return [
             f"{entry.label}: {'; '.join(map(describe_violation, entry.violations))}"
             for entry in self.entries
@@ -255,18 +255,18 @@ class Report(Result):
         ]
 
     def mentions(self, path: Path) -> bool:
-        """Return whether a file of this name was measured, whatever its content."""
+        """Return whether a file of this name was measured, regardless of its content."""
         return any(Path(row.path).name == path.name for row in self.rows)
 
     def row_of(self, path: Path, runtime: str | None = None) -> Measured:
-        """Return the figures of a model file, found by its SHA-256.
+        """Return the row of a model file, found by its SHA-256.
 
         Args:
-            path: The model file; its name does not matter.
-            runtime: The runtime that ran it; None for any.
+            path: The model file. Its name does not matter.
+            runtime: The runtime that ran it, or None for any.
 
         Raises:
-            EdgesqzError: The report has none; the message says whether it has those of a file with the same name.
+            EdgesqzError: The report has no figures for the file. The message says whether it has a file of that name.
         """
         own, on = sha256(path.read_bytes()), f" on {runtime}" if runtime else ""
         rows = [row for row in self.rows if row.sha256 == own and runtime in (None, row.runtime)]
@@ -314,7 +314,7 @@ def _check_schema(schema: Any, name: str | Path) -> None:
 
 
 def _with_verdict(row: dict[str, Any], entry: Entry) -> dict[str, Any]:
-    """Add to a row in JSON what follows from the rows beside it and from the limits."""
+    """Add facts to a row in JSON that follow from the other rows and the limits."""
     if isinstance(entry.row, Measured) and entry.row.performance and (ratio := entry.row.performance.latency_ratio):
         row["performance"]["latency_ratio"]["is_noise"] = ratio.is_noise
     verdict = {"within_budget": entry.within_budget, "violations": list(map(asdict, entry.violations))}
@@ -328,11 +328,11 @@ def check_writable(path: Path) -> None:
         EdgesqzError: The folder is missing or cannot be written to, or the path is a folder.
     """
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise EdgesqzError(f"cannot write {path}; name a file in a folder that exists and can be written to")
+        raise EdgesqzError(f"cannot write {path}; choose a file in an existing folder with write permission")
 
 
 def save(text: str, path: Path) -> None:
-    """Write the text of a report, entirely or not at all.
+    """Write the text of a report, completely or not at all.
 
     Raises:
         EdgesqzError: The file cannot be written.

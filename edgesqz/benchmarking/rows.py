@@ -1,4 +1,4 @@
-"""The rows of a report: each holds the figures of one model file on one engine, or the reason why there are none."""
+"""The rows of a report: the measurements of one model file on one engine, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pydantic import PlainSerializer, PlainValidator
 
 from edgesqz.stats import SIGNIFICANCE, Interval, median_interval
 
-MAX_RELATIVE_WIDTH = 0.2  # of a ratio's interval; a ratio with a wider one is noise
+MAX_RELATIVE_WIDTH = 0.2  # of a ratio's interval. A ratio with a wider interval is noise.
 
-# SQNR of each layer in dB, in execution order; None where the layer is exact.
+# SQNR of each layer in dB, in execution order. None means that the layer is exact.
 LayerErrors = Mapping[str, float | None]
 
-# Whether each image was classified correctly; bool (N,). JSON holds a string with a 1 or a 0 for each image.
+# Whether each image was classified correctly; bool (N,). In JSON, a string with a 1 or a 0 for each image.
 Correct = Annotated[
     NDArray[np.bool_],
     PlainValidator(lambda text: np.array([digit == "1" for digit in text])),
@@ -34,8 +34,8 @@ class Latency:
         p90: 90th percentile.
         p99: 99th percentile.
         n: Number of timed inferences.
-        every_5th: Percentiles 0, 5, 10 and so on up to 100.
-        p50_interval: 95 % confidence interval of the median, from the medians of the rounds; None for fewer than six
+        every_5th: Percentiles 0, 5, 10, …, 100.
+        p50_interval: 95 % confidence interval of the median, from the medians of the rounds, or None for fewer than six
             rounds.
     """
 
@@ -48,7 +48,7 @@ class Latency:
 
     @classmethod
     def of(cls, rounds: Sequence[Sequence[int]]) -> Latency:
-        """Summarize durations in nanoseconds, grouped by round; each round has at least one."""
+        """Summarize durations in nanoseconds, grouped by round. Each round has at least one duration."""
         durations = np.concatenate(rounds) / 1000
         p50, p90, p99 = (float(value) for value in np.percentile(durations, (50, 90, 99)))
         every_5th = tuple(np.percentile(durations, range(0, 101, 5)).tolist())
@@ -62,8 +62,8 @@ class Ratio:
 
     Attributes:
         to: Name of the other file.
-        median: Median of the rounds' ratios; the ratio of a round is that of the two medians.
-        interval: 95 % confidence interval of the ratio; None for fewer than six rounds.
+        median: Median of the ratios of the rounds. The ratio of a round is the ratio of the two medians.
+        interval: 95 % confidence interval of the ratio, or None for fewer than six rounds.
     """
 
     to: str
@@ -78,7 +78,7 @@ class Ratio:
 
     @property
     def is_own(self) -> bool:
-        """Whether a file is compared with itself."""
+        """Whether the file is compared with itself."""
         return self.median == 1 and self.interval in (None, (1, 1))
 
     @property
@@ -96,8 +96,8 @@ class Evaluation:
     Attributes:
         accuracy: Top-1 accuracy, 0..1.
         accuracy_interval: 95 % confidence interval of the top-1 accuracy.
-        top5: Top-5 accuracy, 0..1; None for fewer than six classes.
-        class_accuracies: Top-1 accuracy of each class, 0..1, in the order of the labels; None for a class without
+        top5: Top-5 accuracy, 0..1, or None for fewer than six classes.
+        class_accuracies: Top-1 accuracy of each class, 0..1, in the order of the labels, or None for a class without
             images.
         confusion: Number of images of each class (row) by predicted class (column), in the order of the labels.
         correct: Whether each image was classified correctly, in the order of the images; bool (N,).
@@ -142,18 +142,18 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
-    """Latency and memory on an engine that is timed.
+    """Latency and memory on an engine with meaningful timing.
 
     Attributes:
         latency_us: Latency of one image.
-        latency_ratio: Latency relative to the baseline or, without one, to the source model; None without either.
-        stable: Whether the latency had settled before timing began; if not, the machine is noisy.
-        overhead_us: What the clock measures for a call that does nothing; it is part of every latency.
+        latency_ratio: Latency relative to the baseline or else to the source model, or None without either.
+        stable: Whether the latency was stable before timing began. If not, the machine is noisy.
+        overhead_us: Measured time of an empty call, which is part of every latency.
         load_ms: Time to import the engine and load the model.
         first_us: Latency of the first inference.
-        peak_rss_bytes: Peak resident memory of the engine's process up to the end of timing; None where the system
+        peak_rss_bytes: Peak resident memory of the engine's process up to the end of timing, or None if the system
             does not report it.
-        memory_bytes: Peak resident memory minus that of the process before it loaded the engine; None as above.
+        memory_bytes: Peak resident memory minus that of the process before it loaded the engine, or None likewise.
     """
 
     latency_us: Latency
@@ -168,20 +168,20 @@ class Performance:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFile:
-    """A model file and the engine that was to run it.
+    """A model file and the engine for it.
 
     Attributes:
         artifact: File name, with as many parent folders as distinguish it from the other files of the run.
-        path: Where the file was found.
-        sha256: SHA-256 of the file, in hexadecimal; None for a file that cannot be read.
+        path: Path of the file.
+        sha256: SHA-256 of the file, in hexadecimal, or None for a file that cannot be read.
         format: Suffix of the file, without the dot.
-        variant: Variant according to the manifest; None without a manifest.
-        runtime: Name of the runtime; None if no runtime reads the format.
-        runtime_version: Version of the engine; None if unknown.
+        variant: Variant according to the manifest, or None without a manifest.
+        runtime: Name of the runtime, or None if no runtime reads the format.
+        runtime_version: Version of the engine, or None if unknown.
         size_bytes: Size of the file.
-        gzipped_bytes: Size after gzip, as a download or an update would carry it; None for a file that cannot be read.
-        threads: Number of threads that the engine used.
-        named: Whether the user named this file; source models and the files of a whole folder are not named.
+        gzipped_bytes: Size after gzip, as in a download or an update, or None for a file that cannot be read.
+        threads: Number of threads of the engine.
+        named: Whether the user named this file. Source models and the files of a whole folder are not named.
         untrained: Whether the weights are random.
     """
 
@@ -215,15 +215,16 @@ class Measured(ModelFile):
     """A file that was measured.
 
     Attributes:
-        evaluation: Accuracy; None if it was not measured.
-        no_accuracy: Why this file has no accuracy although others do; None if there is nothing to say.
-        comparison: Comparison with the source model; None without one or without accuracy.
-        performance: Latency and memory; None for an engine that is not timed, such as one for microcontrollers.
-        arena_bytes: Size of the memory arena of an engine that works in one; None for other engines.
-        layer_sqnr_db: Signal-to-quantization-noise ratio of each layer in dB; None if layers were not compared.
-        may_saturate: Whether int8 weights may saturate on the processor that was used, which costs accuracy there; see
-            ``edgesqz.saturation``.
-        flips: Contact sheet of the images that are predicted differently from the source model; None without one.
+        evaluation: Accuracy, or None if it was not measured.
+        no_accuracy: Why this file has no accuracy although others do, or None.
+        comparison: Comparison with the source model, or None without a source model or without accuracy.
+        performance: Latency and memory, or None for an engine without meaningful timing, such as one for
+            microcontrollers.
+        arena_bytes: Size of the engine's memory arena, or None for an engine without one.
+        layer_sqnr_db: Signal-to-quantization-noise ratio of each layer in dB, or None if layers were not compared.
+        may_saturate: Whether int8 weights may saturate on the processor that was used, which costs accuracy. See
+            ``edgesqz.engine.saturation``.
+        flips: Contact sheet of the images that are predicted differently from the source model, or None.
     """
 
     evaluation: Evaluation | None
@@ -237,12 +238,12 @@ class Measured(ModelFile):
 
     @property
     def accuracy(self) -> float | None:
-        """Top-1 accuracy, 0..1; None if it was not measured."""
+        """Top-1 accuracy, 0..1, or None if it was not measured."""
         return self.evaluation.accuracy if self.evaluation else None
 
     @property
     def p50_us(self) -> float | None:
-        """Median latency in microseconds; None if it was not measured."""
+        """Median latency in microseconds, or None if it was not measured."""
         return self.performance.latency_us.p50 if self.performance else None
 
 

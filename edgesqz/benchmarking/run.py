@@ -1,4 +1,4 @@
-"""Measure model files, each on its engine in a process of its own; the engines take turns while they are timed."""
+"""Measure model files, each on its engine in its own process. The engines take turns during timing."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ from edgesqz.workspace import settle
 
 E = TypeVar("E")
 
-LAYER_IMAGES = 16  # enough to compare layers, because each image gives thousands of values
+LAYER_IMAGES = 16  # enough to compare layers, because each image provides thousands of values
 
 
 def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
     """Measure the files of a plan.
 
     Args:
-        plan: What to measure, and how.
-        console: Where to show progress.
+        plan: The options of the bench.
+        console: Console to show progress on.
         half: 0 or 1 to use only this half of the test images, so that one half can select a file and the other can
-            measure it; None for all.
+            measure it, or None for all images.
 
     Raises:
-        EdgesqzError: Bad input, or no data.
+        EdgesqzError: The input is bad, or the test images are not available.
     """
     plan.check_machine()
     settle(Path(plan.workspace))
@@ -66,7 +66,7 @@ def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
     if host:
         host.check()
     dataset = str(plan.dataset) if plan.dataset else evaluation.common_dataset(candidates)
-    # Missing data are reported before any engine starts.
+    # Report missing data before any engine starts.
     evaluation_set, no_accuracy = evaluation.prepare(
         candidates,
         EvaluationSet(dataset, Path(plan.data_dir) if plan.data_dir else None, plan.limit, half) if dataset else None,
@@ -99,7 +99,7 @@ def _evaluated_images(evaluation_set: EvaluationSet, candidates: Sequence[Candid
 
 
 def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
-    """Return the files to measure, each on its runtimes and with its source model, and the baseline among them."""
+    """Return the candidates, one per file and runtime, with their source models, and the baseline among them."""
     workspace = Path(plan.workspace)
     named = _find(as_list(plan.models), workspace)
     reference = find_model_file(plan.baseline, workspace) if plan.baseline else None
@@ -115,9 +115,9 @@ def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
         ]
     )
     if plan.pixel_range and all(candidate.manifest for candidate in candidates):
-        raise EdgesqzError(f"the manifest of each file says how pixels are scaled; leave out {option('pixel_range')}")
+        raise EdgesqzError(f"the manifest of each file specifies its pixel range; remove {option('pixel_range')}")
     if plan.dataset and all(candidate.untrained for candidate in candidates):
-        raise EdgesqzError(f"the files are untrained, so they have no accuracy; leave out {option('dataset')}")
+        raise EdgesqzError(f"the files are untrained, so they have no accuracy; remove {option('dataset')}")
     named_pixels = PixelRange.parse(plan.pixel_range) if plan.pixel_range else None
     for candidate in candidates:
         with candidate.collecting_failures():
@@ -130,7 +130,7 @@ def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
 
 
 def _machine(board: Host | None, candidates: Sequence[Candidate]) -> Machine:
-    """Return the machine that ran the engines; only the address is known of a board that never answered."""
+    """Return the machine that ran the engines. For a board that never answered, only the address is known."""
     if board is None:
         return machine()
     found = next((candidate.engine.machine for candidate in candidates if candidate.engine), Machine("unknown"))
@@ -138,25 +138,25 @@ def _machine(board: Host | None, candidates: Sequence[Candidate]) -> Machine:
 
 
 def _runtimes_of(path: Path, choices: Sequence[plugins.Choice]) -> Sequence[plugins.Choice | None]:
-    """Return the runtimes to measure a file on; None stands for the default runtime of its format."""
+    """Return the runtimes to measure a file on. None means the default runtime of its format."""
     return [choice for choice in choices if path.suffix in choice.runtime.SUFFIXES] or [None]
 
 
 def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
-    """Find the named files; without names, return everything in the workspace."""
+    """Find the named files. Without names, return all files in the workspace."""
     if names:
         return _distinct(find_model_file(name, workspace) for name in names)
     found = model_files(workspace)
     if not found:
         raise EdgesqzError(
-            f"no model file in {workspace}; run edgesqz train and edgesqz export, or edgesqz export squeezenet, "
-            "which ships trained; or name files"
+            f"no model file in {workspace}; run edgesqz train and edgesqz export, run edgesqz export squeezenet, "
+            "which ships trained, or name files"
         )
     return found
 
 
 def _distinct(paths: Iterable[Path]) -> list[Path]:
-    """Remove paths that lead to the same file as an earlier one."""
+    """Remove paths of the same file as an earlier path."""
     distinct: dict[Path, Path] = {}
     for path in paths:
         distinct.setdefault(place(path), path)
@@ -171,7 +171,7 @@ def _measure_all(
     dataset: str | None,
     console: Console,
 ) -> None:
-    """Record the figures of each candidate, or why it cannot be measured."""
+    """Measure each candidate, or record why it cannot be measured."""
     opened = functools.partial(open_engine, threads=plan.threads, pinned_to=plan.pin, host=host)
     with contextlib.ExitStack() as stack, _bar(console) as bar:
         engines: list[tuple[Candidate, Engine]] = []
@@ -179,7 +179,7 @@ def _measure_all(
         stack.callback(_close, started)
         for candidate, _ in _turns(bar, "loading", [(each, None) for each in candidates]):
             with candidate.collecting_failures():
-                assert candidate.artifact  # a file that could not be opened has an error and gets no turn
+                assert candidate.artifact  # skips files that could not be opened
                 engine = opened(candidate.artifact, runtime=str(candidate.choice), pixels=candidate.pixels)
                 started.append(engine)
                 candidate.engine = engine
@@ -202,14 +202,14 @@ def _measure_all(
 
 
 def _close(engines: Sequence[Engine]) -> None:
-    """Close all engines in parallel, because some take a second."""
+    """Close all engines in parallel, because some take a second to exit."""
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(Engine.close, engines):
             pass
 
 
 def _turns(bar: Progress, doing: str, turns: Sequence[tuple[Candidate, E]]) -> Iterator[tuple[Candidate, E]]:
-    """Yield each candidate that has not failed, and show in the progress bar which engine is working."""
+    """Yield each candidate that has not failed, and show the current engine in the progress bar."""
     if not turns:
         return
     task = bar.add_task(doing, total=len(turns))
@@ -227,7 +227,7 @@ def _compare_layers(
     engines: Sequence[tuple[Candidate, Engine]],
     evaluation_set: EvaluationSet | None,
 ) -> None:
-    """Compare the layers of an export with its source model, if its engine runs in this environment and shows them."""
+    """Compare the layers of an export with its source model, if its engine runs here and exposes them."""
     source_model = source_model_of(candidate, [each for each, _ in engines if each.error is None])
     shows = candidate.choice and not candidate.choice.lives_apart and hasattr(candidate.choice.runtime, "probe")
     if source_model is None or source_model is candidate or not shows:
@@ -247,7 +247,7 @@ def _row(
     baseline: Candidate | None,
     threads: int,
 ) -> Row:
-    """Return the figures of a candidate, compared with those of its source model and of the baseline."""
+    """Return the row of a candidate, with comparisons to its source model and the baseline."""
     file = _model_file(candidate, threads)
     if candidate.error:
         return Failed(**vars(file), error=candidate.error)
@@ -308,7 +308,7 @@ def _performance(candidate: Candidate, reference: Candidate | None) -> Performan
 
 
 def _may_saturate(candidate: Candidate) -> bool:
-    """Return whether the engine and the processor that ran a file may saturate its products."""
+    """Return whether the products of a file's weights may saturate on the engine and processor that ran it."""
     on_onnxruntime = candidate.choice is not None and candidate.choice.runtime.ENGINE == "onnxruntime"
     if not on_onnxruntime or candidate.engine is None or candidate.engine.machine.vnni is not False:
         return False

@@ -1,8 +1,8 @@
-"""Which of the measured files is the best.
+"""Select the best of the measured files.
 
 Of the files within all limits whose accuracy does not differ significantly from the highest, the one with the smallest
 product of size and median latency is selected. Significance is McNemar's exact test on the images of the run,
-p < 0.05. The product weighs both costs alike: half the size makes up for twice the latency, and no more. A file whose
+p < 0.05. The product weights both costs equally: half the size offsets twice the latency. A file whose
 accuracy is not significantly better than guessing is never selected.
 """
 
@@ -22,10 +22,10 @@ from edgesqz.workspace.sizes import format_size
 
 @dataclass(frozen=True)
 class Selection:
-    """The best file, and why it is the best.
+    """The best file, and the reasons.
 
     Attributes:
-        chosen: Label of the best file; None if no file can be selected.
+        chosen: Label of the best file, or None if no file can be selected.
         note: Why this file was selected, or why none was.
         reasons: Why each of the other files was not selected, by label.
     """
@@ -45,7 +45,7 @@ class _Candidate:
 
     @property
     def cost(self) -> tuple[bool, float]:
-        """Size times median latency; files that are not timed come last and are compared by size."""
+        """Size times median latency. Files without timing come last and are compared by size."""
         return self.row.p50_us is None, self.row.size_bytes * (self.row.p50_us or 1)
 
     @property
@@ -70,7 +70,7 @@ class _Candidate:
 
 
 def select(entries: Sequence[Entry]) -> Selection:
-    """Select a file by the rule at the top of this module; a file without accuracy cannot be selected."""
+    """Select a file by the rule at the top of this module. A file without accuracy cannot be selected."""
     obstacles = {entry.label: reason for entry in entries if (reason := obstacle(entry))}
     candidates = [_candidate(entry) for entry in entries if entry.label not in obstacles]
     if not candidates:
@@ -95,7 +95,7 @@ def select(entries: Sequence[Entry]) -> Selection:
 
 
 def obstacle(entry: Entry) -> str | None:
-    """Return why a file cannot be selected, whatever the others are; None if it can."""
+    """Return why a file cannot be selected regardless of the others, or None if it can."""
     row = entry.row
     if isinstance(row, Failed):
         return "failed"

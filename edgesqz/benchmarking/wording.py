@@ -1,4 +1,4 @@
-"""How limits and figures read in messages, captions and explanations."""
+"""Format limits and values for messages, captions and explanations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgesqz.workspace.sizes import format_size
 
 @dataclass(frozen=True)
 class _Wording:
-    """How a limit reads: its short name, how its figures are formatted, and the words before an allowed figure."""
+    """The wording of a limit: its short name, the format of its values, and the words before an allowed value."""
 
     name: str
     format: Callable[[Any], str]
@@ -56,5 +56,5 @@ def describe_violation(violation: Violation) -> str:
 
 
 def describe_budget(budget: Budget) -> str:
-    """List the limits, such as ``size 500.0 kB, latency 2000.0 µs``; empty without any."""
+    """List the limits, such as ``size 500.0 kB, latency 2000.0 µs``. Empty without limits."""
     return ", ".join(f"{limit_name(name)} {_WORDINGS[name].format(value)}" for name, value in budget.limits.items())

@@ -1,4 +1,4 @@
-"""The command line: one line per command, and what they share, such as how errors are shown."""
+"""The command line, with one line per command, and shared behavior such as error messages."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _errors_shown() -> Iterator[None]:
 
 
 class _Commands(TyperGroup):
-    """Commands whose errors are shown as one line, including errors while help is printed."""
+    """Shows errors as one line, including errors while help is printed."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return hide_types(super().get_params(ctx))
@@ -88,7 +88,7 @@ class _Commands(TyperGroup):
             return super().make_context(*arguments, **options)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Accept the options of all commands after the command too."""
+        """Accept global options after the command as well."""
         return super().parse_args(ctx, sorted(args, key=lambda arg: arg not in OF_ALL_COMMANDS))
 
     def invoke(self, ctx: Any) -> object:
@@ -97,7 +97,7 @@ class _Commands(TyperGroup):
 
 
 class _Notes(logging.Handler):
-    """Print what the library logs."""
+    """Prints the log messages of the library."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage())
@@ -117,17 +117,17 @@ app = typer.Typer(
 @app.callback()
 def options(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Also show how much temporary files took.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show results and errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Also show the peak size of temporary files.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show only results and errors.")] = False,
 ) -> None:
-    """Turn a dataset into a vision model that fits a device's byte budget, and prove what it costs."""
+    """Turn a dataset into a vision model that fits a device's byte budget, and measure what it costs."""
     if version:
         from importlib.metadata import version as version_of
 
         print(version_of("edgesqz"))
         raise typer.Exit
     if verbose and quiet:
-        raise EdgesqzError("--verbose and --quiet exclude each other")
+        raise EdgesqzError("--verbose and --quiet cannot be used together")
     log.setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
     log.handlers = [_Notes()]
 
@@ -167,7 +167,7 @@ def main() -> None:
     # A closed stream is None in Python, and its number would go to the next file that is opened.
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     if sys.stdout is None:
-        say("error: cannot write the output: it is closed")
+        say("error: cannot write the output: the stream is closed")
         sys.exit(EXIT_BAD_INPUT)
     stopping.raise_on_sigterm()
     app()

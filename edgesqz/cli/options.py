@@ -1,4 +1,4 @@
-"""The adapter from a command's dataclass to Typer, which builds the signature and the help from the fields."""
+"""Turn a command's dataclass into a Typer command, with signature and help derived from the fields."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _METAVARS: dict[Any, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT", list[
 
 
 class Output(Protocol):
-    """A frozen dataclass like a command's that says what the command line does with a result."""
+    """A frozen dataclass like a command's that defines what the command line does with a result."""
 
     def show(self, result: Any) -> None:
-        """Print the result or write it to files; raise ``typer.Exit`` for an exit code."""
+        """Print the result or write it to files. Raise ``typer.Exit`` to set the exit code."""
         ...
 
 
@@ -54,8 +54,8 @@ def add(
     Args:
         app: The app.
         plan: The dataclass of the command.
-        output: The dataclass that shows its result. It is instantiated first, so that a file that cannot be written
-            is an error before any work is done. An option that both dataclasses declare goes to both.
+        output: The dataclass that shows its result. It is instantiated first, so that an output file that cannot be
+            written causes an error before any work is done. An option that both dataclasses declare is passed to both.
         console: Returns the console to show progress on.
         name: The command's name, by default that of the dataclass in lower case.
     """
@@ -83,12 +83,12 @@ def _panel_order(field: Field) -> int:
 
 
 def _flag(name: str, options: Mapping[str, Field]) -> str:
-    """Return the flag of a parameter, which may belong to a command that this one calls."""
+    """Return the flag of a parameter, including one of a command that this command calls."""
     return options[name].flag if name in options else default_flag(name)
 
 
 def _parameter(field: Field) -> inspect.Parameter:
-    """Turn a field into a parameter of the function that Typer reads."""
+    """Convert a field to a parameter of the function that Typer inspects."""
     kind, option = _cli_type(field.type), field.option
     required = field.default is dataclasses.MISSING
     default = inspect.Parameter.empty if required else field.default or (False if kind is bool else None)
@@ -113,18 +113,18 @@ def _parameter(field: Field) -> inspect.Parameter:
 
 
 def _plain(default: str | None) -> str | None:
-    """Remove Markdown from the words for a default, which Typer does not render."""
+    """Remove Markdown from the description of a default, where Typer does not render it."""
     return default and default.replace("`", "")
 
 
 def _cli_type(kind: Any) -> Any:
-    """Return the type that Typer reads for a field: one type, or a list if several values can be given."""
+    """Return the type of a field for Typer: a single type, or a list if several values can be given."""
     members = [each for each in _members(kind) if each is not type(None)]
     if any(get_origin(each) is Sequence for each in members):
         return list[str]
     if len(members) == 1:
         return members[0]
-    return str  # on the command line, a path or a size is text
+    return str  # paths and sizes are text on the command line
 
 
 def _members(kind: Any) -> Sequence[Any]:

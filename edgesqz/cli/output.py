@@ -1,4 +1,4 @@
-"""How the command line shows results, and how a command ends."""
+"""Output of the command line: how results are shown, and exit codes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ log = logging.getLogger("edgesqz")
 
 
 class Result(Protocol):
-    """What a command returned."""
+    """The result of a command."""
 
     def table(self) -> RenderableType: ...
 
@@ -72,13 +72,13 @@ def progress_console() -> Console:
 
 
 def say_written(paths: Iterable[Path | str]) -> None:
-    """Name every file that was written."""
+    """Print the names of the written files to standard error."""
     if names := ", ".join(map(str, paths)):
         progress_console().print(f"wrote {names}", soft_wrap=True, highlight=False, markup=False)
 
 
 def with_manifests(paths: Iterable[Path]) -> list[Path]:
-    """Each path, followed by that of its manifest."""
+    """Return each path, followed by the path of its manifest."""
     return [each for path in paths for each in (path, path.with_name(path.name + MANIFEST_SUFFIX))]
 
 
@@ -121,14 +121,14 @@ class TrainOutput(JsonOption):
 
 @dataclass(frozen=True, kw_only=True)
 class ParamsOutput(JsonOption):
-    """Print costs, and draw them."""
+    """Print costs, and plot them."""
 
     plot: Annotated[
-        str | Path | None, Option("Draw the sizes of the .tflite files as .png or .svg.", metavar="FILE")
+        str | Path | None, Option("Plot the sizes of the .tflite files, as .png or .svg.", metavar="FILE")
     ] = None
 
     def show(self, result: ParamsResult) -> None:
-        """Print the costs, and name the file that was drawn."""
+        """Print the costs, and write the plot."""
         if self.plot:
             result.plot(self.plot)
             say_written([self.plot])
@@ -137,7 +137,7 @@ class ParamsOutput(JsonOption):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOutput(JsonOption):
-    """Print predictions; the command fails if an image could not be read."""
+    """Print predictions. The command fails if an image could not be read."""
 
     def show(self, result: Predictions) -> None:
         """Print the predictions, and to standard error why images could not be read."""
@@ -150,7 +150,7 @@ class PredictOutput(JsonOption):
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedOutput:
-    """Name the files, and say what verified them and what to do next."""
+    """Print the files, how they were verified, and what to do next."""
 
     def show(self, result: Embedding) -> None:
         """Print to standard output."""
@@ -160,7 +160,7 @@ class EmbedOutput:
             arena = f", in an arena of {outputs.arena_bytes:,} bytes" if outputs.arena_bytes else ""
             print(f"{len(contract.images)} test vectors predicted by {outputs.engine}{arena}")
         for runtime, reason in contract.unavailable.items():
-            print(f"none predicted by {runtime}: {reason}")
+            print(f"no test vectors predicted by {runtime}: {reason}")
         added = len(contract.described) - len(contract.content)
         print(f"its .tflite file contains the labels and the pixel range, {added:,} bytes more")
         print(f"next: read CONTRACT.md; then, in {result.folder}: {result.verification}")
@@ -171,14 +171,14 @@ STANDARD_OUTPUT = "-"
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOutput(LayerOption):
-    """Print a report, or write it to files; the exit code says whether files failed or missed a limit."""
+    """Print a report, or write it to files. The exit code says whether files failed or missed a limit."""
 
     PANEL: ClassVar = "Output"
     choose: Annotated[
         bool,
         Option(
-            "Name the best file: of those within all limits whose accuracy does not differ significantly from the "
-            "highest (McNemar, p >= 0.05), the one with the smallest product of size and latency."
+            "Choose the best file. Among the files within all limits whose accuracy is not significantly below the "
+            "highest (McNemar, p >= 0.05), it has the smallest product of size and latency."
         ),
     ] = False
     per_class: Annotated[bool, Option("Also show the accuracy of each class.")] = False
@@ -200,7 +200,7 @@ class BenchOutput(LayerOption):
     ] = None
 
     def __post_init__(self) -> None:
-        """Check what can be written, before hours of measuring."""
+        """Check that the files can be written, before hours of measuring."""
         from edgesqz import plotting
         from edgesqz.benchmarking.report import check_writable
 
@@ -215,7 +215,7 @@ class BenchOutput(LayerOption):
 
     @property
     def _texts(self) -> dict[str, str | Path]:
-        """Where each text form of the report goes, by its name."""
+        """The destination of each text format of the report, by the format's name."""
         every = {"json": self.json, "csv": self.csv, "markdown": self.markdown, "html": self.html}
         return {name: path for name, path in every.items() if path}
 
@@ -257,7 +257,7 @@ class BenchOutput(LayerOption):
             draw(report.layer_table())
 
     def _print_notes(self, report: Report) -> None:
-        """Print what went wrong to standard error, and the choice to standard output."""
+        """Print problems to standard error, and the chosen file to standard output."""
         for failure in report.failures():
             say(f"failed: {failure}")
         for warning in report.warnings():
@@ -272,16 +272,16 @@ class BenchOutput(LayerOption):
 
 @dataclass(frozen=True, kw_only=True)
 class FitOutput(JsonOption):
-    """Print what was looked at, and name what was kept."""
+    """Print all candidates, and name the kept files."""
 
     def show(self, result: FitResult) -> None:
-        """Print the result, and the files that were written to standard error."""
+        """Print the result to standard output, and the names of written files to standard error."""
         show(result, self.json)
         for kept in result.kept:
             say(f"best file within the quota: {result.folder / kept.file_name}")
         say_written(with_manifests(result.folder / kept.file_name for kept in result.kept if not kept.in_workspace))
         if not result.kept:
-            say("no file fits; the table says why")
+            say("no file fits; see the table for the reasons")
             raise typer.Exit(EXIT_MISSED_BUDGET)
 
 
@@ -290,7 +290,7 @@ class ExportOutput(JsonOption):
     """Print a line per file, or the plan of a dry run."""
 
     def show(self, result: ExportResult) -> None:
-        """Print what was or would be written."""
+        """Print the files that were or would be written."""
         if self.json or result.planned:
             show(result, self.json)
         else:
@@ -306,18 +306,18 @@ class DemoOutput:
     def show(self, result: DemoResult) -> None:
         """Print to standard output."""
         show(result)
-        print(f"The model files and their manifests are in {result.workspace}; try next:")
+        print(f"The model files and their manifests are in {result.workspace}. Try this next:")
         print(result.next_command)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CleanOutput:
-    """Show what is to be deleted, ask, and delete it."""
+    """Show the files to delete, ask for confirmation, and delete them."""
 
     yes: Annotated[bool, Option("Delete without asking.")] = False
 
     def show(self, result: CleaningPlan) -> None:
-        """Print the plan and carry it out."""
+        """Print the plan, and delete the files if the user agrees."""
         if not result.items:
             used, target = format_size(result.before_bytes), format_size(result.target_bytes)
             print(f"nothing to delete: {used} used, {target} allowed")
@@ -329,7 +329,7 @@ class CleanOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOutput(JsonOption):
-    """Print the problems; the command fails if there are any."""
+    """Print the problems. The command fails if there are any."""
 
     def show(self, result: Integrity) -> None:
         """Print to standard output."""
@@ -340,22 +340,22 @@ class VerifyOutput(JsonOption):
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOutput(JsonOption):
-    """Print the trials, or write them to files; the exit code says whether a file was kept."""
+    """Print the trials and write them to files. The exit code says whether a file was kept."""
 
     PANEL: ClassVar = "Output"
     csv: Annotated[str | Path | None, Option("Write the trials as CSV.", metavar="FILE")] = None
     html: Annotated[str | Path | None, Option("Write a web page with the chart and all trials.", metavar="FILE")] = None
     plot: Annotated[
-        str | Path | None, Option("Draw accuracy against size of the best files as .png or .svg.", metavar="FILE")
+        str | Path | None, Option("Plot accuracy against size for the best files, as .png or .svg.", metavar="FILE")
     ] = None
     best: Annotated[
         str | Path | None,
-        Option("Write the network and the recipe of the best trial, for `edgesqz train --spec`.", metavar="FILE"),
+        Option("Write the network and recipe of the best trial, for `edgesqz train --spec`.", metavar="FILE"),
     ] = None
-    template: Annotated[bool, Option("Print a space to start from, and exit.")] = False
+    template: Annotated[bool, Option("Print a commented example of a space, and exit.")] = False
 
     def __post_init__(self) -> None:
-        """Print the template, or check what can be written before hours of training."""
+        """Print the template, or check that the files can be written before hours of training."""
         from edgesqz.benchmarking.report import check_writable
 
         if self.template:
@@ -378,7 +378,7 @@ class SweepOutput(JsonOption):
         if result.is_plan:
             return
         if not result.best:
-            say("no file was kept; the table says why")
+            say("no file was kept; see the table for the reasons")
             raise typer.Exit(EXIT_MISSED_BUDGET)
         for path, text in ((self.csv, result.to_csv), (self.html, result.to_html), (self.best, result.spec)):
             if path:
@@ -387,4 +387,4 @@ class SweepOutput(JsonOption):
             result.plot(Path(self.plot))
         say_written(self._files)
         if not self.json:
-            print(f"best: trial {result.best.number}; train it longer with {result.train_command}")
+            print(f"best: trial {result.best.number}; to train it for longer, run {result.train_command}")

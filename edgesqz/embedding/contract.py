@@ -1,4 +1,4 @@
-"""What a device app must know about a model file, and the outputs that it must reproduce."""
+"""The contract of a model file: the facts that a device app needs, and the outputs that it must reproduce."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from edgesqz.tflite import metadata
 
 TEST_VECTORS, SEED = 8, 7
 PIXELS = np.arange(256)
-DTYPES = ("int8", "float32")  # of the inputs and outputs that the programs support
+DTYPES = ("int8", "float32")  # of the inputs and outputs that the apps support
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What a device app must know about a model file, and the outputs that it must reproduce.
+    """The facts about a model file that a device app needs, and the outputs that it must reproduce.
 
     Attributes:
         file: The name of the file.
@@ -35,13 +35,13 @@ class Contract:
         manifest: The manifest of the file.
         labels: The labels in the order of the output.
         size: The size of the input images.
-        channels: 3 for RGB, 1 for gray.
-        input_values: The stored input value of each pixel 0..255; int8 or float32 (256,).
-        operators: The number of times that each operator occurs.
-        images: The images of the test vectors, synthetic; uint8 (N, H, W, channels).
+        channels: 3 for RGB, 1 for grayscale.
+        input_values: The stored input value for each pixel 0..255; int8 or float32 (256,).
+        operators: The number of occurrences of each operator.
+        images: The synthetic images of the test vectors; uint8 (N, H, W, channels).
         outputs: The expected outputs by the name of the runtime.
         unavailable: Optional runtimes without expected outputs, each with the reason.
-        measured: Accuracy and latency, as far as they are known.
+        measured: Accuracy and latency, if known.
     """
 
     file: str
@@ -62,7 +62,7 @@ class Contract:
     def of(
         cls, found: Artifact, manifest: Manifest, measured: Measured, runtimes: Sequence[str], optional: Sequence[str]
     ) -> Contract:
-        """Run the test vectors in engines, and collect what they and the manifest say.
+        """Run the test vectors in engines, and combine the results with the manifest.
 
         Args:
             found: The file.
@@ -72,8 +72,8 @@ class Contract:
             optional: Further runtimes, which need not be available.
 
         Raises:
-            EdgesqzError: file and manifest contradict each other, or an engine cannot run the file; the message then
-                names a variant that it can run.
+            EdgesqzError: File and manifest contradict each other, or an engine cannot run the file. In the latter case,
+                the message names a variant that it can run.
         """
         content, (size, channels) = found.path.read_bytes(), manifest.input.image_form
         drawn = data.draw(TEST_VECTORS, size, seed=SEED).images[:TEST_VECTORS]
@@ -103,23 +103,23 @@ class Contract:
 
     @property
     def quantized(self) -> bool:
-        """Whether input and output are int8; otherwise they are float32."""
+        """Whether input and output are int8. Otherwise they are float32."""
         return self.manifest.input.dtype == "int8"
 
     @property
     def pixel_shift(self) -> int | None:
-        """The number to add to a pixel to get its input value; None if it is not the same for all pixels."""
+        """The offset from a pixel to its input value, or None if it is not the same for all pixels."""
         shifts = set((self.input_values - PIXELS).tolist())
         return int(shifts.pop()) if self.quantized and len(shifts) == 1 else None
 
     @property
     def tolerance(self) -> float:
-        """The largest allowed difference of an output: none for int8; float kernels round differently by processor."""
+        """The largest allowed difference of an output: 0 for int8, and more for float, where rounding varies by CPU."""
         return 0 if self.quantized else MAX_ERROR_IF_EXACT
 
 
 def stored_pixels(manifest: Manifest) -> NDArray[Any]:
-    """Return the stored input value of each pixel 0..255, as the bench computes it; int8 or float32 (256,)."""
+    """Return the stored input value for each pixel 0..255, as the bench computes it; int8 or float32 (256,)."""
     values, tensor = manifest.pixels.values(PIXELS), manifest.input
     if tensor.scale is None or tensor.zero_point is None:
         return values
@@ -131,7 +131,7 @@ def manifest_of(found: Artifact) -> Manifest:
     """Return the manifest of a file to embed.
 
     Raises:
-        EdgesqzError: the file is not a .tflite file, has no manifest, or has an input or output that no target
+        EdgesqzError: The file is not a .tflite file, has no manifest, or has an input or output that no target
             supports.
     """
     if found.path.suffix in HDF5_SUFFIXES:
@@ -144,7 +144,7 @@ def manifest_of(found: Artifact) -> Manifest:
     manifest = found.manifest
     if manifest is None:
         raise EdgesqzError(
-            f"{found.path} has no manifest beside it, which would describe its labels and its input; "
+            f"{found.path} has no manifest, which would describe its labels and its input; "
             "embed a file that edgesqz export wrote"
         )
     dtypes, shape = {manifest.input.dtype, manifest.output.dtype}, manifest.input.shape

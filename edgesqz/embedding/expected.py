@@ -16,8 +16,8 @@ from edgesqz.lookup import model_files
 from edgesqz.outputs import class_scores
 
 SUFFIX = ".tflite"
-BENCH_RUNTIME = "litert"  # the one in which the bench runs .tflite files
-ARENA_ALIGNMENT = 16  # bytes; tflite-micro aligns the contents of its arena to this
+BENCH_RUNTIME = "litert"  # the runtime of the bench for .tflite files
+ARENA_ALIGNMENT = 16  # alignment in tflite-micro's arena, in bytes
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Outputs:
     Attributes:
         engine: The engine's name and version.
         machine: The processor that the engine ran on.
-        arena_bytes: The arena that the engine needs, rounded up to its alignment; None for an engine without one.
+        arena_bytes: Size of the arena that the engine needs, rounded up to its alignment, or None without an arena.
         probabilities: Probabilities of the classes, float32 (N, classes).
-        values: The same outputs as the file stores them, (N, classes).
+        values: The same outputs as stored values, (N, classes).
     """
 
     engine: str
@@ -58,8 +58,8 @@ def expected_outputs(found: Artifact, manifest: Manifest, runtime: str, images: 
         images: The test vectors, uint8 (N, H, W, channels).
 
     Raises:
-        EdgesqzError: the engine cannot run the file, and the message names a variant that it can run; or the manifest
-            describes another input or output than the file has.
+        EdgesqzError: The engine cannot run the file (the message names a variant that it can run), or the file has
+            another input or output than its manifest describes.
     """
     with _engine(found, manifest, runtime) as engine:
         if (engine.input, engine.output) != (manifest.input, manifest.output):
@@ -83,13 +83,15 @@ def _engine(found: Artifact, manifest: Manifest, runtime: str) -> Engine:
     except EngineError as error:
         supported = [path.name for path in _other_variants(found, manifest) if _runs(path, runtime)]
         advice = (
-            f"it can run {', '.join(supported)}" if supported else f"no other variant of {manifest.name} runs either"
+            f"it can run {', '.join(supported)}"
+            if supported
+            else f"it cannot run any other variant of {manifest.name} either"
         )
         raise EngineError(f"{found.path.name}: {runtime} cannot run it: {error}; {advice}") from error
 
 
 def _other_variants(found: Artifact, manifest: Manifest) -> list[Path]:
-    """Return the other variants of a network, from the file's folder or the zoo, each name once."""
+    """Return the other variants of a network in the file's folder or the zoo, each name once."""
     by_name = {path.name: path for folder in (ZOO, found.path.parent) for path in model_files(folder)}
     prefix = f"{manifest.name}."
     return [
@@ -108,7 +110,7 @@ def _runs(path: Path, runtime: str) -> bool:
 
 
 def _stored(probabilities: NDArray[np.float32], tensor: Tensor) -> NDArray[Any]:
-    """Convert real outputs to stored values, exactly, for they are multiples of the scale."""
+    """Convert real outputs to stored values, which is exact because they are multiples of the scale."""
     if tensor.scale is None or tensor.zero_point is None:
         return probabilities
     return np.asarray(np.round(probabilities / np.float32(tensor.scale)) + tensor.zero_point, tensor.dtype)

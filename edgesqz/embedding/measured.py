@@ -1,4 +1,4 @@
-"""The accuracy and latency of a file, as far as they are known."""
+"""The accuracy and latency of a file, if known."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from edgesqz.embedding.expected import BENCH_RUNTIME
 
 @dataclass(frozen=True)
 class Measured:
-    """Accuracy and latency of a file; None where they were not measured.
+    """Accuracy and latency of a file. Values that were not measured are None.
 
     Attributes:
         accuracy: Top-1 accuracy, 0..1.
-        images: The images that the accuracy was measured on, in words.
+        images: Description of the images that the accuracy was measured on.
         machine: The processor that ran the measurements.
         engine: The engine that ran the measurements, with its version.
         p50_us: Median latency of one image, in microseconds.
@@ -30,7 +30,7 @@ class Measured:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Measured:
-        """Take the figures from a manifest; only the files that ship with edgesqz have an accuracy."""
+        """Return the figures in a manifest. Only manifests of files that ship with edgesqz contain an accuracy."""
         test = manifest.test
         if test is None:
             return cls()
@@ -39,7 +39,7 @@ class Measured:
 
     @classmethod
     def read(cls, report: Path, found: Artifact) -> Measured:
-        """Find the figures of a file, by its content, in a report of ``edgesqz bench --json``.
+        """Find the figures of a file by its content in a report of ``edgesqz bench --json``.
 
         Raises:
             EdgesqzError: The report cannot be read, or has no figures for this content on the bench's engine.

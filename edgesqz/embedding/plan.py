@@ -1,4 +1,4 @@
-"""The command ``embed``. Imports nothing heavy, for ``--help`` reads it."""
+"""The command ``embed``. Imports nothing heavy, because ``--help`` reads it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Embed(WorkspaceOptions):
     model: Annotated[
         str | Path,
         Option(
-            "A .tflite file that export wrote, or the name of one in the workspace or the zoo.",
+            "A .tflite file that export wrote, or its name in the workspace or the zoo.",
             metavar="MODEL",
             positional=True,
         ),
     ]
-    target: Annotated[str, Option("c for Linux boards, micro for microcontrollers, or python.", metavar="NAME")]
+    target: Annotated[
+        str, Option("Type of app: c for Linux boards, micro for microcontrollers, or python.", metavar="NAME")
+    ]
     _: KW_ONLY
-    out: Annotated[str | Path | None, Option("The folder to write.", metavar="DIR", default="NAME.VARIANT-TARGET")] = (
-        None
-    )
+    out: Annotated[str | Path | None, Option("Folder to write.", metavar="DIR", default="NAME.VARIANT-TARGET")] = None
     force: Annotated[bool, Option("Replace an existing folder that embed wrote.")] = False
     report: Annotated[
         str | Path | None,
@@ -49,7 +49,7 @@ class Embed(WorkspaceOptions):
         """Write the whole folder or nothing.
 
         Raises:
-            EdgesqzError: bad input, an operator that the target's engine does not support, or a disk error.
+            EdgesqzError: The input is bad, the target's engine lacks an operator, or the disk reports an error.
         """
         from edgesqz.embedding.writing import write
 

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 CONTRACT_FILE = "CONTRACT.md"
-SKETCH = "sketch.ino"  # renamed, for Arduino requires the name of the folder
+SKETCH = "sketch.ino"  # renamed, because Arduino requires the name of the folder
 COLUMNS = 100  # of numbers and base64 text
 
 
 @dataclass(frozen=True)
 class Target:
-    """A kind of device app.
+    """A type of device app.
 
     Attributes:
         runtimes: The runtimes that run the test vectors: the bench's, then the target's own if it is a different one.
@@ -62,7 +62,7 @@ TARGETS = {
 
 
 def sources(target: str, contract: Contract, folder_name: str) -> dict[str, bytes]:
-    """Render the files of a folder; return their contents by name.
+    """Render the files of a folder. Return their contents by name.
 
     Args:
         target: A name in ``TARGETS``.
@@ -87,7 +87,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # for C, Python and Markdown; filters escape labels and names
+        autoescape=False,  # for C, Python and Markdown, where filters escape labels and names
     )
     environment.filters |= {
         "c_string": c_string,
@@ -119,7 +119,7 @@ def _facts(target: str, contract: Contract, folder_name: str) -> dict[str, Any]:
 
 
 def c_string(text: str) -> str:
-    r"""Return a C string literal in ASCII, with octal escapes for other UTF-8 bytes; they have a fixed length."""
+    r"""Return a C string literal in ASCII, with octal escapes of fixed length for other UTF-8 bytes."""
     plain = set(range(0x20, 0x7F)) - set(b'"\\?')
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
 

@@ -34,7 +34,7 @@ class Embedding(Result):
     Attributes:
         folder: The path of the folder.
         files: The names of the files in the folder.
-        contract: What the device app must know and reproduce.
+        contract: The contract of the model file.
         verification: The command that runs the self-test, in the folder.
     """
 
@@ -45,21 +45,21 @@ class Embedding(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A record for each file."""
+        """One record per file."""
         return [{"file": name} for name in self.files]
 
     def table(self) -> Table:
-        """Return a row for each file."""
+        """Return one row per file."""
         return Table([Column("file", is_name=True)], [[name] for name in self.files], str(self.folder))
 
     def to_json(self) -> str:
-        """Return the folder, its files and the command of the self-test as JSON text; CONTRACT.md has the rest."""
+        """Return the folder, its files and the self-test command as JSON text. CONTRACT.md has the rest."""
         summary = {"folder": str(self.folder), "files": self.files, "verification": self.verification}
         return json.dumps(summary, indent=2) + "\n"
 
 
 def write(plan: Embed, console: Console) -> Embedding:
-    """Write the folder of a plan; see ``Embed.run``."""
+    """Write the folder of a plan. See ``Embed.run``."""
     kind = TARGETS.get(plan.target)
     if kind is None:
         raise EdgesqzError(f"unknown {option('target')} {plan.target!r}; choose from {', '.join(TARGETS)}")
@@ -84,7 +84,9 @@ def _refuse_to_overwrite(folder: Path, force: bool) -> None:
     if folder.is_symlink() or not replaceable:
         raise EdgesqzError(f"{folder} was not written by edgesqz embed; choose another {option('out')}")
     if not force:
-        raise EdgesqzError(f"{folder} exists; replace it with {option('force')}, or choose another {option('out')}")
+        raise EdgesqzError(
+            f"{folder} already exists; replace it with {option('force')}, or choose another {option('out')}"
+        )
 
 
 def _write_whole(folder: Path, files: dict[str, bytes]) -> None:
@@ -115,7 +117,7 @@ def _parents_of(folder: Path) -> Iterator[None]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        with suppress(OSError):  # another process has written to one of them
+        with suppress(OSError):  # another process wrote to one of them
             for parent in missing:
                 if parent.exists():
                     parent.rmdir()

@@ -1,4 +1,4 @@
-"""Engines: one model each, in a process of its own, on this machine or another."""
+"""Engines: each runs one model in its own process, on this machine or another one."""
 
 from edgesqz.engine.engine import Engine as Engine
 from edgesqz.engine.engine import EngineError as EngineError

@@ -1,4 +1,4 @@
-"""Run one model of any format in one engine, in a process of its own."""
+"""Run one model of any format in one engine, in its own process."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from edgesqz.lookup import find_model_file
 from edgesqz.machine import Machine
 from edgesqz.workspace import settle
 
-# No request takes longer on a machine that is alive; larger datasets are sent in parts.
+# No request takes longer on a working machine. Larger datasets are sent in parts.
 ANSWER_TIMEOUT_S = 600
 IMAGES_PER_REQUEST = 1000
-CLOSE_TIMEOUT_S = 1  # time that an engine has to exit by itself
+CLOSE_TIMEOUT_S = 1  # time for an engine to exit by itself
 
 
 class EngineError(EdgesqzError):
@@ -32,17 +32,17 @@ class EngineError(EdgesqzError):
 
 
 class Engine:
-    """A loaded model: uint8 images in, probabilities out, and what that costs.
+    """A loaded model, which turns uint8 images into probabilities and measures its own costs.
 
     The engine's process is started through execnet and ends with ``close()``, or with the program.
 
     Args:
         model_bytes: Content of the model file.
-        runtime: A name in ``edgesqz.plugins.runtimes()``, or ``NAME==VERSION`` for a certain version of its engine.
+        runtime: A name in ``edgesqz.plugins.runtimes()``, or ``NAME==VERSION`` for a specific version of its engine.
         threads: Number of threads that the engine uses.
-        pinned_to: Number of the CPU core to keep the process on; None for any.
+        pinned_to: Number of the CPU core to pin the process to, or None for any core.
         pixels: Conversion of a pixel to the real value that the model's input represents.
-        host: Machine to start the process on; None for this one.
+        host: Machine to start the process on, or None for this one.
 
     Attributes:
         input: The model's input.
@@ -50,8 +50,8 @@ class Engine:
         version: Version of the engine.
         machine: The machine that the engine runs on.
         load_ms: Time to import the engine and load the model, in milliseconds.
-        arena_bytes: Size of the fixed memory arena that the engine works in; None if it has none.
-        idle_rss_bytes: Resident memory before loading; None if the system does not report it.
+        arena_bytes: Size of the fixed memory arena that the engine works in, or None if it has none.
+        idle_rss_bytes: Resident memory before loading, or None if the system does not report it.
         overhead_us: Median time that ``time_ns`` measures for an empty call, in microseconds.
 
     Raises:
@@ -100,7 +100,7 @@ class Engine:
             images: uint8 (N, H, W, channels), of the model's ``form``.
 
         Returns:
-            float32 (N, classes): probabilities, or whatever else the model outputs.
+            float32 (N, classes): probabilities, or other outputs of the model.
 
         Raises:
             EdgesqzError: The images have another shape or dtype.
@@ -117,7 +117,7 @@ class Engine:
         """Run an image, uint8 (1, H, W, channels), and return all intermediate tensors.
 
         Returns:
-            The real values of every tensor, float32, by the engine's name for it.
+            The real values of every tensor, float32, by the tensor's name in the engine.
 
         Raises:
             EngineError: The engine does not expose its tensors.
@@ -136,11 +136,11 @@ class Engine:
         return float(self._request(("first", _packed(image))))
 
     def time_ns(self, count: int) -> list[int]:
-        """Time ``count`` inferences of one image in the engine's process; nanoseconds of each."""
+        """Time ``count`` inferences of one image in the engine's process. Return the nanoseconds of each."""
         return list(self._request(("time", count)))
 
     def peak_rss_bytes(self) -> int | None:
-        """Return the peak resident memory of the engine's process; None if the system does not report it."""
+        """Return the peak resident memory of the engine's process, or None if the system does not report it."""
         answer: int | None = self._request(("peak_rss_bytes", None))
         return answer
 
@@ -181,10 +181,10 @@ class Engine:
         except self._channel.RemoteError as error:
             raise EngineError(_raised(str(error))) from error
         except self._channel.TimeoutError as error:
-            self.close()  # it may be busy, which would disturb later measurements
-            raise EngineError(f"the engine gave no answer in {ANSWER_TIMEOUT_S} s") from error
+            self.close()  # a busy process would disturb later measurements
+            raise EngineError(f"the engine did not answer within {ANSWER_TIMEOUT_S} s") from error
         except (EOFError, OSError) as error:
-            raise EngineError("the engine's process ended while it worked on this model") from error
+            raise EngineError("the engine's process ended unexpectedly while running this model") from error
 
     def _kill(self) -> None:
         for gateway in self._group:
@@ -192,7 +192,7 @@ class Engine:
 
 
 def _started(group: Any, choice: plugins.Choice, host: Host | None) -> Any:
-    """Start the worker in a process of its own and return the channel to it."""
+    """Start the worker in its own process and return the channel to it."""
     import psutil
     from execnet import HostNotFound
 
@@ -201,14 +201,14 @@ def _started(group: Any, choice: plugins.Choice, host: Host | None) -> Any:
         with _time_limit(lambda: _kill_children_except(others)):
             return group.makegateway(place).remote_exec(plugins.worker_source())
     except (HostNotFound, EOFError, OSError) as error:
-        raise EngineError(f"no process for it could be started{f' on {host.address}' if host else ''}") from error
+        raise EngineError(f"its process could not be started{f' on {host.address}' if host else ''}") from error
 
 
 @contextlib.contextmanager
 def _time_limit(kill: Callable[[], None]) -> Iterator[None]:
     """Limit the time of a block that would wait forever for a process that neither reads nor exits."""
     watch = threading.Timer(ANSWER_TIMEOUT_S, kill)
-    watch.daemon = True  # Ctrl-C may come before the watch is canceled, and Python would wait for it to end
+    watch.daemon = True  # Ctrl-C can arrive before the watch is canceled, and Python would wait for it to end
     try:
         watch.start()
         yield
@@ -226,7 +226,7 @@ def _kill_children_except(others: Sequence[Any]) -> None:
 
 
 def _place(choice: plugins.Choice, host: Host | None) -> str:
-    """Return where to start the process, as execnet expects it: another machine, this environment or another one."""
+    """Return execnet's specification of where to start the process: a machine, this environment or another one."""
     if host and choice.version:
         raise EngineError(f"{host.address} runs the version of {choice.name} that is installed there")
     if host:
@@ -254,12 +254,12 @@ def _refuse_clipping(tensor: Tensor, pixels: PixelRange) -> None:
 
 
 def _packed(images: np.ndarray) -> tuple[tuple[int, ...], bytes]:
-    """Convert an array to what a channel can carry."""
+    """Convert an array to a form that a channel can carry."""
     return images.shape, images.tobytes()
 
 
 def _unpacked(shape: tuple[int, ...], content: bytes) -> np.ndarray:
-    """Restore float32 values from what a channel carried."""
+    """Restore a float32 array that was sent over a channel."""
     return np.frombuffer(content, np.float32).reshape(shape)
 
 
@@ -282,20 +282,22 @@ def load(
         ...     probabilities = model.predict(images)
 
     Args:
-        path: A .keras, .tflite or .onnx file, or the name of one in the workspace or the zoo; see ``edgesqz.lookup``.
+        path: A .keras, .tflite or .onnx file, or its name in the workspace or the zoo. See ``edgesqz.lookup``.
         threads: Number of threads that the engine uses.
-        pixel_range: The values that a file without a manifest expects for pixels 0 and 255, as ``LOW..HIGH``; by
+        pixel_range: The values that a file without a manifest expects for pixels 0 and 255, as ``LOW..HIGH``. By
             default 0..255.
         workspace: The folder to look up names in.
 
     Raises:
-        EdgesqzError: There is no such file or no runtime for it, a pixel range is given for a file whose manifest has
-            one, or the engine rejects the file.
+        EdgesqzError: The file does not exist, no runtime supports it, a pixel range is given for a file with a
+            manifest, or the engine rejects the file.
     """
     settle(workspace)
     found = Artifact.open(find_model_file(path, workspace))
     if pixel_range and found.manifest:
-        raise EdgesqzError(f"{found.path} has a manifest, which states its pixel range; omit {option('pixel_range')}")
+        raise EdgesqzError(
+            f"{found.path} has a manifest, which specifies its pixel range; remove {option('pixel_range')}"
+        )
     pixels = PixelRange.parse(pixel_range) if pixel_range else None
     try:
         return open_engine(found, threads=threads, pixels=pixels)
@@ -312,7 +314,7 @@ def open_engine(
     pixels: PixelRange | None = None,
     host: Host | None = None,
 ) -> Engine:
-    """Load an artifact into an engine, by default that of its format; ``pixels`` is for files without a manifest."""
+    """Load an artifact into an engine, by default that of its format. ``pixels`` is for files without a manifest."""
     runtime = runtime or plugins.runtime_for(artifact.path.suffix)
     described = artifact.manifest.pixels if artifact.manifest else pixels
     content = read_bytes(artifact.path)

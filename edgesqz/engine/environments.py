@@ -1,4 +1,4 @@
-"""Python environments for engines that cannot run in this one, or not at that version; uv creates and caches them."""
+"""Separate Python environments for engines that cannot run in this one. uv creates and caches them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ TIMEOUT_S = 600  # time to download an engine
 
 
 def python_with(requirements: Sequence[str], python: str | None) -> str:
-    """Return the command line of a Python with packages and their dependencies, but nothing of this environment.
+    """Return the command line of an isolated Python with the given packages and their dependencies.
 
     Args:
         requirements: Packages, as pip expects them.
-        python: Version of Python, such as ``3.11``; None for that of this environment.
+        python: Version of Python, such as ``3.11``, or None for the version of this environment.
 
     Raises:
         EdgesqzError: uv is missing, or cannot create such an environment.
     """
     version = ["--python", python] if python else []
     packages = [part for requirement in requirements for part in ("--with", requirement)]
-    # Without --isolated, uv puts a .venv of the current folder behind these packages, and its engine might be used.
+    # Without --isolated, uv adds the .venv of the current folder after these packages, and its engine might be used.
     command = [_uv(), "run", "--quiet", "--isolated", "--no-project", *version, *packages, "python"]
     try:
         created = subprocess.run([*command, "-c", ""], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise EdgesqzError(f"no environment with {', '.join(requirements)} in {TIMEOUT_S} s") from error
+        raise EdgesqzError(
+            f"creating an environment with {', '.join(requirements)} took longer than {TIMEOUT_S} s"
+        ) from error
     if created.returncode:
-        reason = " ".join(created.stderr.split()) or f"uv ended with {created.returncode}"
+        reason = " ".join(created.stderr.split()) or f"uv exited with {created.returncode}"
         raise EdgesqzError(f"cannot create an environment with {', '.join(requirements)}: {reason}")
     return shlex.join(command)
 
@@ -54,5 +56,5 @@ def _uv() -> str:
     else:
         found = find_uv_bin()
     if not found:
-        raise EdgesqzError(f"an engine in an environment of its own needs uv; try {INSTALL}")
+        raise EdgesqzError(f"an engine in a separate environment needs uv; try {INSTALL}")
     return found

@@ -1,4 +1,4 @@
-"""Another machine to run engines on, such as the board a model is meant for, reached through ssh."""
+"""Run engines on another machine, such as the target board of a model, through ssh."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from urllib.parse import parse_qs, urlsplit
 
 from edgesqz.errors import EdgesqzError, option
 
-# ssh never prompts for a password or an unknown host's key, and it notices when a board is gone.
+# ssh never prompts for a password or an unknown host's key, and it detects when a board is disconnected.
 CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 60
 ALIVE_INTERVAL_S = 5
 ALIVE_MISSES = 3
 
-# Text that needs no quoting in a command line.
+# Text that needs no quoting on a command line.
 _ADDRESS = re.compile(r"([A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9_][\w.-]*")
 _PYTHON = re.compile(r"[\w./~+-]+")
 
 
 @dataclass(frozen=True)
 class Host:
-    """Where to run engines.
+    """A machine to run engines on.
 
     Attributes:
         address: ``board`` or ``user@board``, where ``board`` may be a name in ssh's configuration.
-        port: Port of the ssh server; None for ssh's default.
-        python: Command that starts a Python with NumPy and the engines there.
+        port: Port of the ssh server, or None for ssh's default.
+        python: Command that starts a Python with NumPy and the engines on that machine.
     """
 
     address: str
@@ -36,10 +36,10 @@ class Host:
 
     @classmethod
     def parse(cls, text: str) -> Host:
-        """Read ``ssh://user@board:22?python=/path/to/python``; user, port and python are optional.
+        """Parse ``ssh://user@board:22?python=/path/to/python``. User, port and python are optional.
 
         Raises:
-            EdgesqzError: The text has another form.
+            EdgesqzError: The text is malformed.
         """
         problem = f"expected a host such as ssh://user@board:22?python=/usr/bin/python3, got {text!r}"
         try:
@@ -56,11 +56,11 @@ class Host:
         return cls(address, port, python)
 
     def check(self) -> None:
-        """Connect once.
+        """Connect once to check the machine.
 
         Raises:
-            EdgesqzError: ssh is missing or cannot connect, there is no such Python or no NumPy there, or the shell
-                prints something of its own, which would be mistaken for an engine's answer.
+            EdgesqzError: ssh is not installed or cannot connect, Python or NumPy is missing on the machine, or its
+                shell prints text that would be mistaken for an engine's answer.
         """
         command = ["ssh", *self._options, self.address, f"{self.python} -c 'import numpy'"]
         try:
@@ -68,20 +68,20 @@ class Host:
         except FileNotFoundError as error:
             raise EdgesqzError(f"{option('host')} needs ssh, which is not installed here") from error
         except subprocess.TimeoutExpired as error:
-            raise EdgesqzError(f"{self.address} gave no answer in {ANSWER_TIMEOUT_S} s") from error
+            raise EdgesqzError(f"{self.address} did not answer within {ANSWER_TIMEOUT_S} s") from error
         if done.returncode:
-            reason = (done.stderr.strip().splitlines() or [f"ssh ended with {done.returncode}"])[-1]
+            reason = (done.stderr.strip().splitlines() or [f"ssh exited with {done.returncode}"])[-1]
             raise EdgesqzError(f"cannot run {self.python} with NumPy on {self.address}: {reason}")
         if done.stdout:
             greeting = done.stdout.split("\n")[0]
             raise EdgesqzError(
-                f"expected a silent shell on {self.address}, it prints {greeting!r}; "
-                "let its start-up files print in interactive shells only"
+                f"expected a shell on {self.address} that prints nothing, got {greeting!r}; "
+                "change its startup files to print only in interactive shells"
             )
 
     @property
     def gateway(self) -> str:
-        """The specification by which execnet starts a process there."""
+        """Specification for execnet to start a process on the machine."""
         return f"ssh={' '.join([*self._options, self.address])}//python={self.python}"
 
     @property

@@ -1,8 +1,8 @@
-"""Which ONNX files predict something else on x86 processors without VNNI.
+"""Find ONNX files that predict different classes on x86 processors without VNNI.
 
-There ONNX Runtime multiplies uint8 activations by int8 weights with VPMADDUBSW, which adds two products in 16 bits,
-with saturation. Weights of 7 bits are safe, for 2 * 255 * 64 = 32,640 is less than 32,768; so are uint8 weights, whose
-products the engine adds in 32 bits.
+On these, ONNX Runtime multiplies uint8 activations by int8 weights with VPMADDUBSW, which adds two products in 16 bits,
+with saturation. Weights of 7 bits are safe, because 2 * 255 * 64 = 32,640 is less than 32,768. So are uint8 weights,
+whose products the engine adds in 32 bits.
 See https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html, "Data type selection".
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LARGEST_SAFE_WEIGHT = 64
 WARNING = f"int8 weights beyond ±{LARGEST_SAFE_WEIGHT} may saturate on x86 processors without VNNI"
 
-# The operators that multiply integers, and which input of each takes the weights.
+# Operators that multiply integers, and the index of the input that takes the weights.
 INTEGER_OPERATORS = {
     "ConvInteger": 1,
     "DynamicQuantizeMatMul": 1,
@@ -30,12 +30,12 @@ INTEGER_OPERATORS = {
     "QLinearConv": 3,
     "QLinearMatMul": 3,
 }
-# Those that the engine turns into such, where both their inputs are dequantized.
+# Operators that the engine converts to these if both inputs are dequantized.
 FLOAT_OPERATORS = ("Conv", "Gemm", "MatMul")
 
 
 def may_saturate(model: onnx.ModelProto) -> bool:
-    """Whether a product of a model's int8 weights may saturate; weights in another file are not looked at."""
+    """Return whether a product of a model's int8 weights may saturate. Weights in another file are not checked."""
     import onnx
     from onnx import numpy_helper
 
@@ -49,7 +49,7 @@ def may_saturate(model: onnx.ModelProto) -> bool:
 
 
 def _multiplied(graph: onnx.GraphProto) -> Iterator[str]:
-    """The names of the tensors that take the place of weights in products of integers."""
+    """Return the names of the tensors that serve as weights in products of integers."""
     dequantized = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
     for node in graph.node:
         if (place := INTEGER_OPERATORS.get(node.op_type)) is not None:

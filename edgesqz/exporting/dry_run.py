@@ -1,4 +1,4 @@
-"""What an export would write, without writing it."""
+"""Determine what an export would write, without writing it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgesqz.exporting.result import PlannedFile
 
 
 def plan_files(exporter: Exporter, jobs: Sequence[Job]) -> tuple[PlannedFile, ...]:
-    """Return what an export would write, file by file, as long as there is room."""
+    """Return the files that an export would write."""
     room, planned = exporter.room, list[PlannedFile]()
     for job in jobs:
         planned.append(_plan_file(exporter, job, room))
@@ -22,7 +22,7 @@ def plan_files(exporter: Exporter, jobs: Sequence[Job]) -> tuple[PlannedFile, ..
 
 
 def _plan_file(exporter: Exporter, job: Job, room: int | None) -> PlannedFile:
-    """Convert and verify a file for its exact size, unless its number of parameters shows that it cannot fit."""
+    """Convert and verify a file to get its exact size, unless its number of parameters shows that it cannot fit."""
     file = PlannedFile(exporter.file_name(job), exporter.expected_bytes(job))
     if exporter.cannot_fit([job], room):
         return replace(file, fits=False)

@@ -1,4 +1,4 @@
-"""The exports of one model: convert it to a format, verify the new file against the source model, keep it."""
+"""Export one model: convert it to a format, verify the new file against the source model, and keep it."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ SMALLEST_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Converted:
-    """A file fresh from its converter.
+    """A newly converted file.
 
     Attributes:
         content: The bytes of the file.
         pixels: How a pixel becomes a value of the file's input.
-        calibration: The images that the file was calibrated on; None if its variant is not calibrated.
+        calibration: The images that the file was calibrated on, or None if its variant is not calibrated.
     """
 
     content: bytes
@@ -52,7 +52,7 @@ class Converted:
 
 
 class Exporter:
-    """Exports of one model. What they share is loaded once, and only if one of them needs it."""
+    """Exports one model. Shared data is loaded at most once, when it is first needed."""
 
     def __init__(self, plan: Export, console: Console) -> None:
         self.plan, self.console = plan, console
@@ -85,14 +85,14 @@ class Exporter:
 
     @functools.cached_property
     def parameters(self) -> int:
-        """The number of parameters, which for random weights is known before the network is built."""
+        """Number of parameters. For random weights, it is known before the network is built."""
         if self.plan.untrained:
             return loading.untrained_parameters(str(self.plan.model), self.plan.input_size)
         return self.source.parameters
 
     @property
     def room(self) -> int | None:
-        """The bytes that the quota leaves; None without a quota."""
+        """Number of bytes left in the quota, or None without a quota."""
         return self.workspace.room_for(())
 
     def file_name(self, job: Job) -> str:
@@ -104,14 +104,14 @@ class Exporter:
         return job.kind.bytes_a_parameter * self.parameters
 
     def cannot_fit(self, jobs: Sequence[Job], room: int | None) -> bool:
-        """Tell from the number of parameters whether files are too large for a number of bytes."""
+        """Return whether the number of parameters shows that files exceed a number of bytes."""
         return room is not None and SMALLEST_SHARE * sum(map(self.expected_bytes, jobs)) > room
 
     def export_all(self, jobs: Sequence[Job]) -> tuple[Artifact, ...]:
         """Export every job, or with ``all_variants`` every one that can be exported.
 
         Raises:
-            EdgesqzError: a job cannot be exported; with ``all_variants``, none can.
+            EdgesqzError: A job cannot be exported. With ``all_variants``, no job can be exported.
         """
         if self.plan.all_variants:
             self._print_source_warning()
@@ -121,10 +121,10 @@ class Exporter:
         return tuple(self._export(job) for job in jobs)
 
     def make(self, job: Job, *, download: bool = True) -> dict[str, bytes]:
-        """Convert and verify a file; return its content and its manifest's, by file name.
+        """Convert and verify a file. Return its content and that of its manifest, by file name.
 
         Args:
-            job: The file to make.
+            job: The file to export.
             download: Whether to download the images for calibration if they are missing.
         """
         if job.kind.needs_calibration:
@@ -154,11 +154,11 @@ class Exporter:
     def _refuse_if_too_large(self, jobs: Sequence[Job]) -> None:
         if self.cannot_fit(jobs, self.room):
             expected = sum(map(self.expected_bytes, jobs))
-            estimate = f"about {format_size(expected)} for {self.parameters:,} parameters,"
+            estimate = f"about {format_size(expected)} ({self.parameters:,} parameters)"
             raise self.workspace.refusal(", ".join(map(self.file_name, jobs)), expected, estimate)
 
     def _export_possible(self, jobs: Sequence[Job]) -> tuple[Artifact, ...]:
-        """Export what can be exported, and print what cannot and why."""
+        """Export all jobs that can be exported, and print why the others cannot."""
         exported, skipped = list[Artifact](), list[str]()
         for job in jobs:
             try:
@@ -168,13 +168,15 @@ class Exporter:
                 skipped.append(f"{self.file_name(job)}: {self.reason(error, job)}")
                 self._print(f"skipped: {skipped[-1]}")
         if not exported:
-            raise EdgesqzError(f"none of {len(skipped)} variants could be exported; the first: {skipped[0]}")
+            raise EdgesqzError(
+                f"none of {len(skipped)} variants could be exported; the first failed with: {skipped[0]}"
+            )
         return tuple(exported)
 
     def reason(self, error: EdgesqzError, job: Job) -> str:
-        """Return why a job failed, without the name of its file."""
+        """Return the reason why a job failed, without the name of its file."""
         if isinstance(error, NoRoomError):
-            return f"no room, {format_size(self.room or 0)} are left"
+            return f"not enough space, {format_size(self.room or 0)} left"
         name = self.file_name(job)
         return str(error).removeprefix(f"{name} was not kept: ").removeprefix(f"{name}: ")
 
@@ -186,7 +188,7 @@ class Exporter:
         return shipped.find(self.file_name(job), self.source, self.images, self.plan.calibration_images)
 
     def _verify_shipped(self, found: Shipped, job: Job) -> dict[str, bytes]:
-        """Verify a file that ships with edgesqz on this machine; its manifest then holds what was found here."""
+        """Verify a file that ships with edgesqz on this machine, and record the result in its manifest."""
         with self._engine(found.content, job, found.manifest.pixels) as engine:
             manifest = found.manifest.model_copy(update={"verification": self._verify(engine, job)})
         self._print(found.describe(self.file_name(job)))
@@ -194,7 +196,7 @@ class Exporter:
 
     @contextlib.contextmanager
     def _engine(self, content: bytes, job: Job, pixels: PixelRange) -> Iterator[Engine]:
-        """Load a new file to verify it; one that its runtime refuses is not kept."""
+        """Load a new file to verify it. A file that its runtime rejects is not kept."""
         file_name = self.file_name(job)
         with progress.status(self.console, f"{file_name}: verifying"):
             try:
@@ -214,14 +216,14 @@ class Exporter:
         try:
             with backend.hush():
                 return Converted(job.converter.convert(model, job.variant, values), pixels, record)
-        except Exception as error:  # whatever a converter, perhaps a third party's, raises for a network
+        except Exception as error:  # a converter, possibly from a third party, can raise anything
             reason = str(error) if isinstance(error, EdgesqzError) else f"{type(error).__name__}: {first_line(error)}"
             raise EdgesqzError(
                 f"{job.converter.FORMAT} {job.variant}: the converter cannot convert {self.source.source}: {reason}"
             ) from error
 
     def _verify(self, engine: Engine, job: Job) -> Verification:
-        """Run a new file beside the source model; refuse it if it predicts something else."""
+        """Run a new file and its source model on the same images. Reject the file if their predictions differ."""
         sample, trained = self.images.verification, not self.source.untrained
         outputs = verify.verification_outputs(engine, sample.pixels)
         expected = self.reference.outputs[: len(outputs)]
@@ -232,7 +234,7 @@ class Exporter:
         return found
 
     def _advice(self, job: Job) -> str:
-        """Return what to try after a file failed verification."""
+        """Return advice on what to try after a file failed verification."""
         if not (self.source.untrained or self.images.available):
             dataset = self.images.dataset or "the training data"
             return f"these images are synthetic because {dataset} is not available; specify {option('data_dir')}"
@@ -245,7 +247,7 @@ class Exporter:
         )
 
     def _manifest(self, job: Job, converted: Converted, engine: Engine) -> Manifest:
-        """Verify a new file and describe it."""
+        """Verify a new file and return its manifest."""
         source, described = self.source, self.source.manifest
         return Manifest(
             name=source.name,
@@ -274,7 +276,7 @@ class Exporter:
 def _spanning_all_bytes(images: np.ndarray) -> np.ndarray:
     """Return images as float32, with one value set to 0 and one to 255.
 
-    The range of the input is then that of a byte, whatever the images are, and its scale and zero point are exact.
+    The input range is then that of a byte for any images, and its scale and zero point are exact.
     """
     values = images.astype(np.float32)
     values[0, 0, :2, 0] = 0, 255

@@ -1,4 +1,4 @@
-"""The images that the exports of one model are calibrated and verified on."""
+"""The images used to calibrate and verify the exports of one model."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Sample:
-    """Images as a model takes them.
+    """Images in the size and channels that a model takes.
 
     Attributes:
         pixels: uint8 (N, H, W, channels).
         labels: The class of each image, int64 (N,).
-        record: Where the images come from, for the manifest.
+        record: Origin of the images, for the manifest.
     """
 
     pixels: np.ndarray
@@ -36,9 +36,9 @@ class Sample:
 
 
 class ExportImages:
-    """Training images of the dataset that a model was trained on, or of the one that the plan names.
+    """Training images of the dataset that the plan names or that the model was trained on.
 
-    They are loaded when they are first needed. Calibration and verification use different images.
+    They are loaded on first use. Calibration and verification use different images.
     """
 
     def __init__(self, source: SourceModel, plan: Export) -> None:
@@ -54,31 +54,31 @@ class ExportImages:
         return self.dataset is not None and data.locate(self.dataset, self._data_dir) is not None
 
     def refuse_download(self) -> None:
-        """Refuse a dataset that would have to be downloaded.
+        """Reject a dataset that would have to be downloaded.
 
         Raises:
-            EdgesqzError: the dataset is known, but not available.
+            EdgesqzError: The dataset is known but not available.
         """
         if self.dataset is not None and not self.available:
             raise EdgesqzError(f"{self.dataset} is not available for calibration; specify {option('data_dir')}")
 
     @property
     def calibration(self) -> Sample:
-        """Images for calibration; synthetic ones for a model with random weights and no dataset."""
+        """Images for calibration. A model with random weights and no dataset gets synthetic images."""
         if self._source.untrained and self.dataset is None:
             return self._synthetic(self._calibration_images)
         return self._sample(data.sample(self._splits[0], self._calibration_images, seed=SEED), self._required_dataset)
 
     @functools.cached_property
     def verification(self) -> Sample:
-        """Images for verification; synthetic ones where the dataset is not available."""
+        """Images for verification. Synthetic images replace a dataset that is not available."""
         if self.dataset is not None and self.available:
             return self._sample(data.sample(self._splits[1], VERIFICATION_IMAGES, seed=SEED), self.dataset)
         return self._synthetic(UNTRAINED_VERIFICATION_IMAGES if self._source.untrained else VERIFICATION_IMAGES)
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The dataset's class names; empty where the dataset is not available or the weights are random."""
+        """Class names of the dataset. Empty if the dataset is not available or the weights are random."""
         return () if self._source.untrained or not self.available else self._loaded.labels
 
     @property
@@ -96,7 +96,7 @@ class ExportImages:
 
     @functools.cached_property
     def _splits(self) -> tuple[data.Split, data.Split]:
-        """Training images for calibration, and others for verification."""
+        """Disjoint sets of training images for calibration and for verification."""
         return data.holdout_split(self._loaded.train(), seed=SEED)
 
     def _synthetic(self, count: int) -> Sample:

@@ -1,4 +1,4 @@
-"""The files that an export makes, each in one variant of one format."""
+"""The files that an export writes, each in one variant of one format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Job:
         """Look up a format and one of its variants.
 
         Raises:
-            EdgesqzError: the format or the variant is unknown; the message lists the known ones.
+            EdgesqzError: The format or the variant is unknown. The message lists the known ones.
         """
         converter = plugins.converter(format_name)
         if variant not in converter.VARIANTS:
@@ -48,11 +48,11 @@ class Job:
 
 
 def requested_jobs(plan: Export) -> list[Job]:
-    """Return the files that a plan requests; of all variants, the most valuable first.
+    """Return the files that a plan requests. With ``all_variants``, the most valuable come first.
 
     Raises:
-        EdgesqzError: a format or variant is unknown, or a number of calibration images is given for variants that are
-            not calibrated.
+        EdgesqzError: A format or variant is unknown, or a number of calibration images is given although no variant is
+            calibrated.
     """
     if plan.all_variants:
         return _all_variants(plan.formats or tuple(dict.fromkeys([DEFAULT_FORMAT, *plugins.converters()])))

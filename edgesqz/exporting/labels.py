@@ -1,4 +1,4 @@
-"""Class names that a user gives for a model made elsewhere."""
+"""Class names that a user gives for a model from another tool."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_labels(labels: Labels) -> tuple[str, ...]:
         labels: A UTF-8 text file with one name per line, or the names.
 
     Raises:
-        EdgesqzError: the file cannot be read, there are no names, or one is blank or occurs twice.
+        EdgesqzError: The file cannot be read, there are no names, or a name is blank or occurs twice.
     """
     is_file = isinstance(labels, str | Path)
     lines = _read_lines(Path(labels)) if isinstance(labels, str | Path) else labels
@@ -36,7 +36,7 @@ def _read_lines(path: Path) -> list[str]:
 
 
 def _problem(names: Sequence[str]) -> str | None:
-    """Return what is wrong with class names; None if nothing is."""
+    """Return what is wrong with class names, or None if nothing is."""
     if not names:
         return "expected one class name per line, found none"
     for number, name in enumerate(names, start=1):
@@ -48,16 +48,16 @@ def _problem(names: Sequence[str]) -> str | None:
 
 
 def check_labels(labels: Sequence[str], classes: int, described: Sequence[str], source: str) -> None:
-    """Check labels against the model that they are for.
+    """Check labels against a model.
 
     Args:
         labels: The labels that the user gave.
-        classes: The number of the model's outputs.
-        described: The labels in the model's manifest; empty without one.
+        classes: Number of classes of the model.
+        described: The labels in the model's manifest. Empty without a manifest.
         source: The model's name in messages.
 
     Raises:
-        EdgesqzError: there are more or fewer labels than classes, or the manifest has different ones.
+        EdgesqzError: The number of labels differs from the number of classes, or the manifest has different labels.
     """
     if len(labels) != classes:
         raise EdgesqzError(f"expected {classes} {option('labels')}, one for each class of {source}; got {len(labels)}")

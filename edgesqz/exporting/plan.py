@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DryRunOptions:
-    """Whether to write files."""
+    """The option that writes no files."""
 
     PANEL: ClassVar = "Output"
-    dry_run: Annotated[bool, Option("Only show the files, their sizes, and whether they fit the quota.")] = False
+    dry_run: Annotated[
+        bool, Option("Show the files, their sizes, and whether they fit the quota, without writing them.")
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions:
-    """Names for the classes of a model made elsewhere."""
+    """Class names for a model from another tool."""
 
     PANEL: ClassVar = "Model"
     labels: Annotated[
         str | Path | list[str] | tuple[str, ...] | None,
         Option(
-            "A text file with the names of the classes, one per line, for a model made elsewhere.",
+            "A text file with one class name per line, for a model from another tool.",
             metavar="FILE",
             default="the manifest's labels, else the dataset's",
         ),
@@ -47,7 +49,7 @@ class Export(
     """Convert a Keras model to other formats, and verify each file against the model before keeping it.
 
     The files are written to the workspace as NAME.VARIANT.SUFFIX, each with its manifest. A file whose outputs differ
-    too much from the source model's is not kept.
+    too much from those of the source model is not kept.
 
     Example: `edgesqz export squeezenet --format tflite --format onnx --quantize`
     """
@@ -79,12 +81,12 @@ class Export(
     all_variants: Annotated[
         bool,
         Option(
-            "Export every variant that fits the quota, the most valuable first, in the given formats or all.",
+            "Export every variant that fits the quota, most valuable first, in the given formats or in all formats.",
             flag="--all",
         ),
     ] = False
     untrained: Annotated[
-        bool, Option("Treat MODEL as an architecture and give it random weights, to measure what it costs.")
+        bool, Option("Treat MODEL as an architecture and give it random weights, to measure its costs.")
     ] = False
 
     def __post_init__(self) -> None:
@@ -106,11 +108,11 @@ class Export(
         return tuple(map(str, dict.fromkeys([*as_list(self.variant), *(["int8"] if self.quantize else [])])))
 
     def run(self, console: Console) -> ExportResult:
-        """Convert, verify and write; with ``dry_run`` only report what would be written.
+        """Convert, verify and write the files, or with ``dry_run`` only report what would be written.
 
         Raises:
-            EdgesqzError: Bad input, no images for calibration, a file that does not agree with the source model, or
-                no room. Files written earlier are kept; nothing remains of the one that failed.
+            EdgesqzError: The input is bad, there are no images for calibration, a file disagrees with the source
+                model, or the quota is too small. Files that were already written are kept.
         """
         from edgesqz.exporting.run import run
 

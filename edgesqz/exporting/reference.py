@@ -1,4 +1,4 @@
-"""The source model as the reference that its exports are verified against."""
+"""The source model as the reference for verifying its exports."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from edgesqz.exporting import verify
 from edgesqz.exporting.images import ExportImages
 from edgesqz.models.loading import SourceModel
 
-USUAL_PIXEL_RANGES = ("0..1", "-1..1")  # tried, in this order, where a model made elsewhere only guesses
+USUAL_PIXEL_RANGES = ("0..1", "-1..1")  # tried in this order if a model from another tool only guesses
 
 
 class Reference:
-    """The source model's outputs on the verification images, computed when they are first needed.
+    """The source model's outputs on the verification images, computed on first use.
 
     Args:
         source: The source model.
-        images: The images of its exports.
-        class_names: The names of the classes as the user gave them; empty if there are none.
+        images: The images for verification.
+        class_names: Class names given by the user. Empty if there are none.
     """
 
     def __init__(self, source: SourceModel, images: ExportImages, class_names: tuple[str, ...]) -> None:
@@ -35,13 +35,13 @@ class Reference:
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """The true classes of the images, int64 (N,); None unless the dataset's classes are the model's."""
+        """The true classes of the images, int64 (N,), or None if the classes of dataset and model differ."""
         names = self._images.class_names
         matches = names == self._class_names if self._class_names else len(names) == max(self._source.classes, 2)
         return self._images.verification.labels if matches else None
 
     def accuracy(self, count: int | None = None) -> float | None:
-        """Return the top-1 accuracy of the source model on the first ``count`` images, 0..1; None without labels."""
+        """Return the top-1 accuracy of the source model on the first ``count`` images, 0..1, or None without labels."""
         return None if self.labels is None else _accuracy(self.outputs[:count], self.labels[:count])
 
     def warning(self, *, pixels_known: bool) -> str | None:
@@ -50,10 +50,10 @@ class Reference:
         A wrong pixel range can have either effect.
 
         Args:
-            pixels_known: Whether the user or a manifest says which pixel values the model expects.
+            pixels_known: Whether the user or a manifest specifies the pixel values that the model expects.
 
         Raises:
-            EdgesqzError: the model is no better than guessing, and its pixel values are not known.
+            EdgesqzError: The model is no better than guessing, and its pixel values are unknown.
         """
         if self.labels is None:
             return self._constant_warning()
@@ -83,7 +83,7 @@ class Reference:
                 return f"try {option('pixel_range')} {text}, which gives an accuracy of {accuracy:.1%}"
         return (
             f"if it expects pixel values other than 0..255, specify them with {option('pixel_range')}, such as 0..1; "
-            f"{option('pixel_range')} 0..255 exports it as it is"
+            f"{option('pixel_range')} 0..255 exports it as is"
         )
 
     def _predict(self, pixels: PixelRange) -> np.ndarray:

@@ -23,9 +23,9 @@ class PlannedFile:
     Attributes:
         file_name: The name of the file.
         expected_bytes: The size of the file, estimated from the number of parameters.
-        exact_bytes: The size of the file and its manifest; None if the estimate already exceeds the room.
-        fits: Whether the file fits the quota after the files before it; None without a quota or with an error.
-        error: Why the file cannot be made, for a reason other than its size.
+        exact_bytes: The size of the file and its manifest, or None if the estimate already exceeds the available space.
+        fits: Whether the file fits the quota after the previous files, or None without a quota or after an error.
+        error: Why the file cannot be exported, for a reason other than its size.
     """
 
     file_name: str
@@ -37,13 +37,13 @@ class PlannedFile:
 
 @dataclass(frozen=True, repr=False)
 class ExportResult(Result):
-    """The files of one export; iterating over it yields its artifacts.
+    """The files of one export. Iterating over it yields its artifacts.
 
     Attributes:
-        artifacts: The new files by format, then by variant, in the order they were requested; empty for a dry run.
+        artifacts: The new files by format, then by variant, in the requested order. Empty for a dry run.
         planned: The files that a dry run would have written.
-        quota_bytes: The quota of the workspace; None without one.
-        used_bytes: The bytes used in the workspace after the export.
+        quota_bytes: The quota of the workspace, or None if there is none.
+        used_bytes: Number of bytes used in the workspace after the export.
     """
 
     artifacts: tuple[Artifact, ...]
@@ -56,12 +56,12 @@ class ExportResult(Result):
         return iter(self.artifacts)
 
     def __len__(self) -> int:
-        """Count the artifacts."""
+        """Return the number of artifacts."""
         return len(self.artifacts)
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A record for each file."""
+        """One record per file."""
         return [*map(_record, self.artifacts), *map(dataclasses.asdict, self.planned)]
 
     def to_json(self) -> str:
@@ -70,9 +70,9 @@ class ExportResult(Result):
         return json.dumps(found, indent=2) + "\n"
 
     def table(self) -> Table:
-        """Return a row for each file; below the table, the quota, and why some files cannot be made."""
-        used = f"{format_size(self.used_bytes)} are used"
-        caption = used if self.quota_bytes is None else f"quota {format_size(self.quota_bytes)}, of which {used}"
+        """Return one row per file. The caption shows the quota, and why some files cannot be exported."""
+        used = f"{format_size(self.used_bytes)} used"
+        caption = used if self.quota_bytes is None else f"quota {format_size(self.quota_bytes)} ({used})"
         return self._planned_table(f"{caption}; nothing was written") if self.planned else self._written_table(caption)
 
     def _written_table(self, caption: str) -> Table:
@@ -103,7 +103,7 @@ def _planned_row(file: PlannedFile) -> list[str]:
 
 
 def verification_summary(artifact: Artifact) -> str:
-    """Say how well an export agrees with its source model."""
+    """Describe how well an export agrees with its source model."""
     assert artifact.manifest and artifact.manifest.verification  # export writes both
     if artifact.manifest.untrained:
         return "random weights"

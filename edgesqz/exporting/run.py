@@ -1,4 +1,4 @@
-"""Run an export: make the requested files, or only plan them."""
+"""Run an export: write the requested files, or only plan them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def run(plan: Export, console: Console) -> ExportResult:
-    """Make what a plan requests; see ``Export.run``."""
+    """Export the files that a plan requests. See ``Export.run``."""
     jobs = requested_jobs(plan)
     exporter = Exporter(plan, console)
     planned = plan_files(exporter, jobs) if plan.dry_run else ()

@@ -1,4 +1,4 @@
-"""Quantized files that ship with edgesqz, used where the images that calibrated them are not available."""
+"""Quantized files that ship with edgesqz, used if the images for calibration are not available."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Shipped:
     Attributes:
         content: The bytes of the file.
         manifest: The manifest of the file.
-        verification: What was found where the file was made.
+        verification: The result of verification on the machine that exported the file.
     """
 
     content: bytes
@@ -24,24 +24,24 @@ class Shipped:
     verification: Verification
 
     def describe(self, file_name: str) -> str:
-        """Return in a sentence why this file is used, and what its export found."""
+        """Explain in a sentence why this file is used, and how well it agreed with its source model."""
         calibration, found = self.manifest.calibration, self.verification
         assert calibration  # ``find`` returns calibrated files only
         return (
             f"{file_name}: {calibration.dataset} is not available for calibration, so this is the file that ships with "
-            f"edgesqz, calibrated on {calibration.count} training images; where it was made, it agreed with the source "
-            f"model on {found.agreement:.1%} of {found.images.count} {found.images.dataset} images"
+            f"edgesqz, calibrated on {calibration.count} training images; when it was exported, it agreed with the "
+            f"source model on {found.agreement:.1%} of {found.images.count} {found.images.dataset} images"
         )
 
 
 def find(file_name: str, source: SourceModel, images: ExportImages, calibration_images: int) -> Shipped | None:
-    """Return the file that ships with edgesqz if it is what an export would make, and its images are not available.
+    """Return the shipped file if it equals what an export would write and the calibration images are not available.
 
     Args:
         file_name: The name of the file to export.
         source: The source model.
-        images: The images of its exports.
-        calibration_images: The number of images to calibrate on.
+        images: The images for calibration.
+        calibration_images: Number of images to calibrate on.
     """
     if not (ZOO / file_name).is_file() or images.available:
         return None

@@ -1,4 +1,4 @@
-"""Verification: compare an export with its source model, and decide whether to keep it."""
+"""Verify an export: compare it with its source model, and decide whether to keep it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # An engine without fast kernels for a variant, such as LiteRT for int16x8, can take a second per image.
 TIME_LIMIT_S, BATCH = 60, 50
 
-# Beyond these limits an export is wrong, not merely less precise.
+# An export beyond these limits is wrong, not merely less precise.
 MAX_ERROR_IF_EXACT = 1e-3  # of an output, times the largest output where that is above 1
 MIN_AGREEMENT = 0.95
 
@@ -32,8 +32,8 @@ def verify(outputs: np.ndarray, expected: np.ndarray, images: Images, source_acc
     Args:
         outputs: The export's outputs, float (N, classes), or (N, 1) for two classes.
         expected: The source model's outputs, of the same shape.
-        images: The images that both were run on.
-        source_accuracy: The accuracy of the source model on these images, 0..1; None without labels.
+        images: The images that both models were run on.
+        source_accuracy: The accuracy of the source model on these images, 0..1, or None without labels.
     """
     differences = np.abs(outputs - expected)
     return Verification(
@@ -46,7 +46,7 @@ def verify(outputs: np.ndarray, expected: np.ndarray, images: Images, source_acc
 
 
 def verification_outputs(engine: Engine, images: np.ndarray) -> np.ndarray:
-    """Run an engine on images, or only on the first ones if it is slow; fewer images are enough to verify a file.
+    """Run an engine on images. A slow engine runs on only the first ones, which is enough to verify a file.
 
     Args:
         engine: The engine that runs the export.
@@ -64,16 +64,16 @@ def verification_outputs(engine: Engine, images: np.ndarray) -> np.ndarray:
 
 
 def predictions(outputs: np.ndarray, *, like: np.ndarray) -> np.ndarray:
-    """Return the predicted class of each image, int64 (N,); ``class_scores`` describes the arguments."""
+    """Return the predicted class of each image, int64 (N,). See ``class_scores`` for the arguments."""
     return np.asarray(class_scores(outputs, like).argmax(axis=1))
 
 
 def problem(verification: Verification, expected: np.ndarray, *, exact: bool, trained: bool) -> str | None:
-    """Return what is wrong with an export; None if nothing is.
+    """Return what is wrong with an export, or None if nothing is.
 
-    Agreement is judged by its confidence interval, so that a small sample rejects only what is clearly wrong. It is
-    not required of random weights, nor where every output is right to the resolution of int8: the classes that such
-    an export confuses have nearly equal outputs.
+    Agreement is judged by its confidence interval, so that a small sample rejects only files that are clearly wrong.
+    It is not required for random weights, or if every output is correct to the resolution of int8: the classes that
+    such an export confuses have nearly equal outputs.
 
     Args:
         verification: The figures to judge.
@@ -102,12 +102,12 @@ def is_constant(outputs: np.ndarray) -> bool:
 
 
 def _scale(outputs: np.ndarray) -> float:
-    """Return the largest output; 1 for probabilities."""
+    """Return the largest output, which is 1 for probabilities."""
     return max(1.0, float(np.abs(outputs).max()))
 
 
 def is_guessing(predicted: np.ndarray, labels: np.ndarray) -> bool:
-    """Return whether predictions are no better than always predicting the most frequent class.
+    """Return whether predictions are no better than always predicting the most common class.
 
     The confidence interval of the accuracy must include that of guessing, and must lie below the midpoint between it
     and 1, so that a small sample raises no false alarm.

@@ -27,8 +27,8 @@ class Quantization:
     Attributes:
         scales: The scale of each pair.
         zero_points: The zero point of each pair.
-        axis: The axis of the channels or blocks; None if one pair applies to the whole tensor.
-        block_size: The number of values along the axis that share a pair; None for one pair per channel.
+        axis: The axis of the channels or blocks, or None if one pair applies to the whole tensor.
+        block_size: The number of values along the axis that share a pair, or None for one pair per channel.
     """
 
     scales: tuple[float, ...]
@@ -50,12 +50,12 @@ class Tensor:
 
     Attributes:
         name: The name of the tensor.
-        shape: The size of each dimension; None for a dimension of any size.
-        dtype: NumPy's name of the dtype, or the format's name if NumPy has none; for an input or output that is not a
-            tensor its type, such as ``sequence(float32 3x?)``.
-        quantization: How values are quantized; None if they are not.
-        size_bytes: The size of the values as the format packs them, without padding; 0 for an input or output.
-        external_file: The file beside the model that stores the values; None if the model file does.
+        shape: The size of each dimension, or None for a dimension of any size.
+        dtype: NumPy's name of the dtype, or the format's name if NumPy has none. For an input or output that is not a
+            tensor, its type, such as ``sequence(float32 3x?)``.
+        quantization: How values are quantized, or None if they are not.
+        size_bytes: The size of the values as the format packs them, without padding. 0 for an input or output.
+        external_file: The file beside the model that stores the values, or None if the model file does.
     """
 
     name: str
@@ -78,7 +78,7 @@ class ExternalFile:
     Attributes:
         name: The path in the model file, relative to its folder.
         needed_bytes: The length that the model requires.
-        size_bytes: The actual length; None if the file is missing.
+        size_bytes: The actual length, or None if the file is missing.
     """
 
     name: str
@@ -86,7 +86,7 @@ class ExternalFile:
     size_bytes: int | None
 
     def __str__(self) -> str:
-        """Return the name, the size, and what is wrong."""
+        """Return the name, the size, and the problem if there is one."""
         if self.size_bytes is None:
             return f"{self.name} is missing ({self.needed_bytes:,} bytes)"
         short = "" if self.size_bytes >= self.needed_bytes else f", truncated: expected {self.needed_bytes:,}"
@@ -95,7 +95,7 @@ class ExternalFile:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a reader finds in a file; see ``Inspection``."""
+    """What a reader finds in a file. See ``Inspection``."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
@@ -109,7 +109,7 @@ class Contents:
 
 @dataclass(frozen=True, repr=False)
 class Inspection(Result):
-    """What is in a model file.
+    """The contents of a model file.
 
     Attributes:
         file: The name of the file.
@@ -118,10 +118,10 @@ class Inspection(Result):
         sha256: The SHA-256 of the file, in hexadecimal.
         inputs: The inputs in the order of the model's interface.
         outputs: The outputs in the order of the model's interface.
-        operators: The number of times that each operator occurs, the most frequent first; layers for a .keras file.
+        operators: The number of occurrences of each operator, most frequent first. For a .keras file, of each layer.
         parameters: The number of weights and biases, each counted once, without shapes, scales and zero points.
-        tensors: The tensors that the model stores, the largest first.
-        external_files: Files beside the model that store the values of tensors; they are not read.
+        tensors: The tensors that the model stores, largest first.
+        external_files: Files beside the model that store the values of tensors. They are not read.
         metadata: The metadata of the file, as its format stores it.
         warnings: Reasons why the model may predict differently on some machines.
     """
@@ -141,7 +141,7 @@ class Inspection(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A record for each stored tensor, the largest first."""
+        """One record per stored tensor, largest first."""
         return [dataclasses.asdict(tensor) for tensor in self.tensors]
 
     def table(self) -> Group:
@@ -174,7 +174,7 @@ class Inspection(Result):
 
 
 def inspection(path: Path, content: bytes, found: Contents) -> Inspection:
-    """Combine what a reader found in a file with the facts that need no reader."""
+    """Combine the findings of a reader with the facts that need no reader."""
     return Inspection(
         file=path.name,
         format=path.suffix[1:],
@@ -192,7 +192,7 @@ def inspection(path: Path, content: bytes, found: Contents) -> Inspection:
 
 
 def counted(names: Iterator[str]) -> dict[str, int]:
-    """Count the names, the most frequent first."""
+    """Count the names, most frequent first."""
     return dict(Counter(names).most_common())
 
 
@@ -225,5 +225,5 @@ def _flat(metadata: dict[str, Any], before: str = "") -> Iterator[tuple[str, str
 
 
 def as_text(content: bytes | str | None) -> str:
-    """Decode text that should be UTF-8; protobuf gives bytes where it is not."""
+    """Decode text that should be UTF-8. Protobuf returns bytes if it is not."""
     return content if isinstance(content, str) else (content or b"").decode("utf-8", errors="replace")

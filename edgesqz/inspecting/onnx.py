@@ -22,8 +22,8 @@ from edgesqz.inspecting.inspection import (
 if TYPE_CHECKING:
     import onnx
 
-# The inputs of quantized operators that take parameters; their other constants are scales, zero points and settings.
-# Each maps to the input that takes its scale, if the one after that takes its zero point; otherwise to None.
+# The inputs of quantized operators that take parameters. Their other constants are scales, zero points and settings.
+# Each maps to the input that takes its scale if the next input takes its zero point, otherwise to None.
 # From the operator schemas of ONNX and of ONNX Runtime's domain com.microsoft.
 QUANTIZED_VALUES: dict[str, dict[int, int | None]] = {
     "ConvInteger": {0: None, 1: None},
@@ -45,7 +45,7 @@ QUANTIZED_VALUES: dict[str, dict[int, int | None]] = {
 }
 # Operators whose inputs other than the first are settings.
 WITH_SETTINGS = ("Clip", "Dropout", "Pad", "Resize", "Upsample")
-# Operators that only reshape or reorder their first input; what it is used for shows in the operators after them.
+# Operators that only reshape or reorder their first input. The operators after them show what it is used for.
 PASSING_ON = ("Flatten", "Gather", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 
 
@@ -55,8 +55,8 @@ class _Constant:
 
     Attributes:
         tensor: The tensor.
-        parameters: The number of weights or biases in it; 0 if it holds something else.
-        quantization: How its values are quantized; None if they are not, or if it is unknown.
+        parameters: The number of weights or biases in the tensor, or 0 if it contains something else.
+        quantization: How its values are quantized, or None if they are not quantized or this is unknown.
     """
 
     tensor: onnx.TensorProto
@@ -75,7 +75,7 @@ class _Constant:
 
     @property
     def external(self) -> Mapping[str, str]:
-        """The location of the values in another file; empty if this file stores them."""
+        """The location of the values in another file. Empty if this file stores them."""
         import onnx
 
         if self.tensor.data_location != onnx.TensorProto.EXTERNAL:
@@ -84,7 +84,7 @@ class _Constant:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the values, regardless of the field that stores them."""
+        """The size of the values, whichever field stores them."""
         if "length" in self.external:
             return int(self.external["length"])
         if self.tensor.string_data:
@@ -99,7 +99,7 @@ class _Constant:
 
 
 def read(path: Path, content: bytes) -> Contents:
-    """Read a .onnx file, but not the files beside it that store external data."""
+    """Read a .onnx file, without the files beside it that store external data."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -140,7 +140,7 @@ def _operator(node: onnx.NodeProto) -> str:
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """All nodes, those within branches and loops too."""
+    """Yield all nodes, including those within branches and loops."""
     for node in graph.node:
         yield node
         for inner in _subgraphs(node):
@@ -153,7 +153,7 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def _collect(graph: onnx.GraphProto, outer: Mapping[Any, _Constant], found: list[_Constant]) -> None:
-    """Add the constants of a graph and its subgraphs to a list, and note what their operators reveal about them.
+    """Add the constants of a graph and its subgraphs to a list, and record what their operators reveal about them.
 
     Args:
         graph: The graph, with its operators in the order they run.
@@ -209,7 +209,7 @@ def _values_of(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
 
 
 def _note(node: onnx.NodeProto, known: Mapping[Any, _Constant]) -> None:
-    """Note what an operator reveals about the constants that it takes."""
+    """Record what an operator reveals about the constants that it takes."""
     operator = as_text(node.op_type)
     quantized = QUANTIZED_VALUES.get(operator, {0: 1} if operator.startswith("QLinear") else None)
     for position, name in enumerate(node.input):
@@ -226,7 +226,7 @@ def _note(node: onnx.NodeProto, known: Mapping[Any, _Constant]) -> None:
 
 
 def _numbers(node: onnx.NodeProto, constant: _Constant) -> int:
-    """Return the number of values in a constant; some operators unpack several from a byte."""
+    """Return the number of values in a constant. Some operators unpack several from a byte."""
     settings = {attribute.name: attribute.i for attribute in node.attribute}
     if constant.dtype == "uint8" and node.op_type in ("MatMulNBits", "MatMulBnb4"):
         return int(settings["K"] * settings["N"])  # its last block may be padded
@@ -236,7 +236,7 @@ def _numbers(node: onnx.NodeProto, constant: _Constant) -> int:
 
 
 def _quantization(node: onnx.NodeProto, scale: int, known: Mapping[Any, _Constant]) -> Quantization | None:
-    """Return the scales and zero points at an operator's inputs from ``scale`` on; None if not stored in this file."""
+    """Return the scales and zero points at an operator's inputs from ``scale`` on, or None if not in this file."""
     from onnx import numpy_helper
 
     pair = [known.get(name) for name in node.input[scale : scale + 2] if name]
@@ -247,7 +247,7 @@ def _quantization(node: onnx.NodeProto, scale: int, known: Mapping[Any, _Constan
     zero_points = rest[0] if rest else [0] * len(scales)
     settings = {attribute.name: attribute.i for attribute in node.attribute}
     block_size = settings.get("block_size") or None
-    # QLinearConv has a pair for each kernel, matrix multiplications for each column; DequantizeLinear names the axis.
+    # QLinearConv has a pair per kernel, matrix multiplications per column. DequantizeLinear names the axis.
     axis = {"QLinearConv": 0, "QGemm": 1 - settings.get("transB", 0)}.get(as_text(node.op_type), 1)
     several = len(scales) > 1 or block_size
     return Quantization(tuple(scales), tuple(zero_points), settings.get("axis", axis) if several else None, block_size)
@@ -274,7 +274,7 @@ def _value(value: onnx.ValueInfoProto) -> Tensor:
 
 
 def _type(of: onnx.TypeProto) -> str:
-    """Return a type in words, such as ``sequence(map(int64, float32))``."""
+    """Describe a type, such as ``sequence(map(int64, float32))``."""
     match of.WhichOneof("value"):
         case "tensor_type":
             return Tensor("", _shape(of.tensor_type), _dtype(of.tensor_type.elem_type)).form

@@ -1,4 +1,4 @@
-"""The command ``inspect``. Imports nothing heavy, for ``--help`` reads it."""
+"""The command ``inspect``. Imports nothing heavy, because ``--help`` reads it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inspect(WorkspaceOptions):
-    """Show what is in a model file: inputs, outputs, quantization, operators, parameters, bytes and metadata.
+    """Show the contents of a model file: inputs, outputs, quantization, operators, parameters, sizes and metadata.
 
     The model is not run.
 
@@ -27,7 +27,7 @@ class Inspect(WorkspaceOptions):
     file: Annotated[
         str | Path,
         Option(
-            "A .tflite, .onnx or .keras file made by any tool, or the name of one in the workspace or the zoo.",
+            "A .tflite, .onnx or .keras file from any tool, or the name of a file in the workspace or the zoo.",
             metavar="FILE",
             positional=True,
         ),
@@ -37,7 +37,7 @@ class Inspect(WorkspaceOptions):
         """Find the file and read it.
 
         Raises:
-            EdgesqzError: there is no such file, its format is not supported, or it is damaged.
+            EdgesqzError: The file does not exist, its format is not supported, or it is damaged.
         """
         from edgesqz.inspecting.reading import read
         from edgesqz.lookup import find_model_file

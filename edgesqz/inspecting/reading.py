@@ -22,7 +22,7 @@ def read(path: Path) -> Inspection:
     """Read a .tflite, .onnx or .keras file.
 
     Raises:
-        EdgesqzError: the file has another suffix, or it is damaged.
+        EdgesqzError: The file has another suffix or is damaged.
     """
     reader = READERS.get(path.suffix)
     if path.suffix in HDF5_SUFFIXES:
@@ -33,4 +33,4 @@ def read(path: Path) -> Inspection:
     try:
         return inspection(path, content, reader(path, content))
     except (*DAMAGE, RecursionError, struct.error) as error:
-        raise EdgesqzError(f"{path} is not a {path.suffix} file, or it is damaged: {first_line(error)}") from error
+        raise EdgesqzError(f"{path} is not a {path.suffix} file or is damaged: {first_line(error)}") from error

@@ -13,17 +13,17 @@ from edgesqz.tflite import metadata
 
 _Table = TypeVar("_Table")
 
-MOST_TABLES = 1_000_000  # as FlatBuffers' own verifier allows
-BYTES_A_TABLE = 8  # the least that one takes: its offset, and the offset of its fields
+MAX_TABLES = 1_000_000  # the limit of FlatBuffers' own verifier
+BYTES_A_TABLE = 8  # minimum size of a table: its offset, and the offset of its fields
 
 
 def operators(content: bytes) -> dict[str, int]:
-    """Count the operators in a .tflite file, by their names in TFLite's schema, the most frequent first."""
+    """Count the operators in a .tflite file by their names in TFLite's schema, most frequent first."""
     return _Tflite(content).operators()
 
 
 class _Tflite:
-    """The tables of a .tflite file, with a limit on their number, because a damaged file can name billions of them."""
+    """The tables of a .tflite file. Their number is limited, because a damaged file can refer to billions of tables."""
 
     def __init__(self, content: bytes) -> None:
         from ai_edge_litert import schema_py_generated as schema
@@ -31,7 +31,7 @@ class _Tflite:
         if content[4:8] != b"TFL3":
             raise ValueError("its bytes 4 to 8 are not TFL3")
         self._schema = schema
-        self._tables_left = min(len(content) // BYTES_A_TABLE, MOST_TABLES)
+        self._tables_left = min(len(content) // BYTES_A_TABLE, MAX_TABLES)
         self.model = schema.Model.GetRootAs(content, 0)
         self._codes = self.all(self.model.OperatorCodesLength(), self.model.OperatorCodes)
         self.buffers = self.all(self.model.BuffersLength(), self.model.Buffers)
@@ -41,11 +41,11 @@ class _Tflite:
         """Read the tables of a vector."""
         self._tables_left -= count
         if self._tables_left < 0:
-            raise ValueError("it refers to more tables than it can hold")
+            raise ValueError("it refers to more tables than it can contain")
         return [table(number) for number in range(count)]
 
     def inputs_and_outputs(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Return the inputs and outputs of the first graph, which is the one that runs."""
+        """Return the inputs and outputs of the first graph, the one that runs."""
         graph = self.graphs[0]
         return (
             tuple(self._tensor(graph.Tensors(int(number))) for number in _numbers(graph.InputsAsNumpy())),
@@ -59,7 +59,7 @@ class _Tflite:
         return counted(names[op.OpcodeIndex()] for op in used)
 
     def stored(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the tensors that the file stores, one for each buffer, and those of them that are parameters."""
+        """Return the tensors that the file stores, one per buffer, and those of them that are parameters."""
         found: dict[int, Tensor] = {}
         scales = set[int]()
         for graph in self.graphs:
@@ -83,13 +83,13 @@ class _Tflite:
         return int(buffer.DataLength() or buffer.Size())  # a file over 2 GB stores them after its flatbuffer
 
     def _operator(self, code: Any) -> str:
-        # Codes above 127 were added later, in a field of their own.
+        # Codes above 127 were added later, in a separate field.
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         name = _name(self._schema.BuiltinOperator, number)
         return as_text(code.CustomCode()) if name == "CUSTOM" else name
 
     def _blocks(self, table: Any) -> Any | None:
-        """Return the blockwise quantization of a tensor; None if there is none."""
+        """Return the blockwise quantization of a tensor, or None if there is none."""
         quantization = table.Quantization()
         if not quantization or quantization.DetailsType() != self._schema.QuantizationDetails.BlockwiseQuantization:
             return None
@@ -98,7 +98,7 @@ class _Tflite:
         return blocks
 
     def _block_tensors(self, table: Any, tables: Sequence[Any]) -> list[Any]:
-        """Return the tensors with the scales of a tensor's blocks and, if there are any, their zero points."""
+        """Return the tensors with the scales and, if present, the zero points of a tensor's blocks."""
         blocks = self._blocks(table)
         if not blocks:
             return []
@@ -138,7 +138,7 @@ def _quantization(table: Any) -> Quantization | None:
 
 
 def _numbers(vector: Any) -> list[Any]:
-    """Convert a vector of numbers to a list; the schema's code gives 0 for a missing one."""
+    """Convert a vector of numbers to a list. The schema's code returns 0 for a missing vector."""
     return [] if isinstance(vector, int) else list(vector.tolist())
 
 

@@ -1,4 +1,4 @@
-"""Maintenance of a workspace: what it holds and where that came from, what could be deleted, and what is damaged."""
+"""Maintenance of a workspace: list its contents, free up space, find damaged files, and set its quota."""
 
 from edgesqz.maintenance.plan import Clean as Clean
 from edgesqz.maintenance.plan import List as List

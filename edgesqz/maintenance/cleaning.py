@@ -1,4 +1,4 @@
-"""Choose what to delete from a workspace to make room."""
+"""Choose what to delete from a workspace to free up space."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from edgesqz.workspace.sizes import format_size
 
 @dataclass(frozen=True, repr=False)
 class CleaningPlan(Result):
-    """What to delete so that a workspace holds at most a given number of bytes.
+    """The items to delete so that a workspace shrinks to a given size.
 
     Attributes:
         folder: The workspace.
-        target_bytes: The most bytes that it may hold.
-        before_bytes: The bytes that it holds.
-        after_bytes: The bytes that it will hold; more than the target if too little can be deleted.
-        items: What to delete, in this order.
+        target_bytes: Maximum size of the workspace afterward.
+        before_bytes: Size of the workspace before.
+        after_bytes: Size of the workspace afterward. Exceeds the target if too little can be deleted.
+        items: Items to delete, in this order.
     """
 
     folder: Path
@@ -34,11 +34,11 @@ class CleaningPlan(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A record for each item to delete."""
+        """One record per item to delete."""
         return [asdict(item) for item in self.items]
 
     def table(self) -> Table:
-        """Return a row for each item to delete."""
+        """Return one row per item to delete."""
         caption = f"{format_size(self.before_bytes)} before, {format_size(self.after_bytes)} after"
         if self.after_bytes > self.target_bytes:
             caption += f", not {format_size(self.target_bytes)}: the rest cannot be reproduced, or is in use"
@@ -51,10 +51,10 @@ class CleaningPlan(Result):
 
 
 def plan_cleaning(workspace: Workspace, target_bytes: int) -> CleaningPlan:
-    """Choose the fewest files to delete: those that the rest can reproduce and, only if needed, checkpoints.
+    """Choose the fewest files to delete: reproducible files first and, only if needed, checkpoints.
 
-    The checkpoints of a training run go together, because one is useless without the other. Files in use, trained
-    models that are not in the zoo, and files that are not edgesqz's stay.
+    The checkpoints of a training run are deleted together, because one is useless without the other. Files in use,
+    trained models that are not in the zoo, and files from other programs are kept.
     """
     held = contents(workspace)
     excess = held.used_bytes - target_bytes
@@ -71,9 +71,9 @@ def plan_cleaning(workspace: Workspace, target_bytes: int) -> CleaningPlan:
 
 
 def _fewest(groups: Sequence[tuple[Item, ...]], needed_bytes: int) -> list[tuple[Item, ...]]:
-    """Return the fewest groups that free enough bytes, or all of them.
+    """Return the fewest groups that free enough bytes, or all groups.
 
-    The largest go first, until one group is enough for what is missing; of those, the smallest goes last.
+    The largest groups are taken until a single group can free the rest. Of the groups that can, the smallest is taken.
     """
     left, chosen = sorted(groups, key=lambda group: _bytes([group])), list[tuple[Item, ...]]()
     while left and needed_bytes > 0:

@@ -1,4 +1,4 @@
-"""List what a workspace holds and where it came from, and remove some of it."""
+"""List the contents of a workspace and their origins, and remove items."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edgesqz.workspace.sizes import format_size
 if TYPE_CHECKING:
     from rich.text import Text
 
-# The kinds of items in a workspace.
+# The types of items in a workspace.
 CHECKPOINT, EXPORT, SOURCE_MODEL, OTHER = "checkpoint", "export", "source model", "other"
 
 COLUMNS = (Column("name", is_name=True), Column("kind"), Column("size", "right"))
@@ -35,10 +35,10 @@ class Item:
         name: Name of the model or of the file, relative to the workspace.
         kind: checkpoint, export, source model (a trained network) or other.
         size_bytes: Size of its files.
-        origin: What it came from, in words; empty if unknown.
+        origin: Description of its origin. Empty if unknown.
         files: Names of its files.
-        in_use: Whether running work will write it.
-        reproducible: Whether export can write it again from what the workspace holds, or the zoo has the same file.
+        in_use: Whether a running command will write it.
+        reproducible: Whether export can recreate it from the contents of the workspace, or the zoo has the same file.
     """
 
     name: str
@@ -52,13 +52,13 @@ class Item:
 
 @dataclass(frozen=True, repr=False)
 class Contents(Result):
-    """What a workspace holds.
+    """The contents of a workspace.
 
     Attributes:
         folder: The workspace.
-        quota_bytes: The most bytes that it may hold; None without a quota.
-        used_bytes: The bytes that it holds.
-        items: What it holds, the largest first.
+        quota_bytes: Quota of the workspace, or None without a quota.
+        used_bytes: Total size of its files.
+        items: Its items, largest first.
     """
 
     folder: Path
@@ -72,7 +72,7 @@ class Contents(Result):
         return [asdict(item) for item in self.items]
 
     def table(self) -> Table:
-        """Return a row for each item, with its share of the quota or, without one, of the bytes used."""
+        """Return one row per item, with its share of the quota or, without a quota, of the used bytes."""
         whole = self.quota_bytes or self.used_bytes
         used = f"{format_size(self.used_bytes)} in {self.folder}"
         if self.quota_bytes:
@@ -87,10 +87,10 @@ class Contents(Result):
 
 @dataclass(frozen=True, repr=False)
 class Removal(Result):
-    """What was removed from a workspace.
+    """Items that were removed from a workspace.
 
     Attributes:
-        items: The models and files that are gone.
+        items: The removed models and files.
     """
 
     items: tuple[Item, ...]
@@ -101,7 +101,7 @@ class Removal(Result):
         return [asdict(item) for item in self.items]
 
     def table(self) -> Text:
-        """Return the names and the total size, as one line."""
+        """Return a line with the names and the total size."""
         from rich.text import Text
 
         names = ", ".join(item.name for item in self.items)
@@ -109,7 +109,7 @@ class Removal(Result):
 
 
 def contents(workspace: Workspace) -> Contents:
-    """List what a workspace holds."""
+    """List the contents of a workspace."""
     sizes = workspace.sizes()
     items = (_item(name, sizes, workspace) for name in sizes if stands_alone(name, sizes))
     by_size = sorted(items, key=lambda item: -item.size_bytes)
@@ -120,14 +120,14 @@ def remove(workspace: Workspace, names: Sequence[str]) -> Removal:
     """Remove items by name, all or none.
 
     Raises:
-        EdgesqzError: There is no such item, or running work will write it.
+        EdgesqzError: The item does not exist, or a running command will write it.
     """
     held = {item.name: item for item in contents(workspace).items}
     for name in names:
         if name not in held:
-            raise EdgesqzError(f"no {name!r} in {workspace.folder}; it holds {', '.join(held) or 'nothing'}")
+            raise EdgesqzError(f"no {name!r} in {workspace.folder}; it contains {', '.join(held) or 'nothing'}")
         if held[name].in_use:
-            raise EdgesqzError(f"{name} is in use by running work; wait until that ends, or stop it")
+            raise EdgesqzError(f"{name} is in use by a running command; wait until it ends, or stop it")
     removed = tuple(held[name] for name in dict.fromkeys(names))
     delete(workspace, removed)
     return Removal(removed)
@@ -146,16 +146,16 @@ def _item(name: str, sizes: dict[str, int], workspace: Workspace) -> Item:
 
 
 def _described(path: Path) -> tuple[str, str, bool]:
-    """Return the kind of a file, what it came from, and whether it is reproducible."""
+    """Return the type of a file, its origin, and whether it is reproducible."""
     if model := checkpoint.model_of(path.name):
-        return CHECKPOINT, f"an unfinished training of {model}", False
+        return CHECKPOINT, f"unfinished training of {model}", False
     if not has_manifest(path):
         return OTHER, "", False
     try:
         manifest = Artifact.open(path).manifest
     except EdgesqzError:
         return OTHER, "damaged; see edgesqz workspace verify", False
-    assert manifest  # it has one
+    assert manifest  # has_manifest is true
     if path.suffix == KERAS_SUFFIX:
         return SOURCE_MODEL, f"trained on {manifest.dataset}", _keras_file(manifest.sha256, ZOO) is not None
     return EXPORT, *_source(manifest, path.parent)
@@ -168,7 +168,7 @@ def _source(manifest: Manifest, folder: Path) -> tuple[str, bool]:
     for place, owner in ((folder, ""), (ZOO, " of the zoo")):
         if found := _keras_file(manifest.source_sha256, place):
             return f"{found.name}{owner}", True
-    return f"a {manifest.name} that is not here", False
+    return f"{manifest.name}, not in the workspace", False
 
 
 def _keras_file(wanted_sha256: str | None, folder: Path) -> Path | None:

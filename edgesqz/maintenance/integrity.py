@@ -30,7 +30,7 @@ class Problem:
 
 @dataclass(frozen=True, repr=False)
 class Integrity(Result):
-    """The outcome of reading every model and checkpoint of a workspace.
+    """The result of checking every model and checkpoint in a workspace.
 
     Attributes:
         checked: Number of files whose content was compared with a checksum.
@@ -42,11 +42,11 @@ class Integrity(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A record for each problem."""
+        """One record per problem."""
         return [asdict(problem) for problem in self.problems]
 
     def table(self) -> Table:
-        """Return a row for each problem."""
+        """Return one row per problem."""
         rows = [[problem.name, problem.description] for problem in self.problems]
         caption = f"{_counted(self.checked, 'file')} checked, {_counted(len(rows), 'problem')}"
         return Table([Column(is_name=True), Column(is_prose=True)], rows, caption=caption)
@@ -67,12 +67,12 @@ def verify(workspace: Workspace) -> Integrity:
             if damage := _damage(path):
                 problems.append(Problem(name, damage))
         elif _is_orphaned_manifest(path):
-            problems.append(Problem(name, "a manifest without its model; edgesqz workspace rm removes it"))
+            problems.append(Problem(name, "a manifest without its model; remove it with edgesqz workspace rm"))
     return Integrity(checked, tuple(problems))
 
 
 def has_manifest(path: Path) -> bool:
-    """Return whether there is a manifest beside a file."""
+    """Return whether a file has a manifest."""
     return path.with_name(path.name + MANIFEST_SUFFIX).is_file()
 
 

@@ -26,7 +26,7 @@ NO_QUOTA = "none"
 
 @dataclass(frozen=True)
 class List(LimitedWorkspaceOptions):
-    """Show what a workspace holds: sizes, shares of the quota, and what each file came from.
+    """List the contents of a workspace: sizes, shares of the quota, and the origin of each file.
 
     Example: `edgesqz workspace list`
     """
@@ -46,7 +46,7 @@ class Remove(WorkspaceOptions):
     """
 
     names: Annotated[
-        Sequence[str], Option("The files, named as in `edgesqz workspace list`.", metavar="NAME", positional=True)
+        Sequence[str], Option("Names of the files, as in `edgesqz workspace list`.", metavar="NAME", positional=True)
     ]
 
     def run(self, console: Console) -> Removal:
@@ -58,21 +58,21 @@ class Remove(WorkspaceOptions):
 
 @dataclass(frozen=True)
 class Clean(WorkspaceOptions):
-    """Delete the fewest exports that make enough room, after showing them.
+    """Free up space by deleting as few exports as possible, after showing them.
 
     Only exports whose source model is in the workspace or the zoo are deleted. If that is not enough, checkpoints of
-    unfinished training follow. Trained models stay, except copies of those in the zoo.
+    unfinished training are deleted too. Trained models are kept, except copies of those in the zoo.
 
     Example: `edgesqz workspace clean --to 1MB`
     """
 
     to: Annotated[
         str | int | None,
-        Option("The most bytes that the workspace may hold afterwards.", metavar="SIZE", default="its quota"),
+        Option("Maximum size of the workspace afterward.", metavar="SIZE", default="its quota"),
     ] = None
 
     def run(self, console: Console) -> CleaningPlan:
-        """Choose what to delete; the plan's ``carry_out`` deletes it."""
+        """Choose what to delete. The ``carry_out`` method of the plan deletes it."""
         from edgesqz.maintenance.cleaning import plan_cleaning
 
         workspace = Workspace(Path(self.workspace))
@@ -84,15 +84,15 @@ class Clean(WorkspaceOptions):
 
 @dataclass(frozen=True)
 class Verify(WorkspaceOptions):
-    """Recompute all checksums, and name damaged files and manifests without a model.
+    """Recompute all checksums, and list damaged files and manifests without a model.
 
-    The exit code is 1 if there are any.
+    The exit code is 1 if there is any problem.
 
     Example: `edgesqz workspace verify`
     """
 
     def run(self, console: Console) -> Integrity:
-        """Read every model and checkpoint."""
+        """Check every model and checkpoint."""
         from edgesqz.maintenance.integrity import verify
 
         return verify(Workspace(Path(self.workspace), only_read=True))
@@ -100,7 +100,9 @@ class Verify(WorkspaceOptions):
 
 @dataclass(frozen=True)
 class Quota(WorkspaceOptions):
-    """Show the quota in force, or store one in the workspace; --quota and EDGESQZ_QUOTA take precedence over it.
+    """Show the effective quota, or store one in the workspace.
+
+    --quota and EDGESQZ_QUOTA take precedence over a stored quota.
 
     Example: `edgesqz workspace quota 2MB`
     """
@@ -108,15 +110,15 @@ class Quota(WorkspaceOptions):
     size: Annotated[
         str | int | None,
         Option(
-            "The most bytes that the workspace may hold from now on, or none to remove the stored quota.",
+            "Maximum size of the workspace, or none to remove the stored quota.",
             metavar=f"SIZE|{NO_QUOTA}",
-            default="show the quota in force",
+            default="show the effective quota",
             positional=True,
         ),
     ] = None
 
     def run(self, console: Console) -> QuotaStatus:
-        """Store or remove the quota if a size is given, and return what is in force."""
+        """Store or remove the quota if a size is given, and return the effective quota."""
         from edgesqz.maintenance.quota import QuotaStatus
 
         folder = Path(self.workspace)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class QuotaStatus(Result):
-    """The quota that is in force in a workspace, and how much of it is used.
+    """The effective quota of a workspace, and how much of it is used.
 
     Attributes:
         folder: The workspace.
-        quota_bytes: The most bytes that it may hold; None without a quota.
-        used_bytes: The bytes that it holds.
+        quota_bytes: Quota of the workspace, or None without a quota.
+        used_bytes: Total size of its files.
     """
 
     folder: Path
@@ -29,11 +29,11 @@ class QuotaStatus(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """One record."""
+        """A single record."""
         return [self.to_dict()]
 
     def table(self) -> Text:
-        """Return the status as one line."""
+        """Return the status as a line of text."""
         from rich.text import Text
 
         quota = "no quota" if self.quota_bytes is None else f"a quota of {format_size(self.quota_bytes)}"

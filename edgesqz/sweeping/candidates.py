@@ -1,4 +1,4 @@
-"""The candidates of a sweep that fit the budget, found before a second is spent on training."""
+"""Select the candidates of a sweep that fit the budget, before any training."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from edgesqz.sweeping.space import Candidate, Space
 from edgesqz.sweeping.trials import Costs, Trial
 from edgesqz.workspace.sizes import format_size, parse_size
 
-MOST_MISSES = 2000  # draws in a row that give nothing new that fits, before the space counts as exhausted
+MAX_MISSES = 2000  # consecutive draws without a new candidate that fits, after which the space counts as exhausted
 UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that a network may cost; None for no limit.
+    """Limits on the cost of a network. None means no limit.
 
     Attributes:
         size_bytes: Size of the int8 .tflite file.
@@ -35,15 +35,15 @@ class Budget:
 
     @classmethod
     def parse(cls, size: str | int | None, macs: str | int | None, arena: str | int | None) -> Budget:
-        """Read the limits as a person writes them: ``60kB``, ``5M``, ``64kB``.
+        """Parse limits such as ``60kB``, ``5M`` and ``64kB``.
 
         Raises:
-            EdgesqzError: One of them is no size or no number.
+            EdgesqzError: A limit is not a valid size or number.
         """
         return cls(_size(size), None if macs is None else _count("max_macs", str(macs)), _size(arena))
 
     def admits(self, costs: Costs) -> bool:
-        """Whether a network stays within every limit."""
+        """Return whether a network stays within every limit."""
         return all(
             limit is None or found <= limit
             for limit, found in (
@@ -67,10 +67,10 @@ def _count(name: str, text: str) -> int:
 
 @functools.lru_cache(maxsize=10_000)
 def costs_of(model: str, input_size: int | str | None, classes: int) -> Costs:
-    """Count what a network costs, from its graph.
+    """Compute the costs of a network from its graph.
 
     Raises:
-        EdgesqzError: The network cannot be built, such as for images that are too small.
+        EdgesqzError: The network cannot be built, for example because the images are too small.
     """
     found = network_costs(model, classes=classes, input_size=input_size)
     return Costs(found.parameters, found.macs, found.tflite_int8_bytes, found.peak_activation_bytes)
@@ -78,13 +78,13 @@ def costs_of(model: str, input_size: int | str | None, classes: int) -> Costs:
 
 @dataclass
 class Selection:
-    """Picks the candidates of a space that fit a budget, numbering them from ``first``.
+    """Selects the candidates of a space that fit a budget.
 
     Attributes:
-        space: The space to pick from.
-        budget: What a candidate may cost.
+        space: The space to select from.
+        budget: Limits on the cost of a candidate.
         classes: Number of classes in the dataset.
-        first: The number of the first trial.
+        first: Number of the next new trial.
     """
 
     space: Space
@@ -97,15 +97,15 @@ class Selection:
         self._problem: EdgesqzError | None = None
 
     def random(self, count: int | None, seed: int, taken: Iterable[Candidate] = ()) -> list[Trial]:
-        """Draw different candidates; fewer than ``count`` if the space seems to have no more that fit."""
-        return self._numbered(self._fitting(self._draws(seed)), count, taken, MOST_MISSES)
+        """Draw distinct candidates, fewer than ``count`` if the space seems to contain no more that fit."""
+        return self._numbered(self._fitting(self._draws(seed)), count, taken, MAX_MISSES)
 
     def grid(self, count: int | None, taken: Iterable[Candidate] = ()) -> list[Trial]:
-        """Take every candidate that fits, or the first ``count``."""
+        """Return every candidate of the grid that fits, or the first ``count`` of them."""
         return self._numbered(self._fitting(self.space.grid()), count, taken)
 
     def fits(self, candidate: Candidate) -> Costs | None:
-        """Count what a candidate costs; None if that is over the budget or its network cannot be built."""
+        """Return the costs of a candidate, or None if they exceed the budget or the network cannot be built."""
         try:
             found = costs_of(candidate.model, candidate.input_size, self.classes)
         except EdgesqzError as error:
@@ -116,14 +116,14 @@ class Selection:
         return found if self.budget.admits(found) else None
 
     def nothing_fits(self) -> EdgesqzError:
-        """Say why there is no candidate."""
+        """Return an error that says why no candidate fits."""
         if self._smallest is None:
-            return EdgesqzError(f"no network of the space can be built: {self._problem or 'it is empty'}")
+            return EdgesqzError(f"no network in the space can be built: {self._problem or 'the space is empty'}")
         size, model = self._smallest
         return EdgesqzError(
-            f"no network of the space fits the limits; the smallest is {model} with about {format_size(size)} as an "
-            f"int8 .tflite file; raise {option('max_size')}, {option('max_macs')} or {option('max_arena')}, or widen "
-            "the space"
+            f"no network in the space fits the limits; the smallest is {model}, about {format_size(size)} as an int8 "
+            f".tflite file; raise {option('max_size')}, {option('max_macs')} or {option('max_arena')}, or add smaller "
+            "networks to the space"
         )
 
     def _draws(self, seed: int) -> Iterator[Candidate]:
@@ -132,7 +132,7 @@ class Selection:
             yield self.space.sample(generator)
 
     def _fitting(self, candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, Costs] | None]:
-        """Each candidate with its costs, or None for one that does not fit."""
+        """Yield each candidate with its costs, or None if it does not fit."""
         for candidate in candidates:
             found = self.fits(candidate)
             yield (candidate, found) if found else None

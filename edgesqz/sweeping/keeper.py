@@ -1,8 +1,8 @@
-"""The one writer of a sweep: it records every trial, and decides which files are worth their bytes.
+"""The only writer of a sweep. It records every trial and decides which files are worth their size.
 
-Trials run in other processes, on any node; they hand over bytes. The record, ``NAME.sweep.json``, and the files lie in
-one workspace under its quota. Checkpoints of running trials are kept in memory: they outlive a worker or a node, and
-take no room on the disk.
+Trials run in other processes, on any node, and return their files as bytes. The record, ``NAME.sweep.json``, and the
+files are written to one workspace under its quota. Checkpoints of running trials stay in memory, where they survive the
+loss of a worker or a node and use no disk space.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from edgesqz.workspace import Workspace
 
 RECORD_SUFFIX = ".sweep.json"
 SCHEMA = 1
-BYTES_PER_TRIAL = 1500  # of the record, at most
+BYTES_PER_TRIAL = 1500  # upper limit for one trial's part of the record
 
 Pair = tuple[TrialFile, Trial]
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file of a finished trial, as its bytes.
+    """A model file exported by a finished trial.
 
     Attributes:
-        name: The file's name.
-        content: The bytes of the model file.
-        manifest: The bytes of its manifest.
-        accuracy: Its top-1 accuracy on the validation split, 0..1.
+        name: File name.
+        content: Bytes of the model file.
+        manifest: Bytes of its manifest.
+        accuracy: Top-1 accuracy on the validation split, 0..1.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Exported:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the file and its manifest."""
+        """Total size of the model file and its manifest."""
         return len(self.content) + len(self.manifest)
 
 
 @dataclass(frozen=True)
 class Record:
-    """A sweep as the workspace keeps it.
+    """The record of a sweep in the workspace.
 
     Attributes:
-        options: What the sweep was started with, its space included.
-        trials: Every trial so far, by number.
+        options: Options that the sweep was started with, including its space.
+        trials: All trials so far, ordered by number.
     """
 
     options: dict[str, Any]
@@ -72,7 +72,7 @@ class Record:
         """Read a record.
 
         Raises:
-            EdgesqzError: There is none, or it is damaged.
+            EdgesqzError: The record does not exist or is damaged.
         """
         try:
             content = json.loads(path.read_bytes())
@@ -81,7 +81,7 @@ class Record:
             return TypeAdapter(cls).validate_python(content)
         except OSError as error:
             raise EdgesqzError(
-                f"no sweep to resume at {path}: {error.strerror}; leave out {option('resume')} to begin one"
+                f"no sweep to resume at {path}: {error.strerror}; remove {option('resume')} to start one"
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EdgesqzError(f"the record of the sweep {path} is damaged: {str(error).splitlines()[0]}") from error
@@ -89,12 +89,12 @@ class Record:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A sweep at one moment.
+    """The state of a sweep at one moment.
 
     Attributes:
         trials: All trials so far.
-        used_bytes: Bytes of all files in the workspace.
-        quota_bytes: The workspace's quota; None without one.
+        used_bytes: Total size of all files in the workspace.
+        quota_bytes: The workspace's quota, or None for no quota.
     """
 
     trials: tuple[Trial, ...]
@@ -103,7 +103,7 @@ class Snapshot:
 
 
 def record_path(folder: Path, name: str) -> Path:
-    """Return where a workspace keeps the record of a sweep."""
+    """Return the path of a sweep's record in a workspace."""
     return folder / (name + RECORD_SUFFIX)
 
 
@@ -112,39 +112,39 @@ class Keeper:
 
     Args:
         folder: The workspace.
-        quota: Its quota, as `Workspace` takes it.
+        quota: The workspace's quota, as `Workspace` takes it.
         name: The name of the sweep.
-        record: The sweep so far, with the trials that are planned. A trial that was running when its driver died waits
-            to be run again.
+        record: The sweep so far, including the planned trials. A trial that was running when its driver died is
+            scheduled to run again.
     """
 
     def __init__(self, folder: Path, quota: str | int | None, name: str, record: Record) -> None:
         self.workspace, self.name, self.options = Workspace(folder, quota), name, record.options
-        self.trials = {trial.number: self._as_found(trial) for trial in record.trials}
+        self.trials = {trial.number: self._updated(trial) for trial in record.trials}
         self._checkpoints: dict[int, dict[str, bytes]] = {}
         self._claims: dict[int, contextlib.ExitStack] = {}
         self._save()
 
     def is_over(self, number: int) -> bool:
-        """Whether nothing more will come of a trial: a worker may die after it handed over the files."""
+        """Return whether a trial has ended. Its worker may die after returning the files, and be restarted."""
         return number in self.trials and self.trials[number].is_over
 
     def snapshot(self) -> Snapshot:
-        """Return the sweep as it stands."""
+        """Return the current state of the sweep."""
         return Snapshot(tuple(self.trials.values()), self.workspace.used_bytes(), self.workspace.quota_bytes)
 
     def start(self, trial: Trial, expected_bytes: int) -> dict[str, bytes]:
-        """Set room aside for the files of a trial that begins, or begins again.
+        """Reserve space for the files of a trial that starts or restarts.
 
         Args:
-            trial: The trial as it was planned.
-            expected_bytes: What its files are expected to take together.
+            trial: The planned trial.
+            expected_bytes: Expected total size of its files.
 
         Returns:
-            The files of the checkpoint to go on from; none for a trial that begins.
+            The files of the checkpoint to continue from. Empty if the trial has no checkpoint yet.
 
         Raises:
-            EdgesqzError: There is no room, even without all other files of the sweep.
+            EdgesqzError: There is not enough space, even after all other files of the sweep are removed.
         """
         number = trial.number
         self._release(number)
@@ -160,35 +160,35 @@ class Keeper:
         return self._checkpoints.get(number, {})
 
     def progress(self, number: int, epochs: int, accuracy: float | None, checkpoint: Mapping[str, bytes]) -> None:
-        """Remember how far a trial has come."""
+        """Record the progress of a trial, and keep its latest checkpoint."""
         self._checkpoints[number] = dict(checkpoint)
         self.trials[number] = replace(self.trials[number], epochs=epochs, accuracy=accuracy)
 
     def finish(self, number: int, files: Sequence[Exported], minutes: float) -> None:
-        """Keep those files of a finished trial that are worth their bytes."""
+        """Keep those files of a finished trial that are worth their size."""
         self._end(number, replace(self.trials[number], state="finished", minutes=minutes))
         for file in files:
             self._consider(number, file)
         self._save()
 
     def end(self, number: int, state: State, reason: str) -> None:
-        """Record that a running trial failed, stopped early, or waits to be resumed, and why."""
+        """Record that a running trial failed, stopped early or will be resumed later, and why."""
         if number in self.trials and self.trials[number].state == "running":
             self._end(number, replace(self.trials[number], state=state, reason=reason))
             self._save()
 
     def close(self) -> tuple[Trial, ...]:
-        """Let trials that are still running wait for another time, and return all trials."""
+        """Mark running trials as waiting, so that a resumed sweep runs them again, and return all trials."""
         for number in list(self.trials):
             self.end(number, "waiting", "interrupted")
         return tuple(self.trials.values())
 
-    def _as_found(self, trial: Trial) -> Trial:
-        """Correct what changed since the record was written."""
+    def _updated(self, trial: Trial) -> Trial:
+        """Update a recorded trial: running ones wait again, and files may have been removed."""
         files = tuple(
             file
             if not file.kept or (self.workspace.folder / file.name).is_file()
-            else replace(file, kept=False, reason="removed since")
+            else replace(file, kept=False, reason="no longer in the workspace")
             for file in trial.files
         )
         return replace(trial, state="waiting" if trial.state == "running" else trial.state, files=files)
@@ -208,35 +208,35 @@ class Keeper:
         self.workspace.write({record_path(Path(), self.name).name: content})
 
     def _consider(self, number: int, file: Exported) -> None:
-        """Write a file if it is worth more than those that would have to go for it."""
+        """Write a file if it is more valuable than the files that it would displace."""
         self._set_file(number, TrialFile(file.name, file.size_bytes, file.accuracy, kept=True, reason=""))
         while not self._has_room(file.size_bytes):
-            going = least_valuable(self._kept())
-            self._give_up(*going)
-            if going[0].name == file.name:
+            victim = least_valuable(self._kept())
+            self._discard(*victim)
+            if victim[0].name == file.name:
                 return
         try:
             self.workspace.write({file.name: file.content, file.name + MANIFEST_SUFFIX: file.manifest})
-        except NoRoomError:  # somebody else took the room just now
-            self._give_up(*next(each for each in self._kept() if each[0].name == file.name))
+        except NoRoomError:  # another process used the space in the meantime
+            self._discard(*next(each for each in self._kept() if each[0].name == file.name))
 
     def _has_room(self, size_bytes: int) -> bool:
         room = self.workspace.room_for(())
         return room is None or room >= size_bytes
 
     def _make_room(self, size_bytes: int) -> None:
-        """Give up files, the least valuable first, until there is room for other bytes or none is left."""
+        """Discard files, least valuable first, until there is enough space or no file is left."""
         while not self._has_room(size_bytes) and self._kept():
-            self._give_up(*least_valuable(self._kept()))
+            self._discard(*least_valuable(self._kept()))
 
     def _kept(self) -> list[Pair]:
         return [(file, trial) for trial in self.trials.values() for file in trial.files if file.kept]
 
-    def _give_up(self, file: TrialFile, trial: Trial) -> None:
+    def _discard(self, file: TrialFile, trial: Trial) -> None:
         better = dominating((file, trial), self._kept())
-        reason = "no room in the quota"
+        reason = "over the quota"
         if better:
-            reason += f"; {better.name} is at least as good in accuracy, bytes and MACs"
+            reason += f"; {better.name} is at least as good in accuracy, size and MACs"
         self.workspace.remove(file.name, file.name + MANIFEST_SUFFIX)
         self._set_file(trial.number, replace(file, kept=False, reason=reason))
 

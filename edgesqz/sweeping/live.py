@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a table that changes, or a line for each trial where there is no terminal."""
+"""The progress display of a sweep: a line for each finished trial and, in a terminal, a live table of running ones."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ INTERVAL_S = 1
 
 
 class Live:
-    """Shows a sweep while the ``with`` block runs.
+    """Shows the progress of a sweep while the ``with`` block runs.
 
     Args:
-        look: Gives the sweep as it stands.
+        look: Returns the current state of the sweep.
         planned: Number of trials to run.
-        console: Where to show it.
+        console: The console to print to.
     """
 
     def __init__(self, look: Callable[[], Snapshot], planned: int, console: Console) -> None:
@@ -40,7 +40,7 @@ class Live:
         self._live: RichLive | None = None
 
     def __enter__(self) -> Self:
-        """Begin to show it."""
+        """Start the display."""
         from rich.live import Live as RichLive
 
         if can_redraw(self.console):
@@ -50,7 +50,7 @@ class Live:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Show what the last trials came to, and stop."""
+        """Stop the display."""
         self._stopped.set()
         self._thread.join()
         if self._live:
@@ -84,8 +84,8 @@ class Live:
         bytes_used = format_size(snapshot.used_bytes)
         if snapshot.quota_bytes is not None:
             bytes_used += f" of {format_size(snapshot.quota_bytes)}"
-        parts = [f"{len(over)} trials done, {self.planned} planned in this run"]
-        parts.append(f"best validation accuracy {_percent(best)} %" if best is not None else "no file yet")
+        parts = [f"{len(over)} trials done, {self.planned} planned for this run"]
+        parts.append(f"best validation accuracy {_percent(best)} %" if best is not None else "no files yet")
         parts.append(f"{bytes_used} used")
         done = len(over) - (self._over_before or 0)
         if done:

@@ -1,4 +1,4 @@
-"""A sweep as one page for a browser: no script, and no request to anywhere."""
+"""The web page of a sweep: self-contained, without scripts, and without network requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def page(result: SweepResult) -> str:
-    """Write a sweep as HTML; whatever comes from a name is escaped."""
+    """Render a sweep as HTML. Everything inserted into the page is escaped."""
     import jinja2
 
     source = Path(__file__).with_name("sweep.html.jinja").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ def page(result: SweepResult) -> str:
 
 
 def _plot(result: SweepResult) -> str:
-    """The chart of the benchmark as an address that holds its bytes; empty if nothing was benchmarked."""
+    """Return the benchmark's chart as a data URL, or an empty string if nothing was benchmarked."""
     if not result.report:
         return ""
     with tempfile.TemporaryDirectory() as folder:

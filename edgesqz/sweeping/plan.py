@@ -1,4 +1,4 @@
-"""The options of ``sweep``. Imports nothing heavy, for ``--help`` reads it."""
+"""The options of ``sweep``. Imports nothing heavy, because ``--help`` reads it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from edgesqz.sweeping.result import SweepResult
 
 Search = Literal["random", "grid", "optuna"]
-MOST_NAME = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,79 +36,89 @@ class SweepData(DataDirOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CostLimits:
-    """What a candidate may cost, checked before it is trained."""
+    """Limits on the cost of a candidate, checked before it is trained."""
 
     PANEL: ClassVar = "Limits"
     max_size: Annotated[
         str | int | None,
-        Option("Skip networks whose int8 .tflite file would be larger, for example 60kB.", metavar="SIZE"),
+        Option("Skip networks whose int8 .tflite file would be larger than this, for example 60kB.", metavar="SIZE"),
     ] = None
     max_macs: Annotated[
         str | int | None,
-        Option("Skip networks with more multiply-accumulates per image, for example 5M.", metavar="COUNT"),
+        Option("Skip networks with more multiply-accumulates per image than this, for example 5M.", metavar="COUNT"),
     ] = None
     max_arena: Annotated[
         str | int | None,
-        Option("Skip networks whose int8 tensors need more memory at one time, for example 64kB.", metavar="SIZE"),
+        Option("Skip networks whose int8 tensors need more memory than this, for example 64kB.", metavar="SIZE"),
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """How the space is searched, and for how long."""
+    """How to search the space, and for how long."""
 
     PANEL: ClassVar = "Search"
     search: Annotated[
         str,
         Option(
-            "random draws candidates evenly, grid takes all of them, optuna learns from the trials before.",
+            "How to choose candidates: random draws them uniformly, grid takes all of them, and optuna learns from "
+            "earlier trials.",
             metavar="METHOD",
         ),
     ] = "random"
     trials: Annotated[
         int | None,
-        Option("The most candidates to train.", metavar="COUNT", default="20; every candidate of a grid"),
+        Option("Maximum number of candidates to train.", metavar="COUNT", default="20, or the whole grid"),
     ] = None
     time_budget: Annotated[
-        float | None, Option("Stop after this many minutes; `--resume` goes on.", metavar="MINUTES")
+        float | None, Option("Stop after this many minutes. Continue later with `--resume`.", metavar="MINUTES")
     ] = None
     concurrent: Annotated[
-        int | None, Option("Trials to run at the same time.", metavar="COUNT", default="one per core")
+        int | None, Option("Number of trials to run at the same time.", metavar="COUNT", default="one per core")
     ] = None
     all_epochs: Annotated[
         bool,
         Option(
-            "Train every candidate to its last epoch. Otherwise one whose validation accuracy is in the lower half "
-            "after a third of its epochs is stopped (ASHA)."
+            "Train every candidate to its last epoch. By default, a trial stops early if its validation accuracy is in "
+            "the lower half after a third of its epochs (ASHA)."
         ),
     ] = False
-    seed: Annotated[int, Option("Seed for the order in which candidates are drawn.")] = 0
+    seed: Annotated[int, Option("Seed for drawing candidates.")] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListingOptions(DryRunOptions):
+    """The option that trains nothing."""
+
+    PANEL: ClassVar = "Output"
+    dry_run: Annotated[bool, Option("List the candidates within the limits, without training them.")] = False
 
 
 @dataclass(frozen=True)
-class Sweep(DryRunOptions, QuotaOptions, ClusterOptions, SearchOptions, CostLimits, SweepData):
-    """Train and export many networks under one disk quota, and keep the files worth their bytes.
+class Sweep(ListingOptions, QuotaOptions, ClusterOptions, SearchOptions, CostLimits, SweepData):
+    """Train and export many networks under one disk quota, and keep the files that are worth their size.
 
-    The space says which networks and recipes to try. A file stays in the workspace while no other file is at least as
-    good in accuracy, bytes and multiply-accumulates, or while there is room. Accuracy is measured on validation images;
-    at the end the best files are benchmarked on the test images, with nothing else running.
+    The space defines which networks and recipes to try. When the quota is full, the least valuable files are removed,
+    starting with those that another file matches or beats in accuracy, size and multiply-accumulates. During the sweep,
+    accuracy is measured on validation images. At the end, the best files are benchmarked on the test images while
+    nothing else runs.
 
     Example: `edgesqz sweep space.toml --max-size 60kB --trials 48 --quota 2MB`
     """
 
-    PANEL: ClassVar = "Search"
+    PANEL: ClassVar = "Sweep"
     space: Annotated[
         str | Path | Mapping[str, Any] | None,
         Option(
-            "A TOML file with the values that each knob may take; `--template` prints one to start from.",
+            "A TOML file that lists the values to try. `--template` prints one to start from.",
             metavar="SPACE",
             positional=True,
         ),
     ] = None
     _: KW_ONLY
-    name: Annotated[str, Option("The name of the sweep, which its files begin with.")] = "sweep"
+    name: Annotated[str, Option("Name of the sweep and prefix of its file names.")] = "sweep"
     resume: Annotated[
-        bool, Option("Go on with the sweep of this name after an interruption, with the options that it began with.")
+        bool, Option("Continue the interrupted sweep of this name, with the options that it was started with.")
     ] = False
     host: Annotated[
         str | None,
@@ -121,12 +130,12 @@ class Sweep(DryRunOptions, QuotaOptions, ClusterOptions, SearchOptions, CostLimi
     ] = None
     reference: Annotated[
         str | Path | Sequence[str | Path],
-        Option("Another model file to benchmark beside the best ones; may be given several times.", metavar="FILE"),
+        Option("Another model file to benchmark alongside the best ones; repeat it for several.", metavar="FILE"),
     ] = ()
-    force: Annotated[bool, Option("Replace a sweep of the same name and its files.")] = False
+    force: Annotated[bool, Option("Replace the sweep of the same name and its files.")] = False
 
     def __post_init__(self) -> None:
-        """Check what can be checked without looking at files."""
+        """Check what can be checked without reading a file."""
         if self.search not in get_args(Search):
             raise EdgesqzError(f"unknown {option('search')} {self.search!r}; choose from {', '.join(get_args(Search))}")
         for name in ("trials", "concurrent", "time_budget"):
@@ -135,19 +144,19 @@ class Sweep(DryRunOptions, QuotaOptions, ClusterOptions, SearchOptions, CostLimi
                 raise EdgesqzError(f"{option(name)} must be above 0, got {value}")
         if self.resume == (self.space is not None):
             raise EdgesqzError(
-                f"expected a space, or {option('resume')} to go on with the one that the sweep began with"
+                f"expected a space, or {option('resume')} to continue an interrupted sweep"
                 if not self.resume
-                else f"{option('resume')} takes the space that the sweep began with; leave out {self.space}"
+                else f"{option('resume')} uses the space that the sweep was started with; remove {self.space}"
             )
         if self.resume and self.force:
-            raise EdgesqzError(f"{option('resume')} and {option('force')} exclude each other")
+            raise EdgesqzError(f"{option('resume')} and {option('force')} cannot be used together")
 
     def run(self, console: Console) -> SweepResult:
-        """Search, or with ``dry_run`` list the candidates.
+        """Search the space, or with ``dry_run`` only list the candidates.
 
         Raises:
-            EdgesqzError: Bad input, nothing that fits, no cluster, or Ray is not installed.
-            KeyboardInterrupt: After Ctrl-C; the finished trials are kept.
+            EdgesqzError: The input is bad, no candidate fits, the cluster does not answer, or Ray is not installed.
+            KeyboardInterrupt: After Ctrl-C. The finished trials are kept.
         """
         from edgesqz.sweeping.run import run
 

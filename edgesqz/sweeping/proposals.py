@@ -1,4 +1,4 @@
-"""Optuna as the one who proposes trials, held to the budget: what does not fit is never trained."""
+"""Trials proposed by Optuna. Proposals over the budget are never trained."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from edgesqz.sweeping.space import Choice, Knob
 from edgesqz.sweeping.trials import Trial
 from edgesqz.sweeping.tuning import ACCURACY
 
-MOST_REFUSED = 500  # proposals in a row that do not fit, before there are no more
+MAX_REJECTED = 500  # consecutive proposals over the budget after which the search ends
 
 
 class Proposals(Searcher):
-    """Proposes trials by the accuracy of those before.
+    """Proposes trials based on the accuracy of earlier ones.
 
     Args:
         selection: The space, the budget, and the number of the first new trial.
-        count: How many trials to propose.
+        count: Number of trials to propose.
         seed: Seed of Optuna's sampler.
-        waiting: Trials to run first, because an earlier run did not finish them.
-        known: Trials that are over, to learn from.
+        waiting: Trials to run first because an earlier run did not finish them.
+        known: Finished trials to learn from.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Proposals(Searcher):
         )
 
     def __len__(self) -> int:
-        """Return how many trials there will be."""
+        """Return the number of trials to propose."""
         return self._count
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """Propose a trial that fits."""
+        """Propose a trial that fits the budget."""
         if self._proposed == self._count:
             return str(Searcher.FINISHED)
         trial = self._waiting.pop(0) if self._waiting else self._next(trial_id)
@@ -62,23 +62,23 @@ class Proposals(Searcher):
         return {"trial": dataclasses.asdict(trial)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Take the result of an epoch."""
+        """Pass the result of an epoch to Optuna."""
         if name := self._names.get(trial_id):
             self._optuna.on_trial_result(name, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Learn from a trial that is over."""
+        """Pass the result of a finished trial to Optuna."""
         if name := self._names.pop(trial_id, None):
             self._optuna.on_trial_complete(name, result, error or ACCURACY not in (result or {}))
 
     def save(self, checkpoint_path: str) -> None:
-        """Save nothing: a sweep resumes from its own record."""
+        """Do nothing, because a sweep resumes from its own record."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Restore nothing; see ``save``."""
+        """Do nothing, because a sweep resumes from its own record."""
 
     def _next(self, trial_id: str) -> Trial | None:
-        for number in range(MOST_REFUSED):
+        for number in range(MAX_REJECTED):
             name = f"{trial_id}/{number}"
             values = self._optuna.suggest(name)
             candidate = self._selection.space.candidate(_plain(values))
@@ -100,5 +100,5 @@ def _distribution(knob: Knob) -> distributions.BaseDistribution:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Optuna's numbers with four significant digits, as the names of networks and recipes show them."""
+    """Round Optuna's numbers to four significant digits, like those of other searches."""
     return {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""What a sweep found, or with ``dry_run`` would try."""
+"""The result of a sweep, or with ``dry_run`` the candidates that it would try."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class SweepResult(Result):
     Attributes:
         name: The name of the sweep.
         folder: The workspace.
-        quota_bytes: The workspace's quota; None without one.
-        used_bytes: Bytes of all files in the workspace.
-        trials: Every trial; of a dry run, those that would be tried.
-        report: The benchmark of the best files on the test images; None if there is none.
+        quota_bytes: The workspace's quota, or None for no quota.
+        used_bytes: Total size of all files in the workspace.
+        trials: All trials. For a dry run, the trials that would be run.
+        report: The benchmark of the best files on the test images, or None if no file was kept.
     """
 
     name: str
@@ -45,13 +45,13 @@ class SweepResult(Result):
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the most accurate file that is kept, by the validation split."""
+        """The trial whose kept file has the highest validation accuracy, or None if no file was kept."""
         kept = [(file.accuracy, trial) for trial in self.trials for file in trial.files if file.kept]
         return max(kept, key=lambda each: each[0])[1] if kept else None
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A record for each file, and for each trial without one."""
+        """One record per file, and one per trial that has no file."""
         return [self._record(trial, file) for trial in self.trials for file in trial.files or (None,)]
 
     def to_json(self) -> str:
@@ -76,23 +76,23 @@ class SweepResult(Result):
         return text.getvalue()
 
     def to_html(self) -> str:
-        """Return one page with the front, the benchmark and all trials, for a browser; it loads nothing."""
+        """Return a self-contained web page with the chart and all trials."""
         from edgesqz.sweeping.page import page
 
         return page(self)
 
     def plot(self, path: Path) -> None:
-        """Draw accuracy against size of the files in the benchmark, as .png or .svg.
+        """Plot accuracy against size for the benchmarked files, as .png or .svg.
 
         Raises:
-            EdgesqzError: No file has been benchmarked, or matplotlib is missing.
+            EdgesqzError: No file was benchmarked, or matplotlib is not installed.
         """
         if not self.report:
-            raise EdgesqzError("nothing to draw: the sweep kept no file")
+            raise EdgesqzError("nothing to plot: the sweep kept no file")
         self.report.plot(path)
 
     def spec(self) -> str:
-        """Return the best trial as TOML, for ``edgesqz train --spec``; empty if there is none."""
+        """Return the best trial as TOML for ``edgesqz train --spec``, or an empty string if no file was kept."""
         if not self.best:
             return ""
         network = {"model": self.best.model}
@@ -106,12 +106,12 @@ class SweepResult(Result):
 
     @property
     def is_plan(self) -> bool:
-        """Whether nothing has been tried."""
+        """Whether no trial has started."""
         return all(trial.state == "waiting" for trial in self.trials)
 
     @property
     def train_command(self) -> str:
-        """The command that trains the best trial's network for longer; empty if there is none."""
+        """The command that trains the best trial's network for longer, or an empty string if no file was kept."""
         if not self.best:
             return ""
         words = ["edgesqz", "train", "--model", self.best.model]
@@ -122,7 +122,7 @@ class SweepResult(Result):
         return shlex.join([*words, "--epochs", "30"])
 
     def table(self) -> Table:
-        """A row per file, the most accurate first; of a dry run, a row per candidate."""
+        """Return a table with one row per file, most accurate first. For a dry run, one row per candidate."""
         return self._planned_table() if self.is_plan else self._found_table()
 
     def _record(self, trial: Trial, file: TrialFile | None) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class SweepResult(Result):
         }
 
     def _row(self, file: TrialFile | None) -> Measured | None:
-        """Return the benchmark of a file."""
+        """Return the benchmark row of a file, or None if it was not benchmarked."""
         rows = (row for row in self.report.rows if isinstance(row, Measured)) if self.report else ()
         return next((row for row in rows if file and Path(row.path).name == file.name), None)
 
@@ -193,12 +193,12 @@ class SweepResult(Result):
         columns = [
             Column("trial", "right"),
             Column("network", is_name=True),
-            Column("int8 .tflite\nabout kB", "right"),
+            Column("int8 .tflite\nkB (approx.)", "right"),
             Column("MACs\nM", "right"),
             Column("arena\nkB", "right"),
             Column("recipe", is_prose=True),
         ]
-        return Table(columns, rows, caption=f"{len(rows)} candidates fit; nothing was trained")
+        return Table(columns, rows, caption=f"{len(rows)} candidates fit; dry run, nothing was trained")
 
     def _summary(self) -> str:
         kept = sum(file.kept for trial in self.trials for file in trial.files)
@@ -206,8 +206,8 @@ class SweepResult(Result):
         if self.quota_bytes is not None:
             used += f" of the quota of {format_size(self.quota_bytes)}"
         return (
-            f"{len(self.trials)} trials, {kept} files kept in {self.folder}, {used}; accuracy on validation images "
-            "chose, accuracy on test images judges"
+            f"{len(self.trials)} trials, {kept} files kept in {self.folder}, {used}; files were chosen by validation "
+            "accuracy and benchmarked on the test images"
         )
 
 

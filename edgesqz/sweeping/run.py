@@ -1,4 +1,4 @@
-"""A sweep: pick candidates that fit, try them, keep the best files, and benchmark those when nothing else runs."""
+"""Run a sweep: pick candidates that fit, train and export them, keep the best files, and benchmark these at the end."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report
 
 DEFAULT_TRIALS = 20
-# What a sweep began with and goes on with; the rest may be another each time it is resumed.
+# Options that a resumed sweep takes from its record. All others may change each time it is resumed.
 REMEMBERED = ("dataset", "search", "seed", "all_epochs", "max_size", "max_macs", "max_arena")
 
 
 def run(plan: Sweep, console: Console) -> SweepResult:
-    """Search as a plan says.
+    """Run a sweep.
 
     Raises:
-        EdgesqzError: Bad input, nothing that fits, no cluster, or Ray is not installed.
-        KeyboardInterrupt: After Ctrl-C; ``resume`` goes on.
+        EdgesqzError: The input is bad, no candidate fits, the cluster does not answer, or Ray is not installed.
+        KeyboardInterrupt: After Ctrl-C. The sweep continues with ``resume``.
     """
     home = Workspace(Path(plan.workspace), plan.quota, only_read=plan.dry_run)
     record = _record(plan, home)
@@ -60,15 +60,15 @@ def run(plan: Sweep, console: Console) -> SweepResult:
 
 
 def _record(plan: Sweep, home: Workspace) -> Record:
-    """The sweep so far; a new one has no trials."""
+    """Return the record of the sweep so far. That of a new sweep has no trials."""
     path = record_path(home.folder, plan.name)
     if plan.resume:
         return Record.read(path)
     assert plan.space is not None  # the plan has checked it
     if path.exists() and not plan.force and not plan.dry_run:
         raise EdgesqzError(
-            f"the sweep {path} already exists; {option('resume')} goes on with it, {option('force')} replaces it, "
-            f"{option('name')} gives the new one another name"
+            f"the sweep {path} already exists; continue it with {option('resume')}, replace it with {option('force')}, "
+            f"or choose another {option('name')}"
         )
     if path.exists() and plan.force and not plan.dry_run:
         files = [file.name for trial in Record.read(path).trials for file in trial.files if file.kept]
@@ -78,7 +78,7 @@ def _record(plan: Sweep, home: Workspace) -> Record:
 
 
 def _new(plan: Sweep, selection: Selection, record: Record) -> tuple[Trial, ...]:
-    """The candidates to add to the trials so far."""
+    """Return new trials to add to the record."""
     taken = [trial.candidate for trial in record.trials]
     wanted = plan.trials if plan.search == "grid" else plan.trials or DEFAULT_TRIALS
     left = None if wanted is None else max(wanted - len(taken), 0)
@@ -89,7 +89,7 @@ def _new(plan: Sweep, selection: Selection, record: Record) -> tuple[Trial, ...]
 def _try(
     plan: Sweep, selection: Selection, record: Record, home: Workspace, dataset: data.Dataset, console: Console
 ) -> tuple[Trial, ...]:
-    """Run all trials that are not over, and record them."""
+    """Run and record every trial that is not over."""
     if plan.search != "optuna":
         record = replace(record, trials=(*record.trials, *_new(plan, selection, record)))
     waiting = [trial for trial in record.trials if not trial.is_over]
@@ -122,19 +122,19 @@ def _check_exports(space: Space) -> None:
 
 
 def _image_size(space: Space, dataset: str) -> int | str | None:
-    """The size at which the images of a folder are read; None where the dataset has its own."""
+    """Return the size at which to read the images of a folder, or None if the dataset has a fixed size."""
     if dataset in data.DATASETS:
         return None
     sizes = space.values_of(INPUT_SIZE)
     if len(sizes) > 1:
         raise EdgesqzError(
-            f"the images of a folder are read at one size; expected one value for {INPUT_SIZE}, got {len(sizes)}"
+            f"all images of a folder are read at one size; expected one value for {INPUT_SIZE}, got {len(sizes)}"
         )
     return sizes[0] if sizes and isinstance(sizes[0], int | str) else None
 
 
 def _teachers(space: Space, home: Workspace) -> Mapping[str, Mapping[str, bytes]]:
-    """The files of every teacher in the space, by its name, for nodes that have no workspace."""
+    """Return the files of every teacher in the space by the teacher's name, for nodes that have no workspace."""
     found = {}
     for name in map(str, space.values_of("recipe.teacher")):
         path = find_keras_file(name, home.folder)
@@ -144,7 +144,7 @@ def _teachers(space: Space, home: Workspace) -> Mapping[str, Mapping[str, bytes]
 
 
 def _bench(plan: Sweep, trials: tuple[Trial, ...], home: Workspace, console: Console) -> Report | None:
-    """Benchmark the files of the front on the test images; None if there is no file."""
+    """Benchmark the files on the Pareto front on the test images. Return None if no file was kept."""
     kept = [(file, trial) for trial in trials for file in trial.files if file.kept]
     if not kept:
         return None

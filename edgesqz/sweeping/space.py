@@ -1,4 +1,4 @@
-"""The space of a sweep: the knobs of network, recipe and export, and the values that each may take."""
+"""The search space of a sweep: the knobs of the network, the recipe and the export, and their values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Value: TypeAlias = int | float | str | bool
 MODEL = "network.model"
 INPUT_SIZE = "network.input_size"
 STAGE_KNOBS = ("fires", "squeeze", "expand")
-MOST_STAGES = 6
+MAX_STAGES = 6
 NETWORK_KNOBS = ("model", "input_size", "stem", "pool_stem")
 RECIPE_KNOBS = (
     "epochs",
@@ -40,18 +40,18 @@ RANGE_KEYS = ("low", "high", "step", "log")
 TEMPLATE = """\
 # The space of a sweep. A knob is a value, a list of values, or a range:
 #   { low = 8, high = 24, step = 4 }             8, 12, 16, 20, 24
-#   { low = 0.05, high = 0.4 }                   any number between the two
+#   { low = 0.05, high = 0.4 }                   any number between low and high
 #   { low = 0.0001, high = 0.01, log = true }    the same, evenly distributed on a logarithmic scale
 
 [network]
-# Either networks that have a name:
+# Choose from named networks:
 # model = ["squeezenet", "squeezenet-nano"]
-# or the widths of a small SqueezeNet:
+# or set the widths of a small SqueezeNet:
 stem = [12, 16, 24]     # channels of the first convolution
 pool_stem = true        # whether the first stage works at half resolution
 input_size = 32         # pixels
 
-# Each stage works at half the resolution of the one before. A stage of 0 fire modules is left out.
+# Each stage works at half the resolution of the previous one. A stage with 0 fire modules is omitted.
 [network.stage1]
 fires = [1, 2]
 squeeze = { low = 8, high = 16, step = 4 }
@@ -67,13 +67,13 @@ fires = [0, 2]
 squeeze = [16, 24]
 expand = [96, 128]
 
-[recipe]                # what is missing follows the dataset, as in `edgesqz train`
+[recipe]                # the defaults depend on the dataset, as in `edgesqz train`
 epochs = 3
 learning_rate = { low = 0.05, high = 0.4, log = true }
 weight_decay = [0.0005, 0.001]
 # batch_size, label_smoothing, preprocessing, teacher and seed are knobs too.
 
-[export]                # every trial is exported in each of these variants
+[export]                # every trial is exported in each of these formats and variants
 format = "tflite"
 variant = "int8"
 """
@@ -91,18 +91,18 @@ class Choice:
 
     @property
     def grid(self) -> tuple[Value, ...]:
-        """Every value."""
+        """All values of the knob."""
         return self.values
 
 
 @dataclass(frozen=True)
 class Range:
-    """A knob with values from low to high, both included.
+    """A knob with values from low to high, inclusive.
 
     Attributes:
         low: The lowest value.
         high: The highest value.
-        step: The distance between two values; None for any number between the two.
+        step: The distance between two values, or None to allow any number from low to high.
         log: Whether values are evenly distributed on a logarithmic scale.
     """
 
@@ -112,7 +112,7 @@ class Range:
     log: bool = False
 
     def sample(self, generator: np.random.Generator) -> Value:
-        """Draw a value; of a logarithmic range with four significant digits."""
+        """Draw a value, rounded to four significant digits unless it is an integer."""
         if self.step is not None:
             return self.grid[int(generator.integers(len(self.grid)))]
         if self.log:
@@ -121,7 +121,7 @@ class Range:
 
     @property
     def grid(self) -> tuple[Value, ...]:
-        """Every value; none of a range without a step."""
+        """All values of the knob. Empty for a range without a step."""
         if self.step is None:
             return ()
         count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
@@ -142,29 +142,29 @@ class Candidate:
     """One point of a space.
 
     Attributes:
-        model: The network's name; a specification's name says every width.
-        values: The knobs and their values; two candidates that differ only in knobs of the network are the same if
-            these lead to the same network.
+        model: The network's name. For a network defined by its widths, the name contains every width.
+        values: The knobs and their values. Candidates are equal if their networks, input sizes and recipes are equal,
+            even if other knobs differ.
     """
 
     model: str
     values: tuple[tuple[str, Value], ...] = field(compare=False)
-    settings: tuple[tuple[str, Value], ...] = field(init=False, repr=False)  # what counts beside the network's name
+    settings: tuple[tuple[str, Value], ...] = field(init=False, repr=False)  # compared in addition to the model
 
     def __post_init__(self) -> None:
-        """Derive what tells candidates of one network apart."""
-        apart = [each for each in self.values if each[0] == INPUT_SIZE or each[0].startswith("recipe.")]
-        object.__setattr__(self, "settings", tuple(apart))
+        """Derive the settings that distinguish candidates with the same network."""
+        settings = [each for each in self.values if each[0] == INPUT_SIZE or each[0].startswith("recipe.")]
+        object.__setattr__(self, "settings", tuple(settings))
 
     @property
     def input_size(self) -> int | str | None:
-        """The size of the network's input; None for the size that it was designed for."""
+        """Size of the network's input, or None for the size that the network was designed for."""
         size = dict(self.values).get(INPUT_SIZE)
         return size if isinstance(size, int | str) else None
 
     @property
     def recipe(self) -> dict[str, Value]:
-        """The options of `edgesqz.train` that the space sets."""
+        """Options of `edgesqz.train` that the space sets."""
         return {name.removeprefix("recipe."): value for name, value in self.values if name.startswith("recipe.")}
 
 
@@ -173,9 +173,9 @@ class Space:
     """The knobs of a sweep.
 
     Attributes:
-        knobs: Those of network and recipe, by section and name, such as ``recipe.epochs``.
-        formats: The formats to export each candidate to.
-        variants: The variants to export each candidate in.
+        knobs: Knobs of the network and the recipe, by section and name, such as ``recipe.epochs``.
+        formats: Formats to export each candidate to.
+        variants: Variants to export each candidate in.
     """
 
     knobs: Mapping[str, Knob]
@@ -187,7 +187,7 @@ class Space:
         """Read a space from nested dicts.
 
         Raises:
-            EdgesqzError: An unknown knob, a knob without values, or no network.
+            EdgesqzError: A knob is unknown or has no values, or the space has no network.
         """
         given = dict(_flat(sections))
         _check_names(given)
@@ -197,43 +197,44 @@ class Space:
         return space
 
     def values_of(self, name: str) -> tuple[Value, ...]:
-        """Return the values of a knob; none if the space does not have it, or if they are without end."""
+        """Return all values of a knob. Empty if the space does not have the knob, or for a range without a step."""
         return self.knobs[name].grid if name in self.knobs else ()
 
     @property
     def most_epochs(self) -> int | None:
-        """The most epochs of any candidate; None where they follow the dataset."""
+        """The largest number of epochs of any candidate, or None if the dataset determines it."""
         epochs = self.values_of("recipe.epochs")
         return max(map(int, epochs)) if epochs else None
 
     def _check_network(self) -> None:
         names = [name for name in self.knobs if name.startswith("network.") and name != INPUT_SIZE]
         if not names:
-            raise EdgesqzError("the space has no network; name one with network.model, or give the widths of one")
+            raise EdgesqzError("the space has no network; set network.model, or network.stem and network.stage1")
         if MODEL in names:
             if len(names) > 1:
-                raise EdgesqzError(f"network.model leaves no choice of {', '.join(n for n in names if n != MODEL)}")
+                extra = ", ".join(name for name in names if name != MODEL)
+                raise EdgesqzError(f"network.model cannot be combined with {extra}; remove one or the other")
             return
-        stages = [number for number in range(1, MOST_STAGES + 1) if any(f"stage{number}." in name for name in names)]
+        stages = [number for number in range(1, MAX_STAGES + 1) if any(f"stage{number}." in name for name in names)]
         needed = ["network.stem", *(f"network.stage{number}.{knob}" for number in stages for knob in STAGE_KNOBS)]
         if missing := [name for name in needed if name not in names]:
-            raise EdgesqzError(f"the widths of a network are incomplete; add {', '.join(missing)}")
+            raise EdgesqzError(f"the widths of the network are incomplete; add {', '.join(missing)}")
         if stages != list(range(1, len(stages) + 1)) or not stages:
-            raise EdgesqzError("the stages of a network are numbered from network.stage1 without a gap")
+            raise EdgesqzError("number the stages of the network consecutively, starting from network.stage1")
 
     def sample(self, generator: np.random.Generator) -> Candidate:
-        """Draw a candidate, each knob independently and evenly over its values."""
+        """Draw a candidate. Each knob is drawn independently and uniformly from its values."""
         return self.candidate({name: knob.sample(generator) for name, knob in self.knobs.items()})
 
     def grid(self) -> Iterator[Candidate]:
-        """Every candidate, in the order of the knobs; those that differ only in unused knobs once.
+        """Yield every candidate, in the order of the knobs. Candidates that differ only in unused knobs appear once.
 
         Raises:
             EdgesqzError: A knob is a range without a step.
         """
         endless = [name for name, knob in self.knobs.items() if not knob.grid]
         if endless:
-            raise EdgesqzError(f"a grid needs every value; give {', '.join(endless)} a step, or a list of values")
+            raise EdgesqzError(f"a grid needs a finite space; give {', '.join(endless)} a step, or a list of values")
         seen = set[Candidate]()
         for values in itertools.product(*(knob.grid for knob in self.knobs.values())):
             candidate = self.candidate(dict(zip(self.knobs, values, strict=True)))
@@ -242,16 +243,16 @@ class Space:
                 yield candidate
 
     def candidate(self, values: Mapping[str, Value]) -> Candidate:
-        """Turn a value for each knob into a candidate."""
+        """Return the candidate with the given value for each knob."""
         model = str(values[MODEL]) if MODEL in values else _specification(values).name
         return Candidate(model, tuple(values.items()))
 
 
 def read_sections(source: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
-    """Read the sections of a space from a TOML file; a dict of the same form is returned as it is.
+    """Read the sections of a space from a TOML file. A dict of the same structure is validated and returned.
 
     Raises:
-        EdgesqzError: No such file, no TOML, or what `Space.parse` refuses.
+        EdgesqzError: The file does not exist, is not valid TOML, or is rejected by `Space.parse`.
     """
     if isinstance(source, Mapping):
         Space.parse(source)
@@ -272,7 +273,7 @@ def read_sections(source: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _flat(sections: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Name every knob by its sections; a dict with the keys of a range is one."""
+    """Yield every knob with its full name and its value. A dict with the keys of a range is a value."""
     for name, value in sections.items():
         if isinstance(value, Mapping) and not set(value) & set(RANGE_KEYS):
             yield from _flat(value, f"{prefix}{name}.")
@@ -281,8 +282,8 @@ def _flat(sections: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def known_knobs() -> tuple[str, ...]:
-    """The names of all knobs."""
-    stages = [f"stage{number}.{knob}" for number in range(1, MOST_STAGES + 1) for knob in STAGE_KNOBS]
+    """Return the names of all knobs."""
+    stages = [f"stage{number}.{knob}" for number in range(1, MAX_STAGES + 1) for knob in STAGE_KNOBS]
     network = [f"network.{name}" for name in (*NETWORK_KNOBS, *stages)]
     return (*network, *(f"recipe.{name}" for name in RECIPE_KNOBS), *EXPORT_DEFAULTS)
 
@@ -298,7 +299,7 @@ def _check_names(given: Mapping[str, Any]) -> None:
             listed = [
                 name for name in known if not name.startswith("network.stage") or name.startswith("network.stage1")
             ]
-            raise EdgesqzError(f"unknown knob {name}; {hint}The knobs are {', '.join(listed)} (and further stages)")
+            raise EdgesqzError(f"unknown knob {name}; {hint}Choose from {', '.join(listed)} (and further stages)")
 
 
 def _knob(name: str, value: Any) -> Knob:
@@ -323,7 +324,7 @@ def _range(name: str, value: Mapping[str, Any]) -> Range:
     if not found.low <= found.high or (found.step is not None and found.step <= 0):
         raise EdgesqzError(f"expected low <= high and a step above 0 for {name}, got {value!r}")
     if found.log and (found.low <= 0 or found.step is not None):
-        raise EdgesqzError(f"a logarithmic range begins above 0 and has no step; {name} is {value!r}")
+        raise EdgesqzError(f"expected a logarithmic range with low > 0 and without a step for {name}, got {value!r}")
     return found
 
 
@@ -336,10 +337,10 @@ def _words(name: str, value: Any) -> tuple[str, ...]:
 
 def _specification(values: Mapping[str, Value]) -> Specification:
     stages = []
-    for number in range(1, MOST_STAGES + 1):
+    for number in range(1, MAX_STAGES + 1):
         fires, squeeze, expand = (values.get(f"network.stage{number}.{knob}", 0) for knob in STAGE_KNOBS)
         if fires:
             stages.append(((int(squeeze), int(expand)),) * int(fires))
     if not stages:
-        raise EdgesqzError("a network needs at least one stage with a fire module; raise the fires of a stage")
+        raise EdgesqzError("a network needs at least one fire module; increase the fires of a stage")
     return Specification(int(values["network.stem"]), bool(values.get("network.pool_stem", True)), tuple(stages))

@@ -1,4 +1,4 @@
-"""One trial, on whichever node it runs: train, export, measure on the validation split, hand the bytes over."""
+"""Run one trial on any node: train, export, measure validation accuracy, and return the files as bytes."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 
 
 class Reports(Protocol):
-    """Where a trial reports to."""
+    """Receives the results of a trial."""
 
     def progress(self, epochs: int, accuracy: float | None, checkpoint: Mapping[str, bytes]) -> None:
-        """Take the result of an epoch; may end the trial by raising ``SystemExit``."""
+        """Receive the result of an epoch. May raise ``SystemExit`` to stop the trial."""
 
     def finish(self, files: Sequence[Exported], minutes: float) -> None:
-        """Take the files of a trial that has trained all its epochs."""
+        """Receive the files of a trial that has completed all its epochs."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trials of a sweep have in common.
+    """Settings shared by all trials of a sweep.
 
     Attributes:
-        name: The name of the sweep.
-        dataset: The name of the dataset, or its path on the driver's node.
-        labels: The class names.
-        formats: The formats to export to.
-        variants: The variants to export.
-        teachers: The .keras files of teachers by name, with their manifests.
-        threads: Cores that a trial may use.
+        name: Name of the sweep.
+        dataset: Name of the dataset, or its path on the driver's node.
+        labels: Class names.
+        formats: Formats to export to.
+        variants: Variants to export.
+        teachers: The .keras file of each teacher and its manifest, by the teacher's name.
+        threads: Number of cores that a trial may use.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Setting:
     threads: int
 
     def trial_name(self, trial: Trial) -> str:
-        """The name of a trial's model, which its files begin with."""
+        """Return the name of a trial's model, which is the prefix of its file names."""
         return f"{self.name}-{trial.number:04}"
 
 
@@ -65,14 +65,14 @@ def run_trial(
     """Train a trial's network and export it, in a temporary workspace.
 
     Args:
-        trial: What to train.
-        setting: What all trials have in common.
-        split: The training split, uint8 images (N, H, W, C) and labels (N,).
-        checkpoint: The files to go on from; None to start from scratch.
-        reports: Where results go.
+        trial: The trial to run.
+        setting: Settings shared by all trials.
+        split: Training split with uint8 images (N, H, W, C) and labels (N,).
+        checkpoint: Files of the checkpoint to continue from, or None to start from scratch.
+        reports: Receives the results.
 
     Raises:
-        EdgesqzError: The run diverged, or a file does not agree with its network.
+        EdgesqzError: Training diverged, or an exported file disagrees with the network.
     """
     from edgesqz import data
     from edgesqz.workspace import Workspace
@@ -86,7 +86,7 @@ def run_trial(
 
 
 class _Attempt:
-    """One attempt at a trial, in a folder of its own."""
+    """One attempt at a trial, in its own folder."""
 
     def __init__(self, trial: Trial, setting: Setting, folder: Path, reports: Reports) -> None:
         self.trial, self.setting, self.folder, self.reports = trial, setting, folder, reports
@@ -103,7 +103,7 @@ class _Attempt:
 
     @property
     def _teacher(self) -> Mapping[str, bytes]:
-        """The teacher's .keras file and its manifest, by file name; empty without a teacher."""
+        """The teacher's .keras file and its manifest, by file name. Empty if the trial has no teacher."""
         return self.setting.teachers.get(str(self.trial.candidate.recipe.get("teacher")), {})
 
     def _train(self, *, resume: bool) -> TrainResult:
@@ -157,7 +157,7 @@ class _Attempt:
 
 
 def _accuracy(artifact: Artifact, images: np.ndarray, labels: np.ndarray) -> float:
-    """Top-1 accuracy of a file, 0..1."""
+    """Return the top-1 accuracy of a file, 0..1."""
     from edgesqz.engine import open_engine
 
     with open_engine(artifact) as engine:

@@ -1,4 +1,4 @@
-"""What is known of each trial of a sweep."""
+"""The trials of a sweep, their costs and their files, and which files are worth keeping."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ State: TypeAlias = Literal["waiting", "running", "finished", "stopped", "failed"
 
 @dataclass(frozen=True)
 class Costs:
-    """What a network costs, known from its graph before training.
+    """The costs of a network, computed from its graph before training.
 
     Attributes:
         parameters: Number of parameters.
-        macs: Multiply-accumulates for one image.
-        tflite_int8_bytes: Size of the int8 .tflite file, within a few percent.
-        peak_activation_bytes: Most memory that the tensors of the int8 graph need at one time.
+        macs: Multiply-accumulates per image.
+        tflite_int8_bytes: Size of the int8 .tflite file, accurate to within a few percent.
+        peak_activation_bytes: Peak memory of the int8 graph's tensors.
     """
 
     parameters: int
@@ -30,14 +30,14 @@ class Costs:
 
 @dataclass(frozen=True)
 class TrialFile:
-    """A file that a trial was exported to.
+    """A model file exported by a trial.
 
     Attributes:
-        name: Its file name in the workspace.
-        size_bytes: Size of the model file and its manifest.
+        name: File name in the workspace.
+        size_bytes: Total size of the model file and its manifest.
         accuracy: Top-1 accuracy of this file on the validation split, 0..1.
-        kept: Whether it is in the workspace.
-        reason: Why it is kept, or why it is not.
+        kept: Whether the file is in the workspace.
+        reason: Why the file was not kept. Empty for a kept file.
     """
 
     name: str
@@ -49,19 +49,19 @@ class TrialFile:
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial: a network, its recipe, and what came of it.
+    """One trial of a sweep: a network, its recipe, and the results.
 
     Attributes:
-        number: Its number in the sweep, from 1.
-        model: The network's name, which `edgesqz train --model` takes.
+        number: Number in the sweep, from 1.
+        model: Name of the network, as `edgesqz train --model` takes it.
         values: The knobs of the space and their values.
-        costs: What the network costs.
+        costs: Costs of the network.
         state: ``waiting``, ``running``, ``finished``, ``stopped`` before its last epoch, or ``failed``.
-        epochs: Epochs that it has trained.
-        accuracy: Validation accuracy of the network before export, 0..1; None before the first epoch.
-        minutes: How long it has trained.
-        reason: Why it stopped or failed.
-        files: What it was exported to.
+        epochs: Number of completed epochs.
+        accuracy: Validation accuracy of the network before export, 0..1, or None before the first epoch.
+        minutes: Training time.
+        reason: Why the trial stopped or failed.
+        files: Exported files.
     """
 
     number: int
@@ -77,30 +77,30 @@ class Trial:
 
     @classmethod
     def of(cls, number: int, candidate: Candidate, costs: Costs) -> Trial:
-        """Make a trial of a candidate."""
+        """Create a trial for a candidate."""
         return cls(number, candidate.model, dict(candidate.values), costs)
 
     @property
     def candidate(self) -> Candidate:
-        """The candidate that is tried."""
+        """The candidate of this trial."""
         return Candidate(self.model, tuple(self.values.items()))
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether the trial has ended."""
         return self.state in ("finished", "stopped", "failed")
 
 
 def front(files: Sequence[tuple[TrialFile, Trial]]) -> list[tuple[TrialFile, Trial]]:
-    """Pick the files of which no other is at least as good in all of accuracy, bytes and MACs, and better in one.
+    """Return the files on the Pareto front of accuracy, size and MACs, the ones that no other file dominates.
 
-    MACs stand in for latency, which nobody can measure while trials are training on the same cores.
+    MACs stand in for latency, which cannot be measured while trials are training on the same cores.
     """
     return [each for each in files if not any(_dominates(other, each) for other in files)]
 
 
 def dominating(file: tuple[TrialFile, Trial], files: Sequence[tuple[TrialFile, Trial]]) -> TrialFile | None:
-    """Find the most accurate file that makes another one superfluous."""
+    """Return the most accurate file that dominates the given one, or None if no file does."""
     better = [other for other in files if _dominates(other, file)]
     return max(better, key=lambda each: each[0].accuracy)[0] if better else None
 
@@ -116,15 +116,15 @@ def _merits(each: tuple[TrialFile, Trial]) -> tuple[float, int, int]:
 
 
 def least_valuable(files: Sequence[tuple[TrialFile, Trial]]) -> tuple[TrialFile, Trial]:
-    """Pick the file to give up first.
+    """Return the file to discard first.
 
-    Files off the front go first, the least accurate of them first; then the file of the front that adds the least
-    accuracy per byte over the best smaller one. The most accurate file goes last.
+    Files that another file dominates go first, starting with the least accurate. Next is the file on the front that
+    adds the least accuracy per byte over the best smaller one. The most accurate file goes last.
     """
     best = front(files)
-    behind = [each for each in files if each not in best]
-    if behind:
-        return min(behind, key=lambda each: each[0].accuracy)
+    dominated = [each for each in files if each not in best]
+    if dominated:
+        return min(dominated, key=lambda each: each[0].accuracy)
 
     def gain(each: tuple[TrialFile, Trial]) -> float:
         smaller = [file.accuracy for file, _ in best if file.size_bytes < each[0].size_bytes]

@@ -1,4 +1,4 @@
-"""The trials of a sweep as Ray Tune runs them: what proposes them, what a worker does, and when one is given up."""
+"""Run the trials of a sweep through Ray Tune: how they are proposed, run by workers, and stopped early."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from edgesqz.sweeping.proposals import Proposals
 
 EPOCH, ACCURACY = "epoch", "validation_accuracy"
-MOST_RESTARTS = 3  # of a trial whose worker or node dies
-MANIFEST_BYTES = 6000  # of a file's manifest, at most
-# ASHA is gentle: it stops half of the trials at a rung, not three quarters as usual, and none before a third of the
-# epochs, for distilled networks rank late.
+MAX_RESTARTS = 3  # for a trial whose worker or node dies
+MANIFEST_BYTES = 6000  # upper limit for the manifest of one file
+# A gentle ASHA: it stops half of the trials at a rung instead of the usual three quarters, and none before a third of
+# the epochs, because early accuracy is a poor predictor for distilled networks.
 HALF, FIRST_RUNG = 2, 1 / 3
 
 Body = Callable[[Trial, Setting, "Split", Mapping[str, bytes], "Reporter"], None]
@@ -36,13 +36,13 @@ Body = Callable[[Trial, Setting, "Split", Mapping[str, bytes], "Reporter"], None
 
 @dataclass(frozen=True)
 class Reporter:
-    """Sends what a trial reports to the keeper, and its accuracy to Tune, which may stop the trial there."""
+    """Sends the results of a trial to the keeper, and its accuracy to Tune, which may stop the trial."""
 
     keeper: Any
     number: int
 
     def progress(self, epochs: int, accuracy: float | None, checkpoint: Mapping[str, bytes]) -> None:
-        """Report an epoch."""
+        """Report the result of an epoch."""
         import ray
         from ray import tune
 
@@ -50,16 +50,16 @@ class Reporter:
         tune.report({EPOCH: epochs, ACCURACY: accuracy or 0.0})
 
     def finish(self, files: Sequence[Exported], minutes: float) -> None:
-        """Report the end."""
+        """Report the files of the finished trial."""
         import ray
 
         ray.get(self.keeper.finish.remote(self.number, files, minutes))
 
 
 def attempt(config: Mapping[str, Any], *, body: Body, setting: Setting, split: Split, keeper: Any) -> None:
-    """Run a trial in a worker of Ray, or go on with one whose worker died.
+    """Run a trial in a Ray worker, or continue one whose worker died.
 
-    A trial that fails by its own fault ends well for Tune, which would try it again; the keeper records the reason.
+    If the trial itself fails, the keeper records the reason. Tune sees a success, because it would retry a failure.
     """
     import ray
 
@@ -68,35 +68,35 @@ def attempt(config: Mapping[str, Any], *, body: Body, setting: Setting, split: S
         if not ray.get(keeper.is_over.remote(trial.number)):
             checkpoint = ray.get(keeper.start.remote(trial, expected_bytes(trial, setting)))
             body(trial, setting, split, checkpoint, Reporter(keeper, trial.number))
-    except EdgesqzError as error:  # of the keeper too: Ray raises it as a subclass, with a traceback for its text
+    except EdgesqzError as error:  # also from the keeper: Ray raises a subclass whose message is a traceback
         ray.get(keeper.end.remote(trial.number, "failed", str(getattr(error, "cause", error))))
 
 
 def trial_of(config: Mapping[str, Any]) -> Trial:
-    """Read a trial from a configuration of Tune."""
+    """Return the trial in a Tune configuration."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(Trial).validate_python(config["trial"])
 
 
 def expected_bytes(trial: Trial, setting: Setting) -> int:
-    """Estimate what the files of a trial take together, with their manifests."""
-    beside = trial.costs.tflite_int8_bytes - trial.costs.parameters + MANIFEST_BYTES
+    """Estimate the total size of a trial's files and their manifests."""
+    overhead = trial.costs.tflite_int8_bytes - trial.costs.parameters + MANIFEST_BYTES
     variants = (plugins.converter(name).VARIANTS[each] for name in setting.formats for each in setting.variants)
-    return sum(each.bytes_a_parameter * trial.costs.parameters + beside for each in variants)
+    return sum(each.bytes_a_parameter * trial.costs.parameters + overhead for each in variants)
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """One use of Tune: the keeper on the driver's node, the trials on any.
+    """One run of Tune, with the keeper on the driver's node and the trials on any node.
 
     Attributes:
-        plan: The options of the sweep.
-        setting: What all trials have in common.
+        plan: Options of the sweep.
+        setting: Settings shared by all trials.
         record: The sweep so far.
-        storage: A folder for Tune's own files.
-        console: Where to show progress.
-        epochs: The most epochs of any trial; None where they follow the dataset.
+        storage: Folder for Tune's own files.
+        console: Console to show progress on.
+        epochs: The largest number of epochs of any trial, or None if the dataset determines it.
     """
 
     plan: Sweep
@@ -109,16 +109,16 @@ class Tuning:
     def run(
         self, trials: Sequence[Trial], split: Split, searcher: Proposals | None = None, body: Body = run_trial
     ) -> tuple[Trial, ...]:
-        """Run trials until they are done, or the time is up.
+        """Run trials until they are done or the time is up.
 
         Args:
-            trials: The trials to run; none if a searcher proposes them.
-            split: The training split.
-            searcher: What proposes trials.
-            body: What a trial does.
+            trials: Trials to run. Empty if a searcher proposes them.
+            split: Training split.
+            searcher: Proposes trials.
+            body: Function that runs a trial.
 
         Returns:
-            Every trial of the sweep, those of earlier runs included.
+            All trials of the sweep, including those of earlier runs.
 
         Raises:
             KeyboardInterrupt: After Ctrl-C.
@@ -144,7 +144,7 @@ class Tuning:
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=str(self.storage),
-                failure_config=tune.FailureConfig(max_failures=MOST_RESTARTS),
+                failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
                 callbacks=[_watch(keeper, self._deadline)],
                 verbose=0,
             ),
@@ -157,13 +157,13 @@ class Tuning:
         return found
 
     def _keeper(self) -> Any:
-        """Start the keeper beside the driver, which alone has the workspace."""
+        """Start the keeper on the driver's node, the only node with access to the workspace."""
         import ray
 
         here = cluster.on_node(ray.get_runtime_context().get_node_id())
-        kept = ray.remote(num_cpus=0)(Keeper).options(scheduling_strategy=here)
+        actor = ray.remote(num_cpus=0)(Keeper).options(scheduling_strategy=here)
         folder = Path(self.plan.workspace).resolve()
-        return kept.remote(folder, self.plan.quota, self.plan.name, self.record)
+        return actor.remote(folder, self.plan.quota, self.plan.name, self.record)
 
     @property
     def _deadline(self) -> float | None:
@@ -177,14 +177,14 @@ class Tuning:
         first = max(round(self.epochs * FIRST_RUNG), 1)
         return ASHAScheduler(
             time_attr=EPOCH,
-            max_t=self.epochs + 1,  # at which it would stop a trial, before that has exported anything
+            max_t=self.epochs + 1,  # one more than the last epoch, so that a trial can export before ASHA ends it
             grace_period=first,
             reduction_factor=HALF,
         )
 
 
 def _watch(keeper: Any, deadline: float | None) -> Any:
-    """Tell the keeper of trials that ended without a word: stopped by Tune, or dead more often than they may."""
+    """Return a callback that reports trials to the keeper that were stopped by Tune or died too often."""
     import ray
     from ray import tune
 
@@ -192,7 +192,7 @@ def _watch(keeper: Any, deadline: float | None) -> Any:
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             number = trial.config["trial"]["number"]
             if deadline is not None and time.monotonic() >= deadline:
-                ray.get(keeper.end.remote(number, "waiting", "the time was up"))
+                ray.get(keeper.end.remote(number, "waiting", "the time budget was used up"))
             else:
                 reason = "its validation accuracy was in the lower half of the trials so far"
                 ray.get(keeper.end.remote(number, "stopped", reason))

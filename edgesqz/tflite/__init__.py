@@ -1,1 +1,1 @@
-"""The .tflite format: writing a file, storing it in fewer bytes, and its metadata."""
+"""The .tflite format: serialization, packing into fewer bytes, and metadata."""

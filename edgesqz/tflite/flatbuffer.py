@@ -8,7 +8,7 @@ import flatbuffers
 import numpy as np
 
 FILE_IDENTIFIER = b"TFL3"
-DATA_ALIGNMENT = 16  # bytes; what TFLite's schema asks for the data of tensors
+DATA_ALIGNMENT = 16  # bytes, as TFLite's schema requires for the data of tensors
 
 
 def serialized(model: Any) -> bytes:
@@ -36,6 +36,6 @@ class _SharingBuilder(flatbuffers.Builder):
         return self._places[key]
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N802, N803
-        # The data of tensors are vectors of bytes, whose alignment in the schema the generated code ignores.
+        # The generated code ignores the alignment that the schema requires for the data of tensors.
         start: int = super().StartVector(elemSize, numElems, DATA_ALIGNMENT if elemSize == 1 else alignment)
         return start

@@ -1,7 +1,7 @@
-"""Labels and pixels inside a .tflite file, as TFLite Metadata, which MediaPipe, Android Studio and others read.
+"""Labels and the pixel range inside a .tflite file, as TFLite Metadata for MediaPipe, Android Studio and other tools.
 
-The format is a second flatbuffer in a buffer of the first, under the name ``TFLITE_METADATA``, and the files that it
-names in a zip archive behind both. Its tables are those of tflite-support's ``metadata_schema.fbs``.
+The metadata is a second flatbuffer, stored in a buffer of the first under the name ``TFLITE_METADATA``. The files that
+it names are in a zip archive after the first. Its tables are those of tflite-support's ``metadata_schema.fbs``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PARSER_VERSION = "1.0.0"  # the oldest that knows every field written here
 
 
 class _Model(IntEnum):
-    """The fields that are used of ModelMetadata; of the tables below likewise."""
+    """The fields of ModelMetadata that are used here, as for the tables below."""
 
     NAME, DESCRIPTION, SUBGRAPHS, MIN_PARSER_VERSION = 0, 1, 3, 7
 
@@ -59,14 +59,14 @@ class _File(IntEnum):
     NAME, DESCRIPTION, KIND = 0, 1, 2
 
 
-FEATURE, IMAGE = 1, 2  # kinds of a tensor's content
-NORMALIZATION = 1  # kind of a process unit
-AXIS_LABELS = 2  # kind of a file
+FEATURE, IMAGE = 1, 2  # types of a tensor's content
+NORMALIZATION = 1  # type of a process unit
+AXIS_LABELS = 2  # type of a file
 COLOR_SPACES = {3: 1, 1: 2}  # channels: RGB, gray
 
 
 def with_metadata(content: bytes, manifest: Manifest, labels: Sequence[str]) -> bytes:
-    """Put the labels and the pixel contract of a .tflite file into it.
+    """Add the labels and the pixel range of a .tflite file to its metadata.
 
     Args:
         content: The file, with one image input and one output.
@@ -85,13 +85,13 @@ def with_metadata(content: bytes, manifest: Manifest, labels: Sequence[str]) -> 
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
     file = io.BytesIO(flatbuffer.serialized(model))
-    with zipfile.ZipFile(file, "a") as archive:  # appended, as a zip archive may be
+    with zipfile.ZipFile(file, "a") as archive:  # a zip archive may be appended to any file
         archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{' '.join(label.split())}\n" for label in labels))
     return file.getvalue()
 
 
 def describe(content: bytes, entries: Mapping[str, bytes]) -> dict[str, Any]:
-    """Describe the metadata of a .tflite file: TFLite Metadata as nested facts, other entries as text or their size.
+    """Describe the metadata of a .tflite file: TFLite Metadata as nested values, other entries as text or their size.
 
     Args:
         content: The file, for the archive after the flatbuffer.
@@ -119,7 +119,7 @@ def _archived(content: bytes) -> dict[str, list[str]]:
             names = archive.namelist()
             return {name: archive.read(name).decode("utf-8", errors="replace").splitlines() for name in names}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ValueError(f"the archive behind it: {error}") from error
+        raise ValueError(f"the archive after it: {error}") from error
 
 
 def _written(manifest: Manifest) -> bytes:
@@ -170,7 +170,7 @@ def _written(manifest: Manifest) -> bytes:
         builder,
         {
             _Model.NAME: builder.CreateString(f"{manifest.name} {manifest.variant}"),
-            _Model.DESCRIPTION: builder.CreateString("tells the class of an image"),
+            _Model.DESCRIPTION: builder.CreateString("classifies images"),
             _Model.SUBGRAPHS: _offsets(builder, [graph]),
             _Model.MIN_PARSER_VERSION: builder.CreateString(PARSER_VERSION),
         },
@@ -182,7 +182,7 @@ def _written(manifest: Manifest) -> bytes:
 def _table(
     builder: flatbuffers.Builder, offsets: Mapping[IntEnum, int], kinds: Mapping[IntEnum, int] | None = None
 ) -> int:
-    """Write a table of references and of enumerations, each by its field."""
+    """Write a table of references and enumerations, each by its field."""
     builder.StartObject(max([*offsets, *(kinds or {})], default=-1) + 1)
     for field, offset in offsets.items():
         builder.PrependUOffsetTRelativeSlot(field, offset, 0)
@@ -203,7 +203,7 @@ def _floats(builder: flatbuffers.Builder, value: float) -> int:
 
 
 class _Reader:
-    """A table of a flatbuffer, by its fields."""
+    """Reads a table of a flatbuffer by its fields."""
 
     def __init__(self, table: flatbuffers.table.Table) -> None:
         self._table = table
@@ -211,7 +211,7 @@ class _Reader:
     @classmethod
     def root(cls, content: bytes) -> _Reader:
         if content[4:8] != FILE_IDENTIFIER:
-            raise ValueError(f"its {ENTRY} is no TFLite Metadata")
+            raise ValueError(f"its {ENTRY} entry is not valid TFLite Metadata")
         place = flatbuffers.encode.Get(flatbuffers.packer.uoffset, content, 0)
         return cls(flatbuffers.table.Table(content, place))
 
@@ -234,7 +234,7 @@ class _Reader:
         offset = at - self._table.Pos
         count, start = self._table.VectorLen(offset), self._table.Vector(offset)
         if 4 * count > len(self._table.Bytes):
-            raise ValueError(f"its {ENTRY} names more tables than it can hold")
+            raise ValueError(f"its {ENTRY} entry refers to more tables than it can contain")
         for number in range(count):
             place = self._table.Indirect(start + 4 * number)
             yield _Reader(flatbuffers.table.Table(self._table.Bytes, place))
@@ -247,7 +247,7 @@ class _Reader:
         return [float(value) for value in vector]
 
     def _at(self, field: IntEnum) -> int:
-        """Where a field lies; 0 if the table has none."""
+        """Return the position of a field, or 0 if the table does not have it."""
         offset = self._table.Offset(4 + 2 * field)
         return int(self._table.Pos + offset) if offset else 0
 

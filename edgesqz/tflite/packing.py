@@ -10,7 +10,7 @@ from edgesqz.tflite.flatbuffer import serialized
 def packed(content: bytes) -> bytes:
     """Store duplicate vectors once, and shorten the names of tensors.
 
-    The name of a tensor lists the layers that it was merged from, separated by semicolons; the first one is kept.
+    The name of a tensor lists the layers that it was merged from, separated by semicolons. Only the first is kept.
 
     Args:
         content: A .tflite file.

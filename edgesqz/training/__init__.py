@@ -1,4 +1,4 @@
-"""Training: a recipe, the run that follows it, and the checkpoints that the run resumes from."""
+"""Training: recipes, runs that follow them, and checkpoints to resume runs from."""
 
 from edgesqz.training.plan import Train as Train
 from edgesqz.training.plan import train as train

@@ -1,6 +1,6 @@
 """Checkpoints of training runs, in .npz files without pickles: ``NAME.last.npz`` and ``NAME.best.npz``.
 
-Under a quota, a run decides before its first step how much its checkpoints hold; see ``Detail``.
+Under a quota, a run decides before its first step how much its checkpoints contain. See ``Detail``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Progress:
         seconds: Time spent training and validating.
         epoch_loss: Sum of the losses of the current epoch's steps.
         epoch_correct: Number of training images of the current epoch that were classified correctly.
-        best_accuracy: Highest accuracy on the validation split, 0..1; None without one.
+        best_accuracy: Highest accuracy on the validation split, 0..1, or None if there is none.
         history: One entry per finished epoch.
     """
 
@@ -48,7 +48,7 @@ class Progress:
 
 
 class Detail(enum.Enum):
-    """How much the checkpoints of a run hold; each value describes it to a person."""
+    """How much the checkpoints of a run contain. Each value is a description for the user."""
 
     FULL = "checkpoints of the best and the last epoch; a resumed run gives the same result"
     WEIGHTS = "checkpoints without the optimizer state; a resumed run gives a similar result"
@@ -62,7 +62,7 @@ class Checkpoint:
     Attributes:
         name: Name of the model that the run trains.
         weights: Weights of the network, in Keras's order.
-        optimizer: Variables of the optimizer; empty if the checkpoint was written without them.
+        optimizer: Variables of the optimizer. Empty if the checkpoint was written without them.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Checkpoint:
         """
         path = workspace.folder / _last(name)
         if not path.is_file():
-            raise EdgesqzError(f"no checkpoint {path} to resume from; leave out {option('resume')} to start over")
+            raise EdgesqzError(f"no checkpoint {path} to resume from; remove {option('resume')} to start over")
         with damage_named(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             facts = json.loads(arrays["facts"].tobytes())
             recipe, progress = Recipe(**facts["recipe"]), Progress(**facts["progress"])
@@ -132,7 +132,7 @@ def check(path: Path) -> None:
 
 
 def names(name: str) -> tuple[str, str]:
-    """Return the names of a model's checkpoint files, which a finished model no longer needs."""
+    """Return the names of a model's checkpoint files. A finished model no longer needs them."""
     return _last(name), _best(name)
 
 
@@ -160,7 +160,7 @@ def damage_named(path: Path | str) -> Iterator[None]:
 
 
 def model_of(file_name: str) -> str | None:
-    """Return the name of the model that a file is a checkpoint of; None for other files."""
+    """Return the name of the model whose checkpoint a file is, or None for other files."""
     for suffix in (_LAST, _BEST):
         if file_name.endswith(suffix):
             return file_name.removesuffix(suffix)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def progress_bar(console: Console, steps: int, completed: int) -> Iterator[Callable[[int, str, str], None]]:
-    """Show a progress bar where a line can be redrawn; elsewhere, the line after each epoch has to do.
+    """Show a progress bar if the console can redraw a line. Other consoles show only the line after each epoch.
 
     Yields:
         A function that takes the number of steps taken, the epoch and its figures.

@@ -1,4 +1,4 @@
-"""The network while it trains: its weights, its optimizer, a step, and the evaluation on validation images."""
+"""The network during training: its weights, its optimizer, a step, and the evaluation on validation images."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from edgesqz.image_size import ImageSize
 from edgesqz.models.graph import Graph
 from edgesqz.training.recipe import Recipe
 
-Average = Callable[[Any], Any]  # of a list of gradients, over all workers
+Average = Callable[[Any], Any]  # averages a list of gradients over all workers
 
 
 class Learner(Protocol):
-    """A network that trains, in this process or on workers."""
+    """A network in training, in this process or on workers."""
 
     def step(self, indices: np.ndarray, view: int, targets: np.ndarray, learning_rate: float) -> tuple[float, int]:
         """Update the weights.
@@ -29,11 +29,11 @@ class Learner(Protocol):
             learning_rate: Learning rate of this step.
 
         Returns:
-            The loss, and the number of images that were classified correctly.
+            The loss, and the number of correctly classified images.
         """
 
     def count_correct(self, split: Split) -> float:
-        """Count the correctly classified images of a split; NaN if predictions are NaN or infinity."""
+        """Count the correctly classified images of a split. NaN if predictions are NaN or infinity."""
 
     def weights(self) -> list[np.ndarray]:
         """Return the weights, in the order of the Keras model."""
@@ -46,13 +46,13 @@ class Learner(Protocol):
 
 
 class LocalLearner:
-    """A network that trains in this process.
+    """A network in training in this process.
 
     Args:
-        graph: The network, for images that training has cropped.
+        graph: The network, for images at the size of the training crops.
         images: The images to train on.
         recipe: The recipe.
-        average: Averages gradients over all workers, where there are others.
+        average: Averages gradients over all workers. None without other workers.
     """
 
     def __init__(self, graph: Graph, images: Split, recipe: Recipe, average: Average | None = None) -> None:
@@ -69,13 +69,13 @@ class LocalLearner:
         self._count_correct = step.evaluation(self.network)
 
     def step(self, indices: np.ndarray, view: int, targets: np.ndarray, learning_rate: float) -> tuple[float, int]:
-        """Update the weights; see ``Learner.step``."""
+        """Update the weights. See ``Learner.step``."""
         self.optimizer.learning_rate = learning_rate
         loss, correct = self._take_step(indices, view, targets)
         return float(loss), int(correct)
 
     def count_correct(self, split: Split) -> float:
-        """Count the correctly classified images of a split; NaN if predictions are NaN or infinity."""
+        """Count the correctly classified images of a split. NaN if predictions are NaN or infinity."""
         return self._count_correct(split)
 
     def weights(self) -> list[np.ndarray]:

@@ -49,8 +49,8 @@ class TrainingImages:
 
     Attributes:
         dataset: The dataset that the images come from.
-        fitted: The images that are trained on.
-        validation: The validation split, which selects the best epoch; None without one.
+        fitted: The images to train on.
+        validation: The validation split, which selects the best epoch, or None if there is none.
     """
 
     dataset: data.Dataset
@@ -59,7 +59,7 @@ class TrainingImages:
 
     @classmethod
     def split(cls, dataset: data.Dataset, images: data.Split, recipe: Recipe) -> TrainingImages:
-        """Divide the training images of a dataset as a recipe says."""
+        """Split the training images of a dataset according to a recipe."""
         channels = architecture(recipe.model).channels
         images = data.Split(data.with_channels(images.images, channels), images.labels)
         if not recipe.validation_split:
@@ -134,7 +134,7 @@ class TrainingRun:
         return all_epochs if self.recipe.steps is None else min(all_epochs, self.recipe.steps)
 
     def plan_steps(self, seconds: float) -> None:
-        """Plan as many steps as fit into a time, going by the speed of the first steps, which are undone."""
+        """Plan as many steps as fit into a duration, based on the speed of the first steps, which are undone."""
         weights, state = self.learner.weights(), self.learner.optimizer_state()
         indices = np.arange(self.batch_size)
         targets, times = self.targets(0)[indices], list[float]()
@@ -149,7 +149,7 @@ class TrainingRun:
         self.steps = self._planned_steps()
 
     def describe(self) -> None:
-        """Print what will be trained, on how many images and for how long."""
+        """Print the network, the number of images and the length of the run."""
         recipe, images, labels = self.recipe, self.images, self.images.labels
         listed = f" ({', '.join(labels)})" if len(labels) <= MAX_LISTED_CLASSES else ""
         counts = f"{len(images.fitted):,} images for training, {len(images.validation or ()):,} for validation"
@@ -165,14 +165,14 @@ class TrainingRun:
         self.console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
     def restart(self) -> None:
-        """Continue from the last checkpoint, or from the start, after ``learner`` was started again."""
+        """Continue from the last checkpoint, or from the start, after ``learner`` was restarted."""
         has_checkpoint = bool(self.progress.history) and self.detail is not Detail.NOTHING
         self.progress = Progress()
         if has_checkpoint:
             self.resume(Checkpoint.read(self.workspace, self.name))
 
     def resume(self, saved: Checkpoint) -> None:
-        """Continue where a checkpoint was written."""
+        """Continue from a checkpoint."""
         self.progress = saved.progress
         with checkpoint.damage_named(f"of {self.name}"):
             if self.progress.history:
@@ -188,10 +188,10 @@ class TrainingRun:
 
     @contextlib.contextmanager
     def claimed_room(self) -> Iterator[None]:
-        """Choose the most detailed checkpoints that the quota has room for, and claim that room for this run.
+        """Choose the most detailed checkpoints that fit the quota, and reserve space for them.
 
         Raises:
-            NoRoomError: There is not even room for the finished model.
+            NoRoomError: The finished model alone does not fit the quota.
         """
         file_name = self._file_name
         names = (*checkpoint.names(self.name), file_name, file_name + artifact.MANIFEST_SUFFIX)
@@ -212,7 +212,7 @@ class TrainingRun:
             yield
 
     def _planned_writes(self, detail: Detail) -> list[dict[str, int]]:
-        """Return the largest sizes of the files that the rest of the run writes, one write after the other."""
+        """Return the maximum sizes of the files that the rest of the run writes, in the order of the writes."""
         weights = self.learner.weights()
         entry = dict.fromkeys(("loss", "training_accuracy", "validation_accuracy"), LONGEST_NUMBER)
         images, epochs = len(self.images.fitted), self.recipe.epochs
@@ -229,7 +229,7 @@ class TrainingRun:
         """Train to the last step, then write the network of the best epoch.
 
         Raises:
-            KeyboardInterrupt: The run was interrupted; a checkpoint was written, if the quota had room for one.
+            KeyboardInterrupt: The run was interrupted. A checkpoint was written if it fit the quota.
         """
         bar = progress_bar(self.console, self.steps, self.progress.step)
         with stopping.noted() as stop, bar as show:
@@ -245,11 +245,11 @@ class TrainingRun:
         return self._write_model()
 
     def _interrupt(self, stopped: type[KeyboardInterrupt]) -> KeyboardInterrupt:
-        """Write a checkpoint, and return the exception that says what was kept."""
+        """Write a checkpoint, and return the exception to raise, which says what was kept."""
         self._write_checkpoint()
         kept = "resume the run to continue"
         if self.detail is Detail.NOTHING:
-            kept = "nothing was kept, because the quota had no room for checkpoints"
+            kept = "nothing was kept, because checkpoints did not fit the quota"
         return stopped(f"stopped after step {self.progress.step} of {self.steps}; {kept}")
 
     def _step(self) -> None:
@@ -301,7 +301,7 @@ class TrainingRun:
         return weights
 
     def _validation_accuracy(self) -> float | None:
-        """Return the top-1 accuracy on the validation split, 0..1; None without one."""
+        """Return the top-1 accuracy on the validation split, 0..1, or None if there is none."""
         validation = self.images.validation
         if validation is None:
             return None
@@ -336,8 +336,8 @@ class TrainingRun:
     def _keep_if_best(self, weights: list[np.ndarray], accuracy: float | None) -> None:
         """Keep the weights of an epoch that is at least as good as the best one.
 
-        Of equals, the later epoch is better: a few images are soon all classified correctly by chance, while the
-        learning rate is still high.
+        The later of two equal epochs wins: with few images, an early epoch can classify all of them correctly by
+        chance, while the learning rate is still high.
         """
         if accuracy is None or accuracy >= (self.progress.best_accuracy or 0):
             self.progress.best_accuracy, self.best = accuracy, weights
@@ -361,7 +361,7 @@ class TrainingRun:
         return self.learner.optimizer_state() if detail is Detail.FULL else []
 
     def _write_model(self) -> Artifact:
-        """Write the best epoch's weights in Keras's own layers, replacing the checkpoints."""
+        """Write the best epoch's weights as a model of standard Keras layers, replacing the checkpoints."""
         stock = self._graph().to_keras()
         with checkpoint.damage_named(f"of {self.name}"):
             stock.set_weights(self.best)
@@ -403,7 +403,7 @@ class TrainingRun:
     def _warning(self, progress: Progress) -> str | None:
         """Return a warning if the accuracy is not significantly better than guessing the most common class.
 
-        That is the accuracy on the validation split or, without one, on the training images of the last epoch.
+        The accuracy is that on the validation split or, without one, on the training images of the last epoch.
         """
         split, seen, accuracy = "validation", self.images.validation, progress.best_accuracy
         if seen is None:

@@ -32,7 +32,8 @@ class NetworkOptions(InputSizeOptions):
 
     PANEL: ClassVar = "Model"
     model: Annotated[
-        str | None, Option("The network; `edgesqz models` lists them.", metavar="NAME", default=Recipe.model)
+        str | None,
+        Option("Name of the network. `edgesqz models` lists all of them.", metavar="NAME", default=Recipe.model),
     ] = None
 
 
@@ -44,8 +45,8 @@ class TrainingData(DataDirOptions):
     dataset: Annotated[
         str | Path | None,
         Option(
-            "cifar10, cifar100, mnist, synthetic, or a folder with a subfolder of images for each class, in train/ and "
-            "test/ if it has them. If it has not, a fifth of each class is the test split, always the same images.",
+            "cifar10, cifar100, mnist, synthetic, or a folder with a subfolder of images for each class. The "
+            "subfolders can be in train/ and test/. Otherwise, a fixed fifth of each class is the test split.",
             metavar="NAME|DIR",
             default=Recipe.dataset,
         ),
@@ -54,8 +55,8 @@ class TrainingData(DataDirOptions):
     validation_split: Annotated[
         float | None,
         Option(
-            "Fraction of the training images that selects the best epoch. With 0, all images are trained on and the "
-            "last epoch is kept.",
+            "Fraction of the training images that selects the best epoch. With 0, training uses all images and keeps "
+            "the last epoch.",
             metavar="FRACTION",
             default=f"{Recipe.validation_split}",
         ),
@@ -117,7 +118,9 @@ class WorkerOptions(ClusterOptions):
     PANEL: ClassVar = "Cluster"
     workers: Annotated[
         int,
-        Option("Train on this many processes, each with its part of every batch and one core. More than 1 needs Ray."),
+        Option(
+            "Number of training processes. Each uses one core and takes a part of every batch. More than 1 needs Ray."
+        ),
     ] = 1
 
 
@@ -172,11 +175,11 @@ class Train(QuotaOptions, ModelFileOptions, WorkerOptions, RecipeOptions, Traini
                 f"only before digits, such as shapes-1.1; got {self.name!r}"
             )
         if self.teacher and self.label_smoothing is not None:
-            raise EdgesqzError(f"{option('teacher')} replaces the labels; leave out {option('label_smoothing')}")
+            raise EdgesqzError(f"{option('teacher')} replaces the labels; remove {option('label_smoothing')}")
         if self.workers < 1:
             raise EdgesqzError(f"{option('workers')} must be at least 1, got {self.workers}")
         if self.address and self.workers == 1:
-            raise EdgesqzError(f"{option('address')} is for several {option('workers')}; give their number")
+            raise EdgesqzError(f"{option('address')} needs more than one worker; set {option('workers')}")
         if self.seconds is not None:
             self._check_seconds(self.seconds)
 
@@ -185,7 +188,7 @@ class Train(QuotaOptions, ModelFileOptions, WorkerOptions, RecipeOptions, Traini
             raise EdgesqzError(f"{option('seconds')} must be above 0, got {seconds}")
         for name in ("epochs", "resume"):
             if getattr(self, name):
-                raise EdgesqzError(f"{option('seconds')} decides the number of steps; leave out {option(name)}")
+                raise EdgesqzError(f"{option('seconds')} decides the number of steps; remove {option(name)}")
 
     @property
     def model_name(self) -> str:

@@ -25,24 +25,24 @@ class Recipe:
     Attributes:
         model: Name of the network.
         dataset: Name of the dataset, or path of an image folder.
-        epochs: Number of passes over the training images. See ``scaled_to`` for this and the next two.
+        epochs: Number of passes over the training images. See ``scaled_to`` for the defaults of this and the next two.
         batch_size: Number of images per step.
         learning_rate: Peak learning rate.
-        steps: Maximum number of steps, for a run of a given duration; None for all epochs.
-        input_size: Input size of the network as in ``ImageSize.plain``; None for the one that it was designed for.
+        steps: Maximum number of steps, for a run of a given duration, or None for all epochs.
+        input_size: Input size of the network as in ``ImageSize.plain``, or None for the one that it was designed for.
         seed: Seed for initial weights, shuffling and augmentation.
         warmup: Fraction of the steps during which the learning rate rises.
         momentum: Nesterov momentum.
         weight_decay: L2 penalty in the loss, on kernels only.
         label_smoothing: Fraction of each label that is spread evenly over all classes.
-        shift: Maximum shift of an image in pixels; what comes in at the border is reflected.
+        shift: Maximum shift of an image in pixels. The border is filled by reflection.
         validation_split: Fraction of the training images that selects the epoch instead of being trained on.
-        teacher: SHA-256 of the .keras file that is distilled; None to train on the labels.
+        teacher: SHA-256 of the teacher's .keras file for distillation, or None to train on the labels.
         temperature: Softmax temperature of the distillation.
         teacher_views: Number of epochs after which the augmentation repeats, so that the teacher's predictions can be
             cached.
-        precision: Data type of the convolutions during training; weights are always float32.
-        preprocessing: A name in ``edgesqz.models.PREPROCESSING``; ``course`` takes random crops instead of shifting.
+        precision: Data type of the convolutions during training. Weights are always float32.
+        preprocessing: A name in ``edgesqz.models.PREPROCESSING``. ``course`` takes random crops instead of shifting.
     """
 
     model: str = "squeezenet"
@@ -89,7 +89,7 @@ class Recipe:
 
     @property
     def loss_temperature(self) -> float:
-        """Softmax temperature of the loss; 1 for labels."""
+        """Softmax temperature of the loss, which is 1 for labels."""
         return self.temperature if self.teacher else 1.0
 
     def view_of(self, epoch: int) -> int:
@@ -98,11 +98,11 @@ class Recipe:
 
     @property
     def mirrors(self) -> bool:
-        """Whether images may be mirrored; mirrored digits are no longer digits."""
+        """Whether images may be mirrored. Mirrored digits are no longer digits."""
         return self.dataset != "mnist"
 
     def rate_at(self, step: int, steps: int) -> float:
-        """Return the learning rate of step number ``step``, from 0, of ``steps``."""
+        """Return the learning rate of step number ``step`` of ``steps``, from 0."""
         rising = self.warmup * steps
         if step < rising:
             return self.learning_rate * (0.2 + 0.8 * step / rising)
@@ -116,12 +116,12 @@ MIN_BATCH_SIZE, MIN_STEPS_PER_EPOCH = 16, 16
 def scaled_to(images: int) -> dict[str, Any]:
     """Return the epochs, batch size and learning rate that suit a number of training images.
 
-    With few images, batches are smaller, down to 16, and there are more epochs, up to 200, for about 1,500 steps in
-    all. The peak learning rate falls with the batch size to the power of 1.5, faster than the linear rule (Goyal et
-    al., "Accurate, Large Minibatch SGD", 2017), because the warm-up shrinks as well: it takes 2,340 steps with 50,000
-    images. ``squeezenet``, trained on 180 images of three drawn shapes, classified 66 % of 300 other images correctly
-    with a peak of 0.05, and 87 % with 0.01 (one seed each). From 2,048 images on, only the number of epochs changes;
-    from 50,000 on, nothing does. ``tests/benchmarks/test_small_data.py`` repeats the experiment.
+    With few images, batches are smaller, down to 16, and there are more epochs, up to 200, which makes about 1,500
+    steps in total. The peak learning rate falls with the batch size to the power of 1.5, faster than the linear rule
+    (Goyal et al., "Accurate, Large Minibatch SGD", 2017), because the warm-up shrinks as well: it takes 2,340 steps
+    with 50,000 images. ``squeezenet``, trained on 180 images of three drawn shapes, classified 66 % of 300 other images
+    correctly with a peak of 0.05, and 87 % with 0.01 (one seed each). From 2,048 images on, only the number of epochs
+    changes; from 50,000 on, nothing does. ``tests/benchmarks/test_small_data.py`` repeats the experiment.
     """
     per_step = images // MIN_STEPS_PER_EPOCH
     power_of_two = 1 << max(per_step.bit_length() - 1, 0)

@@ -20,9 +20,9 @@ class TrainResult(Result):
     Attributes:
         path: The .keras file.
         size_bytes: Size of the .keras file.
-        validation_accuracy: Top-1 accuracy on the validation split, 0..1; None without a validation split.
+        validation_accuracy: Top-1 accuracy on the validation split, 0..1, or None without a validation split.
         validation_images: Number of images in the validation split.
-        warning: Why the model may be useless; None if its accuracy is significantly better than guessing.
+        warning: Why the model may be useless, or None if its accuracy is significantly better than guessing.
         manifest: The manifest that was written next to the .keras file.
     """
 
@@ -49,7 +49,7 @@ class TrainResult(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """One record, for the model."""
+        """A single record for the model."""
         return [
             {
                 "path": str(self.path),
@@ -64,7 +64,7 @@ class TrainResult(Result):
 
     @property
     def accuracy_summary(self) -> str:
-        """The validation accuracy in words."""
+        """A description of the validation accuracy."""
         if self.validation_accuracy is None:
             return "no validation split"
         return f"validation accuracy {self.validation_accuracy:.2%}"
@@ -74,7 +74,7 @@ class TrainResult(Result):
         return json.dumps(self.records[0], indent=2) + "\n"
 
     def table(self) -> Table:
-        """Return one row for the model; below it, the warning."""
+        """Return one row for the model, with the warning below it."""
         accuracy = "" if self.validation_accuracy is None else f"{self.validation_accuracy:.2%}"
         return Table(
             [

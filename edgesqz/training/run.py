@@ -1,4 +1,4 @@
-"""Run ``train``: settle the recipe, then train from the start or from a checkpoint."""
+"""Run ``train``: determine the recipe, then train from scratch or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ MAX_RECOVERIES = 3
 
 
 def run(plan: Train, console: Console, after_epoch: Callable[[Progress], None] | None = None) -> TrainResult:
-    """Train a network as planned; see ``Train.run``.
+    """Train a network. See ``Train.run``.
 
     Args:
         plan: The options.
-        console: Where to show progress.
+        console: Console to show progress on.
         after_epoch: Called after each epoch, once its checkpoint is written.
     """
     workspace, name = Workspace(Path(plan.workspace), plan.quota), plan.model_name
@@ -45,7 +45,7 @@ def run(plan: Train, console: Console, after_epoch: Callable[[Progress], None] |
     saved = Checkpoint.read(workspace, name) if plan.resume else None
     recipe = _unchanged(saved.recipe, chosen) if saved else Recipe(**{"precision": fastest_precision()} | chosen)
     if recipe.teacher and not teacher:
-        raise EdgesqzError(f"the interrupted run had a {option('teacher')}; name it again")
+        raise EdgesqzError(f"the interrupted run had a {option('teacher')}; specify it again")
     if not saved and checkpoint.exists(workspace, name):
         console.print(f"starting over: the checkpoint of an unfinished {name} will be replaced", soft_wrap=True)
 
@@ -71,7 +71,7 @@ def run(plan: Train, console: Console, after_epoch: Callable[[Progress], None] |
 
 
 def _finish(training: TrainingRun, console: Console) -> Artifact:
-    """Run to the end; if a worker is lost, continue from the last checkpoint with new ones."""
+    """Run to the end. If a worker is lost, continue from the last checkpoint with new workers."""
     for _ in range(MAX_RECOVERIES):
         try:
             return training.run()
@@ -84,7 +84,7 @@ def _finish(training: TrainingRun, console: Console) -> Artifact:
 
 @contextlib.contextmanager
 def _learning(plan: Train, workspace: Workspace, scratch_dir: Path | None, images: data.Split) -> Iterator[Learn]:
-    """Yield what builds the learner: one in this process, or workers on Ray, which runs within the ``with`` block."""
+    """Yield a function that creates the learner, in this process or as workers on Ray during the ``with`` block."""
     if plan.workers == 1:
         yield LocalLearner
         return
@@ -97,7 +97,7 @@ def _learning(plan: Train, workspace: Workspace, scratch_dir: Path | None, image
 def _check_batch(batch_size: int, plan: Train) -> None:
     if batch_size % plan.workers:
         raise EdgesqzError(
-            f"every worker takes the same share of a batch; expected {option('batch_size')} to be a multiple of "
+            f"every worker takes an equal part of a batch; expected {option('batch_size')} to be a multiple of "
             f"{plan.workers}, got {batch_size}"
         )
 
@@ -105,7 +105,7 @@ def _check_batch(batch_size: int, plan: Train) -> None:
 def _check_not_finished(path: Path, plan: Train) -> None:
     if path.exists() and not plan.force:
         raise EdgesqzError(
-            f"{path} already exists; {option('force')} replaces it, {option('name')} gives the new model another name"
+            f"{path} already exists; replace it with {option('force')}, or choose another {option('name')}"
         )
 
 
@@ -113,18 +113,18 @@ def _unchanged(recipe: Recipe, chosen: dict[str, Any]) -> Recipe:
     """Return the recipe of a checkpoint.
 
     Raises:
-        EdgesqzError: Another value was chosen for part of it.
+        EdgesqzError: An option differs from the recipe of the checkpoint.
     """
     for name, value in chosen.items():
         if (saved := getattr(recipe, name)) != value:
             raise EdgesqzError(
-                f"the interrupted run has {option(name)} {saved}, not {value}; leave out {option(name)} or "
+                f"the interrupted run has {option(name)} {saved}, not {value}; remove {option(name)} or "
                 f"{option('resume')}"
             )
     return recipe
 
 
 def _load_dataset(recipe: Recipe, plan: Train) -> data.Dataset:
-    """Find the images; those of a folder are read at the network's input size, others have a size of their own."""
+    """Load the dataset. Images of a folder are read at the network's input size; other datasets have a fixed size."""
     size = None if recipe.dataset in data.DATASETS else recipe.size
     return data.load(recipe.dataset, None if plan.data_dir is None else Path(plan.data_dir), size=size)

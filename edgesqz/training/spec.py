@@ -1,4 +1,4 @@
-"""A specification: a network and its recipe in a TOML file, as a sweep writes it for its best trial."""
+"""Read a specification, a TOML file with a network and its recipe. A sweep writes one for its best trial."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def read_spec(path: Path) -> dict[str, Any]:
     """Read the options of ``Train`` that a specification sets.
 
     Raises:
-        EdgesqzError: No such file, no TOML, an unknown option, or a list or range where one value is expected.
+        EdgesqzError: The file does not exist, is not valid TOML, has an unknown option, or has a list or range instead
+            of a single value.
     """
     try:
         sections = tomllib.loads(path.read_text(encoding="utf-8"))

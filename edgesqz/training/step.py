@@ -51,7 +51,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 
 class Views:
-    """The augmented training images, in numbered views; the same view augments an image the same way each time.
+    """The augmented training images, in numbered views. A view always augments an image in the same way.
 
     Attributes:
         labels: Labels of the images, int64 (N,).
@@ -60,7 +60,7 @@ class Views:
     def __init__(self, split: Split, size: ImageSize, recipe: Recipe) -> None:
         self._images, self._size, self._seed = tf.constant(split.images), size, recipe.seed
         self.labels = tf.constant(split.labels)
-        # The first possible corner of a crop and, for each axis, how many there are. Crops are taken from within larger
+        # The first possible corner of a crop, and the number of corners per axis. Crops are taken from within larger
         # images; images of the network's input size are shifted across their border.
         self._first_corner = 0 if size != split.size else -recipe.shift
         self._corners = [
@@ -172,7 +172,7 @@ def teacher_predictions(teacher: keras.Model, views: Views, recipe: Recipe) -> C
 
 
 def _reflected(index: Any, size: int) -> Any:
-    """Reflect indices outside 0..size-1 at the border."""
+    """Reflect indices outside 0..size-1 at the border of the image."""
     return size - 1 - tf.abs(size - 1 - tf.abs(index))
 
 
@@ -188,7 +188,7 @@ def evaluation(network: keras.Model) -> Callable[[Split], float]:
     size = ImageSize(*network.input_shape[1:3])
 
     def count_correct_in_split(split: Split) -> float:
-        # Where training crops at random, the finished model sees the center.
+        # If training crops at random, the finished model sees the center.
         top, left = (split.size.height - size.height) // 2, (split.size.width - size.width) // 2
         center = split.images[:, top : top + size.height, left : left + size.width]
         split = Split(center, split.labels)
@@ -206,10 +206,10 @@ def _batches(count: int) -> Iterator[np.ndarray]:
 
 @contextlib.contextmanager
 def arithmetic(precision: str) -> Iterator[None]:
-    """Compute within the block in ``float32`` or, where TensorFlow considers it safe, in ``bfloat16``.
+    """Compute in ``float32`` within the block or, where TensorFlow considers it safe, in ``bfloat16``.
 
     Variables stay float32 either way, and so do sums in which small terms would be lost. TensorFlow rewrites the graph
-    for this; Keras's policy ``mixed_bfloat16`` casts at every layer, which on CPUs costs what the convolutions gain.
+    for this. Keras's policy ``mixed_bfloat16`` casts at every layer, which on CPUs costs what the convolutions gain.
     """
     before = tf.config.optimizer.get_experimental_options().get(BFLOAT16, False)
     tf.config.optimizer.set_experimental_options({BFLOAT16: precision == "bfloat16"})

@@ -1,9 +1,9 @@
-"""Data-parallel training: each worker computes the gradients of its part of every batch, and they share the average.
+"""Data-parallel training: each worker computes the gradients of its part of every batch, and all apply their average.
 
-The workers are actors of Ray, one process each. TensorFlow's MultiWorkerMirroredStrategy averages the gradients between
-them. All start from the same weights and apply the same updates, so that their weights stay the same. Each worker's
-batch normalization uses the statistics of its own part of the batch, as is usual; the moving averages, which the
-finished network uses, are averaged over the workers.
+The workers are Ray actors, each in its own process. TensorFlow's MultiWorkerMirroredStrategy averages the gradients
+across them. All workers start with the same weights and apply the same updates, so their weights stay identical. As
+usual, each worker's batch normalization uses the statistics of its own part of the batch. The moving averages, which
+the finished network uses, are averaged over the workers.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 
 class WorkerLostError(EdgesqzError):
-    """A worker, or its node, died."""
+    """A worker or its node died."""
 
 
 class Worker:
-    """One worker; an actor of Ray."""
+    """One worker, a Ray actor."""
 
     def __init__(self) -> None:
         self._learner: LocalLearner | None = None
 
     def address(self) -> str:
-        """Return where this worker can be reached, with a port that is free now."""
+        """Return this worker's address, with a currently free port."""
         import ray
 
         with socket.socket() as free:
@@ -48,8 +48,8 @@ class Worker:
         """Build the network, and connect to the other workers.
 
         Args:
-            addresses: Where all workers can be reached, by rank.
-            rank: The rank of this worker, from 0.
+            addresses: Addresses of all workers, by rank.
+            rank: Rank of this worker, from 0.
             graph: The network.
             images: All images to train on.
             recipe: The recipe.
@@ -82,11 +82,11 @@ def _average(strategy: tf.distribute.Strategy, gradients: list[tf.Tensor]) -> li
 
 
 class Workers:
-    """A network that trains on several workers.
+    """A network in training on several workers.
 
     Args:
         count: Number of workers.
-        graph: The network, for images that training has cropped.
+        graph: The network, for images at the size of the training crops.
         images: The images to train on.
         recipe: The recipe.
     """
@@ -100,7 +100,7 @@ class Workers:
         self.start()
 
     def start(self) -> None:
-        """Start all workers, replacing those that are left."""
+        """Start all workers, and replace any that remain."""
         import ray
 
         for worker in self._workers:
@@ -111,7 +111,7 @@ class Workers:
         self._all([worker.start.remote(addresses, rank, *self._shared) for rank, worker in enumerate(self._workers)])
 
     def step(self, indices: np.ndarray, view: int, targets: np.ndarray, learning_rate: float) -> tuple[float, int]:
-        """Update the weights; see ``Learner.step``."""
+        """Update the weights. See ``Learner.step``."""
         parts = zip(self._workers, np.split(indices, self._count), np.split(targets, self._count), strict=True)
         results = self._all(
             [worker.call.remote("step", rows, view, wanted, learning_rate) for worker, rows, wanted in parts]
@@ -119,7 +119,7 @@ class Workers:
         return float(np.mean([loss for loss, _ in results])), sum(correct for _, correct in results)
 
     def count_correct(self, split: Split) -> float:
-        """Count the correctly classified images of a split; NaN if predictions are NaN or infinity."""
+        """Count the correctly classified images of a split. NaN if predictions are NaN or infinity."""
         parts = np.array_split(np.arange(len(split)), self._count)
         calls = [
             worker.call.remote("count_correct", split.take(part))
@@ -129,7 +129,7 @@ class Workers:
         return float(sum(self._all(calls)))
 
     def weights(self) -> list[np.ndarray]:
-        """Return the weights, in the order of the Keras model, with moving averages averaged over the workers."""
+        """Return the weights in the order of the Keras model. Moving averages are averaged over the workers."""
         found = self._all([worker.call.remote("weights") for worker in self._workers])
         return [np.asarray(np.mean(each, axis=0, dtype=np.float32)) for each in zip(*found, strict=True)]
 
@@ -143,10 +143,10 @@ class Workers:
         self._all([worker.call.remote("restore", weights, optimizer_state) for worker in self._workers])
 
     def _all(self, calls: list[Any]) -> list[Any]:
-        """Wait for calls of all workers; as soon as one fails, the others may wait for it without end.
+        """Wait for calls to all workers. Stop at the first failure, because other workers may wait for it forever.
 
         Raises:
-            WorkerLostError: A worker died, or cannot reach another one.
+            WorkerLostError: A worker died or cannot reach another one.
         """
         import ray
 

@@ -1,4 +1,4 @@
-"""The folder that models live in, under a quota of bytes."""
+"""Workspaces: folders for models with a quota in bytes."""
 
 from edgesqz.workspace.layout import MANIFEST_SUFFIX as MANIFEST_SUFFIX
 from edgesqz.workspace.layout import OWN as OWN

@@ -1,7 +1,7 @@
-"""Claims: room that running work has set aside in a workspace.
+"""Claims: space in a workspace that running work has reserved.
 
-A claim is a file in ``.edgesqz/claims`` with a lock file beside it. Its process holds the lock until it ends, however
-it ends, so a claim whose lock is free belongs to a process that is gone.
+A claim is a file in ``.edgesqz/claims`` with a lock file beside it. Its process holds the lock until it ends for any
+reason, so a claim whose lock is free belongs to a process that has ended.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from pathlib import Path
 from edgesqz.workspace import disk
 from edgesqz.workspace.layout import OWN, TEMPORARY_SUFFIX
 
-UNFINISHED = ".unfinished"  # the suffix of a claim's file until it is complete
+UNFINISHED = ".unfinished"  # suffix of a claim's file until it is complete
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Room that running work has set aside.
+    """Space that running work has reserved.
 
     Attributes:
         names: Files, or folders of files, relative to the workspace.
-        size_bytes: The most bytes that all of them take at one time, including their temporary files.
+        size_bytes: Peak total size of these files, including their temporary files.
     """
 
     names: tuple[str, ...]
     size_bytes: int
 
     def covers(self, name: str) -> bool:
-        """Return whether the claim is for this file."""
+        """Return whether the claim includes this file."""
         whole = name.removesuffix(TEMPORARY_SUFFIX)
         return any(whole == each or whole.startswith(f"{each}/") for each in self.names)
 
@@ -53,13 +53,13 @@ def hold(path: Path) -> contextlib.AbstractContextManager[object]:
 
 
 def write(path: Path, claim: Claim) -> None:
-    """Write a claim; the workspace must be locked."""
+    """Write a claim. The workspace must be locked."""
     disk.write_through(path.with_suffix(UNFINISHED), claim.to_json())
     path.with_suffix(UNFINISHED).replace(path.with_suffix(".json"))
 
 
 def drop(path: Path) -> None:
-    """Remove a claim; the workspace must be locked."""
+    """Remove a claim. The workspace must be locked."""
     for suffix in (".json", UNFINISHED, ".lock"):
         path.with_suffix(suffix).unlink(missing_ok=True)
 
@@ -74,14 +74,14 @@ def read(folder: Path) -> list[Claim]:
 
 
 def drop_dead(folder: Path) -> None:
-    """Remove the claims of processes that are gone, and the folders of their temporary files.
+    """Remove the claims of processes that have ended, and the folders of their temporary files.
 
     The workspace must be locked.
     """
     from filelock import Timeout
 
     for lock_file in (folder / OWN).glob("claims/*.lock"):
-        with contextlib.suppress(Timeout), disk.lock(lock_file).acquire(timeout=0):  # a timeout: it is alive
+        with contextlib.suppress(Timeout), disk.lock(lock_file).acquire(timeout=0):  # a timeout: the process is alive
             path = lock_file.with_suffix(".json")
             if path.is_file():
                 for name in json.loads(path.read_text())["names"]:

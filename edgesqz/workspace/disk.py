@@ -1,4 +1,4 @@
-"""Writing to a disk that may be full, broken or cut off at any moment."""
+"""Write to a disk that may be full, fail or be disconnected at any moment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def errors_named(problem: str, place: Path) -> Iterator[None]:
-    """Turn a file-system error into one line that says what it prevented, and on which disk.
+    """Turn a file-system error into one line that says what failed, and on which disk.
 
     Raises:
         EdgesqzError: In place of an OSError.
@@ -29,7 +29,7 @@ def errors_named(problem: str, place: Path) -> Iterator[None]:
 
 
 def _disk(error: OSError, place: Path) -> str:
-    """Name the disk that is full or failing and its free space; empty for other errors, which the path explains."""
+    """Describe the full or failing disk and its free space. Empty for other errors, which the path explains."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
         return ""
     import psutil
@@ -46,7 +46,7 @@ def nearest_existing(path: Path) -> Path:
 
 
 def write_through(path: Path, content: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
+    """Write a file, and wait until it is on the disk."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -54,7 +54,7 @@ def write_through(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the entries of a folder are on the disk; Windows needs no such call."""
+    """Wait until the entries of a folder are on the disk. Windows needs no such call."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -65,12 +65,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def file_sizes(folder: Path) -> dict[str, int]:
-    """Return the size in bytes of every file in a folder and its subfolders, by its relative name with ``/``.
+    """Return the size in bytes of every file in a folder and its subfolders, by its relative path with ``/``.
 
     Files that other processes remove in the meantime are ignored.
     """
     sizes: dict[str, int] = {}
-    # Without pathlib, which takes ten times as long, for this runs at every change of a workspace.
+    # This runs at every change of a workspace, and pathlib would take ten times as long.
     for below, _, names in os.walk(folder):
         inside = os.path.relpath(below, folder)
         prefix = "" if inside == os.curdir else f"{inside.replace(os.sep, '/')}/"
@@ -81,7 +81,7 @@ def file_sizes(folder: Path) -> dict[str, int]:
 
 
 def check_usable(folder: Path, *, only_read: bool = False) -> None:
-    """Raise OSError unless a folder could be created and written to; or, with ``only_read``, read if it exists."""
+    """Raise OSError unless a folder can be created and written to or, with ``only_read``, read if it exists."""
     nearest = nearest_existing(folder)
     if not nearest.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
@@ -91,7 +91,7 @@ def check_usable(folder: Path, *, only_read: bool = False) -> None:
 
 
 def lock(path: Path) -> FileLock:
-    """Return a lock on a file, which its process holds until it ends, however it ends."""
+    """Return a lock on a file. The operating system releases it when the process ends for any reason."""
     from filelock import FileLock
 
     return FileLock(path)

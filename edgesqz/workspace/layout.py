@@ -1,4 +1,4 @@
-"""The names of files in a workspace: whose they are, and which are temporary."""
+"""The names of files in a workspace: which belong together, and which are temporary."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 from edgesqz.workspace import disk
 
-OWN = ".edgesqz"  # the folder for edgesqz's own records; its presence makes a folder a workspace
+OWN = ".edgesqz"  # folder for edgesqz's own records, which makes a folder a workspace
 TEMPORARY_SUFFIX = ".edgesqz-partial"
 MANIFEST_SUFFIX = ".json"  # appended to the name of a model file
 
 
 def stands_alone(name: str, among: Container[str]) -> bool:
-    """Return whether a file is neither the manifest of another file, which goes where that goes, nor edgesqz's own."""
+    """Return whether a file is neither the manifest of another file nor one of edgesqz's own records."""
     is_manifest = name.endswith(MANIFEST_SUFFIX) and name.removesuffix(MANIFEST_SUFFIX) in among
     return not is_manifest and not name.startswith(f"{OWN}/")
 

@@ -1,4 +1,4 @@
-"""A folder for the temporary files of converters and Keras, and how many bytes they took."""
+"""A folder for the temporary files of converters and Keras, and their peak size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 SAMPLE_INTERVAL_S = 0.005
 
-# The room set aside for a conversion whose temporary files count against the quota. Measured on TensorFlow 2.21: the
+# Space to reserve for a conversion whose temporary files count against the quota. Measured on TensorFlow 2.21: the
 # SavedModel that TFLite's converter reads holds every weight twice, in float32, and about 10 kB per layer; ONNX
 # Runtime's quantizer writes less.
 BYTES_PER_PARAMETER = 12
@@ -34,17 +34,18 @@ PREFIX, ALIVE = "edgesqz-scratch-", ".lock"
 
 @contextlib.contextmanager
 def scratch(folder: Path | None, workspace: Workspace, size_bytes: int) -> Iterator[None]:
-    """Send the temporary files of this process and its children to a folder of their own, and remove it afterwards.
+    """Send the temporary files of this process and its children to a new folder, and remove it afterward.
 
-    The most bytes that it held at one time are logged.
+    The peak size of the folder is logged.
 
     Args:
-        folder: The folder to create it in; None for the system's. Within the workspace, it counts against the quota.
+        folder: The parent of the new folder, or None for the system's folder for temporary files. Within the workspace,
+            it counts against the quota.
         workspace: The workspace.
-        size_bytes: The most bytes that the temporary files are expected to take.
+        size_bytes: Expected peak size of the temporary files.
 
     Raises:
-        EdgesqzError: There is no such folder or no room for ``size_bytes`` in the workspace, or the files took more.
+        EdgesqzError: The folder does not exist, ``size_bytes`` do not fit the quota, or the files exceeded them.
     """
     folder = folder or Path(tempfile.gettempdir())
     if not folder.is_dir():
@@ -53,14 +54,14 @@ def scratch(folder: Path | None, workspace: Workspace, size_bytes: int) -> Itera
         )
     with contextlib.ExitStack() as stack:
         _remove_left(folder)
-        name = f"{PREFIX}{uuid.uuid4().hex[:8]}"  # short: Ray puts sockets below it, whose paths are limited
+        name = f"{PREFIX}{uuid.uuid4().hex[:8]}"  # short, because Ray's sockets in it have a limited path length
         counted = folder.resolve().is_relative_to(workspace.folder.resolve()) and workspace.quota_bytes is not None
         if counted:
             inside = (folder.resolve() / name).relative_to(workspace.folder.resolve()).as_posix()
-            what = f"temporary files in {folder}, which {option('scratch_dir')} can put elsewhere"
+            what = f"temporary files in {folder} (choose another folder with {option('scratch_dir')})"
             stack.enter_context(workspace.claim([inside], size_bytes, what))
         with disk.errors_named(f"cannot write temporary files to {folder}", folder):
-            # Locked before it gets the name by which other processes find what killed ones left.
+            # Locked before it gets the name by which other processes find the folders of killed ones.
             unseen = folder / f".{name}"
             unseen.mkdir()
             alive = disk.lock(unseen / ALIVE).acquire()
@@ -72,16 +73,16 @@ def scratch(folder: Path | None, workspace: Workspace, size_bytes: int) -> Itera
         yield
         used.sample()
         if used.peak_bytes:
-            _log.info("temporary files: %s at most, in %s", format_size(used.peak_bytes), folder)
+            _log.info("temporary files: %s at peak, in %s", format_size(used.peak_bytes), folder)
         if counted and used.peak_bytes > size_bytes:
             raise EdgesqzError(
                 f"temporary files took {format_size(used.peak_bytes)} of the workspace, more than the "
-                f"{format_size(size_bytes)} set aside for them; choose a {option('scratch_dir')} outside of it"
+                f"{format_size(size_bytes)} reserved for them; choose a {option('scratch_dir')} outside the workspace"
             )
 
 
 def _remove_left(folder: Path) -> None:
-    """Remove what killed processes left, except what belongs to another user or is being removed right now."""
+    """Remove the folders of killed processes, except those of other users and those that are already being removed."""
     from filelock import Timeout
 
     for left in folder.glob(f"{PREFIX}*"):
@@ -90,7 +91,7 @@ def _remove_left(folder: Path) -> None:
 
 
 def for_conversion(parameters: int) -> int:
-    """Return the most bytes that the temporary files of a conversion take."""
+    """Return the peak size of the temporary files of a conversion."""
     return BYTES_PER_PARAMETER * parameters + BYTES_BESIDE
 
 
@@ -109,7 +110,7 @@ def _redirected(folder: Path) -> Iterator[None]:
 
 
 class _Usage:
-    """The peak size of a folder, sampled every few milliseconds and before Python removes a file."""
+    """Measures the peak size of a folder, every few milliseconds and before Python removes a file."""
 
     watched: ClassVar[set[_Usage]] = set()
 
@@ -142,7 +143,7 @@ def _watched(folder: Path) -> Iterator[_Usage]:
 
 @functools.cache
 def _notice_removals() -> None:
-    """Sample every watched folder before a file is removed; Python cannot unregister such a hook."""
+    """Sample every watched folder before a file is removed. Python cannot unregister such a hook."""
 
     def look(event: str, _: object) -> None:
         if event in ("os.remove", "shutil.rmtree"):

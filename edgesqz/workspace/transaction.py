@@ -1,10 +1,10 @@
-"""Changes of several files in a workspace, applied completely or not at all, even if the process is killed.
+"""Change several files in a workspace, completely or not at all, even if the process is killed.
 
-The new files are written beside the old ones under temporary names. Then one rename of a folder decides
-(``.edgesqz/pending`` becomes ``.edgesqz/committed``), and the new files take their places. The next process to use a
-workspace that was left in the middle drops the temporary files if that rename had not happened, and finishes the
-change if it had. The record takes no bytes that would count against the quota: the files to remove are listed as the
-names of empty files in it.
+The new files are written beside the old ones under temporary names. Renaming the folder ``.edgesqz/pending`` to
+``.edgesqz/committed`` then commits the change, and the new files replace the old ones. If a process is killed before
+the commit, the next process to use the workspace drops the temporary files. If it is killed after the commit, the next
+process completes the change. The record of a change does not count against the quota, because it lists the files to
+remove as the names of empty files.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from edgesqz.workspace.layout import OWN, final, temporaries, temporary
 
 
 def change(folder: Path, contents: Mapping[str, bytes], removing: Sequence[str]) -> None:
-    """Write some files and remove others, all or none; the workspace must be locked.
+    """Write some files and remove others, all or none. The workspace must be locked.
 
     Raises:
-        OSError: The disk refuses.
+        OSError: The disk is full or reports an error.
     """
     places = {folder / name: content for name, content in contents.items()}
     for place in (*places, *(folder / name for name in removing)):
-        if place.is_dir():  # better found now than when half of the files are renamed
+        if place.is_dir():  # fail now rather than after half of the files are renamed
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     try:
         for place, content in places.items():
@@ -47,7 +47,7 @@ def change(folder: Path, contents: Mapping[str, bytes], removing: Sequence[str])
 
 
 def _commit(own: Path, removing: Sequence[str]) -> None:
-    """Decide that the temporary files are to take their places and that others are to be removed."""
+    """Commit the change: the temporary files will replace the old ones, and others will be removed."""
     pending = own / "pending"
     pending.mkdir()
     for name in removing:
@@ -58,10 +58,10 @@ def _commit(own: Path, removing: Sequence[str]) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Finish or drop what a killed process left in a workspace, so that its files are complete.
+    """Complete or drop the unfinished change of a killed process, so that all files are complete.
 
     Raises:
-        EdgesqzError: The disk refuses.
+        EdgesqzError: The disk is full or reports an error.
     """
     own = folder / OWN
     unfinished = (path for pattern in ("claims/*", "pending", "committed") for path in own.glob(pattern))
@@ -74,17 +74,17 @@ def recover(folder: Path) -> None:
 def settle(folder: Path) -> None:
     """Recover a workspace before it is read, unless it is read-only.
 
-    In a read-only workspace, what a killed process left is ignored: readers look at no temporary file.
+    In a read-only workspace, the temporary files of a killed process are ignored.
 
     Raises:
-        EdgesqzError: The workspace is read-only, and a change of several files is half done.
+        EdgesqzError: The workspace is read-only, and a change of several files is unfinished.
     """
     try:
         recover(folder)
     except EdgesqzError as error:
         if (folder / OWN / "committed").is_dir():
             raise EdgesqzError(
-                f"a change of the workspace {folder} is half done and cannot be finished here ({error}); "
+                f"a change of the workspace {folder} is unfinished and cannot be completed ({error}); "
                 "run edgesqz workspace list as a user with write access"
             ) from error
 

@@ -21,17 +21,17 @@ from edgesqz.workspace.layout import OWN, TEMPORARY_SUFFIX, stands_alone, tempor
 from edgesqz.workspace.sizes import format_size, parse_size
 
 QUOTA_VARIABLE = "EDGESQZ_QUOTA"
-MOST_NAMED = 3  # files that the advice suggests removing
+MAX_SUGGESTIONS = 3  # files that the advice suggests removing
 RAISE_QUOTA = f"raise {option('quota')}"
 
 
 class Workspace:
-    """A folder of artifacts and checkpoints that never holds more bytes than its quota.
+    """A folder of artifacts and checkpoints that never exceeds its quota.
 
     Args:
-        folder: The folder, which the first write creates if it does not exist.
-        quota: The most bytes that all files together may take, as a number or as text such as ``2MB``. By default the
-            environment variable EDGESQZ_QUOTA, else the quota that is stored in the workspace.
+        folder: The folder. If it does not exist, the first write creates it.
+        quota: Maximum total size of all files, as a number or as text such as ``2MB``. By default the environment
+            variable EDGESQZ_QUOTA, else the quota stored in the workspace.
         only_read: Whether the workspace is only read, so that it need not be writable.
 
     Raises:
@@ -48,7 +48,7 @@ class Workspace:
         (transaction.settle if only_read else transaction.recover)(folder)
 
     def sizes(self) -> dict[str, int]:
-        """Return the size in bytes of every file in the workspace, by its name relative to it."""
+        """Return the size in bytes of every file in the workspace, by its relative path."""
         return disk.file_sizes(self.folder)
 
     def used_bytes(self) -> int:
@@ -56,11 +56,11 @@ class Workspace:
         return sum(self.sizes().values())
 
     def write(self, contents: Mapping[str, bytes], removing: Sequence[str] = ()) -> None:
-        """Write some files and remove others, by name, all or none; existing files are replaced.
+        """Write some files and remove others by name, all or none. Existing files are replaced.
 
         Raises:
-            NoRoomError: The quota has no room for the new files beside the existing ones.
-            EdgesqzError: The disk refuses.
+            NoRoomError: The new files do not fit the quota beside the existing ones.
+            EdgesqzError: The disk is full or reports an error.
         """
         with self._locked():
             self._charge({name: len(content) for name, content in contents.items()})
@@ -68,12 +68,12 @@ class Workspace:
                 transaction.change(self.folder, contents, removing)
 
     def remove(self, *names: str) -> None:
-        """Remove files by name, all or none; missing files are ignored."""
+        """Remove files by name, all or none. Missing files are ignored."""
         with self._locked(), disk.errors_named(f"cannot remove {', '.join(names)}", self.folder):
             transaction.change(self.folder, {}, names)
 
     def room_for(self, names: Sequence[str]) -> int | None:
-        """Return how many bytes files of these names may take together; None without a quota."""
+        """Return the maximum total size for files of these names, or None without a quota."""
         if self.quota_bytes is None:
             return None
         own = Claim(tuple(names), 0)
@@ -82,15 +82,15 @@ class Workspace:
 
     @contextlib.contextmanager
     def claim(self, names: Sequence[str], size_bytes: int, what: str = "") -> Iterator[None]:
-        """Set room aside for work that will write files of these names, so that no other process takes it.
+        """Reserve space for work that will write files of these names, so that no other process uses it.
 
         Args:
             names: Files, or folders of files, relative to the workspace.
-            size_bytes: The most bytes that they will take together at one time.
-            what: What the files are, in words, for a refusal; by default their names.
+            size_bytes: Peak total size of these files.
+            what: Description of the files for error messages, by default their names.
 
         Raises:
-            NoRoomError: The quota has no room for that.
+            NoRoomError: The space exceeds the quota.
         """
         if self.quota_bytes is None:
             yield
@@ -109,14 +109,14 @@ class Workspace:
             claims.drop(path)
 
     def is_claimed(self, name: str) -> bool:
-        """Return whether running work has set room aside for a file."""
+        """Return whether running work has reserved space for a file."""
         return any(claim.covers(name) for claim in claims.read(self.folder))
 
     def store_quota(self, size: str | int) -> None:
-        """Store a quota in the workspace, which applies to every command that is given no other.
+        """Store a quota in the workspace. It applies to every command without another quota.
 
         Raises:
-            EdgesqzError: The quota is not a valid size, or the workspace already holds more.
+            EdgesqzError: The quota is not a valid size, or the workspace already exceeds it.
         """
         size_bytes, used = parse_size(str(size)), self.used_bytes()
         if used > size_bytes:
@@ -128,7 +128,7 @@ class Workspace:
         self.quota_bytes = size_bytes
 
     def drop_quota(self) -> None:
-        """Remove the quota that is stored in the workspace."""
+        """Remove the stored quota."""
         self.remove(f"{OWN}/quota")
 
     @property
@@ -145,14 +145,14 @@ class Workspace:
             yield
 
     def _committed(self, sizes: Mapping[str, int], *more: Claim) -> int:
-        """Return the bytes of files, and those that claims have set aside beyond the files they cover."""
+        """Return the bytes of files, and those that claims reserve beyond the files that they cover."""
         total = sum(sizes.values())
         for claim in (*claims.read(self.folder), *more):
             total += max(0, claim.size_bytes - sum(size for name, size in sizes.items() if claim.covers(name)))
         return total
 
     def _charge(self, new_sizes: Mapping[str, int], *new_claims: Claim, what: str = "") -> None:
-        """Refuse files that do not fit before they are written; a file counts until its replacement is complete."""
+        """Reject files that do not fit before they are written. A file counts until its replacement is complete."""
         if self.quota_bytes is None:
             return
         sizes = self.sizes()
@@ -167,24 +167,24 @@ class Workspace:
         """Return the error for files that do not fit the quota.
 
         Args:
-            what: The files, in words.
-            needed_bytes: The bytes that they need beside the existing files.
-            needed: That size in words, if it is not exact.
+            what: Description of the files.
+            needed_bytes: Additional space that they need beside the existing files.
+            needed: Description of that space, if it is not exact.
         """
-        assert self.quota_bytes is not None  # without one everything fits
+        assert self.quota_bytes is not None  # without a quota, everything fits
         used = self._committed(self.sizes())
         missing = used + needed_bytes - self.quota_bytes
         advice = RAISE_QUOTA if needed_bytes > self.quota_bytes else self._advice(missing)
         return NoRoomError(
             f"{what}: {needed or format_size(needed_bytes)} more would not fit the quota of "
-            f"{format_size(self.quota_bytes)}, of which {format_size(used)} are used; {advice}"
+            f"{format_size(self.quota_bytes)} ({format_size(used)} used); {advice}"
         )
 
     def _advice(self, missing_bytes: int) -> str:
-        """Name the largest files that could be removed, just enough to make room, and the command to do so."""
+        """Suggest the largest files to remove, no more than necessary, and the command to do so."""
         sizes, going = self.sizes(), list[str]()
         removable = (name for name in sizes if stands_alone(name, sizes) and not self.is_claimed(name))
-        for name in sorted(removable, key=sizes.__getitem__, reverse=True)[:MOST_NAMED]:
+        for name in sorted(removable, key=sizes.__getitem__, reverse=True)[:MAX_SUGGESTIONS]:
             if missing_bytes > 0:
                 going.append(name)
                 missing_bytes -= sizes[name]
@@ -193,14 +193,14 @@ class Workspace:
         elsewhere = "" if self.folder == defaults.WORKSPACE else f" --workspace {shlex.quote(str(self.folder))}"
         named = ", ".join(f"{name} ({format_size(sizes[name])})" for name in going)
         command = f"edgesqz workspace rm {shlex.join(going)}{elsewhere}"
-        return f"the largest files that could go: {named}; remove them with {command}, or {RAISE_QUOTA}"
+        return f"the largest removable files are {named}; remove them with {command}, or {RAISE_QUOTA}"
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all; within a workspace, it is charged to the quota in force there.
+    """Write a file completely or not at all. Within a workspace, it counts against the quota.
 
     Raises:
-        EdgesqzError: The quota has no room for it, or the disk refuses.
+        EdgesqzError: The file does not fit the quota, or the disk reports an error.
     """
     place = path.parent.resolve() / path.name
     for folder in place.parents:
@@ -217,7 +217,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def _quota_in_force(quota: str | int | None, folder: Path) -> int | None:
-    """Return the given quota, else that of the environment, else the stored one, in bytes."""
+    """Return the effective quota in bytes: the given one, else that of the environment, else the stored one."""
     if quota is not None:
         return parse_size(str(quota))
     stored = folder / OWN / "quota"

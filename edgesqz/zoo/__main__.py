@@ -1,6 +1,6 @@
 """Add trained networks to the zoo: ``python -m edgesqz.zoo WORKSPACE REPORT``.
 
-REPORT is what ``edgesqz bench --json`` wrote for the files in WORKSPACE, measured on all test images. Each file is
+REPORT is the output of ``edgesqz bench --json`` for the files in WORKSPACE, measured on all test images. Each file is
 copied into the zoo; its manifest records the accuracy and how often it has been measured.
 """
 
@@ -17,10 +17,10 @@ from edgesqz.lookup import model_files
 
 
 def admit(workspace: Path, report: Report) -> list[Path]:
-    """Copy the files of a workspace that a report has figures for into the zoo.
+    """Copy the files of a workspace that a report covers into the zoo.
 
     Raises:
-        EdgesqzError: The report has no accuracy, or has figures for another content of a file. Nothing is copied then.
+        EdgesqzError: The report has no accuracy, or covers a file with different content. Then nothing is copied.
     """
     dataset = report.dataset
     if dataset is None:
@@ -39,7 +39,7 @@ def _accuracy(row: Measured) -> float:
 
 def _admit(path: Path, images: Images, accuracy: float, machine: str) -> Path:
     manifest, destination = Artifact.open(path).manifest, ZOO / path.name
-    assert manifest  # every file that edgesqz writes has one
+    assert manifest  # edgesqz writes a manifest for every file
     before = Artifact.open(destination).manifest if destination.is_file() else None
     times = before.test.times if before and before.test and before.sha256 == manifest.sha256 else 0
     test = Evaluation(images=images, accuracy=accuracy, times=times + 1, machine=machine)

@@ -1,4 +1,4 @@
-"""The predicted size of AlexNet's files beside the real ones: too large a job for the suite (a minute, 3 GB of memory).
+"""Compare the predicted size of AlexNet's files with the actual size. Takes a minute and 3 GB of memory.
 
 Run it with: python -m pytest tests/benchmarks/test_alexnet_size.py
 """

@@ -1,4 +1,4 @@
-"""A thousand damaged model files, each a result or a failed row: a quarter of an hour.
+"""Measure a thousand damaged model files. Each must yield a result or a failed row. Takes a quarter of an hour.
 
 Run it with: python -m pytest -s tests/benchmarks/test_damage.py
 """
@@ -21,7 +21,7 @@ SHARES = {"int8.tflite": 4, "int8.onnx": 5, "keras": 1}  # of ten; Keras takes s
 
 
 @pytest.mark.parametrize("kind", SHARES)
-def test_a_damaged_file_gives_a_result_or_a_failed_row(
+def test_a_damaged_file_yields_a_result_or_a_failed_row(
     kind: str, damaged: Callable[[bytes, int], bytes], tmp_path: Path
 ) -> None:
     source_model = (ZOO / f"squeezenet-nano.{kind}").read_bytes()

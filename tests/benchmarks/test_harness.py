@@ -1,4 +1,4 @@
-"""What the bench adds to the time that its engines work: half a minute, on a quiet machine.
+"""Measure the overhead of the bench over the time of its engines. Takes half a minute on a quiet machine.
 
 Run it with: python -m pytest -s tests/benchmarks/test_harness.py
 """
@@ -22,7 +22,7 @@ IMAGES = 10_000  # as many as CIFAR-10's test split has
 
 
 def cifar_of_noise(folder: Path) -> Path:
-    """A test split in CIFAR-10's binary form, with images of noise."""
+    """Write a test split in CIFAR-10's binary format, with images of noise."""
     manifest = Artifact.open(ZOO / "squeezenet-nano.keras").manifest
     assert manifest
     rows = np.random.default_rng(0).integers(0, 256, (IMAGES, 1 + 3 * 32 * 32), np.uint8)

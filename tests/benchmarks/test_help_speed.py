@@ -1,4 +1,4 @@
-"""How long help takes, which the suite does not ask: it depends on the machine and on what else that does.
+"""Measure how long help takes. Not part of the suite, because it depends on the machine and its load.
 
 Run it with: python -m pytest -s tests/benchmarks/test_help_speed.py
 """
@@ -9,10 +9,10 @@ import os
 import subprocess
 import sys
 
-MOST_S = 0.4  # of processor time, on a quiet machine of 2025
+MAX_S = 0.4  # of processor time, on a quiet machine of 2025
 
 
-def test_help_is_there_at_once() -> None:
+def test_help_is_fast() -> None:
     def seconds() -> float:
         before = os.times()
         subprocess.run(
@@ -23,4 +23,4 @@ def test_help_is_there_at_once() -> None:
 
     fastest = min(seconds() for _ in range(5))
     print(f"help takes {fastest * 1000:.0f} ms of processor time")
-    assert fastest < MOST_S
+    assert fastest < MAX_S

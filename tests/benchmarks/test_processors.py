@@ -1,4 +1,4 @@
-"""ONNX files on a processor without VNNI, which QEMU emulates, beside this one: two minutes.
+"""Compare ONNX files on this processor and on one without VNNI, emulated by QEMU. Takes two minutes.
 
 ONNX Runtime multiplies uint8 activations by int8 weights with other instructions there (VPMADDUBSW), which add pairs
 of products in 16 bits, with saturation. Needs Debian's qemu-user and an x86-64 machine. Run it with:
@@ -41,7 +41,7 @@ numpy.save(outputs, numpy.concatenate(answers))
 
 
 def outputs(model: Path, inputs: np.ndarray, folder: Path, *emulator: str) -> np.ndarray:
-    """Run a model on float32 inputs, one by one, in a process of its own; outputs (N, classes)."""
+    """Run a model on float32 inputs, one at a time, in its own process. Return the outputs (N, classes)."""
     given, found = folder / "inputs.npy", folder / "outputs.npy"
     np.save(given, inputs.astype(np.float32))
     command = [*emulator, sys.executable, "-c", PROGRAM, str(model), str(given), str(found)]
@@ -76,7 +76,7 @@ def test_a_dynamic_file_predicts_the_same(images: np.ndarray, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("weight", [-128, -65, -64, 64, 65, 127])
-def test_eight_bits_saturate_and_seven_do_not(weight: int, tmp_path: Path) -> None:
+def test_8_bit_weights_saturate_and_7_bit_weights_do_not(weight: int, tmp_path: Path) -> None:
     model = tmp_path / "product.onnx"
     model.write_bytes(product(np.full((64, 32), weight, np.int8)))
     here, haswell = here_and_on_haswell(model, np.full((1, 64), 255), tmp_path)
@@ -85,7 +85,7 @@ def test_eight_bits_saturate_and_seven_do_not(weight: int, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("weight", [0, 255])
-def test_unsigned_weights_of_eight_bits_do_not_saturate(weight: int, tmp_path: Path) -> None:
+def test_unsigned_8_bit_weights_do_not_saturate(weight: int, tmp_path: Path) -> None:
     model = tmp_path / "product.onnx"
     model.write_bytes(product(np.full((64, 32), weight, np.uint8)))
     here, haswell = here_and_on_haswell(model, np.full((1, 64), 255), tmp_path)

@@ -1,4 +1,4 @@
-"""What a sweep costs beside its trials: on this machine, with trials that only sleep. Ten minutes. Run it with:
+"""Measure the overhead of a sweep on this machine, with trials that only sleep. Takes ten minutes. Run it with:
 
 python -m pytest -s tests/benchmarks/test_sweep.py
 """
@@ -33,7 +33,7 @@ SPLIT = Split(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64))
 
 
 def sweep(folder: Path, count: int, seconds: float) -> tuple[float, tuple[Trial, ...]]:
-    """Run trials that sleep; seconds from the first to the last, and the trials."""
+    """Run trials that sleep. Return the elapsed seconds and the trials."""
 
     def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Images a second while training, beside ``compile()`` and ``fit()`` as one would write them: five minutes.
+"""Compare the training speed with plain Keras ``compile()`` and ``fit()``. Takes five minutes.
 
 All train the same network on the same images with the same batch, rate and kinds of augmentation, in turns, so that
 a machine that slows down slows all of them. Run it on a quiet machine, with:
@@ -68,7 +68,7 @@ def by_edgesqz(name: str, split: data.Split) -> Turn:
     return turn
 
 
-# The smaller a network's convolutions, the less there is to gain on them.
+# The smaller a network's convolutions, the less can be gained on them.
 @pytest.mark.parametrize(("name", "times_fit"), [("squeezenet", 3), ("squeezenet-nano", 2)])
 def test_a_step_is_faster_than_fits(name: str, times_fit: float, split: data.Split) -> None:
     backend.start_keras()

@@ -1,4 +1,4 @@
-"""What the bench tells of a latency, beside a native C program and LiteRT's own tool: two minutes, on a quiet machine.
+"""Compare the bench's latencies with a native C program and LiteRT's own tool. Two minutes on a quiet machine.
 
 Run it with: python -m pytest -s tests/benchmarks/test_truth.py
 """
@@ -28,7 +28,7 @@ LEAST_US = 50
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The program, compiled, and the library it is to open."""
+    """Return the compiled program and the library for it to open."""
     binary = tmp_path_factory.mktemp("native") / "native"
     source = Path(__file__).with_name("native.c")
     subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", binary, source, "-ldl"], check=True)
@@ -53,8 +53,10 @@ def timed(process: subprocess.Popen[str], count: int) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ["squeezenet.int8.tflite", "squeezenet-nano.int8.tflite"])
-def test_the_bench_tells_what_a_native_program_finds(name: str, program: list[str]) -> None:
-    core = min(os.sched_getaffinity(0))  # one for both: cores of a shared machine are not slowed alike
+def test_the_bench_agrees_with_a_native_program(name: str, program: list[str]) -> None:
+    core = min(
+        os.sched_getaffinity(0)
+    )  # the same core for both, because the cores of a shared machine are not slowed equally
     with (
         open_engine(Artifact.open(ZOO / name), pinned_to=core) as engine,
         native(program, ZOO / name) as process,
@@ -72,7 +74,7 @@ def test_the_bench_tells_what_a_native_program_finds(name: str, program: list[st
 
 
 def measured_by_litert(model: Path, threads: int, report: Path) -> float:
-    """The median that LiteRT's own benchmark tool tells, in microseconds, to the nearest ten."""
+    """Return the median that LiteRT's own benchmark tool reports, in microseconds, to the nearest ten."""
     tool = Path(sys.executable).with_name("litert-benchmark")
     runs = ["--num_runs", str(ROUNDS * A_ROUND), "--warmup_runs", str(WARM_UP)]
     command = [str(tool), "--model", str(model), "--num_threads", str(threads), *runs, "--result_json", str(report)]
@@ -81,13 +83,13 @@ def measured_by_litert(model: Path, threads: int, report: Path) -> float:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_bench_tells_what_litert_tells_of_more_threads_than_one(threads: int, tmp_path: Path) -> None:
+def test_the_bench_agrees_with_litert_on_several_threads(threads: int, tmp_path: Path) -> None:
     cores = os.sched_getaffinity(0)
     if threads > len(cores):
         pytest.skip(f"needs {threads} cores, this machine has {len(cores)}")
     model, pairs = ZOO / "squeezenet.int8.tflite", []
     try:
-        os.sched_setaffinity(0, sorted(cores)[:threads])  # the processes of both inherit it
+        os.sched_setaffinity(0, sorted(cores)[:threads])  # inherited by the processes of both
         with open_engine(Artifact.open(model), threads=threads) as engine:
             engine.first_us(np.zeros((1, 32, 32, 3), np.uint8))
             for _ in range(9):

@@ -1,4 +1,4 @@
-"""The quota with the real commands at work: eight exports at once, and two hundred kills; a quarter of an hour.
+"""Test the quota with real commands: eight simultaneous exports, two hundred kills. Takes a quarter of an hour.
 
 Run it with: python -m pytest -s tests/benchmarks/test_workspace_at_work.py
 """
@@ -32,7 +32,7 @@ def used(folder: Path) -> int:
     return sum(disk.file_sizes(folder).values())
 
 
-def test_eight_exports_at_once_into_a_quota_that_holds_three(tmp_path: Path) -> None:
+def test_eight_simultaneous_exports_share_a_quota_for_three(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     for number in range(8):
         shutil.copy(ZOO / "squeezenet-nano.keras", tmp_path / "models" / f"net{number}.keras")
@@ -59,7 +59,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_after_a_kill_the_next_command_finds_all_whole(command: str, tmp_path: Path) -> None:
+def test_after_a_kill_the_next_command_finds_no_damage(command: str, tmp_path: Path) -> None:
     home, quota, chance = tmp_path / "workspace", {"export": 150_000, "train": 2_500_000}[command], random.Random(0)
     found: Counter[str] = Counter()
     while found["killed"] < KILLS:
@@ -88,6 +88,6 @@ def test_after_a_kill_the_next_command_finds_all_whole(command: str, tmp_path: P
 
 
 def torn(folder: Path) -> bool:
-    """Whether a change is not finished: temporary files, or a record of one."""
+    """Return whether a change is unfinished: there are temporary files, or a record of a change."""
     own = folder / OWN
     return (own / "committed").is_dir() or any(name.endswith(TEMPORARY_SUFFIX) for name in disk.file_sizes(folder))

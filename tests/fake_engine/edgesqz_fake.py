@@ -1,4 +1,4 @@
-"""A runtime for the tests: it needs nothing but NumPy, and a model file is the JSON that says what it does.
+"""A runtime for the tests. It needs only NumPy, and a model file is JSON that describes its behavior.
 
 Its name sorts before those of the real runtimes, so where it is installed, it runs the files of every format.
 """
@@ -22,12 +22,12 @@ TIMED = True
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
-    """Load a model; raises ValueError if the bytes are no JSON."""
+    """Load a model. Raise ValueError if the bytes are not JSON."""
     return Session(**json.loads(model_bytes))
 
 
 class Session:
-    """Classifies by color: the classes are blue, green and red, or as many of them as the output has.
+    """Classifies by color. The classes are blue, green and red, or as many of them as the output has.
 
     Args:
         input: a tensor, as in a manifest.
@@ -44,15 +44,15 @@ class Session:
         self.batch = np.zeros([size or 1 for size in input["shape"]], input["dtype"])
 
     def set_input(self, batch: np.ndarray) -> None:
-        """The stored values that ``run_once`` works on."""
+        """Set the stored input values that ``run_once`` uses."""
         self.batch = batch
 
     def run_once(self) -> None:
-        """One inference on what ``set_input`` set."""
+        """Run one inference on the values that ``set_input`` set."""
         self.run(self.batch)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Stored input values to stored output values."""
+        """Run stored input values and return stored output values."""
         if self.habit == "nan":
             return np.full((len(batch), self.outputs[0]["shape"][-1]), np.nan, np.float32)
         if self.habit:
@@ -74,7 +74,7 @@ class Session:
 
 
 def misbehave(habit: str) -> None:
-    """Do what an engine should not."""
+    """Misbehave in the requested way."""
     match habit:
         case "segfault":
             ctypes.string_at(0)

@@ -1,4 +1,4 @@
-"""The examples of the README and the site run."""
+"""The examples in the README and the site run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 SHORT_TRAINING = ["--epochs", "5", "--batch-size", "16", "--learning-rate", "0.05"]
 
 
-# A comment before a block says what it needs that a test does not have, such as "needs data: CIFAR-10".
+# A comment before a block says what it needs beyond a test's environment, such as "needs data: CIFAR-10".
 BLOCK = re.compile(r"^(?:<!-- (?P<needs>needs [^>]+) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S)
 
 
@@ -30,7 +30,7 @@ def blocks(page: Path, *languages: str) -> list[re.Match[str]]:
 
 
 def commands(code: str) -> Iterator[list[str]]:
-    """The arguments of each line that runs edgesqz, without output and prompts."""
+    """Return the arguments of each line that runs edgesqz, without output and prompts."""
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line.strip().removeprefix("$ "), comments=True)
         if words[:1] == ["edgesqz"]:
@@ -42,13 +42,13 @@ def identified(path: Path) -> str:
 
 
 def ready_pages() -> list[Path]:
-    """Pages with examples that need nothing."""
+    """Return the pages with examples that have no special needs."""
     return [page for page in PAGES if any(not block["needs"] for block in blocks(page, "bash", "python", "console"))]
 
 
 @pytest.mark.parametrize("page", ready_pages(), ids=identified)
 def test_examples_run(page: Path, images: Path, tmp_path: Path) -> None:
-    """One after the other, in one folder, as a reader would type them."""
+    """Run them in order in one folder, as a reader would type them."""
     (tmp_path / "photos").symlink_to(images)
     (tmp_path / "photo.png").symlink_to(next((images / "test").rglob("*.png")))
     for block in blocks(page, "bash", "python", "console"):

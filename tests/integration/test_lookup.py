@@ -1,4 +1,4 @@
-"""One way to find a model, in every command."""
+"""Every command finds models in the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of files that are no image classifiers, or that need another step first."""
+"""Messages about files that are not image classifiers, or that need another step first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgesqz.tflite.flatbuffer import serialized
 
 
 def onnx_file(path: Path, dtype: int, shape: tuple[int, ...], to: int = TensorProto.FLOAT) -> Path:
-    """A model that gives its input in another dtype."""
+    """Write a model that returns its input in another dtype."""
     node = helper.make_node("Cast", ["x"], ["y"], to=to)
     x, y = (helper.make_tensor_value_info(name, kind, shape) for name, kind in (("x", dtype), ("y", to)))
     graph = helper.make_graph([node], "g", [x], [y])
@@ -35,22 +35,22 @@ def test_an_input_that_is_not_an_image_is_refused_with_its_dtype_and_shape(dtype
         with pytest.raises(EdgesqzError) as caught:
             load(path)
         assert "expected an input of images (float32, float16, uint8 or int8;" in str(caught.value)
-        assert str(caught.value).endswith(f"this model takes {name} of shape {shape}")
+        assert str(caught.value).endswith(f"got {name} of shape {shape}")
 
 
 def test_audio_is_not_an_image(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match=r"takes float32 of shape \(1, 16000\)$"):
+    with pytest.raises(EdgesqzError, match=r"got float32 of shape \(1, 16000\)$"):
         load(onnx_file(tmp_path / "theirs.onnx", TensorProto.FLOAT, (1, 16000)))
 
 
 def test_an_output_of_labels_is_refused(tmp_path: Path) -> None:
     path = onnx_file(tmp_path / "theirs.onnx", TensorProto.FLOAT, (1, 8, 8, 3), to=TensorProto.INT64)
-    with pytest.raises(EdgesqzError, match=r"expected an output of probabilities .*, this model gives int64"):
+    with pytest.raises(EdgesqzError, match=r"expected an output of probabilities .*, got int64"):
         load(path)
 
 
 def changed_tflite(path: Path, *, name: bytes | None = None, scales: int = 1) -> Path:
-    """The network that ships, with another input."""
+    """Write the network from the zoo with another input."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf((ZOO / "squeezenet-nano.int8.tflite").read_bytes(), 0)
@@ -70,12 +70,12 @@ def test_a_scale_per_channel_is_not_blamed_on_the_pixel_range(tmp_path: Path) ->
 
 
 def test_a_damaged_name_is_reported_as_damage(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match=r"it is damaged: the name b'.*xff.*' in it is not UTF-8$"):
+    with pytest.raises(EdgesqzError, match=r"the file is damaged: the name b'.*xff.*' in it is not UTF-8$"):
         load(changed_tflite(tmp_path / "theirs.tflite", name=b"pix\xffels"))
 
     path = onnx_file(tmp_path / "theirs.onnx", TensorProto.FLOAT, (1, 8, 8, 3))
     path.write_bytes(path.read_bytes().replace(b"\n\x01x", b"\n\x01\xff"))
-    with pytest.raises(EdgesqzError, match=r"it is damaged: the name b'.*xff' in it is not UTF-8$"):
+    with pytest.raises(EdgesqzError, match=r"the file is damaged: the name b'.*xff' in it is not UTF-8$"):
         load(path)
     assert edgesqz.inspect(tmp_path / "theirs.tflite").inputs[0].name == "pix\ufffdels"
 

@@ -1,4 +1,4 @@
-"""Images that are not square, through train, export, bench and predict; the tests of embedding have their own."""
+"""Images that are not square, in train, export, bench and predict. The tests of embed have their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions for image files, and what ``edgesqz.load`` takes and gives."""
+"""Predictions for image files, and the inputs and outputs of ``edgesqz.load``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODEL_FILES = (
 
 
 @pytest.mark.parametrize("file_name", MODEL_FILES)
-def test_every_artifact_knows_a_red_image_of_any_size(file_name: str, exported: Path, tmp_path: Path) -> None:
+def test_every_artifact_recognizes_a_red_image_of_any_size(file_name: str, exported: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 160, (100, 60, 3), np.uint8)
     pixels[..., 0] += 95
@@ -43,7 +43,7 @@ def test_predictions_are_a_table_and_json(exported: Path, images: Path) -> None:
     assert len(found.table().rows) == 3
 
 
-def test_a_folder_means_every_image_below_it_and_an_unreadable_one_costs_its_line(
+def test_a_folder_means_every_image_in_it_and_an_unreadable_one_affects_only_its_line(
     exported: Path, images: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "mine"
@@ -73,7 +73,7 @@ def test_a_folder_without_images_is_refused(exported: Path, tmp_path: Path) -> N
         predict("squeezenet-nano.int8.tflite", [tmp_path / "empty"], workspace=exported)
 
 
-def test_load_gives_probabilities(exported: Path) -> None:
+def test_load_returns_an_engine_that_predicts_probabilities(exported: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), np.uint8)
     with edgesqz.load(exported / "squeezenet-nano.fp32.onnx") as model:
         probabilities = model.predict(images)
@@ -93,7 +93,7 @@ def test_images_of_another_shape_are_refused(shape: tuple[int, ...], dtype: type
         model.predict(np.zeros(shape, dtype))
 
 
-def test_a_foreign_file_needs_a_pixel_range(exported: Path, images: Path, tmp_path: Path) -> None:
+def test_a_file_from_another_tool_needs_a_pixel_range(exported: Path, images: Path, tmp_path: Path) -> None:
     content = (exported / "squeezenet-nano.int8.tflite").read_bytes()
     (tmp_path / "theirs.tflite").write_bytes(content)
     image = images / "test/green/0.png"

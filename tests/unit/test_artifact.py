@@ -1,4 +1,4 @@
-"""Model files and their manifests: what is written is what is read, and what does not fit together is refused."""
+"""Model files and their manifests: a round trip changes nothing, and mismatches are rejected."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def stored(folder: Path, manifest: Manifest = ORIGINAL, file_name: str = "net.ke
 
 
 def changed_manifest(path: Path, changes: dict[str, Any]) -> bytes:
-    """The manifest beside a model file with fields set, or left out where the value is ``...``."""
+    """Write the manifest of a model file with some fields changed, or omitted if the value is ``...``."""
     fields = json.loads((path.parent / f"{path.name}.json").read_text()) | changes
     return json.dumps({name: value for name, value in fields.items() if value is not ...}).encode()
 
@@ -128,7 +128,7 @@ def test_a_missing_file_is_refused_by_its_path(tmp_path: Path) -> None:
 def test_a_damaged_manifest_is_refused_by_its_path(content: bytes, tmp_path: Path) -> None:
     path = stored(tmp_path)
     (tmp_path / "net.keras.json").write_bytes(content)
-    with pytest.raises(EdgesqzError, match=r"net\.keras\.json is no manifest of edgesqz"):
+    with pytest.raises(EdgesqzError, match=r"net\.keras\.json is not an edgesqz manifest"):
         Artifact.open(path)
 
 
@@ -146,14 +146,14 @@ def test_a_manifest_with_other_fields_is_refused_by_the_field(
 ) -> None:
     path = stored(tmp_path)
     (tmp_path / "net.keras.json").write_bytes(changed_manifest(path, changes))
-    with pytest.raises(EdgesqzError, match=rf"net\.keras\.json is no manifest of edgesqz: {field} "):
+    with pytest.raises(EdgesqzError, match=rf"net\.keras\.json is not an edgesqz manifest: {field} "):
         Artifact.open(path)
 
 
 def test_a_manifest_of_other_bytes_is_refused(tmp_path: Path) -> None:
     path = stored(tmp_path)
     path.write_bytes(CONTENT[:-1] + b"L")
-    with pytest.raises(EdgesqzError, match=r"net\.keras is not the file its manifest net\.keras\.json describes"):
+    with pytest.raises(EdgesqzError, match=r"net\.keras does not match its manifest net\.keras\.json"):
         Artifact.open(path)
 
 

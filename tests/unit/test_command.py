@@ -1,4 +1,4 @@
-"""What is derived from a command's dataclass for Python."""
+"""The Python function that is derived from a command's dataclass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README and the site: every command line parses, examples that need nothing run, and the reference is complete."""
+"""The README and the site: every command line parses, links work, and the reference is complete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 README_LINES = 150
 
 
-# A comment before a block says what it needs that a test does not have, such as "needs data: CIFAR-10".
+# A comment before a block says what it needs beyond a test's environment, such as "needs data: CIFAR-10".
 BLOCK = re.compile(r"^(?:<!-- (?P<needs>needs [^>]+) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S)
 
 
@@ -33,7 +33,7 @@ def blocks(page: Path, *languages: str) -> list[re.Match[str]]:
 
 
 def commands(code: str) -> Iterator[list[str]]:
-    """The arguments of each line that runs edgesqz, without output and prompts."""
+    """Return the arguments of each line that runs edgesqz, without output and prompts."""
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line.strip().removeprefix("$ "), comments=True)
         if words[:1] == ["edgesqz"]:
@@ -45,7 +45,7 @@ def identified(path: Path) -> str:
 
 
 def parse(arguments: list[str]) -> None:
-    """Read a command line with the command that it is for, and run nothing."""
+    """Parse a command line with its command, without running it."""
     command: Any = typer.main.get_command(app)
     while hasattr(command, "commands"):
         name, *arguments = arguments
@@ -79,7 +79,7 @@ def test_the_readme_is_short() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """MkDocs follows those of the site; the README and CONTRIBUTING are not part of it."""
+    """MkDocs checks the links of the site, but not those of the README and CONTRIBUTING."""
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
             assert (ROOT / target).exists(), f"{page.name}: {target}"

@@ -1,4 +1,4 @@
-"""What ``edgesqz info`` tells: what is installed and at hand, without importing any of it."""
+"""``edgesqz info``: what is installed and available, without importing any of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEAVY = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_liter
 
 
 def shown(inventory: Installation) -> str:
-    """What a terminal shows, line breaks and columns made single spaces."""
+    """Return what a terminal shows, with line breaks and column gaps as single spaces."""
     terminal = io.StringIO()
     Console(file=terminal, width=100, color_system=None).print(inventory.table())
     return " ".join(terminal.getvalue().split())
@@ -58,7 +58,7 @@ def test_models_datasets_and_versions_are_listed() -> None:
     assert {"edgesqz", "tensorflow", "keras", "tf2onnx", "onnx"} <= set(inventory.versions)
 
 
-def test_a_missing_engine_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_engine_is_shown_with_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         plugins, "engine_version", lambda runtime: None if runtime.ENGINE == "ai-edge-litert" else "9.8.7"
     )
@@ -67,8 +67,8 @@ def test_a_missing_engine_is_told_with_what_brings_it(monkeypatch: pytest.Monkey
         "keras": "9.8.7",
         "litert": None,
         "onnxruntime": "9.8.7",
-        "tflite-micro": "0.dev20261023182759, in an environment of its own",
-        "tflite-runtime": "2.14.0, in an environment of its own",
+        "tflite-micro": "0.dev20261023182759, in its own environment",
+        "tflite-runtime": "2.14.0, in its own environment",
     }
     (litert,) = (runtime for runtime in inventory.runtimes if runtime.name == "litert")
     assert litert.install == "pip install 'ai-edge-litert>=2.1'"
@@ -76,20 +76,20 @@ def test_a_missing_engine_is_told_with_what_brings_it(monkeypatch: pytest.Monkey
     assert "keras .keras 9.8.7" in shown(inventory)
 
 
-def test_without_uv_an_engine_that_lives_apart_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_uv_an_engine_in_a_separate_environment_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uv", None)
     monkeypatch.setenv("PATH", "")
     assert "tflite-runtime .tflite missing; pip install 'edgesqz[tflite-runtime]'" in shown(info())
 
 
-def test_data_at_hand_are_told_by_their_place(tmp_path: Path) -> None:
+def test_available_datasets_are_shown_with_their_folders(tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     (folder / "batches.meta").touch()
     inventory = info()
     assert inventory.datasets["cifar10"] == str(folder)
     assert inventory.datasets["cifar100"] is None
-    assert "cifar100 not here; would be downloaded" in shown(inventory)
+    assert "cifar100 not available; downloaded on first use" in shown(inventory)
 
 
 def test_info_looks_where_the_commands_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_info_looks_where_the_commands_would(tmp_path: Path, monkeypatch: pytest
     assert f"mnist not in {tmp_path / 'data'}" in shown(info(data_dir=tmp_path / "data"))
 
 
-def test_the_json_is_the_inventory() -> None:
+def test_the_json_contains_the_installation() -> None:
     inventory = info()
     text = inventory.to_json()
     as_data = json.loads(text)
@@ -115,7 +115,7 @@ def test_the_json_is_the_inventory() -> None:
     assert text.endswith("}\n")
 
 
-def test_the_table_tells_how_to_train_each_model() -> None:
+def test_the_table_shows_how_to_train_each_model() -> None:
     told = shown(info())
     assert "edgesqz train --model squeezenet edgesqz" not in told  # each command on its own model's line
     assert "squeezenet edgesqz train --model squeezenet squeezenet-nano edgesqz train --model squeezenet-nano" in told
@@ -133,7 +133,7 @@ def test_requirements_and_places_are_shown_as_they_are() -> None:
     assert "/data/[old]/cifar" in shown(inventory)
 
 
-def test_taking_the_inventory_imports_no_engine() -> None:
+def test_info_imports_no_engine() -> None:
     program = (
         "import sys; from edgesqz.installation import info; print(info().models); "
         f"print(sorted(set({HEAVY}) & set(sys.modules)))"

@@ -1,4 +1,4 @@
-"""A workspace in order: what is in it, what could go, and what is damaged."""
+"""Maintenance of a workspace: its contents, deletable files, and damaged files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_everything_is_listed_once_with_where_it_came_from(full: Path, images: P
     assert origins == {
         "squeezenet-nano.keras": ("source model", f"trained on {images}"),
         **dict.fromkeys(EXPORTS, ("export", "squeezenet-nano.keras")),
-        "squeezenet.last.npz": ("checkpoint", "an unfinished training of squeezenet"),
+        "squeezenet.last.npz": ("checkpoint", "unfinished training of squeezenet"),
         "notes.txt": ("other", ""),
     }
     assert sum(item.size_bytes for item in listed.items) == listed.used_bytes
@@ -57,11 +57,11 @@ def test_exports_state_whether_they_come_from_the_zoo_from_random_weights_or_fro
     path.write_text(json.dumps(json.loads(path.read_text()) | {"untrained": True, "source_sha256": None}))
     origins = {item.name: item.origin for item in contents(Workspace(full)).items}
     assert origins["squeezenet-nano.fp32.onnx"] == "squeezenet-nano with random weights"
-    assert origins["squeezenet-nano.fp32.tflite"] == "a squeezenet-nano that is not here"
+    assert origins["squeezenet-nano.fp32.tflite"] == "squeezenet-nano, not in the workspace"
     assert origins["squeezenet-nano.int8.tflite"] == "damaged; see edgesqz workspace verify"
 
 
-def test_the_list_as_a_person_sees_it(full: Path) -> None:
+def test_the_list_as_a_table(full: Path) -> None:
     used = Workspace(full).used_bytes()
     shown = run("list", "--workspace", full, "--quota", str(2 * used)).output
     size = sum((full / name).stat().st_size for name in ("squeezenet-nano.keras", "squeezenet-nano.keras.json"))
@@ -70,7 +70,7 @@ def test_the_list_as_a_person_sees_it(full: Path) -> None:
     assert "50.0% of the quota" in " ".join(shown.split())
 
 
-def test_the_list_as_a_program_sees_it(full: Path) -> None:
+def test_the_list_as_json(full: Path) -> None:
     found = json.loads(run("list", "--workspace", full, "--json").output)
     assert {item["name"] for item in found["items"]} == {path.name for path in full.iterdir()} - {
         path.name for path in full.glob("*.json")
@@ -85,14 +85,14 @@ def test_a_model_is_removed_with_its_manifest(full: Path) -> None:
     assert not (full / "notes.txt").exists()
 
 
-def test_what_is_not_there_removes_nothing(full: Path) -> None:
+def test_a_missing_name_removes_nothing(full: Path) -> None:
     result = run("rm", "notes.txt", "nothing", "--workspace", full)
     assert result.exit_code == 1
     assert "no 'nothing' in" in result.output and "squeezenet-nano.keras" in result.output
     assert (full / "notes.txt").exists()
 
 
-def test_what_running_work_will_write_is_not_removed(full: Path) -> None:
+def test_files_of_running_work_are_not_removed(full: Path) -> None:
     running = Workspace(full, "10MB")
     with running.claim(["squeezenet.last.npz"], 2000):
         with pytest.raises(EdgesqzError, match="squeezenet.last.npz is in use"):
@@ -132,12 +132,12 @@ def test_checkpoints_go_last_and_those_of_a_run_together(full: Path) -> None:
     assert set(names(plan_cleaning(workspace, 1).items)) == {*EXPORTS, *of_both[-2:], "other.last.npz"}
 
 
-def test_a_checkpoint_that_has_to_go_spares_the_exports_it_makes_room_for(full: Path) -> None:
+def test_deleting_a_checkpoint_spares_exports_that_are_then_not_needed(full: Path) -> None:
     (full / "squeezenet.last.npz").write_bytes(bytes(5_000_000))
     assert names(plan_cleaning(Workspace(full), 3_000_000).items) == ["squeezenet.last.npz"]
 
 
-def test_what_cannot_be_made_again_stays(full: Path) -> None:
+def test_files_that_cannot_be_recreated_are_kept(full: Path) -> None:
     (full / "squeezenet.last.npz").unlink()
     (full / "squeezenet-nano.keras").unlink()
     assert plan_cleaning(Workspace(full), 1).items == ()

@@ -1,4 +1,4 @@
-"""Converters and runtimes are found by entry points, the built-in ones like anybody's, and the parts stay apart."""
+"""Converters and runtimes are found through entry points, built-in or not, and imports point one way."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ toy = edgesqz_toy_runtime
 
 @pytest.fixture
 def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An installed distribution with a converter and a runtime of its own."""
+    """An installed distribution with a converter and a runtime."""
     installed = tmp_path / "site-packages"
     about = installed / "edgesqz_toy-1.0.dist-info"
     about.mkdir(parents=True)
@@ -84,7 +84,7 @@ def test_the_built_in_runtimes_are_found() -> None:
     ("format_name", "variants"),
     [("tflite", ["int8", "fp16", "dynamic", "fp32", "int16x8"]), ("onnx", ["int8", "fp16", "dynamic", "fp32"])],
 )
-def test_a_converter_tells_its_variants(format_name: str, variants: list[str]) -> None:
+def test_a_converter_lists_its_variants(format_name: str, variants: list[str]) -> None:
     found = plugins.converter(format_name).VARIANTS
     assert list(found) == variants
     assert [name for name, variant in found.items() if variant.exact] == ["fp32"]
@@ -103,7 +103,9 @@ def test_a_suffix_has_its_runtime(suffix: str, runtime: str) -> None:
 
 @pytest.mark.parametrize(("suffix", "told"), [(".gguf", r"\.gguf"), ("", "a file without a suffix")])
 def test_an_unknown_suffix_is_refused_with_the_known_ones(suffix: str, told: str) -> None:
-    with pytest.raises(EdgesqzError, match=f"no runtime for {told}; choose a file that ends in ") as refusal:
+    with pytest.raises(
+        EdgesqzError, match=f"no runtime for {told}; choose a file with one of the suffixes "
+    ) as refusal:
         plugins.runtime_for(suffix)
     assert all(known in str(refusal.value) for known in (".keras", ".tflite", ".onnx"))
 
@@ -128,7 +130,7 @@ def test_a_third_partys_runtime_is_found_like_the_built_in_ones(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("third_party")
-def test_an_engine_that_is_missing_has_no_version_but_a_command_that_brings_it() -> None:
+def test_a_missing_engine_has_no_version_but_an_install_command() -> None:
     toy = plugins.runtimes()["toy"]
     assert plugins.engine_version(toy) is None
     assert plugins.install_command(toy) == "pip install 'toy-engine[fast]>=1' 'toy-kernels'"
@@ -146,11 +148,11 @@ def test_the_source_of_the_worker_is_a_program() -> None:
     assert "serve" in functions
 
 
-# Who may import whom
+# Allowed imports
 
 
 def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> set[str]:
-    """The dotted names of all that is imported, each ``from`` import with and without what it takes."""
+    """Return the dotted names of all imports, each ``from`` import with and without the imported name."""
     names: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -212,7 +214,7 @@ def test_an_engine_that_needs_another_python_lives_apart() -> None:
     assert choice.requirements == ["tflite-runtime==2.14.0", "numpy<2", "numpy"]
 
 
-def test_a_runtime_that_there_is_none_of_is_told() -> None:
+def test_an_unknown_runtime_is_reported() -> None:
     with pytest.raises(EdgesqzError, match="unknown runtime 'tensorrt'; choose from keras, litert, onnxruntime"):
         plugins.Choice.parse("tensorrt==8")
 
@@ -223,7 +225,7 @@ def test_what_is_sent_is_the_module_that_loads() -> None:
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]
 
 
-def test_where_both_are_installed_the_one_that_is_asked_for_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_both_are_installed_the_requested_one_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     litert = sys.modules[plugins.runtimes()["litert"].load.__module__]
     monkeypatch.setattr(litert, "ENGINE", plugins.runtimes()["tflite-runtime"].ENGINE)
     with pytest.raises(ModuleNotFoundError, match="tflite_runtime"):

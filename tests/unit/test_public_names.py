@@ -1,4 +1,4 @@
-"""The package's public names: one list, imported when first used, and never hidden by a module."""
+"""The package's public names: in one list, imported on first use, and never hidden by a module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the results of commands have in common."""
+"""The shared behavior of results."""
 
 from __future__ import annotations
 

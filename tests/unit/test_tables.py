@@ -1,4 +1,4 @@
-"""Tables: at every width all heads, words and file names are whole."""
+"""Tables: headings, words and file names are never broken at any width."""
 
 from __future__ import annotations
 

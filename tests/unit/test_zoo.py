@@ -1,4 +1,4 @@
-"""The trained networks that ship: that each is what its manifest says, and how it came in."""
+"""The zoo: each network matches its manifest, and how networks are added."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_zoo_holds_each_network_with_its_int8_exports() -> None:
 
 
 @pytest.mark.parametrize("file_name", FILES)
-def test_each_file_tells_where_it_comes_from_and_how_good_it_is(file_name: str) -> None:
+def test_each_file_records_its_origin_and_its_accuracy(file_name: str) -> None:
     manifest = manifest_of(ZOO / file_name)
     assert manifest.dataset == "cifar10"
     assert manifest.test and manifest.test.times >= 1

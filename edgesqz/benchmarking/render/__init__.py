@@ -1,1 +1,1 @@
-"""Show a report to people: one list of columns, and one module for each medium."""
+"""Format a report for people: one list of columns, and one module per output format."""

@@ -1,4 +1,4 @@
-"""The columns of a report: one list that feeds every table for people."""
+"""The columns of a report: one list for all tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Cell = Callable[[Entry], str]
 
 FRONT = "•"
-MAIN_RANK = 6  # the highest rank that a page shows in its first table
+MAIN_RANK = 6  # highest rank in the first table of a page
 SIZE, ACCURACY, LATENCY, MEMORY = "Size", "Accuracy", "Latency", "Startup and memory"
 
 
@@ -26,11 +26,11 @@ class Column:
     """A column of the table of rows.
 
     Attributes:
-        name: Head of the column, without the unit.
-        cell: Returns the text for a row, in the unit of the column; empty if the row has no such figure.
-        rank: Order in which a narrow table drops columns, the highest rank first; 0 for columns that always stay.
-        unit: Unit of the figures.
-        group: Group of figures that belong together; empty for columns that identify or judge the row.
+        name: Heading of the column, without the unit.
+        cell: Returns the text for a row, in the unit of the column. Empty if the row has no such figure.
+        rank: Order in which a narrow table drops columns, highest rank first. 0 is never dropped.
+        unit: Unit of the values.
+        group: Group of related columns. Empty for columns that identify the row or show its verdict.
         justify: Alignment of the cells.
     """
 
@@ -48,7 +48,7 @@ class Column:
 
 
 def columns(report: Report) -> list[Column]:
-    """Return the columns that have something to show; the mark of the Pareto front is first, the verdict last."""
+    """Return the columns that are not empty. The mark of the Pareto front is first, and the verdict last."""
     shown = [column for column in _COLUMNS if any(map(column.cell, report.entries))]
     if len({row.artifact for row in report.rows}) < len(report.rows):  # the runtime distinguishes rows of one file
         shown = [replace(column, rank=0) if column.name == "runtime" else column for column in shown]
@@ -56,7 +56,7 @@ def columns(report: Report) -> list[Column]:
 
 
 def notes(column: Column, report: Report) -> list[str]:
-    """Return what the marks in a column mean."""
+    """Return explanations of the marks in a column."""
     cells = [column.cell(entry) for entry in report.entries]
     found = []
     if column.name == FRONT:
@@ -81,17 +81,17 @@ def measured_on(report: Report) -> str:
 
 
 def legend(report: Report) -> str:
-    """Return what the marks in all columns mean."""
+    """Return explanations of the marks in all columns."""
     return "; ".join(dict.fromkeys(note for column in columns(report) for note in notes(column, report)))
 
 
 def number(value: float | None, factor: float, digits: int) -> str:
-    """Format a value in the unit of its column; empty for None."""
+    """Format a value in the unit of its column. Empty for None."""
     return "" if value is None else f"{value * factor:.{digits}f}"
 
 
 def _measured(text: Callable[[Measured], str]) -> Cell:
-    """Make a cell that is empty for a file that could not be measured."""
+    """Create a cell function that returns an empty cell for a file that could not be measured."""
     return lambda entry: text(entry.row) if isinstance(entry.row, Measured) else ""
 
 
@@ -117,7 +117,7 @@ def _top1(entry: Entry) -> str:
 
 
 def _half_width(interval: Interval | None, factor: float, digits: int) -> str:
-    """Format half the width of an interval, in the unit of its column."""
+    """Format half the width of an interval in the unit of its column."""
     return f"±{(interval[1] - interval[0]) / 2 * factor:.{digits}f}".replace("±0.", "±.") if interval else ""
 
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report
     from edgesqz.stats import Interval
 
-WIDTH, HEIGHT = 1100, 380  # of a chart, in its own units
+WIDTH, HEIGHT = 1100, 380  # of a chart, in SVG units
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 16, 48  # margins
 LETTER, LINE = 6.7, 16  # width of a letter and height of a line in 11 px monospace
-MAX_NAME = 100  # letters; longer names lose their middle
+MAX_NAME = 100  # characters; longer names are shortened in the middle
 HEIGHT_PER_FILE = 14
 STRIP = 44  # height of one file in the latency chart
 TICK_WIDTH = 48  # space for a number below an axis
@@ -49,7 +49,7 @@ class Name:
     Attributes:
         text: The name.
         box: Area that the name covers.
-        leader: Where a line from the point to the name ends; None if the name is next to its point.
+        leader: End of the line from the point to the name, or None if the name is next to its point.
     """
 
     text: str
@@ -58,7 +58,7 @@ class Name:
 
     @property
     def baseline(self) -> float:
-        """Vertical position of the letters."""
+        """Vertical position of the text's baseline."""
         return self.box.bottom - 4
 
 
@@ -70,9 +70,9 @@ class Dot:
         x: Horizontal position.
         y: Vertical position.
         name: The name beside the dot.
-        tip: Text that is shown while the pointer rests on the dot.
+        tip: Tooltip of the dot.
         on_front: Whether the file is on the Pareto front.
-        x_whisker: Ends of the horizontal 95 % confidence interval; None without one.
+        x_whisker: Ends of the horizontal 95 % confidence interval, or None if there is none.
         y_whisker: Ends of the vertical 95 % confidence interval.
     """
 
@@ -96,7 +96,7 @@ class Scatter:
         x_ticks: Marks on the horizontal axis.
         y_ticks: Marks on the vertical axis.
         dots: The files.
-        limit: Horizontal position of the limit; None without one.
+        limit: Horizontal position of the limit, or None if there is none.
     """
 
     title: str
@@ -114,12 +114,12 @@ class Strip:
 
     Attributes:
         name: Name of the file.
-        tip: Text that is shown while the pointer rests on the strip.
+        tip: Tooltip of the strip.
         y: Vertical position of the top.
         most: Ends of the range from the 5th to the 95th percentile.
         half: Ends of the range from the 25th to the 75th percentile.
         median: Position of the median.
-        whisker: Ends of the median's 95 % confidence interval; None without one.
+        whisker: Ends of the median's 95 % confidence interval, or None if there is none.
     """
 
     name: str
@@ -133,7 +133,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Point:
-    """A layer of a file, with the text that is shown while the pointer rests on it."""
+    """A layer of a file, with its tooltip."""
 
     x: float
     y: float
@@ -159,11 +159,11 @@ class _File:
 
 
 def page(report: Report, folder: Path | None = None) -> str:
-    """Return a report as HTML; file names and labels are escaped.
+    """Return a report as HTML. File names and labels are escaped.
 
     Args:
         report: The report to show.
-        folder: Where the page will be, for links to the contact sheets; None for no links.
+        folder: Folder of the page, for links to the contact sheets, or None for no links.
     """
     import jinja2
 
@@ -207,7 +207,7 @@ def _link(path: str, folder: Path) -> str:
 
 
 def _groups(shown: Sequence[Column]) -> list[tuple[str, list[Column]]]:
-    """Return the columns of a table for each group; each table begins with the columns that identify the row."""
+    """Return the columns of one table per group. Each table begins with the columns that identify the row."""
     names = [column for column in shown if not column.group and column is not VERDICT]
     return [
         (group, [*names, *members])
@@ -258,7 +258,7 @@ def _scatter(title: str, x_label: str, files: Sequence[_File], limit: float | No
 
 
 def _dots(files: Sequence[_File], x: Scale, y: Scale, height: float, limit: float | None) -> list[Dot]:
-    """Place the files, with their names where these cover no line if there is room."""
+    """Place the files and their names. Names avoid lines if possible."""
     points = [(x(file.cost), y(file.evaluation.accuracy)) for file in files]
     x_whiskers = [file.cost_interval and _scaled(file.cost_interval, x) for file in files]
     y_whiskers = [_scaled(file.evaluation.accuracy_interval, y) for file in files]
@@ -275,7 +275,7 @@ def _dots(files: Sequence[_File], x: Scale, y: Scale, height: float, limit: floa
 def _names(
     texts: Sequence[str], points: Sequence[tuple[float, float]], height: float, lines: Sequence[Box] = ()
 ) -> list[Name]:
-    """Place names beside their points, with a line to a name that had to move away."""
+    """Place names next to their points, with a line to each name that is farther away."""
     shown = [_shortened(text) for text in texts]
     bounds = Box(LEFT, TOP, WIDTH - 4, height - BOTTOM - 4)
     boxes = place(points, [(LETTER * cell_len(text), LINE) for text in shown], bounds, lines)
@@ -283,7 +283,7 @@ def _names(
 
 
 def _shortened(name: str) -> str:
-    """Return a name that fits into a chart; a longer one loses its middle, because its ends say more."""
+    """Return a name that fits into a chart. A long name is shortened in the middle, because its ends say more."""
     half = MAX_NAME // 2
     return name if len(name) <= MAX_NAME else f"{name[:half]}…{name[-half:]}"
 

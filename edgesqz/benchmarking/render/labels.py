@@ -1,4 +1,4 @@
-"""Place names in a chart: beside their points, within the chart, and without overlaps."""
+"""Place names in a chart next to their points, within the chart, and without overlaps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 POINT = 7  # radius around a point that stays free
 GAP = 2  # between two names
-NEAR = 12  # nearest places that are tried to avoid lines; crossing a line is better than a distant name
+NEAR = 12  # number of nearest places to try to avoid lines; crossing a line is better than a distant name
 
 
 class Box(NamedTuple):
@@ -26,7 +26,7 @@ class Box(NamedTuple):
         )
 
     def leader(self, point: tuple[float, float]) -> tuple[float, float] | None:
-        """Return where a line from a point to its name ends; None if the name is next to its point."""
+        """Return the end of the line from a point to its name, or None if the name is next to its point."""
         x, y = point
         nearest = min(max(x, self.left), self.right), min(max(y, self.top), self.bottom)
         return nearest if math.dist(point, nearest) > 2 * POINT else None
@@ -51,12 +51,12 @@ def place(
 
     Args:
         points: The named points, (x, y).
-        sizes: Sizes of the names, (width, height); each fits into ``bounds``.
+        sizes: Sizes of the names, (width, height). Each fits into ``bounds``.
         bounds: Area for the names.
-        lines: Lines that names avoid if there is room.
+        lines: Lines that names avoid if possible.
 
     Returns:
-        The box of each name. In a chart that is too small for all names, the last ones overlap others.
+        The box of each name. If the chart is too small for all names, the last ones overlap others.
     """
     taken = [Box(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in points]
     boxes: dict[int, Box] = {}
@@ -79,7 +79,7 @@ def _around(point: tuple[float, float], size: tuple[float, float], bounds: Box) 
         for shift in {0: (0,)}.get(step, (step, -step)):
             top = y - height / 2 + shift * (height + GAP)
             yield from (Box(left, top, left + width, top + height) for left in sides)
-    # Whatever the steps missed, such as places for a point at the edge.
+    # Places that the steps above miss, such as those for a point at the edge.
     for step in range(steps):
         top = bounds.top + step * (height + GAP)
         yield Box(centered, top, centered + width, top + height)

@@ -21,7 +21,7 @@ def text(report: Report) -> str:
 
 
 def _choice(report: Report) -> list[str]:
-    """Return the best file, and a list that says why the others are not the best."""
+    """Return the best file, and a list that says why the others were not chosen."""
     found = report.selection
     reasons = [f"- not {name}: {reason}" for name, reason in found.reasons.items()]
     return [f"Chosen: {found.chosen or 'none'}; {found.note}", "", *reasons]

@@ -35,13 +35,13 @@ class _Point:
 
 
 def draw(report: Report, path: Path) -> None:
-    """Draw accuracy against size into an image file, .png or .svg, with a line at the size limit.
+    """Plot accuracy against size to an image file, .png or .svg, with a line at the size limit.
 
     Vertical lines are the 95 % confidence intervals of the accuracy.
 
     Raises:
-        EdgesqzError: No file has an accuracy, matplotlib is missing, the suffix is unknown, or the file cannot be
-            written.
+        EdgesqzError: No file has an accuracy, matplotlib is not installed, the suffix is unknown, or the file cannot
+            be written.
     """
     points = [
         _Point(entry, entry.row.evaluation)
@@ -49,7 +49,7 @@ def draw(report: Report, path: Path) -> None:
         if isinstance(entry.row, Measured) and entry.row.evaluation and entry.row.size_bytes
     ]
     if not points:
-        raise EdgesqzError("nothing to draw: no file has an accuracy")
+        raise EdgesqzError("nothing to plot: no file has an accuracy")
     figure, axes = plotting.figure(height=HEIGHT + HEIGHT_PER_FILE * len(points))
     for runtime in sorted({point.entry.runtime for point in points}):
         _scatter(axes, runtime, [point for point in points if point.entry.runtime == runtime])
@@ -76,7 +76,7 @@ def _scatter(axes: Axes, runtime: str, points: list[_Point]) -> None:
 
 
 def _write_names(axes: Axes, points: list[_Point]) -> None:
-    """Write each name beside its point, with a line to a name that had to move away."""
+    """Write each name next to its point, with a line to each name that is farther away."""
     places = [(float(x), float(y)) for x, y in axes.transData.transform([point.at for point in points])]
     texts = [axes.text(*point.at, point.entry.label, fontsize=8, va="bottom") for point in points]
     sizes = [(extent.width, extent.height) for extent in (text.get_window_extent() for text in texts)]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def table(report: Report) -> tables.Table:
-    """Return a table with one row for each file; a narrow terminal shows the most important columns."""
+    """Return a table with one row per file. A narrow terminal shows only the most important columns."""
     shown = columns(report)
     cells = [_violated_limits if column is VERDICT else column.cell for column in shown]
     return tables.Table(
@@ -39,7 +39,7 @@ def _column(column: Column, report: Report) -> tables.Column:
 
 
 def class_table(report: Report) -> tables.Table:
-    """Return a table with one row for each class and a column for each file, which shows its accuracy."""
+    """Return a table of accuracies with one row per class and one column per file."""
     evaluated = [
         (entry.label, entry.row.evaluation.class_accuracies)
         for entry in report.entries
@@ -57,7 +57,7 @@ def class_table(report: Report) -> tables.Table:
 
 
 def layer_table(report: Report) -> tables.Table:
-    """Return a table with one row for each layer and a column for each export, which shows its SQNR."""
+    """Return a table of SQNRs with one row per layer and one column per export."""
     compared = [
         (entry.label, entry.row.layer_sqnr_db)
         for entry in report.entries
@@ -75,7 +75,7 @@ def layer_table(report: Report) -> tables.Table:
 
 
 def _violated_limits(entry: Entry) -> str:
-    """Name the limits that a file violates; the note below the table has the limits' figures."""
+    """Return the names of the limits that a file violates. The note below the table has their values."""
     return ", ".join(limit_name(violation.limit) for violation in entry.violations) or VERDICT.cell(entry)
 
 

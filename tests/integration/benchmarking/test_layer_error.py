@@ -1,4 +1,4 @@
-"""The view of layers: signal to noise, and where an export strays."""
+"""The comparison of layers: signal-to-noise ratios, and where the error of an export grows."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from edgesqz.errors import EdgesqzError
 
 IMAGE = np.zeros((1, 4, 4, 3), np.uint8)
 PIXELS = PixelRange(scale=1 / 64, offset=-2.0)
-LAYER = "fire21_squeeze"  # that is damaged here
+LAYER = "fire21_squeeze"  # damaged in these tests
 
 
 class Layers:
-    """An engine that has tensors and nothing else."""
+    """An engine that has only tensors."""
 
     def __init__(self, **tensors: np.ndarray) -> None:
         self.found = {name.replace("__", "/"): values for name, values in tensors.items()}
@@ -46,12 +46,12 @@ def test_the_ratio_is_of_powers_in_decibels() -> None:
     assert compared(source_model, export, many) == {"conv": pytest.approx(20)}
 
 
-def test_layers_without_a_difference_are_exact_and_layers_without_a_signal_are_left_out() -> None:
+def test_layers_without_a_difference_are_exact_and_layers_without_a_signal_are_skipped() -> None:
     tensors = {"same": np.ones((1, 2)), "dead": np.zeros((1, 2))}
     assert compared(Layers(**tensors), Layers(**tensors)) == {"same": None}
 
 
-def test_nan_or_infinity_leaves_no_signal() -> None:
+def test_nan_or_infinity_means_a_lost_signal() -> None:
     errors = compared(Layers(conv=np.ones((1, 2))), Layers(conv=np.array([[1, np.nan]])))
     assert errors == {"conv": layer_error.FLOOR_DB}
 
@@ -87,7 +87,7 @@ def test_a_layer_is_found_by_its_whole_name_its_shape_and_its_last_step() -> Non
         ([], None),
     ],
 )
-def test_the_error_grows_where_it_is_ten_times_what_it_was(ratios: list[float | None], layer: str | None) -> None:
+def test_the_error_grows_where_it_increases_tenfold(ratios: list[float | None], layer: str | None) -> None:
     assert layer_error.grows_at(dict(zip("abcdef", ratios, strict=False))) == layer
 
 
@@ -125,8 +125,8 @@ def test_layers_are_compared_only_on_request(exported: Path) -> None:
     assert [row.layer_sqnr_db for row in report.measured] == [None, None]
 
 
-def test_layers_of_another_machine_are_refused(exported: Path) -> None:
-    with pytest.raises(EdgesqzError, match="leave out host"):
+def test_layers_on_another_machine_are_rejected(exported: Path) -> None:
+    with pytest.raises(EdgesqzError, match="remove host"):
         edgesqz.bench(layers=True, host="ssh://board", workspace=exported)
 
 
@@ -139,7 +139,7 @@ def damaged_onnx(content: bytes) -> bytes:
 
 
 def damaged_tflite(content: bytes) -> bytes:
-    """Turn a kernel's signs around."""
+    """Invert the signs of a kernel."""
     from tensorflow.lite.python import schema_py_generated as schema
 
     model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
@@ -166,8 +166,8 @@ def test_a_damaged_layer_is_found(suffix: str, runtime: str, exported: Path) -> 
     assert grows_at(exported / "squeezenet-nano.keras", damaged, runtime, None) == f"{LAYER}_relu"
 
 
-def test_a_damaged_layer_of_integers_is_found() -> None:
-    """In weights that are the same everywhere: by chance, quantization alone costs a sound layer ten decibels."""
+def test_a_damaged_integer_layer_is_found() -> None:
+    """With uniform weights, because quantization alone can cost an intact layer ten decibels by chance."""
     content, source_model = (ZOO / "squeezenet-nano.int8.tflite").read_bytes(), ZOO / "squeezenet-nano.keras"
     assert grows_at(source_model, content, "litert", PIXELS) is None
     assert grows_at(source_model, damaged_tflite(content), "litert", PIXELS) == f"{LAYER}_relu"

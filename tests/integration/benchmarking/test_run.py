@@ -1,4 +1,4 @@
-"""The bench: true figures, one row a file, and rows that fail alone."""
+"""The bench: correct measurements, one row per file, and failures that affect only their own rows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_rows_are_the_source_model_and_every_export(report: Report) -> None:
     assert (report.dataset.split, report.dataset.images) == ("test", 30)
 
 
-def test_figures_are_plausible(report: Report) -> None:
+def test_measurements_are_plausible(report: Report) -> None:
     assert not report.failed
     for row in report.measured:
         assert row.accuracy is not None and row.accuracy > 0.9
@@ -87,7 +87,7 @@ def environment_or_skip(runtime: str) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["tflite-runtime", "onnxruntime==1.23.2"])
-def test_an_engine_at_another_version_has_a_row_of_its_own(runtime: str, exported: Path) -> None:
+def test_another_version_of_an_engine_gets_a_separate_row(runtime: str, exported: Path) -> None:
     environment_or_skip(runtime)
     name, _, version = runtime.partition("==")
     here = {"tflite-runtime": "litert", "onnxruntime": "onnxruntime"}[name]
@@ -100,7 +100,7 @@ def test_an_engine_at_another_version_has_a_row_of_its_own(runtime: str, exporte
     assert source_model.runtime_version == plugins.engine_version(plugins.runtimes()["keras"])
 
 
-def test_a_microcontrollers_engine_tells_its_arena_and_no_time(exported: Path) -> None:
+def test_a_microcontroller_engine_reports_its_arena_and_no_latency(exported: Path) -> None:
     environment_or_skip("tflite-micro")
     report = edgesqz.bench(
         ["squeezenet-nano.int8.tflite"], rounds=1, runtimes=["litert", "tflite-micro"], workspace=exported
@@ -112,7 +112,7 @@ def test_a_microcontrollers_engine_tells_its_arena_and_no_time(exported: Path) -
     assert micro.arena_bytes is not None and peak < micro.arena_bytes < 2 * peak
 
 
-def test_what_a_microcontrollers_engine_cannot_run_is_told(exported: Path, tmp_path: Path) -> None:
+def test_a_file_that_a_microcontroller_engine_cannot_run_is_reported(exported: Path, tmp_path: Path) -> None:
     environment_or_skip("tflite-micro")
     options: dict[str, Any] = {"variant": "dynamic", "workspace": tmp_path}
     (artifact,) = edgesqz.export(exported / "squeezenet-nano.keras", **options)
@@ -120,7 +120,7 @@ def test_what_a_microcontrollers_engine_cannot_run_is_told(exported: Path, tmp_p
     assert "Hybrid models are not supported" in (errors_of(report)[-1] or "")
 
 
-def test_a_version_that_there_is_none_of_costs_its_row_alone(exported: Path) -> None:
+def test_a_nonexistent_version_affects_only_its_row(exported: Path) -> None:
     names, runtimes = ["squeezenet-nano.fp32.onnx"], ["onnxruntime", "onnxruntime==0.0.1"]
     report = edgesqz.bench(names, rounds=1, limit=6, runtimes=runtimes, workspace=exported)
     assert [error is None for error in errors_of(report)] == [True, True, False]
@@ -135,14 +135,14 @@ def test_engines_do_not_share_a_process(report: Report) -> None:
     assert litert < keras / 3
 
 
-def test_the_quota_is_held_against_each_file(report: Report) -> None:
+def test_the_size_limit_applies_to_each_file(report: Report) -> None:
     assert {entry.label for entry in report.entries if entry.within_budget} == {
         "squeezenet-nano.int8.onnx",
         "squeezenet-nano.int8.tflite",
     }
 
 
-def test_the_json_has_the_promised_form(report: Report) -> None:
+def test_the_json_has_the_documented_structure(report: Report) -> None:
     found = json.loads(report.to_json())
     assert (found["schema"], found["budget"]["size_bytes"]) == (3, 150_000)
     derived = {"label", "within_budget", "violations"}
@@ -153,7 +153,7 @@ def test_the_json_has_the_promised_form(report: Report) -> None:
     assert Report.from_json(report.to_json()).rows == report.rows
 
 
-def test_where_its_images_are_out_of_reach_a_zoo_file_is_measured_all_the_same(tmp_path: Path) -> None:
+def test_a_zoo_file_is_measured_even_if_its_images_are_unavailable(tmp_path: Path) -> None:
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path)
     assert report.dataset is None and report.title().startswith("no accuracy: cannot download ")
     assert not report.failed
@@ -163,7 +163,7 @@ def test_where_its_images_are_out_of_reach_a_zoo_file_is_measured_all_the_same(t
 
 
 def mean_color_model(layout: str, batch: int | None, height: int = 32) -> bytes:
-    """An .onnx made elsewhere: the mean of each channel, in the classes' order blue, green, red."""
+    """Return an .onnx file from another tool: the mean of each channel, in the class order blue, green, red."""
     shape: list[Any] = [batch, 3, height, 32] if layout == "NCHW" else [batch, height, 32, 3]
     axes = [2, 3] if layout == "NCHW" else [1, 2]
     nodes = [
@@ -184,13 +184,13 @@ def mean_color_model(layout: str, batch: int | None, height: int = 32) -> bytes:
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("batch", [1, 4, None])
-def test_models_made_elsewhere_in_either_layout(layout: str, batch: int | None, images: Path, tmp_path: Path) -> None:
+def test_models_from_other_tools_in_either_layout(layout: str, batch: int | None, images: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.onnx").write_bytes(mean_color_model(layout, batch, height=24))
     report = edgesqz.bench([tmp_path / "elsewhere.onnx"], dataset=str(images), rounds=1)
     assert report.measured[0].accuracy == 1
 
 
-def test_the_pixel_range_is_what_a_foreign_model_sees(tmp_path: Path) -> None:
+def test_the_pixel_range_is_applied_to_a_model_from_another_tool(tmp_path: Path) -> None:
     (tmp_path / "elsewhere.onnx").write_bytes(mean_color_model("NHWC", None))
     pixels = PixelRange.parse("-1..1")
     with Engine((tmp_path / "elsewhere.onnx").read_bytes(), "onnxruntime", pixels=pixels) as engine:
@@ -209,7 +209,7 @@ DAMAGE: dict[str, Callable[[Path], bytes]] = {
 }
 
 
-def test_damaged_files_fail_alone(exported: Path, images: Path, tmp_path: Path) -> None:
+def test_damaged_files_affect_only_their_rows(exported: Path, images: Path, tmp_path: Path) -> None:
     for name, content in DAMAGE.items():
         (tmp_path / name).write_bytes(content(exported))
     (tmp_path / "whole.onnx").write_bytes(mean_color_model("NHWC", 1))
@@ -231,7 +231,7 @@ def test_engines_leave_no_files_behind(exported: Path, tmp_path: Path, monkeypat
     assert [*(tmp_path / "HOME").rglob("*"), *(tmp_path / "TMPDIR").rglob("*")] == []
 
 
-def test_an_integer_input_that_cannot_hold_the_pixels_fails_with_the_way_out(
+def test_an_integer_input_with_too_small_a_range_fails_with_advice(
     exported: Path, images: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bare.tflite").write_bytes((exported / "squeezenet-nano.int8.tflite").read_bytes())

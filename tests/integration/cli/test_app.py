@@ -1,4 +1,4 @@
-"""The command line, the whole way: training, exports, measurements, and signals in the middle of them."""
+"""The command line from training to measurements, and signals during these commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def run_alone(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own, as a shell does."""
+    """Run a command in its own process, as a shell does."""
     return subprocess.run([*EDGESQZ, *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
@@ -32,7 +32,7 @@ def files_below(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
 
 
-def test_the_whole_way(images: Path, tmp_path: Path) -> None:
+def test_all_steps(images: Path, tmp_path: Path) -> None:
     workspace = ("--workspace", tmp_path / "workspace")
     options = ("--epochs", "5", "--batch-size", "16", "--learning-rate", "0.05", "--quota", "3MB")
     train = run_alone("train", "--model", "squeezenet-nano", "--dataset", images, *options, *workspace)
@@ -75,7 +75,7 @@ main()
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_and_sigterm_keep_what_was_learned(sent: int, code: int, images: Path, tmp_path: Path) -> None:
+def test_ctrl_c_and_sigterm_leave_a_checkpoint(sent: int, code: int, images: Path, tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     arguments = ("train", "--model", "squeezenet-nano", "--workspace", "workspace", "--quota", "10MB")
     recipe = ("--scratch", "scratch", "--dataset", str(images), "--epochs", "3", "--batch-size", "64")
@@ -87,7 +87,7 @@ def test_ctrl_c_and_sigterm_keep_what_was_learned(sent: int, code: int, images: 
     assert not list((tmp_path / "scratch").iterdir())
 
     if sent == signal.SIGTERM:
-        return  # it goes on in the same way
+        return  # it continues in the same way
     result = run_alone(*arguments, "--resume")
     assert result.returncode == 0, result.stderr
     assert "epoch 1/3" not in result.stderr and "epoch 3/3" in result.stderr
@@ -106,7 +106,7 @@ def test_train_on_synthetic_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     }
 
 
-def test_demo_runs_over_an_older_one_of_another_dataset_and_ends_with_a_command_that_works(
+def test_demo_replaces_an_earlier_one_with_another_dataset_and_suggests_a_working_command(
     monkeypatch: pytest.MonkeyPatch, workspace: Path, tmp_path: Path
 ) -> None:
     workspace.rename(tmp_path / "my demo")
@@ -126,7 +126,7 @@ def test_demo_runs_over_an_older_one_of_another_dataset_and_ends_with_a_command_
     assert "demo-image.png" in predicted.stdout
 
 
-def test_a_loss_that_is_no_number(images: Path, tmp_path: Path) -> None:
+def test_a_nan_loss(images: Path, tmp_path: Path) -> None:
     recipe = ("--learning-rate", "1e30", "--batch-size", "128")
     result = run("train", "--model", "squeezenet-nano", "--dataset", images, *recipe)
     assert result.exit_code == 1
@@ -135,7 +135,7 @@ def test_a_loss_that_is_no_number(images: Path, tmp_path: Path) -> None:
     assert files_below(tmp_path) == set()
 
 
-def test_layers_and_classes_have_tables_of_their_own(exported: Path) -> None:
+def test_layers_and_classes_have_separate_tables(exported: Path) -> None:
     tables = ("--layers", "--per-class", "--choose")
     result = run("bench", "squeezenet-nano.int8.onnx", "--rounds", "1", *tables, "--workspace", exported)
     assert result.exit_code == 0, result.output

@@ -1,4 +1,4 @@
-"""MNIST, and the one network here that takes gray images."""
+"""MNIST, and the network for grayscale images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgesqz.predicting import predict
 
 
 def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gray images whose digit is the wavelength of their stripes: easy, and the same when they are moved."""
+    """Return grayscale images whose digit is the wavelength of their stripes: easy, and invariant to shifts."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count, dtype=np.uint8) % 10
     waves = np.sin(
@@ -27,13 +27,13 @@ def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A small mnist.npz in the form of the real one."""
+    """Return a folder with a small mnist.npz in the format of the real one."""
     (x_train, y_train), (x_test, y_test) = draw(300, 0), draw(40, 1)
     np.savez(tmp_path / "mnist.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     return tmp_path
 
 
-def test_it_is_fetched_by_keras_if_it_is_not_at_hand(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_downloaded_by_keras_if_not_available(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backend.start_keras()
     import keras
 
@@ -49,7 +49,7 @@ def test_it_is_fetched_by_keras_if_it_is_not_at_hand(folder: Path, monkeypatch: 
     assert data.locate("mnist") == home / "mnist.npz"
 
 
-def test_a_failed_download_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     backend.start_keras()
     import keras
 
@@ -62,7 +62,7 @@ def test_a_failed_download_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -
     assert "\n" not in str(told.value)
 
 
-def test_digits_goes_the_whole_way(folder: Path) -> None:
+def test_digits_passes_all_steps(folder: Path) -> None:
     workspace = folder / "workspace"
     edgesqz.train("digits", "mnist", data_dir=folder, epochs=10, batch_size=32, learning_rate=0.02, workspace=workspace)
     edgesqz.export("digits", ["tflite", "onnx"], quantize=True, data_dir=folder, calibration=50, workspace=workspace)

@@ -1,4 +1,4 @@
-"""Folders for device apps: each is compiled or run as its user would, and has to notice when something is wrong."""
+"""Folders for device apps: each is compiled or run as a user would, and its self-test must detect errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def made(folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedP
 
 
 def numbers_of(source: str, array: str) -> list[int]:
-    """The numbers of an array in a source file of C."""
+    """Return the numbers of an array in a C source file."""
     _, _, behind = source.partition(f"{array}[")
     values, _, _ = behind.partition("= {")[2].partition("};")
     return [int(number) for number in re.findall(r"-?\d+", values)]
@@ -80,7 +80,7 @@ def change_number(path: Path, array: str, place: int, mask: int) -> None:
 
 @pytest.fixture(scope="module")
 def for_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder for C, compiled; not to be written to."""
+    """The compiled folder for C. Do not write to it."""
     folder = embed(MODEL, "c", out=tmp_path_factory.mktemp("c") / "app").folder
     built = made(folder)
     assert built.returncode == 0, built.stderr
@@ -89,7 +89,7 @@ def for_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def for_micro(tmp_path_factory: pytest.TempPathFactory) -> Embedding:
-    """The folder for microcontrollers; not to be written to."""
+    """The folder for microcontrollers. Do not write to it."""
     runtime = plugins.runtimes()["tflite-micro"]
     environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
     return embed(MODEL, "micro", out=tmp_path_factory.mktemp("micro") / "app")
@@ -103,7 +103,7 @@ def for_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def gray(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An int8 file of another shape: gray, normalized to -1..1 so that no shift makes a pixel its input; odd labels.
+    """An unusual int8 file: grayscale, normalized to -1..1 so that inputs are not shifted pixels, with odd labels.
 
     Beside it lies an fp32 file with an operator that tflite-micro lacks.
     """
@@ -233,7 +233,7 @@ def test_the_c_program_prints_what_predict_prints(size: tuple[int, int], for_c: 
         assert float(shown[guess.label]) == pytest.approx(100 * guess.probability, abs=0.06)
 
 
-def test_the_c_program_refuses_what_it_cannot_use(for_c: Path, tmp_path: Path) -> None:
+def test_the_c_program_rejects_bad_input(for_c: Path, tmp_path: Path) -> None:
     (tmp_path / "short.rgb").write_bytes(bytes(100))
     surroundings = os.environ | {"LITERT_LIBRARY": library()}
     for arguments, words in (
@@ -282,7 +282,7 @@ def test_other_models_work_too(kind: str, request: pytest.FixtureRequest, tmp_pa
 
 
 def compiled_for_micro(folder: Path, tmp_path: Path) -> Path:
-    """A copy of a folder with the answers that the stand-in gives, compiled against it."""
+    """Compile a copy of a folder against the stub, with the outputs that the stub returns."""
     copy = Path(shutil.copytree(folder, tmp_path / "app"))
     answers = (
         (copy / "test_vectors.c").read_text().partition("const model_value expected_outputs")[2].partition("= {")[2]
@@ -454,7 +454,7 @@ def test_the_python_program_reads_images_as_predict_does(for_python: Path, tmp_p
 # The contract
 
 
-def test_the_contract_states_all_that_a_program_needs(for_c: Path) -> None:
+def test_the_contract_states_everything_that_a_program_needs(for_c: Path) -> None:
     text = " ".join((for_c / "CONTRACT.md").read_text().split())
     manifest = Artifact.open(ZOO / MODEL).manifest
     assert manifest
@@ -462,7 +462,7 @@ def test_the_contract_states_all_that_a_program_needs(for_c: Path) -> None:
         "85,408 bytes",
         manifest.sha256,
         "`int8` (1, 32, 32, 3): one image, 32 pixels wide and 32 high, top row first, channels last (NHWC), red,",
-        f"edgesqz {manifest.versions['edgesqz']}; the model file was made with edgesqz ",
+        f"edgesqz {manifest.versions['edgesqz']}; the model file was written with edgesqz ",
         f"tensorflow {manifest.versions['tensorflow']}, keras {manifest.versions['keras']} |",
         "`input = pixel - 128`, for pixels 0..255",
         "`0.015625 * (pixel - 128)`, which is `0.015625 * pixel - 2`",
@@ -472,7 +472,7 @@ def test_the_contract_states_all_that_a_program_needs(for_c: Path) -> None:
         "0. airplane 1. automobile 2. bird 3. cat 4. deer 5. dog 6. frog 7. horse 8. ship 9. truck",
         "17 `CONV_2D`, 5 `CONCATENATION`, 3 `ADD`, 2 `MAX_POOL_2D`, 1 `MEAN`, 1 `SOFTMAX`",
         "89.61 % top-1 on 10,000 test images of cifar10, measured with LiteRT on AMD EPYC",
-        "none: LiteRT allocates what it needs",
+        "none; LiteRT allocates memory as needed",
     ):
         assert words in text, words
 
@@ -486,11 +486,11 @@ def test_the_contract_for_micro_states_the_arena_and_what_was_not_tested(for_mic
     assert arena and f"{arena:,} bytes for `arena` and 3,072 for `pixels`, the image: {arena + 3072:,} bytes" in text
     micro, bench = (for_micro.contract.outputs[name] for name in ("tflite-micro", "litert"))
     agreeing = micro.agreement_count(bench)
-    assert f"predicts the same label as litert 2.3.0, which `edgesqz bench` runs, on {agreeing} of the 8" in text
+    assert f"predicts the same label as litert 2.3.0, the engine of `edgesqz bench`, on {agreeing} of the 8" in text
     assert "compiled only against a stub of its interface" in text
 
 
-def test_unknown_figures_are_marked_and_a_report_supplies_them(tmp_path: Path) -> None:
+def test_unknown_values_are_marked_and_a_report_provides_them(tmp_path: Path) -> None:
     labels = data.load("synthetic").labels
     model = changed(tmp_path / MODEL, (ZOO / MODEL).read_bytes(), test=None, labels=labels, source_sha256=None)
     text = (embed(model, "c", out=tmp_path / "before").folder / "CONTRACT.md").read_text()
@@ -506,7 +506,7 @@ def test_unknown_figures_are_marked_and_a_report_supplies_them(tmp_path: Path) -
     assert f"| latency | {row.p50_us:.1f} µs" in text
 
 
-def test_labels_of_any_kind_survive_the_round_trip(gray: Path, tmp_path: Path) -> None:
+def test_arbitrary_labels_survive_the_round_trip(gray: Path, tmp_path: Path) -> None:
     folder = embed(gray, "c", out=tmp_path / "c").folder
     source = folder / "show.c"
     source.write_text(
@@ -523,7 +523,7 @@ def test_labels_of_any_kind_survive_the_round_trip(gray: Path, tmp_path: Path) -
 
 
 def changed(path: Path, content: bytes, **changes: Any) -> Path:
-    """Another model file, with the manifest of MODEL changed to it."""
+    """Write another model file, with the manifest of MODEL adapted to it."""
     manifest = Artifact.open(ZOO / MODEL).manifest
     assert manifest
     update = {"size_bytes": len(content), "sha256": sha256(content), **changes}
@@ -542,7 +542,7 @@ def test_an_existing_folder_is_replaced_only_with_force_and_only_if_embed_wrote_
     app = tmp_path / "app"
     embed(MODEL, "c", out=app)
     (app / "old.txt").touch()
-    with pytest.raises(EdgesqzError, match="app exists; replace it with force"):
+    with pytest.raises(EdgesqzError, match="app already exists; replace it with force"):
         embed(MODEL, "c", out=app)
     assert (app / "old.txt").exists()
     made = embed(MODEL, "c", out=app, force=True)
@@ -604,7 +604,7 @@ def test_the_command_prints_what_it_wrote_and_the_next_step(tmp_path: Path) -> N
     assert result.stderr == "error: unknown --target 'rust'; choose from c, micro, python\n"
 
 
-def test_an_artifact_that_cannot_be_embedded_is_refused(tmp_path: Path) -> None:
+def test_an_artifact_that_cannot_be_embedded_is_rejected(tmp_path: Path) -> None:
     content = (ZOO / MODEL).read_bytes()
     (tmp_path / "alone.tflite").write_bytes(content)
     mismatched = changed(tmp_path / "mismatched.tflite", content)
@@ -620,8 +620,8 @@ def test_an_artifact_that_cannot_be_embedded_is_refused(tmp_path: Path) -> None:
     torn = changed(tmp_path / "torn.tflite", b"torn")
     for model, words in (
         (ZOO / "squeezenet-nano.int8.onnx", "expected a .tflite file, got .*; run edgesqz export squeezenet-nano"),
-        (tmp_path / "alone.tflite", "has no manifest beside it"),
-        (mismatched, "is not the file its manifest mismatched.tflite.json describes"),
+        (tmp_path / "alone.tflite", "has no manifest, which"),
+        (mismatched, "does not match its manifest mismatched.tflite.json"),
         (wrong, "its manifest describes .* export it again"),
         (odd, "expected input and output to be both int8 or both float32"),
         (few, "few.tflite: expected 10 labels, but the manifest has 5; export it again"),

@@ -1,4 +1,4 @@
-"""Damaged model files end in a result or in a failed row, never in more."""
+"""Damaged model files yield a result or a failed row, and nothing worse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import edgesqz
 def test_a_damaged_file_gets_a_result_or_a_failed_row(
     kind: str, damaged: Callable[[bytes, int], bytes], exported: Path, images: Path, tmp_path: Path
 ) -> None:
-    """A few of the thousand that the benchmark of damage makes."""
+    """A small sample of the thousand files in the damage benchmark."""
     source_model = (exported / f"squeezenet-nano.{kind}").read_bytes()
     paths = [tmp_path / f"{seed}.{kind}" for seed in range(8)]
     for seed, path in enumerate(paths):

@@ -1,4 +1,4 @@
-"""Engines on another machine: through a real OpenSSH server on this one, where it is installed."""
+"""Engines on another machine, through a real OpenSSH server on this machine if it is installed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Server:
 
 
 def python_after(commands: str, folder: Path) -> Path:
-    """A command that starts Python when a shell has done something else first."""
+    """Write a command that runs shell commands before it starts Python."""
     script = folder / "python"
     script.write_text(f'#!/bin/sh\n{commands}\nexec {sys.executable} "$@"\n')
     script.chmod(0o755)
@@ -78,7 +78,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     (keys / "sshd_config").write_text("\n".join(config) + "\n")
     with contextlib.suppress(PermissionError):
         Path("/run/sshd").mkdir(exist_ok=True)
-    # ssh has no variable for its files: a program of that name in front of it adds them.
+    # ssh has no environment variable for its files, so a wrapper of the same name adds them.
     real, wrapper = shutil.which("ssh"), tmp_path / "bin" / "ssh"
     wrapper.parent.mkdir()
     files = f"-F none -i {keys / 'of_user'} -o UserKnownHostsFile={keys / 'known'}"
@@ -131,22 +131,22 @@ def test_a_missing_python_is_reported(server: Server, exported: Path) -> None:
 
 def test_a_shell_that_prints_a_greeting_is_reported(server: Server, exported: Path, tmp_path: Path) -> None:
     chatty = python_after("echo Welcome", tmp_path)
-    with pytest.raises(EdgesqzError, match="expected a silent shell on .*, it prints 'Welcome'"):
+    with pytest.raises(EdgesqzError, match="expected a shell on .* that prints nothing, got 'Welcome'"):
         edgesqz.bench(workspace=exported, host=server.with_python(chatty))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
-def test_a_board_that_hangs_before_an_engine_starts_costs_its_rows(
+def test_a_board_that_hangs_before_an_engine_starts_affects_only_its_rows(
     server: Server, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "ANSWER_TIMEOUT_S", 3)
     hangs_later = python_after(f"[ -e {tmp_path}/checked ] && sleep 30; touch {tmp_path}/checked", tmp_path)
     options: dict[str, Any] = {"rounds": 1, "limit": 6, "host": server.with_python(hangs_later), "workspace": exported}
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], **options)
-    assert ["no process for it could be started" in (error or "") for error in errors_of(report)] == [True, True]
+    assert ["its process could not be started" in (error or "") for error in errors_of(report)] == [True, True]
 
 
-def test_nothing_stays_behind_on_a_board(server: Server, exported: Path, tmp_path: Path) -> None:
+def test_nothing_remains_on_a_board(server: Server, exported: Path, tmp_path: Path) -> None:
     home, scratch = tmp_path / "home", tmp_path / "scratch"
     home.mkdir()
     scratch.mkdir()
@@ -159,7 +159,7 @@ def test_nothing_stays_behind_on_a_board(server: Server, exported: Path, tmp_pat
 
 # execnet leaves the pipes of a process that never answered to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_board_that_is_gone_before_an_engine_starts_costs_its_rows(
+def test_a_board_that_disconnects_before_an_engine_starts_affects_only_its_rows(
     server: Server, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check = Host.check
@@ -171,7 +171,7 @@ def test_a_board_that_is_gone_before_an_engine_starts_costs_its_rows(
 
     monkeypatch.setattr(Host, "check", check_and_end)
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
-    told = f"no process for it could be started on {getpass.getuser()}@127.0.0.1"
+    told = f"its process could not be started on {getpass.getuser()}@127.0.0.1"
     assert errors_of(report) == [told] * 2
 
 
@@ -186,7 +186,9 @@ def test_a_version_cannot_be_chosen_for_a_board(server: Server, exported: Path) 
     assert "runs the version of onnxruntime that is installed there" in (errors_of(report)[-1] or "")
 
 
-def test_a_board_that_drops_off_costs_its_rows(server: Server, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_that_disconnects_affects_only_its_rows(
+    server: Server, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import psutil
 
     examine = evaluation.evaluate
@@ -199,4 +201,4 @@ def test_a_board_that_drops_off_costs_its_rows(server: Server, exported: Path, m
 
     monkeypatch.setattr(evaluation, "evaluate", drop_off)
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
-    assert errors_of(report) == ["the engine's process ended while it worked on this model"] * 2
+    assert errors_of(report) == ["the engine's process ended unexpectedly while running this model"] * 2

@@ -1,4 +1,4 @@
-"""Weights that saturate on x86 processors without VNNI: which files have them, and who is told."""
+"""Weights that saturate on x86 processors without VNNI: which files have them, and which commands warn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Values = np.ndarray | np.generic
 
 
 def classifier(weights: np.ndarray, zero_point: Values) -> onnx.ModelProto:
-    """Make a model that multiplies the mean of each channel, as bytes, by weights (3, 3)."""
+    """Build a model that multiplies the mean of each channel, as bytes, by weights (3, 3)."""
     values: dict[str, Values] = {
         "scale": np.float32(1),
         "zero": np.uint8(0),
@@ -49,7 +49,7 @@ def integer_product(weights: np.ndarray) -> onnx.ModelProto:
 
 
 def weights_alone(weights: np.ndarray) -> onnx.ModelProto:
-    """Weights that are multiplied as float32."""
+    """Return weights that are multiplied as float32."""
     nodes = [
         helper.make_node("DequantizeLinear", ["weights", "scale"], ["kernel"]),
         helper.make_node("MatMul", ["pixels", "kernel"], ["logits"]),

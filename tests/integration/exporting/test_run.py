@@ -1,4 +1,4 @@
-"""Exports: every variant does what the source model does, is verified, and is kept whole or not at all."""
+"""Exports: every variant predicts like the source model, is verified, and is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_exports_are_named_and_described(exported: Path, images: Path) -> None:
             assert (manifest.calibration.split, manifest.calibration.count) == ("train", 50)
 
 
-def test_the_int8_input_is_the_byte(exported: Path) -> None:
+def test_the_int8_input_is_the_pixel_byte(exported: Path) -> None:
     manifest = Artifact.open(exported / "squeezenet-nano.int8.tflite").manifest
     assert manifest
     assert (manifest.input.dtype, manifest.input.scale, manifest.input.zero_point) == ("int8", 1 / 64, 0)
@@ -77,7 +77,7 @@ def test_int8_onnx_has_float_pixels_and_integer_convolutions(exported: Path) -> 
     assert kernels and set(kernels) == {onnx.TensorProto.INT8}
 
 
-def test_int8_onnx_has_weights_that_saturate_on_no_processor(exported: Path) -> None:
+def test_int8_onnx_weights_saturate_on_no_processor(exported: Path) -> None:
     for path in (exported / "squeezenet-nano.int8.onnx", *ZOO.glob("*.int8.onnx")):
         tensors = onnx.load(path).graph.initializer
         weights = [onnx.numpy_helper.to_array(tensor) for tensor in tensors if len(tensor.dims) > 1]
@@ -103,7 +103,7 @@ def test_the_other_variants(format: str, variant: str, trained: Path, tmp_path: 
 
 
 @pytest.mark.usefixtures("convert_once")
-def test_quantize_means_int8_and_the_newest_model_is_meant(workspace: Path) -> None:
+def test_quantize_means_int8_and_the_newest_model_is_the_default(workspace: Path) -> None:
     (workspace / "squeezenet-nano.int8.tflite").unlink()
     (artifact,) = edgesqz.export(quantize=True, calibration=20, workspace=workspace)
     assert artifact.path == workspace / "squeezenet-nano.int8.tflite"
@@ -115,7 +115,7 @@ def test_a_name_that_the_workspace_lacks_is_looked_up_in_the_zoo(tmp_path: Path)
     assert artifact.manifest.labels[:2] == ("airplane", "automobile")
 
 
-def test_without_images_to_calibrate_on_the_zoos_own_export_is_handed_out(tmp_path: Path) -> None:
+def test_without_calibration_images_the_export_in_the_zoo_is_used(tmp_path: Path) -> None:
     shown = io.StringIO()
     artifacts = Export("squeezenet-nano", ["tflite", "onnx"], quantize=True, workspace=tmp_path).run(
         Console(file=shown)
@@ -130,11 +130,12 @@ def test_without_images_to_calibrate_on_the_zoos_own_export_is_handed_out(tmp_pa
         told = " ".join(shown.getvalue().split())
         assert f"{artifact.path.name}: cifar10 is not available for calibration, so this is the file that ships" in told
         assert (
-            f"where it was made, it agreed with the source model on {there.verification.agreement:.1%} of 500" in told
+            f"when it was exported, it agreed with the source model on {there.verification.agreement:.1%} of 500"
+            in told
         )
 
 
-def test_a_file_of_the_zoo_that_predicts_something_else_here_is_not_handed_out(
+def test_a_zoo_file_that_fails_verification_on_this_machine_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, zoo = "squeezenet-nano.int8.onnx", tmp_path / "zoo"
@@ -156,14 +157,14 @@ def test_a_file_of_the_zoo_that_predicts_something_else_here_is_not_handed_out(
 @pytest.mark.parametrize(
     "other", [{"variant": "int16x8"}, {"quantize": True, "calibration": 20}, {"quantize": True, "dataset": "cifar100"}]
 )
-def test_what_the_zoo_does_not_hold_asks_for_images(other: dict[str, Any], tmp_path: Path) -> None:
+def test_files_missing_from_the_zoo_need_calibration_images(other: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="cannot download .*data_dir"):
         edgesqz.export("squeezenet-nano", workspace=tmp_path, **other)
     assert not list(tmp_path.glob("*.tflite"))
 
 
 @pytest.mark.usefixtures("convert_once")
-def test_a_network_of_the_users_own_is_not_taken_for_the_zoos(trained: Path, tmp_path: Path) -> None:
+def test_a_users_network_is_not_mistaken_for_one_in_the_zoo(trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     (artifact,) = edgesqz.export("squeezenet-nano", quantize=True, calibration=20, workspace=tmp_path)
     assert artifact.manifest and artifact.manifest.labels == ("blue", "green", "red")
@@ -180,7 +181,7 @@ def test_a_model_without_a_manifest_can_be_exported_as_float(trained: Path, tmp_
         edgesqz.export(foreign, quantize=True, workspace=tmp_path)
 
 
-def test_int8_of_a_model_without_a_rescaling_takes_pixels_as_they_are(images: Path, tmp_path: Path) -> None:
+def test_int8_of_a_model_without_rescaling_takes_raw_pixels(images: Path, tmp_path: Path) -> None:
     backend.start_keras()
     import keras
 
@@ -222,7 +223,7 @@ def answer_with(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.
         ("int8", lambda answers: np.roll(answers, 1, axis=1), "agrees with the source model on 0.0%"),
     ],
 )
-def test_a_file_that_does_something_else_is_not_kept(
+def test_a_file_with_different_predictions_is_not_kept(
     variant: str,
     change: Callable[[np.ndarray], np.ndarray],
     message: str,
@@ -236,7 +237,7 @@ def test_a_file_that_does_something_else_is_not_kept(
     assert not model_files(tmp_path)
 
 
-def test_a_file_that_its_runtime_refuses_is_not_kept(
+def test_a_file_that_its_runtime_rejects_is_not_kept(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plugins.converter("onnx"), "convert", lambda model, variant, calibration: b"no model")
@@ -257,14 +258,14 @@ def test_a_file_that_its_runtime_refuses_is_not_kept(
         ({"quota": "some"}, "expected a size"),
     ],
 )
-def test_bad_input_is_told_before_any_work(arguments: dict[str, Any], message: str, workspace: Path) -> None:
+def test_bad_input_is_reported_before_any_work(arguments: dict[str, Any], message: str, workspace: Path) -> None:
     before = model_files(workspace)
     with pytest.raises(EdgesqzError, match=message):
         edgesqz.export(**arguments, workspace=workspace)
     assert model_files(workspace) == before
 
 
-def test_an_untrained_export_says_so_and_has_no_accuracy(tmp_path: Path) -> None:
+def test_an_untrained_export_is_marked_and_has_no_accuracy(tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"untrained": True, "workspace": tmp_path}
     artifacts = edgesqz.export("digits", ["tflite", "onnx"], variant=["fp32", "int8"], calibration=4, **arguments)
     for artifact in artifacts:
@@ -281,7 +282,7 @@ def test_an_untrained_export_says_so_and_has_no_accuracy(tmp_path: Path) -> None
     assert artifacts.artifacts[0].path.read_bytes() == again.path.read_bytes()
 
 
-def test_trained_and_untrained_stand_side_by_side(workspace: Path) -> None:
+def test_trained_and_untrained_exports_coexist(workspace: Path) -> None:
     edgesqz.export("digits", "onnx", untrained=True, workspace=workspace)
     names = ["digits.fp32.onnx", "squeezenet-nano.fp32.onnx"]
     rows = {row.artifact: row for row in edgesqz.bench(names, rounds=1, workspace=workspace).measured}
@@ -291,13 +292,13 @@ def test_trained_and_untrained_stand_side_by_side(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive at all", b"PK\x03\x04 cut short"])
-def test_a_keras_file_that_is_none(content: bytes, tmp_path: Path) -> None:
+def test_an_invalid_keras_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "broken.keras").write_bytes(content)
     with pytest.raises(EdgesqzError, match=r"broken\.keras cannot be loaded as a Keras model"):
         edgesqz.export(tmp_path / "broken.keras", workspace=tmp_path)
 
 
-def test_a_model_of_other_inputs_is_refused(tmp_path: Path) -> None:
+def test_a_model_with_other_inputs_is_rejected(tmp_path: Path) -> None:
     backend.start_keras()
     import keras
 
@@ -306,7 +307,7 @@ def test_a_model_of_other_inputs_is_refused(tmp_path: Path) -> None:
         edgesqz.export(tmp_path / "table.keras", workspace=tmp_path)
 
 
-def test_a_model_of_images_that_are_not_square_is_taken(wide_images: Path, tmp_path: Path) -> None:
+def test_a_model_for_non_square_images_is_accepted(wide_images: Path, tmp_path: Path) -> None:
     backend.start_keras()
     import keras
 
@@ -324,7 +325,7 @@ def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("convert_once")
-def test_what_does_not_fit_the_quota_is_not_kept(workspace: Path) -> None:
+def test_a_file_that_exceeds_the_quota_is_not_kept(workspace: Path) -> None:
     before = model_files(workspace)
     used = sum(path.stat().st_size for path in workspace.iterdir())
     with pytest.raises(EdgesqzError, match="would not fit the quota"):
@@ -355,7 +356,7 @@ def drop_exports(workspace: Path) -> None:
 
 
 @pytest.mark.usefixtures("convert_once")
-def test_all_variants_that_fit_are_made_the_most_valuable_first(workspace: Path) -> None:
+def test_all_variants_that_fit_are_exported_most_valuable_first(workspace: Path) -> None:
     drop_exports(workspace)
     used = Workspace(workspace).used_bytes()
     shown = io.StringIO()
@@ -371,7 +372,7 @@ def test_all_variants_that_fit_are_made_the_most_valuable_first(workspace: Path)
 
 
 @pytest.mark.usefixtures("convert_once")
-def test_of_all_variants_those_that_cannot_be_made_are_left_out(tmp_path: Path) -> None:
+def test_with_all_variants_those_that_cannot_be_exported_are_skipped(tmp_path: Path) -> None:
     shown = io.StringIO()
     calibration = 20  # not what the zoo's own int8 export was made with
     plan = Export("squeezenet-nano", "tflite", all_variants=True, calibration=calibration, workspace=tmp_path)
@@ -381,13 +382,13 @@ def test_of_all_variants_those_that_cannot_be_made_are_left_out(tmp_path: Path) 
     assert "cannot download" in shown.getvalue()
 
 
-def test_if_nothing_fits_the_first_reason_is_told(trained: Path, tmp_path: Path) -> None:
+def test_if_nothing_fits_the_first_reason_is_reported(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="none of 5 variants could be exported; the first: squeezenet-nano.int8.tf"):
         edgesqz.export(trained / "squeezenet-nano.keras", "tflite", all_variants=True, quota="50kB", workspace=tmp_path)
     assert Workspace(tmp_path).used_bytes() == 0
 
 
-def test_what_cannot_fit_is_refused_before_weights_are_made(tmp_path: Path) -> None:
+def test_a_file_that_cannot_fit_is_rejected_before_weights_are_created(tmp_path: Path) -> None:
     program = (
         "import sys; from edgesqz.cli import main\n"
         "try: main()\n"
@@ -398,14 +399,14 @@ def test_what_cannot_fit_is_refused_before_weights_are_made(tmp_path: Path) -> N
         [sys.executable, "-c", program, *command], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert done.returncode == 1
-    assert "alexnet.fp32.tflite: about 249.5 MB for 62,378,344 parameters, more" in done.stderr
+    assert "alexnet.fp32.tflite: about 249.5 MB (62,378,344 parameters) more" in done.stderr
     assert "the quota of 100.0 MB" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("*.*"))
 
 
 @pytest.mark.usefixtures("convert_once")
-def test_a_plan_tells_the_sizes_that_the_export_then_has(workspace: Path) -> None:
+def test_a_dry_run_predicts_the_sizes_of_the_export(workspace: Path) -> None:
     drop_exports(workspace)
     before = {path.name for path in workspace.iterdir()}
     used = Workspace(workspace).used_bytes()
@@ -425,18 +426,18 @@ def test_a_plan_tells_the_sizes_that_the_export_then_has(workspace: Path) -> Non
     assert fp32.expected_bytes == pytest.approx(fp32.exact_bytes, rel=0.05)
 
 
-def test_a_plan_is_shown_as_a_table_and_as_json(tmp_path: Path) -> None:
+def test_a_dry_run_is_shown_as_a_table_and_as_json(tmp_path: Path) -> None:
     options = ["export", "alexnet", "--untrained", "--variant", "fp16", "--dry-run", "--quota", "100MB"]
     shown = CliRunner().invoke(app, [*options, "--workspace", str(tmp_path)])
     assert shown.exit_code == 0
     (line,) = [line for line in shown.stdout.splitlines() if "alexnet.fp16.tflite" in line]
     assert line.split() == ["alexnet.fp16.tflite", "about", "124.8", "MB", "no"]
-    assert "quota 100.0 MB, of which 0 bytes are used; nothing was written" in shown.stdout
+    assert "quota 100.0 MB (0 bytes used); nothing was written" in shown.stdout
     found = json.loads(CliRunner().invoke(app, [*options, "--json", "--workspace", str(tmp_path)]).stdout)
     assert found["files"][0]["expected_bytes"] == 2 * 62_378_344
 
 
-def test_all_variants_and_one_of_them_is_a_contradiction(tmp_path: Path) -> None:
+def test_all_variants_and_a_single_variant_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="^all_variants exports every variant; remove int8"):
         edgesqz.export("squeezenet-nano", all_variants=True, quantize=True, workspace=tmp_path)
 

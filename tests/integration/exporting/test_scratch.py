@@ -1,4 +1,4 @@
-"""Converters keep their temporary files within what is set aside for them."""
+"""Temporary files of converters stay within their reserved space."""
 
 from __future__ import annotations
 

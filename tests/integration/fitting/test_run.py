@@ -1,4 +1,4 @@
-"""Fit: the best of every model and variant at hand, within a quota that nothing else goes into."""
+"""Fit: the best of all available models and variants, within a quota for the kept files only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edgesqz.workspace import Workspace
 
 @pytest.fixture(scope="module", autouse=True)
 def quickly(converting_once: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """Convert once what two tests need, and time it in a few rounds."""
+    """Convert shared files once, and time them in a few rounds."""
     with converting_once(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "Bench", functools.partial(Bench, rounds=3))
         yield
@@ -42,7 +42,7 @@ def found(home: Path) -> FitResult:
     return fit(quota=used + 200_000, calibration=20, workspace=home)
 
 
-def test_only_what_is_kept_is_in_the_workspace(found: FitResult, home: Path) -> None:
+def test_the_workspace_contains_only_the_kept_files(found: FitResult, home: Path) -> None:
     (best,) = found.kept
     assert {path.name for path in home.glob("*.tflite")} == {best.file_name}
     artifact = Artifact.open(home / best.file_name)
@@ -50,7 +50,7 @@ def test_only_what_is_kept_is_in_the_workspace(found: FitResult, home: Path) -> 
     assert best.size_bytes == sum((home / name).stat().st_size for name in best.stored_names) <= 200_000
 
 
-def test_every_variant_was_looked_at_and_the_zoos_models_only_where_their_images_are(found: FitResult) -> None:
+def test_every_variant_was_considered_and_zoo_models_only_if_their_images_are_available(found: FitResult) -> None:
     kinds = ("dynamic", "fp16", "fp32", "int16x8", "int8")
     files: dict[str, Kept | Rejected] = {each.file_name: each for each in found.kept}
     files |= {each.label: each for each in found.rejected}
@@ -61,7 +61,7 @@ def test_every_variant_was_looked_at_and_the_zoos_models_only_where_their_images
     assert large.selection_accuracy is None
 
 
-def test_one_half_chooses_and_the_other_judges(found: FitResult, home: Path, images: Path) -> None:
+def test_one_half_selects_and_the_other_half_measures(found: FitResult, home: Path, images: Path) -> None:
     (best,) = found.kept
     halves = [
         measure(Bench(home / best.file_name, dataset=images, rounds=1), Console(quiet=True), half).measured[-1]
@@ -70,7 +70,7 @@ def test_one_half_chooses_and_the_other_judges(found: FitResult, home: Path, ima
     assert [row.accuracy for row in halves] == [best.selection_accuracy, best.accuracy]
 
 
-def test_the_result_as_people_and_programs_see_it(found: FitResult) -> None:
+def test_the_result_as_a_table_and_as_json(found: FitResult) -> None:
     console = Console(width=100, record=True)
     console.print(found.table())
     shown = console.export_text()
@@ -81,7 +81,7 @@ def test_the_result_as_people_and_programs_see_it(found: FitResult) -> None:
 
 
 def test_a_second_run_keeps_what_the_first_one_found(found: FitResult, home: Path) -> None:
-    """Also where the workspace holds more than the quota, and reports and files from elsewhere."""
+    """Also if the workspace exceeds the quota, and contains reports and files from other tools."""
     (best,) = found.kept
     (home / "report.json").write_text("{}")
     shutil.copy(home / best.file_name, home / "from-elsewhere.tflite")

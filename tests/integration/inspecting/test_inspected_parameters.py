@@ -1,4 +1,4 @@
-"""That inspect counts the parameters of every kind of file, by models whose weights are made here."""
+"""Parameter counts of inspect for every type of file, checked with models whose weights are created here."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_quantized_matrix_with_a_bias(inspected: Callable[[onnx.ModelProto], I
 def test_weights_in_blocks_of_four_bits_are_counted_by_their_shape(
     inspected: Callable[[onnx.ModelProto], Inspection],
 ) -> None:
-    # 40 rows are two blocks of 32, the second filled up; two numbers a byte.
+    # 40 rows are two blocks of 32, the second one padded, with two numbers per byte.
     node = helper.make_node(
         "MatMulNBits", ["x", "matrix", "scales"], ["y"], domain="com.microsoft", K=40, N=10, bits=4, block_size=32
     )
@@ -143,7 +143,7 @@ def test_weights_in_blocks_of_four_bits_are_counted_by_their_shape(
     assert str(found.tensors[0].quantization) == "20 scales, blocks of 32, axis 0"
 
 
-def test_a_quantized_table_of_embeddings(inspected: Callable[[onnx.ModelProto], Inspection]) -> None:
+def test_a_quantized_embedding_table(inspected: Callable[[onnx.ModelProto], Inspection]) -> None:
     nodes = [
         helper.make_node("Gather", ["table", "row"], ["g"]),
         helper.make_node("DequantizeLinear", ["g", "scale"], ["d"]),
@@ -159,7 +159,7 @@ def test_a_quantized_table_of_embeddings(inspected: Callable[[onnx.ModelProto], 
     assert inspected(model_of([node], packed)).parameters == 100 * 32
 
 
-def test_what_is_shared_is_counted_once_and_settings_are_not(
+def test_shared_weights_are_counted_once_and_settings_are_not_counted(
     inspected: Callable[[onnx.ModelProto], Inspection],
 ) -> None:
     nodes = [
@@ -216,7 +216,7 @@ def test_weights_within_branches_and_constant_nodes(inspected: Callable[[onnx.Mo
     ],
     ids=lambda given: TensorProto.DataType.Name(given.data_type) if isinstance(given, TensorProto) else "",
 )
-def test_bytes_are_those_of_the_values_however_they_are_stored(
+def test_sizes_are_those_of_the_values_however_they_are_stored(
     tensor: onnx.TensorProto, size: int, inspected: Callable[[onnx.ModelProto], Inspection]
 ) -> None:
     assert not tensor.raw_data
@@ -224,7 +224,9 @@ def test_bytes_are_those_of_the_values_however_they_are_stored(
     assert found.size_bytes == size
 
 
-def test_what_is_no_tensor_is_shown_as_what_it_is(inspected: Callable[[onnx.ModelProto], Inspection]) -> None:
+def test_values_other_than_tensors_are_shown_with_their_type(
+    inspected: Callable[[onnx.ModelProto], Inspection],
+) -> None:
     probabilities = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
     by_label = helper.make_map_type_proto(TensorProto.INT64, probabilities)
     image = helper.make_tensor_type_proto(TensorProto.UINT8, (1, 3, "height", "width"))
@@ -270,7 +272,7 @@ def shown(inspection: Inspection) -> str:
 
 @dataclasses.dataclass
 class Stored:
-    """A tensor of a .tflite file that is made here."""
+    """A tensor of a generated .tflite file."""
 
     name: str
     shape: tuple[int, ...]
@@ -281,7 +283,7 @@ class Stored:
 
 
 def tflite_file(path: Path, tensors: list[Stored]) -> Path:
-    """A fully connected layer of tensor 0 by the others; its output is the last."""
+    """Build a fully connected layer of tensor 0 by the others. The last one is its output."""
     from ai_edge_litert import schema_py_generated as schema
 
     from edgesqz.tflite.flatbuffer import serialized

@@ -1,4 +1,4 @@
-"""What inspect tells of files: ours, those of others, and those that are damaged."""
+"""Inspect on files from edgesqz, files from other tools, and damaged files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_tflite_file_is_read_without_tensorflow() -> None:
     assert told.stdout.startswith("{'CONV_2D': 17, 'CONCATENATION': 5,")
 
 
-def test_a_tflite_file_tells_its_contract() -> None:
+def test_a_tflite_file_shows_its_contract() -> None:
     found = inspect(TFLITE)
     assert (found.size_bytes, found.sha256) == (85_408, sha256(TFLITE.read_bytes()))
     (pixels,), (probabilities,) = found.inputs, found.outputs
@@ -77,14 +77,14 @@ def test_bytes_by_tensor_add_up_to_less_than_the_file(path: Path) -> None:
     assert largest.size_bytes == np.prod([size or 0 for size in largest.shape]) * np.dtype(largest.dtype).itemsize
 
 
-def test_quantized_weights_have_a_scale_a_channel() -> None:
+def test_quantized_weights_have_a_scale_per_channel() -> None:
     for path in (TFLITE, ONNX):
         largest = inspect(path).tensors[0]
         assert largest.quantization and len(largest.quantization.scales) == 80
         assert str(largest.quantization) == "80 scales, axis 0"
 
 
-def test_a_keras_file_tells_its_layers() -> None:
+def test_a_keras_file_shows_its_layers() -> None:
     found = inspect(KERAS)
     assert (found.inputs[0].name, found.inputs[0].form) == ("pixels", "float32 ?x32x32x3")
     assert found.outputs[0].form == "float32 ?x10"
@@ -92,7 +92,7 @@ def test_a_keras_file_tells_its_layers() -> None:
     assert set(found.metadata) == {"keras_version", "date_saved"}
 
 
-def test_an_onnx_file_of_another_maker(tmp_path: Path) -> None:
+def test_an_onnx_file_from_another_tool(tmp_path: Path) -> None:
     branch = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "b", [], [value("y")])
     constant = numpy_helper.from_array(np.ones((2, 3), np.float32))
     nodes = [
@@ -118,7 +118,7 @@ def value(name: str, dtype: int = TensorProto.FLOAT, shape: tuple[int | str, ...
     return helper.make_tensor_value_info(name, dtype, shape)
 
 
-def test_a_tflite_file_of_another_maker(tmp_path: Path) -> None:
+def test_a_tflite_file_from_another_tool(tmp_path: Path) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
     from edgesqz.tflite.flatbuffer import serialized
@@ -137,7 +137,7 @@ def test_a_tflite_file_of_another_maker(tmp_path: Path) -> None:
     assert "metadata none" in shown(found)
 
 
-def test_a_keras_file_with_a_class_of_somebodys_is_told(tmp_path: Path) -> None:
+def test_a_keras_file_with_a_custom_class_is_reported(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs.keras"
     with zipfile.ZipFile(KERAS) as archive, zipfile.ZipFile(theirs, "w") as other:
         for name in archive.namelist():
@@ -170,21 +170,23 @@ def test_the_command_prints_json_and_knows_the_zoo() -> None:
     ("name", "content", "words"),
     [
         ("a.txt", b"text", "expected a .tflite, .onnx, .keras file, got"),
-        ("a.tflite", b"", "a.tflite is not a .tflite file, or it is damaged: its bytes 4 to 8 are not TFL3"),
-        ("a.tflite", b"\xff\xff\xff\x7fTFL3", "a.tflite is not a .tflite file, or it is damaged"),
-        ("a.onnx", b"", "a.onnx is not a .onnx file, or it is damaged: it has no operators"),
-        ("a.onnx", b"text", "a.onnx is not a .onnx file, or it is damaged"),
+        ("a.tflite", b"", "a.tflite is not a .tflite file or is damaged: its bytes 4 to 8 are not TFL3"),
+        ("a.tflite", b"\xff\xff\xff\x7fTFL3", "a.tflite is not a .tflite file or is damaged"),
+        ("a.onnx", b"", "a.onnx is not a .onnx file or is damaged: it has no operators"),
+        ("a.onnx", b"text", "a.onnx is not a .onnx file or is damaged"),
         ("a.keras", b"text", "a.keras cannot be loaded as a Keras model"),
     ],
 )
-def test_what_is_no_model_is_told_in_one_line(name: str, content: bytes, words: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_reported_in_one_line(
+    name: str, content: bytes, words: str, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(content)
     result = CliRunner().invoke(app, ["inspect", str(tmp_path / name)])
     assert result.exit_code == 1
     assert words in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_a_missing_file_is_told() -> None:
+def test_a_missing_file_is_reported() -> None:
     with pytest.raises(EdgesqzError, match="no model file 'missing.onnx'"):
         inspect("missing.onnx")
 
@@ -192,7 +194,7 @@ def test_a_missing_file_is_told() -> None:
 @pytest.mark.parametrize(
     ("source_model", "seeds"), [(TFLITE, 60), (ONNX, 30), (KERAS, 3)], ids=["tflite", "onnx", "keras"]
 )
-def test_damaged_files_are_told_or_read(
+def test_damaged_files_are_reported_or_read(
     source_model: Path, seeds: int, damaged: Callable[[bytes, int], bytes], tmp_path: Path
 ) -> None:
     told = 0
@@ -208,7 +210,7 @@ def test_damaged_files_are_told_or_read(
     assert told
 
 
-def test_a_file_that_names_more_tables_than_it_can_hold_ends_soon(tmp_path: Path) -> None:
+def test_a_file_that_refers_to_too_many_tables_is_rejected_quickly(tmp_path: Path) -> None:
     content = bytearray(TFLITE.read_bytes())
     root = int.from_bytes(content[:4], "little")
     fields = root - int.from_bytes(content[root : root + 4], "little", signed=True)
@@ -216,5 +218,5 @@ def test_a_file_that_names_more_tables_than_it_can_hold_ends_soon(tmp_path: Path
     vector = subgraphs + int.from_bytes(content[subgraphs : subgraphs + 4], "little")
     content[vector : vector + 4] = (2**31 - 1).to_bytes(4, "little")
     (tmp_path / "endless.tflite").write_bytes(content)
-    with pytest.raises(EdgesqzError, match="refers to more tables than it can hold"):
+    with pytest.raises(EdgesqzError, match="refers to more tables than it can contain"):
         inspect(tmp_path / "endless.tflite")

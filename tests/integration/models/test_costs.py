@@ -1,4 +1,4 @@
-"""What networks cost: the counts are Keras's and the papers', the sizes those of real files."""
+"""Costs of networks: counts match Keras and the papers, and sizes match real files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks: their size, their shapes, and what the rest of the package relies on in them."""
+"""The networks: their sizes, their shapes, and the properties that the rest of the package relies on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def keras_on_tensorflow() -> None:
 
 
 def noise(count: int, side: int) -> np.ndarray:
-    """Images as a network takes them."""
+    """Return random images for a network."""
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 3)).astype(np.float32)
 
 
@@ -73,7 +73,7 @@ def test_images_become_probabilities(name: str) -> None:
     probabilities = answers(model, noise(4, 32))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     assert probabilities.min() >= 0
-    assert len(np.unique(probabilities.round(7), axis=0)) == 4  # each image has an answer of its own
+    assert len(np.unique(probabilities.round(7), axis=0)) == 4  # each image has a distinct prediction
 
 
 @each_architecture
@@ -131,7 +131,7 @@ def test_fires_have_a_bypass_from_the_second_of_a_stage_on(name: str, bypassed: 
 
 
 @pytest.mark.parametrize(("name", "last"), [("squeezenet", "fire34"), ("squeezenet-nano", "fire23")])
-def test_a_bypassed_fire_that_adds_nothing_hands_its_input_on(name: str, last: str) -> None:
+def test_a_bypassed_fire_module_that_adds_nothing_returns_its_input(name: str, last: str) -> None:
     import keras
 
     model = build_model(name)
@@ -167,7 +167,7 @@ def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
 
 
 @each_architecture
-def test_four_pixels_a_side_are_enough(name: str) -> None:
+def test_four_by_four_pixels_are_enough(name: str) -> None:
     model = SqueezeNetModel(original_dim=4, resize_dim=4, output_size=2, name=name).build()
     assert answers(model, noise(1, 4)).shape == (1, 2)
 
@@ -184,6 +184,6 @@ def test_four_pixels_a_side_are_enough(name: str) -> None:
         ({"output_size": 1}, "at least 2 classes, got 1"),
     ],
 )
-def test_what_no_network_can_be_built_for_is_refused(name: str, sizes: dict[str, Any], problem: str) -> None:
+def test_impossible_networks_are_rejected(name: str, sizes: dict[str, Any], problem: str) -> None:
     with pytest.raises(EdgesqzError, match=problem):
         SqueezeNetModel(**sizes, name=name).build()

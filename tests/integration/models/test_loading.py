@@ -1,4 +1,4 @@
-"""Keras models that users bring: each exports, or is refused in one clear line."""
+"""Keras models from users: each is exported, or rejected with one clear line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def keras() -> Any:
 
 
 def head(keras: Any, features: Any, classes: int = 3) -> Any:
-    """A little convolution and a classifier behind it."""
+    """Add a small convolution and a classifier."""
     features = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(features)
     return keras.layers.Dense(classes, activation="softmax")(keras.layers.GlobalAveragePooling2D()(features))
 
@@ -141,7 +141,7 @@ def test_exports_do_not_augment(format: str, keras: Any) -> None:
 
 @pytest.fixture(scope="module")
 def from_0_to_1(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that tells ``images`` apart if pixels become 0..1, and sees all white if they do not."""
+    """Return a model that classifies ``images`` if pixels become 0..1, and otherwise sees only white."""
     colors = keras.layers.Dense(3, activation="softmax")
     model = keras.Sequential(
         [keras.Input(SHAPE), keras.layers.ReLU(max_value=1), keras.layers.GlobalMaxPooling2D(), colors]
@@ -195,7 +195,7 @@ def test_a_source_model_that_guesses_gets_a_hint_about_the_pixel_range(
     assert artifact.manifest.verification.source_accuracy == pytest.approx(1 / 3)
 
 
-def test_labels_name_the_classes_of_a_model_made_elsewhere(from_0_to_1: Path, tmp_path: Path) -> None:
+def test_labels_name_the_classes_of_a_model_from_another_tool(from_0_to_1: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("sky\ngreen grass\r\n  fire \n", "utf-8")
     options: dict[str, Any] = {"pixel_range": "0..1", "workspace": tmp_path}
     (artifact,) = edgesqz.export(from_0_to_1, labels=tmp_path / "labels.txt", **options)
@@ -408,7 +408,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("build", "message"), REFUSED)
-def test_what_cannot_be_exported_names_the_way_out(build: Callable[[Any], Any], message: str, keras: Any) -> None:
+def test_a_model_that_cannot_be_exported_is_rejected_with_advice(
+    build: Callable[[Any], Any], message: str, keras: Any
+) -> None:
     build(keras).save("bad.keras")
     with pytest.raises(EdgesqzError, match=rf"bad\.keras.*{message}"):
         edgesqz.export("bad.keras", workspace=Path("ws"))
@@ -426,7 +428,7 @@ def test_an_operator_that_a_format_lacks_is_named_in_one_line(format: str, forma
 
 
 @pytest.mark.parametrize("build", [two_inputs, two_outputs, channels_first, with_a_lambda, with_a_class])
-def test_what_the_configuration_rules_out_is_refused_before_keras_is_loaded(
+def test_models_ruled_out_by_their_configuration_are_rejected_before_keras_is_loaded(
     build: Callable[[Any], Any], keras: Any, tmp_path: Path
 ) -> None:
     build(keras).save("bad.keras")
@@ -442,7 +444,7 @@ sys.exit(2)
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
 
 
-def test_a_models_own_layers_are_not_taken_for_foreign(keras: Any) -> None:
+def test_built_in_layers_are_not_mistaken_for_custom_ones(keras: Any) -> None:
     for build in (augmented, two_branches, divided, within_a_model):
         build(keras).save("good.keras")
         config = keras_config.read(Path("good.keras"))

@@ -1,4 +1,4 @@
-"""A sweep with real training, on small drawn images: the whole way, its files, its pages, and what it refuses."""
+"""A whole sweep with real training on small generated images: its files, its reports, and the input it rejects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SPACE: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two classes, bright and dark, of which any network learns the difference."""
+    """A folder with two classes, bright and dark, that any network learns to distinguish."""
     folder = tmp_path_factory.mktemp("images")
     for label, brightness in (("bright", 200), ("dark", 30)):
         (folder / label).mkdir()
@@ -101,8 +101,8 @@ def test_a_second_sweep_of_the_name_is_refused_and_a_finished_one_resumes_to_the
     [
         (["--max-size", "1kB"], "the smallest is squeezenet-4p-4x8"),
         (["--search", "bayes"], "--search 'bayes'; choose from random, grid, optuna"),
-        (["--resume"], "--resume takes the space that the sweep began with"),
-        (["--address", "ray://here:1"], "is a Ray client"),
+        (["--resume"], "--resume uses the space that the sweep was started with"),
+        (["--address", "ray://here:1"], "is a Ray Client address"),
         (["--address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Trials on Ray whose bodies wait for what the test lets happen: dead workers, lost nodes, quotas, interruptions."""
+"""Trials on Ray whose bodies are controlled by the test: dead workers, lost nodes, quotas and interruptions."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_quota_for_three_of_eight_holds_at_every_moment(tmp_path: Path) -> Non
     assert "sweep-0008.int8.tflite" in kept  # the most accurate
 
 
-def test_a_worker_that_dies_goes_on_from_the_checkpoint_and_failures_are_rows(tmp_path: Path) -> None:
+def test_a_dead_worker_continues_from_its_checkpoint_and_failures_are_recorded(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
 
@@ -124,7 +124,7 @@ def test_a_worker_that_dies_goes_on_from_the_checkpoint_and_failures_are_rows(tm
     assert begun == ["1-0", "1-1", "3-0"]
 
 
-def test_a_node_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+def test_a_killed_node_loses_nothing(tmp_path: Path) -> None:
     from ray.cluster_utils import Cluster
 
     marks = tmp_path / "marks"
@@ -180,7 +180,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_killed_driver_redoes_only_what_was_in_flight(tmp_path: Path) -> None:
+def test_after_a_killed_driver_only_running_trials_are_repeated(tmp_path: Path) -> None:
     marks, folder = tmp_path / "marks", tmp_path / "workspace"
     marks.mkdir()
     script = tmp_path / "driver.py"
@@ -215,7 +215,7 @@ def interrupted_when(what: Callable[[], bool]) -> Iterator[None]:
     thread.join()
 
 
-def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_trials(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
 

@@ -1,4 +1,4 @@
-"""Labels and pixels inside a .tflite: read back by another reader than the one that wrote them, and harmless."""
+"""Labels and the pixel range inside a .tflite file: an independent reader finds them, and predictions are the same."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def described(manifest: Manifest) -> bytes:
 
 
 class Table:
-    """A flatbuffer table by the numbers of its fields, read as the format's description has it."""
+    """A flatbuffer table by its field numbers, read according to the format's documentation."""
 
     def __init__(self, content: bytes, place: int) -> None:
         self.content, self.place = content, place
@@ -52,7 +52,7 @@ class Table:
         return Table(self.content, self.follow(self.at(field)))
 
     def first(self, field: int) -> Table:
-        """The first of a vector of tables, which has no other."""
+        """The only table of a vector."""
         vector = self.follow(self.at(field))
         assert self.number("<I", vector) == 1
         return Table(self.content, self.follow(vector + 4))
@@ -147,5 +147,5 @@ def test_damaged_metadata_is_reported(described: bytes, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="torn.tflite is not a .tflite file, or it is damaged: its TFLITE_METADATA"):
         inspect(path)
     path.write_bytes(described.replace(b"airplane", b"airplAne"))
-    with pytest.raises(EdgesqzError, match="the archive behind it: Bad CRC-32"):
+    with pytest.raises(EdgesqzError, match="the archive after it: Bad CRC-32"):
         inspect(path)

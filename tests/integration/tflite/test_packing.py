@@ -1,4 +1,4 @@
-"""Packing: fewer bytes, the same model."""
+"""Packing: the same model in fewer bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgesqz.tflite import packing
 
 @pytest.fixture(scope="module", params=["fp32", "dynamic", "int8"])
 def made(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """What TensorFlow's converter makes of a trained network, not packed."""
+    """A trained network converted by TensorFlow's converter, without packing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plugins.converter("tflite"), "packed", bytes)
         (artifact,) = edgesqz.export(

@@ -1,4 +1,4 @@
-"""Training: what it writes, that it goes on exactly after Ctrl-C, what stops it, and the parts of its steps."""
+"""Training: written files, exact resumption after Ctrl-C, errors, and the parts of a step."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def keras_on_tensorflow() -> None:
 
 @pytest.fixture(scope="module")
 def train_only(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``images`` with garbage for a test split: nothing works that reads it."""
+    """``images`` with garbage as the test split, so that reading it fails."""
     folder = Path(shutil.copytree(images, tmp_path_factory.mktemp("train_only") / "images"))
     for file in (folder / "test").rglob("*.png"):
         file.write_bytes(b"garbage")
@@ -74,7 +74,7 @@ def train_only(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Finished:
-    """A run from its beginning to its end without a break."""
+    """An uninterrupted run."""
 
     artifact: TrainResult
     at_rest: list[Checkpoint]  # a checkpoint an epoch
@@ -87,7 +87,7 @@ class Finished:
 
 
 def recorded_checkpoints(patch: pytest.MonkeyPatch) -> list[Checkpoint]:
-    """Fills with the checkpoints that are written from now on: a run that ends removes their files."""
+    """Record the checkpoints as they are written, because a finished run removes them."""
     written: list[Checkpoint] = []
     write = Checkpoint.write
 
@@ -144,13 +144,13 @@ def interrupted(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def at_rest(interrupted: Path, tmp_path: Path) -> Path:
-    """A copy of ``interrupted`` for one test to do with as it likes."""
+    """A copy of ``interrupted`` that one test can modify."""
     return Path(shutil.copytree(interrupted, tmp_path / "at-rest"))
 
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """Puts a function in the place of the step, for what depends on its results alone; tells the optimizers built."""
+    """Replace the step by a function, for tests that depend only on its results. Records the optimizers."""
     import edgesqz.training.step
 
     real = edgesqz.training.step.training_step
@@ -177,14 +177,14 @@ def assert_same_arrays(found: Any, expected: Any) -> None:
 # A finished run
 
 
-def test_a_finished_run_leaves_the_model_and_its_manifest_alone(finished: Finished) -> None:
+def test_a_finished_run_leaves_only_the_model_and_its_manifest(finished: Finished) -> None:
     folder = finished.artifact.path.parent
     assert finished.artifact.path == folder / f"{MODEL}.keras"
     assert {path.name for path in folder.iterdir()} == {f"{MODEL}.keras", f"{MODEL}.keras.json", ".edgesqz"}
     assert Artifact.open(finished.artifact.path).manifest == finished.artifact.manifest
 
 
-def test_the_manifest_tells_the_recipe_and_its_results(finished: Finished, train_only: Path) -> None:
+def test_the_manifest_records_the_recipe_and_its_results(finished: Finished, train_only: Path) -> None:
     manifest, facts = finished.artifact.manifest, finished.facts
     assert manifest is not None
     assert (manifest.name, manifest.variant, manifest.format) == (MODEL, "fp32", "keras")
@@ -208,7 +208,7 @@ def test_training_never_reads_the_test_split(finished: Finished, train_only: Pat
     assert finished.artifact.path.is_file()
 
 
-def test_the_saved_model_holds_layers_of_keras_alone(finished: Finished) -> None:
+def test_the_saved_model_contains_only_standard_keras_layers(finished: Finished) -> None:
     with zipfile.ZipFile(finished.artifact.path) as archive:
         layers = json.loads(archive.read("config.json"))["config"]["layers"]
     assert {layer["module"] for layer in layers} == {"keras.layers"}
@@ -225,7 +225,7 @@ def test_the_saved_model_is_as_accurate_as_its_manifest_says(trained: Path, imag
     assert np.mean(top1 == holdout.labels) == described.manifest.training["validation_accuracy"] > 0.5  # of 3 classes
 
 
-def test_the_console_shows_a_line_an_epoch(finished: Finished) -> None:
+def test_the_console_shows_a_line_per_epoch(finished: Finished) -> None:
     lines = [line for line in finished.shown.splitlines() if line.startswith("epoch")]
     for number, (line, entry) in enumerate(zip(lines, finished.facts["history"], strict=True), start=1):
         assert line.startswith(
@@ -235,7 +235,7 @@ def test_the_console_shows_a_line_an_epoch(finished: Finished) -> None:
         assert line.endswith(" images/s")
 
 
-def test_the_epoch_that_did_best_on_validation_images_is_the_one_written(
+def test_the_epoch_with_the_best_validation_accuracy_is_written(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras
@@ -253,7 +253,7 @@ def test_the_epoch_that_did_best_on_validation_images_is_the_one_written(
     assert not all(np.allclose(one, other) for one, other in zip(saved, written[2].weights, strict=True))
 
 
-def test_of_epochs_that_did_equally_well_the_last_is_written(
+def test_of_equally_good_epochs_the_last_is_written(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras
@@ -281,7 +281,7 @@ def test_another_seed_gives_other_weights(finished: Finished, train_only: Path, 
     assert not any(np.allclose(one, other, atol=1e-3) for one, other in kernels)
 
 
-def test_the_first_weights_are_the_seeds(
+def test_the_seed_determines_the_initial_weights(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
 ) -> None:
     stand_in(lambda *asked: (1.0, 0))  # learns nothing
@@ -295,7 +295,7 @@ def test_the_first_weights_are_the_seeds(
     assert np.mean(first == other) < 0.01
 
 
-def test_each_epoch_takes_each_image_at_most_once_in_an_order_of_its_own(
+def test_each_epoch_uses_each_image_at_most_once_in_a_new_order(
     train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
     taken: list[np.ndarray] = []
@@ -333,7 +333,7 @@ def test_each_step_has_the_view_of_its_epoch_and_the_rate_of_the_recipe(
     np.testing.assert_allclose(rates, [recipe.rate_at(number, steps) for number in range(steps)], rtol=1e-6)
 
 
-def test_what_is_learned_are_the_labels_smoothed(train_only: Path, tmp_path: Path, stand_in: StandIn) -> None:
+def test_the_targets_are_the_smoothed_labels(train_only: Path, tmp_path: Path, stand_in: StandIn) -> None:
     asked: list[tuple[np.ndarray, np.ndarray]] = []
 
     def step(indices: np.ndarray, view: int, wanted: np.ndarray) -> tuple[float, int]:
@@ -348,10 +348,10 @@ def test_what_is_learned_are_the_labels_smoothed(train_only: Path, tmp_path: Pat
         np.testing.assert_allclose(wanted, np.array([0.1, 0.8])[np.eye(3, dtype=int)[fitted.labels[indices]]])
 
 
-# Few images, little time, nothing learned
+# Few images, a short run, nothing learned
 
 
-def test_what_nobody_asked_for_follows_the_number_of_images_and_is_told_before_training(
+def test_defaults_depend_on_the_number_of_images_and_are_printed_before_training(
     train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
     stand_in(lambda *asked: (1.0, 5))
@@ -368,7 +368,7 @@ def test_what_nobody_asked_for_follows_the_number_of_images_and_is_told_before_t
 
 
 @pytest.mark.parametrize("validation_split", [0.1, 0])
-def test_a_run_that_learned_nothing_is_told_and_one_that_learned_is_not(
+def test_only_a_run_that_learned_nothing_prints_a_warning(
     validation_split: float, train_only: Path, tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import edgesqz.training.step
@@ -385,7 +385,7 @@ def test_a_run_that_learned_nothing_is_told_and_one_that_learned_is_not(
             assert "33.3% of" in warning and "is not significantly better than guessing, 33.3%; try " in warning
 
 
-def test_a_run_that_has_a_time_to_keep_takes_as_many_steps_as_the_pace_allows(
+def test_a_run_of_a_given_duration_takes_as_many_steps_as_its_speed_allows(
     train_only: Path, tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(100_000))
@@ -402,7 +402,7 @@ def test_a_run_that_has_a_time_to_keep_takes_as_many_steps_as_the_pace_allows(
 # Names
 
 
-def test_two_models_of_one_network_live_side_by_side_and_each_resumes_by_its_name(
+def test_two_models_of_one_network_coexist_and_each_resumes_by_its_name(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
 ) -> None:
     stand_in(lambda *asked: (1.0, 20))
@@ -421,14 +421,14 @@ def test_two_models_of_one_network_live_side_by_side_and_each_resumes_by_its_nam
     assert not list(tmp_path.glob("*.npz"))
 
 
-def test_a_finished_model_is_kept_unless_forced_and_that_is_told_before_any_image_is_read(
+def test_a_finished_model_is_kept_unless_forced_and_this_is_reported_before_any_image_is_read(
     train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
     stand_in(lambda *asked: (1.0, 20))
     finished = train(train_only, tmp_path, epochs=1)
     before = finished.path.read_bytes()
     for options in ({}, {"resume": True}):
-        with pytest.raises(EdgesqzError, match=rf"{MODEL}\.keras already exists; force replaces it, name "):
+        with pytest.raises(EdgesqzError, match=rf"{MODEL}\.keras already exists; replace it with force, or "):
             train(tmp_path / "no such folder", tmp_path, **options)
     assert finished.path.read_bytes() == before
     assert train(train_only, tmp_path, epochs=1, seed=1, force=True).path == finished.path
@@ -438,7 +438,7 @@ def test_a_finished_model_is_kept_unless_forced_and_that_is_told_before_any_imag
 @pytest.mark.parametrize(
     "name", ["", "a/b", "..", "mine.int8", "mine.", ".hidden", "-x", "a b", "a\\b", "x" * 65, "x\n"]
 )
-def test_a_name_that_begins_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_invalid_model_name_is_rejected(name: str, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="name must be at most 64 letters, digits, hyphens and underscores"):
         train(tmp_path / "no such folder", tmp_path / "workspace", name=name)
 
@@ -463,7 +463,7 @@ def test_without_a_validation_split_all_images_train_and_the_last_epoch_is_writt
     assert "0 for validation" in shown.getvalue() and ", validation " not in shown.getvalue()
 
 
-def test_a_teachers_answers_are_learned_instead_of_the_labels(
+def test_the_targets_are_the_teachers_predictions_instead_of_the_labels(
     finished: Finished, train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
     asked: list[tuple[np.ndarray, int, np.ndarray]] = []
@@ -493,7 +493,7 @@ def test_a_teachers_answers_are_learned_instead_of_the_labels(
     assert [view for _, view, _ in asked] == np.repeat([*range(10), 0, 1], 270 // 64).tolist()
 
 
-def test_a_student_comes_to_answer_as_its_teacher(trained: Path, images: Path, tmp_path: Path) -> None:
+def test_a_student_learns_to_predict_like_its_teacher(trained: Path, images: Path, tmp_path: Path) -> None:
     teacher = trained / f"{MODEL}.keras"
     student = train(images, tmp_path, epochs=5, batch_size=16, learning_rate=0.05, seed=1, teacher=teacher)
     assert student.manifest and student.manifest.training
@@ -501,19 +501,19 @@ def test_a_student_comes_to_answer_as_its_teacher(trained: Path, images: Path, t
     assert losses[-1] < losses[0] / 2
 
 
-def test_a_teacher_of_something_else_is_refused(finished: Finished, tmp_path: Path) -> None:
+def test_a_teacher_with_other_inputs_or_classes_is_rejected(finished: Finished, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"takes images of \(32, 32, 3\) and predicts 3 classes; expected .* and 10"):
         edgesqz.train(MODEL, "synthetic", teacher=finished.artifact.path, workspace=tmp_path)
 
 
-def test_a_run_with_a_teacher_is_resumed_with_it_alone(
+def test_a_run_with_a_teacher_is_resumed_only_with_the_same_teacher(
     finished: Finished, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     teacher = shutil.copy(finished.artifact.path, tmp_path / "teacher.keras")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         press_ctrl_c(patch, at_step=2)
         train(train_only, tmp_path, teacher=teacher)
-    with pytest.raises(EdgesqzError, match="the interrupted run had a teacher; name it again"):
+    with pytest.raises(EdgesqzError, match="the interrupted run had a teacher; specify it again"):
         resume(tmp_path)
     assert resume(tmp_path, teacher=teacher).path.is_file()
 
@@ -531,7 +531,7 @@ def test_bfloat16_trains_nearly_the_same_and_touches_nothing_else(train_only: Pa
     assert losses["float32"] != losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.05)
 
 
-# Ctrl-C, and going on
+# Ctrl-C and resuming
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_no_model(interrupted: Path) -> None:
@@ -542,7 +542,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_no_model(interrupted: Path) -> None:
     assert left.recipe.epochs == EPOCHS
 
 
-def test_a_resumed_run_ends_where_one_without_a_break_does(
+def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(
     finished: Finished, at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = recorded_checkpoints(monkeypatch)
@@ -560,7 +560,7 @@ def test_a_resumed_run_ends_where_one_without_a_break_does(
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("epochs", 4, "epochs 3, not 4; leave out epochs or resume"),
+        ("epochs", 4, "epochs 3, not 4; remove epochs or resume"),
         ("batch_size", 32, "batch_size 64, not 32"),
         ("learning_rate", 0.2, r"learning_rate 0\.1, not 0\.2"),
         ("seed", 1, "seed 0, not 1"),
@@ -572,7 +572,7 @@ def test_a_run_is_not_resumed_with_another_recipe(name: str, value: Any, told: s
         resume(interrupted, **{name: value})
 
 
-def test_a_new_run_over_an_unfinished_one_is_told(train_only: Path, at_rest: Path, stand_in: StandIn) -> None:
+def test_replacing_an_unfinished_run_is_reported(train_only: Path, at_rest: Path, stand_in: StandIn) -> None:
     stand_in(lambda *asked: (1.0, 20))
     shown = io.StringIO()
     train(train_only, at_rest, epochs=1, console=Console(file=shown, width=200, color_system=None))
@@ -589,7 +589,7 @@ def truncated(content: bytes) -> bytes:
 
 
 def packed_otherwise(content: bytes) -> bytes:
-    """A file whose directory names a compression that there is none of."""
+    """Return a file whose directory names a nonexistent compression method."""
     method = content.index(b"PK\x01\x02") + 10
     return content[:method] + b"\x63\x00" + content[method + 2 :]
 
@@ -649,16 +649,16 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (int(iterations), iterations.dtype) == (9, np.dtype(np.int64))
 
 
-def test_the_best_weights_that_are_lost_are_told(tmp_path: Path) -> None:
+def test_missing_best_weights_are_reported(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=rf"the checkpoint .*{MODEL}\.best\.npz is damaged"):
         checkpoint.read_best(Workspace(tmp_path), MODEL)
 
 
-# What stops a run
+# Errors during a run
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_epoch_before(
+def test_a_nan_loss_stops_the_run_and_keeps_the_previous_epoch(
     loss: float, train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
     losses = iter([1.0] * (STEPS_PER_EPOCH + 1) + [loss])
@@ -679,7 +679,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_epoch_before(
         (1e38, 400, "predictions became NaN or infinity in epoch 1, step 1"),  # after weights that were
     ],
 )
-def test_a_rate_far_too_high_is_told_and_nothing_kept(
+def test_a_learning_rate_far_too_high_is_reported_and_nothing_is_kept(
     learning_rate: float, batch_size: int, told: str, train_only: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(EdgesqzError, match=f"{told}; try a learning_rate below"):
@@ -695,7 +695,7 @@ KEPT = {
 
 
 @pytest.mark.parametrize("quota", KEPT)
-def test_checkpoints_keep_as_much_as_the_quota_has_room_for(
+def test_checkpoints_keep_as_much_as_fits_the_quota(
     quota: str, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, peaks: list[int]
 ) -> None:
     stand_in(lambda *asked: (1.0, 20))
@@ -713,7 +713,7 @@ def test_checkpoints_keep_as_much_as_the_quota_has_room_for(
     assert {path.name for path in tmp_path.glob("*.*")} == {".edgesqz", f"{MODEL}.keras", f"{MODEL}.keras.json"}
 
 
-def test_what_is_set_aside_is_what_a_run_needs(
+def test_the_reserved_space_is_what_a_run_needs(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, peaks: list[int]
 ) -> None:
     stand_in(lambda *asked: (1.0, 20))
@@ -728,7 +728,7 @@ def test_what_is_set_aside_is_what_a_run_needs(
     assert claimed[0] * 0.98 < max(peaks) <= claimed[0] + 1000  # the claim itself has some bytes
 
 
-def test_no_room_for_the_finished_model_is_told_before_the_first_step(
+def test_too_little_space_for_the_finished_model_is_reported_before_the_first_step(
     train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
     stand_in(lambda *asked: pytest.fail("a step was taken"))
@@ -737,7 +737,7 @@ def test_no_room_for_the_finished_model_is_told_before_the_first_step(
     assert not list(tmp_path.glob("*.*z"))
 
 
-def test_without_the_optimizers_state_a_run_goes_on(at_rest: Path) -> None:
+def test_a_run_resumes_without_the_optimizer_state(at_rest: Path) -> None:
     workspace = Workspace(at_rest)
     left = Checkpoint.read(workspace, MODEL)
     dataclasses.replace(left, optimizer=[]).write(workspace)
@@ -748,7 +748,7 @@ def test_without_the_optimizers_state_a_run_goes_on(at_rest: Path) -> None:
     ("options", "told"),
     [({"quota": "lots"}, "expected a size"), ({"epochs": 0}, "epochs must be above 0")],
 )
-def test_bad_input_is_told_before_any_work(options: dict[str, Any], told: str, tmp_path: Path) -> None:
+def test_bad_input_is_reported_before_any_work(options: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=told):
         train(tmp_path / "no images here", tmp_path / "workspace", **options)
 
@@ -773,7 +773,7 @@ def labels_of(split: data.Split) -> np.ndarray:
 def reference(
     network: Any, views: Any, labels: np.ndarray, wanted: np.ndarray, view: int, temperature: float
 ) -> tuple[float, int, list[np.ndarray]]:
-    """Loss, number correct and the gradients of the loss, by the stock layers and op by op."""
+    """Compute the loss, the number of correct images and the gradients with stock layers, op by op."""
     import keras
     import tensorflow as tf
 
@@ -789,7 +789,7 @@ def reference(
 
 
 @pytest.mark.parametrize("teacher", [None, "somebody"])
-def test_a_step_goes_down_the_gradient_with_nesterovs_momentum_and_decays_kernels_alone(teacher: str | None) -> None:
+def test_a_step_uses_nesterov_momentum_and_decays_only_kernels(teacher: str | None) -> None:
     from edgesqz.training.step import FusedBatchNormalization, Views, training_step
 
     recipe = Recipe(MODEL, learning_rate=0.05, weight_decay=0.3, seed=5, teacher=teacher)
@@ -811,7 +811,7 @@ def test_a_step_goes_down_the_gradient_with_nesterovs_momentum_and_decays_kernel
         np.testing.assert_allclose(variable, expected, rtol=1e-3, atol=1e-5, err_msg=variable.path)
 
 
-def test_a_step_sees_the_view_that_it_is_told() -> None:
+def test_a_step_uses_the_requested_view() -> None:
     from edgesqz.training.step import Views, training_step
 
     split, recipe = small_split(32), Recipe(MODEL)
@@ -838,7 +838,7 @@ SHIFT = 4
 
 
 def seen(images: np.ndarray, view: int = 0, size: ImageSizeLike | None = None, **recipe: Any) -> np.ndarray:
-    """Images as training sees them."""
+    """Return images as training sees them."""
     from edgesqz.training.step import Views
 
     split = data.Split(images, np.zeros(len(images), np.int64))
@@ -852,7 +852,7 @@ def noise(count: int, height: int, width: int) -> np.ndarray:
 
 
 def moved(image: np.ndarray) -> dict[tuple[int, int, bool], np.ndarray]:
-    """All that an image may become, by how far it is moved down and right, and whether it is mirrored."""
+    """Return all augmented versions of an image, by its shifts down and right, and whether it is mirrored."""
     side = image.shape[0]
     wide = np.pad(image, ((SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="reflect")
     return {
@@ -877,7 +877,7 @@ def test_the_same_view_is_the_same_and_others_are_not() -> None:
     assert not np.array_equal(seen(images, 7, seed=4), first)
 
 
-def test_a_view_shows_a_image_alike_whatever_stands_beside_it() -> None:
+def test_a_view_augments_an_image_independently_of_the_batch() -> None:
     from edgesqz.training.step import Views
 
     split = small_split(20)
@@ -895,7 +895,7 @@ def test_images_are_moved_crops_reflected_at_the_border_half_of_them_mirrored() 
     assert len(set(found)) > 100  # of 162: the three choices are made apart
 
 
-def test_a_image_is_mirrored_in_every_other_view() -> None:
+def test_an_image_is_mirrored_in_every_other_view() -> None:
     images = noise(30, 12, 12)
     mirrored = np.array(
         [[which(*pair)[2] for pair in zip(images, seen(images, view), strict=True)] for view in range(4)]
@@ -931,7 +931,7 @@ def test_crops_have_their_own_range_on_each_axis() -> None:
     assert found == set(range(4))
 
 
-def test_the_evaluation_sees_the_middle_on_each_axis() -> None:
+def test_the_evaluation_uses_the_center_on_each_axis() -> None:
     import keras
 
     from edgesqz.training.step import evaluation
@@ -956,7 +956,7 @@ def test_crops_lie_inside_the_image_anywhere() -> None:
 
 
 def normalizations() -> tuple[Any, Any, np.ndarray]:
-    """The stock layer and the fused one with the same weights, and input for them."""
+    """Return the stock and the fused layer with the same weights, and input for them."""
     import keras
 
     from edgesqz.training.step import FusedBatchNormalization
@@ -972,7 +972,7 @@ def normalizations() -> tuple[Any, Any, np.ndarray]:
 
 
 @pytest.mark.parametrize("learning", [False, True], ids=["inference", "training"])
-def test_the_fused_normalization_gives_what_the_stock_one_does(learning: bool) -> None:
+def test_the_fused_normalization_equals_the_stock_one(learning: bool) -> None:
     stock, fused, values = normalizations()
     expected = np.asarray(stock(values, training=learning))
     np.testing.assert_allclose(np.asarray(fused(values, training=learning)), expected, rtol=1e-4, atol=1e-5)
@@ -1014,7 +1014,7 @@ def test_inference_leaves_the_averages_alone() -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-# Hushing
+# Hidden output
 
 
 def say_in_python() -> None:
@@ -1041,9 +1041,7 @@ SAYING = (say_in_python, say_on_the_error_stream, say_by_descriptor_1, say_by_de
 
 
 @pytest.mark.parametrize("say", SAYING)
-def test_noise_is_hushed_and_what_comes_after_is_heard(
-    say: Callable[[], None], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_noise_is_hidden_and_later_output_is_not(say: Callable[[], None], capfd: pytest.CaptureFixture[str]) -> None:
     with backend.hush():
         say()
     assert "".join(capfd.readouterr()) == ""
@@ -1074,14 +1072,14 @@ def test_an_exception_carries_the_end_of_much_noise() -> None:
 
 @pytest.fixture
 def without_info() -> Iterator[None]:
-    """Logging as a program has it that wants no more than warnings."""
+    """Configure logging to show only warnings and errors."""
     logging.disable(logging.INFO)
     yield
     logging.disable(logging.NOTSET)
 
 
 @pytest.mark.usefixtures("without_info")
-def test_logging_is_hushed_and_as_it_was_afterwards(caplog: pytest.LogCaptureFixture) -> None:
+def test_logging_is_hidden_and_restored_afterward(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("edgesqz.noisy")
     logger.setLevel(logging.DEBUG)
     with backend.hush():
@@ -1091,7 +1089,7 @@ def test_logging_is_hushed_and_as_it_was_afterwards(caplog: pytest.LogCaptureFix
     assert [record.getMessage() for record in caplog.records] == ["heard"]
 
 
-def test_warnings_are_hushed_and_as_they_were_afterwards() -> None:
+def test_warnings_are_hidden_and_restored_afterward() -> None:
     with backend.hush():
         warnings.warn("noise", UserWarning, stacklevel=1)
     with pytest.raises(UserWarning, match="heard"):  # the tests make warnings errors
@@ -1111,17 +1109,17 @@ tensorflow.get_logger().warning("a retracing, say")
 
 @pytest.fixture(scope="module")
 def fresh_process() -> subprocess.CompletedProcess[str]:
-    """Python in which Keras is started under a ``KERAS_BACKEND`` of the user's, and TensorFlow logs something after."""
+    """Run a Python that starts Keras with a user's ``KERAS_BACKEND``, after which TensorFlow logs something."""
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     return subprocess.run([sys.executable, "-c", START], env=environment, capture_output=True, text=True, check=True)
 
 
-def test_keras_starts_on_tensorflow_without_a_word(fresh_process: subprocess.CompletedProcess[str]) -> None:
+def test_keras_starts_on_tensorflow_silently(fresh_process: subprocess.CompletedProcess[str]) -> None:
     assert fresh_process.stdout == "tensorflow\n"
     assert fresh_process.stderr.startswith("started\n")
 
 
-def test_what_tensorflow_logs_later_meets_no_closed_file(fresh_process: subprocess.CompletedProcess[str]) -> None:
+def test_later_tensorflow_logs_do_not_meet_a_closed_file(fresh_process: subprocess.CompletedProcess[str]) -> None:
     assert "Logging error" not in fresh_process.stderr
 
 

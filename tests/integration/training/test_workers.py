@@ -84,7 +84,10 @@ def test_two_workers_learn_what_one_learns_and_losing_one_costs_no_epoch(images:
     ("options", "message"),
     [
         ({"batch_size": 15}, "expected batch_size to be a multiple of 2, got 15"),
-        ({"workers": MORE_THAN_CORES, "batch_size": MORE_THAN_CORES}, "workers need a core each; expected at most"),
+        (
+            {"workers": MORE_THAN_CORES, "batch_size": MORE_THAN_CORES},
+            "workers needs one core per worker; expected at most",
+        ),
     ],
 )
 def test_what_cannot_be_shared_is_refused(options: dict[str, int], message: str, images: Path, tmp_path: Path) -> None:
@@ -93,7 +96,7 @@ def test_what_cannot_be_shared_is_refused(options: dict[str, int], message: str,
 
 
 def test_options_of_a_cluster_without_workers_are_refused() -> None:
-    with pytest.raises(EdgesqzError, match="address is for several workers"):
+    with pytest.raises(EdgesqzError, match="address needs more than one worker"):
         Train(address="127.0.0.1:6379")
     with pytest.raises(EdgesqzError, match="workers must be at least 1, got 0"):
         Train(workers=0)

@@ -1,4 +1,4 @@
-"""Disks that are full, limited or broken: what is there stays whole, and the message names the disk."""
+"""Disks that are full, limited or broken: existing files stay intact, and the message names the disk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Failure = Callable[[pytest.MonkeyPatch, int], None]
 
 
 def full_after(patch: pytest.MonkeyPatch, room: int) -> None:
-    """A disk that takes so many bytes more, and of the file that is too much only the beginning."""
+    """Simulate a disk that accepts a given number of bytes, and only the beginning of the file that exceeds it."""
     real = disk.write_through
 
     def write_through(path: Path, content: bytes) -> None:
@@ -44,7 +44,7 @@ def full_after(patch: pytest.MonkeyPatch, room: int) -> None:
 
 
 def limited_to(patch: pytest.MonkeyPatch, size: int) -> None:
-    """Files of at most so many bytes, by the kernel's own limit."""
+    """Limit the size of files through the kernel."""
     real = disk.write_through
 
     def write_through(path: Path, content: bytes) -> None:
@@ -59,7 +59,7 @@ def limited_to(patch: pytest.MonkeyPatch, size: int) -> None:
 
 
 def broken_after(patch: pytest.MonkeyPatch, calls: int) -> None:
-    """A disk that reports an error when asked for the last time whether it has what was written."""
+    """Simulate a disk that reports an error at the last sync."""
     real = os.fsync
 
     def fsync(descriptor: int) -> None:
@@ -96,7 +96,7 @@ def state(folder: Path) -> dict[str, bytes]:
 def fail(
     failure: Failure, at: int, work: Callable[[], object], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, bytes] | None:
-    """Do work on a failing disk; the state it leaves, None if the disk did not get to fail."""
+    """Work on a failing disk. Return the resulting state, or None if the disk did not fail."""
     try:
         with monkeypatch.context() as patch:
             failure(patch, at)
@@ -136,7 +136,7 @@ def test_an_export_is_written_whole_or_not_at_all(
 
 
 @pytest.mark.parametrize("failure", [full_after, limited_to, broken_after])
-def test_training_is_at_its_last_checkpoint_or_finished(
+def test_training_ends_with_its_last_checkpoint_or_finished(
     failure: Failure, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import edgesqz.training.step

@@ -11,7 +11,7 @@ import pytest
 
 from edgesqz.workspace import Workspace
 
-# Root, as whom tests often run, may do anything; without two capabilities, file modes hold for root as well.
+# Tests often run as root, which ignores file modes. Without two capabilities, they apply to root as well.
 RESTRICTED = """
 import ctypes, os, sys
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
@@ -26,14 +26,14 @@ COMMAND = "from edgesqz.cli import main; main()"
 
 
 def run(*arguments: str | Path, program: str = COMMAND) -> subprocess.CompletedProcess[str]:
-    """Run a command for which file modes hold."""
+    """Run a command to which file modes apply."""
     command = [sys.executable, "-c", RESTRICTED, program, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
 def read_only(workspace: Path) -> Iterator[Path]:
-    """A workspace of which everything may be read and nothing written."""
+    """A workspace that can be read but not written."""
     Workspace(workspace).store_quota("5MB")
     places = [workspace, *workspace.rglob("*")]
     for place in places:

@@ -1,4 +1,4 @@
-"""The workspace's promise as a whole: any work, by any number of processes, killed at any moment."""
+"""The guarantees of the workspace under any operations, by any number of processes, killed at any moment."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def killed_after(touches: int) -> Iterator[None]:
 
 
 class Promise(RuleBasedStateMachine):
-    """A workspace beside a dictionary that says what must be in it."""
+    """A workspace, and a dictionary of its expected contents."""
 
     @initialize()
     def begin(self) -> None:
@@ -92,7 +92,7 @@ class Promise(RuleBasedStateMachine):
 
     @rule(files=FILES, removing=st.lists(NAMES, max_size=2, unique=True), touches=st.integers(0, 20))
     def be_killed(self, files: dict[str, bytes], removing: list[str], touches: int) -> None:
-        """Write, but end at some touch of the disk; then somebody opens the workspace anew."""
+        """Write until killed at a disk operation. Then open the workspace again."""
         removing = [name for name in removing if name not in files]
         new = {name: content for name, content in self.model.items() if name not in removing} | files
 
@@ -108,7 +108,7 @@ class Promise(RuleBasedStateMachine):
 
     @rule(size=st.integers(1, QUOTA))
     def claim(self, size: int) -> None:
-        """Room that is claimed for one file is not there for another."""
+        """Space that is claimed for one file is not available for another."""
         try:
             with self.workspace.claim(["a"], size):
                 room = self.workspace.room_for(())
@@ -176,7 +176,7 @@ print(torn)
 """
 
 
-def test_two_hundred_kills_leave_nothing_torn(tmp_path: Path) -> None:
+def test_two_hundred_kills_leave_no_partial_change(tmp_path: Path) -> None:
     room = 2 * sum((ZOO / f"squeezenet-nano.int8.{suffix}").stat().st_size + 2000 for suffix in ("tflite", "onnx"))
     command = [sys.executable, "-c", WRITERS, str(tmp_path / "workspace"), "200", str(room)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -200,7 +200,7 @@ except EdgesqzError:
 """
 
 
-def test_of_eight_processes_at_once_three_find_room(tmp_path: Path) -> None:
+def test_of_eight_simultaneous_processes_three_succeed(tmp_path: Path) -> None:
     quota, seen = 3 * 201_000 + 100_000, list[int]()
     writers = [
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Grades of answers, beside figures counted by hand."""
+"""Accuracy of predictions, compared with values counted by hand."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def test_classes_are_counted_apart() -> None:
     assert evaluated.confusion == ((1, 1, 0), (0, 2, 0), (0, 0, 0))
 
 
-def test_answers_are_counted_by_class() -> None:
+def test_predictions_are_counted_by_class() -> None:
     found = confusion(np.array([0, 1, 1, 1, 2]), np.array([0, 0, 1, 1, 1]), 3)
     assert found == ((1, 1, 0), (0, 2, 1), (0, 0, 0))
 
 
 @pytest.mark.parametrize(("classes", "expected"), [(5, None), (10, 0.75)])
-def test_the_five_best_answers_are_looked_at(classes: int, expected: float | None) -> None:
+def test_the_five_best_predictions_are_considered(classes: int, expected: float | None) -> None:
     probabilities = np.tile(np.arange(classes, dtype=np.float32), (4, 1))  # the last five are the best
     labels = np.array([classes - 1, classes - 5, classes - 3, 0])
     assert top5(probabilities, labels) == expected

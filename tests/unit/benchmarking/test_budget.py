@@ -1,4 +1,4 @@
-"""Budgets: what they read, what misses them, and which file is chosen."""
+"""Budgets: parsing, violations, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def test_times_are_read_with_their_unit(text: str, microseconds: float) -> None:
 @pytest.mark.parametrize(
     "text", ["2", "ms", "-1ms", "0ms", "2 minutes", "nan ms", "inf s", "2ms!", "2 ms 3", "٢ms", ""]
 )
-def test_what_is_no_time_is_told(text: str) -> None:
+def test_an_invalid_time_is_reported(text: str) -> None:
     with pytest.raises(EdgesqzError, match="expected a time above zero such as 2ms"):
         parse_microseconds(text)
 
 
 @pytest.mark.parametrize(("text", "form"), [("1,5ms", "1.5ms"), ("1,000us", "1000us")])
-def test_the_right_form_of_a_time_with_separators_is_told(text: str, form: str) -> None:
+def test_the_correct_form_of_a_time_with_separators_is_suggested(text: str, form: str) -> None:
     with pytest.raises(EdgesqzError, match=f"got {text!r}; write {form}$"):
         parse_microseconds(text)
 
@@ -53,7 +53,7 @@ def test_the_right_form_of_a_time_with_separators_is_told(text: str, form: str) 
         ({"max_accuracy_drop": -1}, "max_accuracy_drop must be from 0 to 100"),
     ],
 )
-def test_limits_out_of_range_are_told(limits: dict[str, Any], told: str) -> None:
+def test_limits_out_of_range_are_reported(limits: dict[str, Any], told: str) -> None:
     with pytest.raises(EdgesqzError, match=told):
         Budget.parse(**limits)
 
@@ -76,7 +76,7 @@ def test_what_just_meets_every_limit_misses_none() -> None:
     assert Budget.parse(**LIMITS).violations(row(drop=0.5)) == ()
 
 
-def test_each_limit_that_is_missed_is_told_with_both_figures() -> None:
+def test_each_violated_limit_is_reported_with_both_values() -> None:
     poor = measured(
         "a",
         891,
@@ -105,7 +105,7 @@ def test_the_memory_of_an_engine_that_works_in_an_arena_is_the_arena(arena_bytes
     assert tuple(violation.limit for violation in violations) == missed
 
 
-def test_what_is_unknown_meets_no_limit() -> None:
+def test_unknown_values_meet_no_limit() -> None:
     unknown = Budget.parse(**LIMITS).violations(measured("a", None, None))
     assert [(violation.limit, violation.found) for violation in unknown] == [
         ("latency_us", None),

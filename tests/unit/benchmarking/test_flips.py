@@ -1,4 +1,4 @@
-"""Contact sheets: every flip has its place, its class and both answers."""
+"""Contact sheets: every flip has a place, its class and both predictions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def opened(sheet: bytes) -> Image.Image:
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (8, 1), (9, 2), (401, 50)])
-def test_a_sheet_has_room_for_its_images_but_not_for_more_than_it_shows(count: int, rows: int) -> None:
+def test_a_sheet_is_as_large_as_its_images_need(count: int, rows: int) -> None:
     sheet = opened(contact_sheet("net.tflite", [flip(0)] * count))
     assert sheet.size == (flips.COLUMNS * flips.CELL[0], 2 * flips.LINE + rows * flips.CELL[1])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_images_stand_in_reading_order(channels: int) -> None:
+def test_images_are_in_reading_order(channels: int) -> None:
     sheet = np.asarray(opened(contact_sheet("net.tflite", [flip(10 * place, channels) for place in range(10)])))
     for place in range(10):
         row, column = divmod(place, flips.COLUMNS)
@@ -45,7 +45,7 @@ def test_an_image_keeps_its_aspect_ratio(size: tuple[int, int]) -> None:
     assert (place.min(axis=0) + place.max(axis=0) + 1 == 2 * center).all()
 
 
-def test_right_answers_are_green_and_wrong_ones_red() -> None:
+def test_correct_predictions_are_green_and_wrong_ones_red() -> None:
     sheet = np.asarray(opened(contact_sheet("net.tflite", [flip(255)])))
     first = 2 * flips.LINE + 96
     lines = [sheet[top : top + flips.LINE] for top in range(first, first + 3 * flips.LINE, flips.LINE)]

@@ -1,4 +1,4 @@
-"""What bench and fit can be asked for, without measuring anything."""
+"""The options of bench and fit, without measuring anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgesqz.cli import app
 from edgesqz.fitting import Fit
 
 
-def test_limits_are_read_as_people_write_them() -> None:
+def test_limits_are_parsed() -> None:
     plan = Bench(max_size="500kB", max_latency="2ms", max_memory=64, min_accuracy=0.9, max_accuracy_drop=0.5)
     assert plan.budget == Budget(500_000, 2000, 64, 0.9, 0.5)
     assert Fit(max_latency="2ms", max_memory="1kB", min_accuracy=0.9).budget == Budget(None, 2000, 1000, 0.9)
@@ -31,7 +31,7 @@ def test_limits_are_read_as_people_write_them() -> None:
         ({"threads": 0}, "^threads must be at least 1, got 0$"),
         ({"rounds": -1}, "^rounds must be at least 1, got -1$"),
         ({"host": "board"}, "expected a host"),
-        ({"host": "ssh://board", "layers": True}, "^layers reads files on this machine; leave out host$"),
+        ({"host": "ssh://board", "layers": True}, "^layers reads files on this machine; remove host$"),
         ({"pixel_range": "wide"}, "expected a pixel range"),
         ({"max_size": "much"}, "expected a size"),
         ({"min_accuracy": 2}, "^min_accuracy must be from 0 to 1, got 2$"),
@@ -70,7 +70,7 @@ def test_the_command_line_hands_over_what_is_given(monkeypatch: pytest.MonkeyPat
         (["--html", "-", "--per-class"], "--per-class and --layers print tables"),
         (["--json", "nowhere/report.json"], "cannot write nowhere/report.json"),
         (["--threads", "0"], "--threads must be at least 1"),
-        (["--host", "ssh://board", "--layers"], "--layers reads files on this machine; leave out --host"),
+        (["--host", "ssh://board", "--layers"], "--layers reads files on this machine; remove --host"),
     ],
 )
 def test_bad_options_end_with_one_line(options: list[str], message: str) -> None:

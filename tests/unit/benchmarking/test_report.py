@@ -1,4 +1,4 @@
-"""The report: its figures, its JSON, and a table that fits a terminal."""
+"""The report: its values, its JSON, and a table that fits a terminal."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def line_of(row: Row, lines: list[str]) -> list[str]:
 # Figures
 
 
-def test_latency_is_told_by_percentiles_in_microseconds() -> None:
+def test_latency_is_reported_as_percentiles_in_microseconds() -> None:
     durations = [1000 * number for number in range(100, -1, -1)]
     latency = Latency.of([durations[:60], durations[60:]])
     assert (latency.p50, latency.p90, latency.p99, latency.n) == (50, 90, 99, 101)
@@ -116,7 +116,7 @@ def test_a_ratio_holds_while_the_machine_drifts() -> None:
 
 
 @pytest.mark.parametrize("rounds", [3, 30])
-def test_a_ratio_that_chance_may_have_made_is_noise(rounds: int) -> None:
+def test_a_ratio_that_may_be_due_to_chance_is_noise(rounds: int) -> None:
     durations = np.random.default_rng(0).lognormal(5, 1, (2, rounds, 1)).astype(int).tolist()
     assert Ratio.of(durations[0], "net.keras", durations[1]).is_noise
 
@@ -143,7 +143,7 @@ def test_a_measured_row_has_figures_and_no_error() -> None:
 
 
 @pytest.mark.parametrize(("interval", "is_noise"), [((0.116, 0.14), False), ((0.05, 0.2), True), (None, True)])
-def test_a_row_tells_a_program_that_its_ratio_is_noise(interval: Interval | None, is_noise: bool) -> None:
+def test_a_row_in_json_says_that_its_ratio_is_noise(interval: Interval | None, is_noise: bool) -> None:
     row = with_(MEASURED, "performance", latency_ratio=Ratio("squeezenet-nano.keras", 0.126, interval))
     assert rows_of(report(row))[0]["performance"]["latency_ratio"] == {
         "to": "squeezenet-nano.keras",
@@ -164,7 +164,7 @@ def test_a_failed_row_has_an_error_and_no_figures() -> None:
 
 
 @pytest.mark.parametrize("max_size_bytes", [None, 70_000])
-def test_the_json_has_the_promised_keys(max_size_bytes: int | None) -> None:
+def test_the_json_has_the_documented_keys(max_size_bytes: int | None) -> None:
     found = report(MEASURED, FAILED, max_size_bytes=max_size_bytes)
     text = found.to_json()
     as_data = json.loads(text)
@@ -234,7 +234,7 @@ def test_a_saved_report_is_its_json(tmp_path: Path) -> None:
 def test_a_report_cannot_be_put_where_no_file_can_be(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / name
-    with pytest.raises(EdgesqzError, match=f"cannot write {path}; name a file in a folder that exists"):
+    with pytest.raises(EdgesqzError, match=f"cannot write {path}; choose a file in an existing folder"):
         check_writable(path)
     with pytest.raises(EdgesqzError, match=f"cannot write {path}: "):
         save("text", path)
@@ -270,7 +270,7 @@ def test_the_table_has_the_failed_row() -> None:
     assert line_of(FAILED, lines) == ["squeezenet-nano.fp16.onnx", "onnxruntime", "101.0", "failed"]
 
 
-def test_only_with_a_size_limit_the_table_tells_what_fits() -> None:
+def test_the_table_shows_what_fits_only_with_a_size_limit() -> None:
     without, within = (shown(report(MEASURED, FAILED, max_size_bytes=limit), 120) for limit in (None, 100_000))
     assert not any("budget" in line for line in without)
     assert "budget: size 100.0 kB" in " ".join(" ".join(within).split())
@@ -278,7 +278,7 @@ def test_only_with_a_size_limit_the_table_tells_what_fits() -> None:
     assert line_of(FAILED, within)[-2:] == ["failed", "failed"]
 
 
-def test_a_page_has_room_for_every_figure_and_for_the_reasons_of_a_verdict() -> None:
+def test_a_wide_table_shows_every_figure_and_the_reasons_for_a_verdict() -> None:
     found = report(MEASURED, max_size_bytes=1000)
     (shown,) = whole_table(found)
     figures = {
@@ -297,14 +297,14 @@ def test_a_page_has_room_for_every_figure_and_for_the_reasons_of_a_verdict() -> 
     assert {head: shown[head] for head in figures} == figures
 
 
-def test_a_file_that_no_runtime_knows_has_its_row() -> None:
+def test_a_file_that_no_runtime_supports_has_a_row() -> None:
     unknown = dataclasses.replace(FAILED, artifact="net.gguf", runtime=None, runtime_version=None)
     lines = shown(report(unknown))
     assert line_of(unknown, lines) == ["net.gguf", "101.0", "90.0", "failed"]
     assert not any("None" in line for line in lines)
 
 
-def test_rows_of_one_file_are_told_apart_by_engine_and_version() -> None:
+def test_rows_of_one_file_are_distinguished_by_engine_and_version() -> None:
     older = dataclasses.replace(with_(MEASURED, "evaluation", accuracy=0.8), runtime_version="2.0.9", named=True)
     other = failed(MEASURED.artifact, "died", runtime="tflite-runtime")
     found = report(MEASURED, older, other, FAILED, max_size_bytes=1000)
@@ -321,7 +321,7 @@ def test_rows_of_one_file_are_told_apart_by_engine_and_version() -> None:
     assert json.loads(without.to_json())["pareto_front"] == [f"{name} on keras 2.1.0"]
 
 
-def test_a_verdict_of_many_limits_leaves_the_name_whole() -> None:
+def test_a_long_verdict_does_not_shorten_the_name() -> None:
     limits: dict[str, Any] = {"max_latency": "1us", "max_memory": 1, "min_accuracy": 1, "max_accuracy_drop": 0}
     lines = shown(report(MEASURED, max_size_bytes=1, **limits))
     assert max(map(len, lines)) <= 100
@@ -335,7 +335,7 @@ def test_unknown_figures_are_empty_cells() -> None:
     assert (cells["top-1 %"], cells["p50 µs"]) == ("87.65±.64", "12346")
 
 
-def test_a_difference_that_may_be_chance_has_no_mark() -> None:
+def test_an_insignificant_difference_has_no_mark() -> None:
     even = with_(MEASURED, "comparison", mcnemar_p=0.06)
     assert "-0.25" in line_of(even, shown(report(even)))
 
@@ -349,20 +349,20 @@ def test_a_difference_that_may_be_chance_has_no_mark() -> None:
         (Ratio("net.keras", 0.5, None), "noise"),
     ],
 )
-def test_the_ratio_is_told_if_it_tells_anything(ratio: Ratio, told: str) -> None:
+def test_the_ratio_is_shown_only_if_it_is_meaningful(ratio: Ratio, told: str) -> None:
     row = with_(MEASURED, "performance", latency_ratio=ratio)
     assert whole_table(report(row))[0]["ratio"] == told
     assert f"ratio: latency relative to {ratio.to}" in legend(report(row))
 
 
 @pytest.mark.parametrize(("threads", "told"), [(1, "A processor, 1 thread;"), (2, "A processor, 2 threads;")])
-def test_the_table_tells_what_was_measured_and_on_what(threads: int, told: str) -> None:
+def test_the_table_says_what_was_measured_and_on_which_machine(threads: int, told: str) -> None:
     lines = shown(report(MEASURED, FAILED, threads=threads))
     assert lines[0] == "10,000 test images of cifar10"
     assert " ".join(lines).split(told)[1].split()[:4] == ["litert", "2.1.0,", "onnxruntime", "1.22.0"]
 
 
-def test_an_engine_that_never_answered_has_no_version_to_tell() -> None:
+def test_an_engine_that_never_answered_has_no_version() -> None:
     silent = dataclasses.replace(FAILED, runtime="tflite-micro", runtime_version=None)
     assert "tflite-micro" not in measured_on(report(MEASURED, silent))
 
@@ -377,7 +377,7 @@ def test_a_folder_of_images_is_shown_as_it_is(name: str) -> None:
     assert shown(report(MEASURED, name=name))[0] == f"10,000 test images of {name}"
 
 
-def test_failures_are_told_a_line_each() -> None:
+def test_failures_are_printed_one_per_line() -> None:
     other = dataclasses.replace(FAILED, artifact="other.onnx", error="another reason")
     assert report(FAILED, MEASURED, other).failures() == [
         "squeezenet-nano.fp16.onnx: the engine gave up",
@@ -386,15 +386,15 @@ def test_failures_are_told_a_line_each() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_accuracy_against_size_is_a_image(suffix: str, tmp_path: Path) -> None:
+def test_accuracy_against_size_is_an_image(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"plot.{suffix}"
     report(MEASURED, FAILED, max_size_bytes=100_000).plot(path)
     content = path.read_bytes()
     assert content.startswith(b"\x89PNG") if suffix == "png" else b"<svg" in content[:500]
 
 
-def test_without_an_accuracy_there_is_nothing_to_draw(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="nothing to draw"):
+def test_without_an_accuracy_there_is_nothing_to_plot(tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="nothing to plot"):
         report(FAILED).plot(tmp_path / "plot.png")
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""The bench on a fake engine: which files are measured, what fails alone, and what is refused."""
+"""The bench on a fake engine: which files are measured, failures that affect only one row, and rejected input."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_flipped_images_are_drawn(workspace: Path, tmp_path: Path, monkeypatch: 
     assert {flip.label for flip in found} <= {"blue", "green", "red"}
 
 
-def test_each_engine_of_a_file_has_a_sheet_of_its_own(
+def test_each_engine_of_a_file_has_a_separate_sheet(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, choice = workspace / "squeezenet-nano.fp32.onnx", plugins.Choice.parse
@@ -115,7 +115,7 @@ def test_each_engine_of_a_file_has_a_sheet_of_its_own(
     }
 
 
-def test_a_folder_for_flips_that_cannot_be_is_told_first(workspace: Path, tmp_path: Path) -> None:
+def test_an_impossible_folder_for_flips_is_reported_first(workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EdgesqzError, match="cannot write to the folder"):
         edgesqz.bench(flips=tmp_path / "file" / "flips", workspace=workspace)
@@ -131,7 +131,9 @@ def test_accuracy_is_counted_by_hand(exported: Path, images: Path) -> None:
     assert {row.artifact: row.accuracy for row in report.measured}["squeezenet-nano.int8.tflite"] == right.mean()
 
 
-def test_a_folder_with_test_images_alone_is_measured_and_one_not_divided_is_told(images: Path, tmp_path: Path) -> None:
+def test_a_folder_with_only_test_images_is_measured_and_an_undivided_one_is_reported(
+    images: Path, tmp_path: Path
+) -> None:
     shutil.copytree(images / "test", tmp_path / "only" / "test")
     model = tmp_path / "elsewhere.onnx"
     model.write_bytes(fakes.content())
@@ -145,12 +147,12 @@ def test_a_folder_with_test_images_alone_is_measured_and_one_not_divided_is_told
 
 
 @pytest.mark.parametrize("asked", [{"dataset": "cifar10"}, {"data_dir": Path()}])
-def test_images_that_were_asked_for_must_be_there(asked: dict[str, Any], tmp_path: Path) -> None:
+def test_requested_images_must_be_available(asked: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="cannot download|no cifar10 in"):
         edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path, **asked)
 
 
-def test_an_exports_source_model_comes_along(exported: Path) -> None:
+def test_the_source_model_of_an_export_is_measured_too(exported: Path) -> None:
     report = edgesqz.bench([exported / "squeezenet-nano.int8.onnx"], rounds=1, limit=6, workspace=Path("elsewhere"))
     assert [row.artifact for row in report.rows] == ["squeezenet-nano.keras", "squeezenet-nano.int8.onnx"]
 
@@ -163,15 +165,15 @@ def test_a_file_without_a_manifest_has_no_source_model(exported: Path, images: P
     assert (row.variant, row.comparison) == (None, None)
 
 
-def test_a_file_that_is_not_the_manifests_fails_alone(workspace: Path) -> None:
+def test_a_file_that_does_not_match_its_manifest_affects_only_its_row(workspace: Path) -> None:
     (workspace / "squeezenet-nano.int8.tflite").write_bytes(b"something else")
     errors = errors_by_name(edgesqz.bench(rounds=1, limit=6, workspace=workspace))
     error = errors.pop("squeezenet-nano.int8.tflite")
-    assert error is not None and "is not the file its manifest" in error
+    assert error is not None and "does not match its manifest" in error
     assert not any(errors.values())
 
 
-def test_an_engine_that_dies_fails_alone(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_dies_affects_only_its_row(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     true_time = Engine.time_ns
 
     def time_and_kill(engine: Engine, count: int) -> list[int]:
@@ -181,7 +183,9 @@ def test_an_engine_that_dies_fails_alone(exported: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Engine, "time_ns", time_and_kill)
     errors = errors_by_name(edgesqz.bench(rounds=1, limit=6, workspace=exported))
-    assert errors.pop("squeezenet-nano.int8.tflite") == "the engine's process ended while it worked on this model"
+    assert (
+        errors.pop("squeezenet-nano.int8.tflite") == "the engine's process ended unexpectedly while running this model"
+    )
     assert not any(errors.values())
 
 
@@ -210,7 +214,7 @@ def test_a_model_of_other_classes_fails(exported: Path, tmp_path: Path, images: 
         ({"threads": 0}, "^threads must be at least 1"),
         ({"rounds": 0}, "^rounds must be at least 1"),
         ({"runtimes": ["litert"], "models": ["squeezenet.keras"]}, "^runtimes litert cannot run any of the files$"),
-        ({"models": ["squeezenet.int8.onnx"], "pixel_range": "0..1"}, "the manifest .* leave out pixel_range"),
+        ({"models": ["squeezenet.int8.onnx"], "pixel_range": "0..1"}, "the manifest .* remove pixel_range"),
         ({"runtimes": ["tensorrt"]}, "unknown runtime 'tensorrt'; choose from fake, keras, litert, "),
         ({"runtimes": ["litert=="]}, "expected a runtime as NAME or NAME==VERSION, got 'litert=='"),
         ({"pin": 100_000}, "pin must be one of the cores .*, got 100000"),
@@ -226,7 +230,7 @@ def test_bad_input(arguments: dict[str, Any], message: str, exported: Path) -> N
 
 @pytest.mark.parametrize("as_given", [str, Path])
 def test_one_file_needs_no_list(as_given: type, exported: Path) -> None:
-    """A str or a Path, on an engine named without a list too."""
+    """Accepts a str or a Path, and an engine without a list."""
     path = as_given(exported / "squeezenet-nano.int8.tflite")
     report = edgesqz.bench(path, runtimes="fake", baseline=path, rounds=1, limit=3, workspace=str(exported))
     assert [(row.artifact, row.named) for row in report.rows] == [
@@ -240,7 +244,7 @@ def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
         edgesqz.bench(workspace=tmp_path)
 
 
-def test_engines_are_kept_on_a_core(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engines_are_pinned_to_a_core(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     core = max(os.sched_getaffinity(0))
     kept: list[list[set[int]]] = []
     measure_memory = Candidate.measure_memory
@@ -255,9 +259,9 @@ def test_engines_are_kept_on_a_core(exported: Path, monkeypatch: pytest.MonkeyPa
     assert kept == [[{core}, {core}]] * 2
 
 
-def test_warming_up_ends_when_rounds_take_the_same_time_or_at_its_bound() -> None:
+def test_warm_up_ends_when_rounds_take_the_same_time_or_at_its_limit() -> None:
     class Clock:
-        """An engine whose rounds take what it is told."""
+        """An engine whose rounds take the given times."""
 
         version, load_ms, overhead_us = "1.0", 0.0, 0.0
 
@@ -284,7 +288,7 @@ def test_more_threads_than_cores_are_refused(exported: Path) -> None:
         edgesqz.bench(threads=100_000, workspace=exported)
 
 
-def test_files_of_one_name_are_called_by_as_many_folders_as_tell_them_apart(tmp_path: Path) -> None:
+def test_files_of_one_name_are_distinguished_by_their_folders(tmp_path: Path) -> None:
     paths = [
         tmp_path / name for name in ("old/m.tflite", "new/m.tflite", "other.onnx", "new/a/x/n.onnx", "new/b/x/n.onnx")
     ]
@@ -323,7 +327,7 @@ def test_two_files_of_one_name_stay_two_rows(exported: Path, images: Path, tmp_p
 
 
 @pytest.mark.parametrize("at_hand", [True, False])
-def test_a_file_of_another_size_is_timed_and_told_what_to_do(
+def test_a_file_of_another_size_is_timed_and_gets_advice(
     at_hand: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the dataset of 32x32 images is at hand or not."""
@@ -345,7 +349,7 @@ def test_a_file_of_another_size_is_timed_and_told_what_to_do(
     ]
 
 
-def test_the_exit_code_tells_if_a_named_file_failed(images: Path, tmp_path: Path) -> None:
+def test_the_exit_code_says_whether_a_named_file_failed(images: Path, tmp_path: Path) -> None:
     """Before it tells of a missed budget."""
     (tmp_path / "whole.onnx").write_bytes(fakes.content())
     (tmp_path / "cut.onnx").write_bytes(b"cut")

@@ -53,7 +53,7 @@ def test_a_report_of_another_machine_is_read() -> None:
     assert Report.from_json(text).plan.threads == 4096
 
 
-def test_a_report_says_how_to_make_it_again() -> None:
+def test_a_report_says_how_to_repeat_it() -> None:
     found = report(FULL, models=["a b.tflite", "c.onnx"], runtimes=["litert"], max_size="1MB", layers=True)
     assert found.command == "edgesqz bench 'a b.tflite' c.onnx --runtime litert --max-size 1MB --layers"
     assert json.loads(found.to_json())["command"] == found.command
@@ -79,7 +79,7 @@ def test_a_file_of_the_same_name_and_size_and_another_content_gets_no_figures(mo
         saved(tmp_path, row("m.tflite", other)).row_of(model)
 
 
-def test_what_was_not_measured_is_told(model: Path, tmp_path: Path) -> None:
+def test_missing_measurements_are_reported(model: Path, tmp_path: Path) -> None:
     own = model.read_bytes()
     with pytest.raises(EdgesqzError, match="no figures for m.tflite on litert; measure it with edgesqz bench"):
         saved(tmp_path, row("m.tflite", own, "tflite-micro")).row_of(model, "litert")

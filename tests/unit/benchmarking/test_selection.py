@@ -1,4 +1,4 @@
-"""Which file to take: noise does not choose, the cheaper of equals does, and guessing never wins."""
+"""Selection of the best file: noise does not decide, the cheaper of equal files wins, and guessing never does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def choose(rows: list[Measured]) -> Selection:
     return report(*rows).selection
 
 
-def test_the_most_accurate_is_chosen_where_the_images_can_tell() -> None:
+def test_a_significantly_more_accurate_file_is_chosen() -> None:
     found = choose([row("good", 900, 100, 10), row("best", 950, 1000, 100)])
     assert (found.chosen, found.note) == ("best", "the highest accuracy, 95.00%")
     assert found.reasons == {"good": "accuracy 90.00%, best has 95.00% (p < 0.001)"}
@@ -66,7 +66,7 @@ def test_files_without_a_clock_are_chosen_by_size_after_those_with_one() -> None
     assert choose([row("small", 900, 500, None), row("timed", 900, 900)]).chosen == "timed"
 
 
-def test_what_cannot_be_told_from_guessing_is_never_chosen() -> None:
+def test_a_file_no_better_than_guessing_is_never_chosen() -> None:
     found = choose([row("ruined", 110)])
     assert (found.chosen, found.note) == (None, "no file is significantly better than guessing")
     assert found.reasons == {"ruined": "accuracy 11.00%, not significantly better than guessing (1,000 images)"}
@@ -89,13 +89,13 @@ def test_limits_come_first() -> None:
         ([failed("broken")], "no file is within the budget"),
     ],
 )
-def test_where_none_can_be_chosen_it_is_told_why(rows: list[Row], note: str) -> None:
+def test_if_no_file_can_be_chosen_the_note_says_why(rows: list[Row], note: str) -> None:
     found = report(*rows, quota="1kB").selection
     assert (found.chosen, found.note) == (None, note)
     assert report(*rows, quota="1kB").choice()[0] == f"chosen: none; {note}"
 
 
-def test_a_file_on_two_engines_is_told_apart() -> None:
+def test_a_file_on_two_engines_has_two_labels() -> None:
     here, older = row("m.tflite", 900, 1000, 100), row("m.tflite", 900, 1000, 200, runtime_version="2.0")
     found = report(here, older).selection
     assert found.chosen == "m.tflite on litert 2.3"
@@ -124,7 +124,7 @@ def test_the_csv_has_one_value_a_cell() -> None:
     assert cells["class_accuracy.7"] == "0.9"
 
 
-def test_only_named_files_are_told_to_miss_the_budget_or_to_fail() -> None:
+def test_only_named_files_are_reported_to_miss_the_budget_or_to_fail() -> None:
     rows = (row("named", 900, 2000, named=True), row("along", 900, 2000), row("fine", 900, 100, named=True))
     broken = failed("failed", named=True)
     assert report(*rows, broken, quota="1kB").misses() == ["named: size 2.0 kB, at most 1.0 kB"]

@@ -50,7 +50,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def run_alone(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own, as a shell does."""
+    """Run a command in its own process, as a shell does."""
     return subprocess.run([*EDGESQZ, *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
@@ -93,7 +93,7 @@ def test_notes_of_temporary_files_are_shown_on_demand(
 
 def test_verbose_and_quiet_exclude_each_other() -> None:
     result = run("models", "--verbose", "--quiet")
-    assert (result.exit_code, result.stderr) == (1, "error: --verbose and --quiet exclude each other\n")
+    assert (result.exit_code, result.stderr) == (1, "error: --verbose and --quiet cannot be used together\n")
 
 
 @pytest.mark.parametrize(("columns", "widest"), [(60, 60), (200, 200), (None, 100)])
@@ -156,7 +156,7 @@ def test_a_closed_standard_output_is_one_clear_line(arguments: str) -> None:
     command = ["sh", "-c", 'exec "$@" >&-', "sh", *EDGESQZ, arguments]
     closed = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     assert closed.returncode == 1
-    assert closed.stderr == "error: cannot write the output: it is closed\n"
+    assert closed.stderr == "error: cannot write the output: the stream is closed\n"
 
 
 def test_a_closed_standard_error_puts_nothing_into_the_output() -> None:
@@ -212,7 +212,7 @@ BAD_INPUT = {
     "an unknown dataset": (("train", "--dataset", "imagenet"), ("'imagenet'", "cifar10, cifar100, mnist, synthetic")),
     "no epochs": (("train", "--dataset", "synthetic", "--epochs", "0"), ("--epochs must be above 0, got 0",)),
     "no rate": (("train", "--dataset", "synthetic", "--learning-rate", "nan"), ("--learning-rate",)),
-    "no checkpoint": (("train", "--resume"), ("no checkpoint", "leave out --resume")),
+    "no checkpoint": (("train", "--resume"), ("no checkpoint", "remove --resume")),
     "a quota that is no size": (("train", "--quota", "plenty"), ("'plenty'", "500kB")),
     "a data folder without the data": (("train", "--data-dir", "."), ("cifar-10-batches-py", "cifar-10-python.tar.gz")),
     "an unknown format": (("export", "--format", "coreml"), ("'coreml'", "onnx, tflite")),
@@ -226,11 +226,11 @@ BAD_INPUT = {
     "a report in a missing folder": (("bench", "--json", "missing/report.json"), ("cannot write missing/report.json",)),
     "a teacher and labels": (
         ("train", "--teacher", "squeezenet", "--label-smoothing", "0.1"),
-        ("--teacher replaces the labels; leave out --label-smoothing",),
+        ("--teacher replaces the labels; remove --label-smoothing",),
     ),
     "a pixel range beside a manifest": (
         ("predict", "squeezenet.int8.tflite", "b.png", "--pixel-range", "0..1"),
-        ("has a manifest, which states its pixel range; omit --pixel-range",),
+        ("has a manifest, which specifies its pixel range; remove --pixel-range",),
     ),
     "two reports on one output": (("bench", "--json", "-", "--csv", "-"), ("only one of --json, --csv,",)),
     "tables beside a report": (("bench", "--csv", "-", "--per-class"), ("--per-class and --layers print tables",)),

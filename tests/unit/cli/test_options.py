@@ -44,7 +44,7 @@ class Measure(Limits):
 
     def run(self, console: Console) -> dict[str, Any]:
         if "elsewhere" in as_list(self.files):
-            raise EdgesqzError(f"leave out {option('pixel_range')}")
+            raise EdgesqzError(f"remove {option('pixel_range')}")
         return vars(self)
 
 
@@ -100,5 +100,5 @@ def test_a_missing_argument_is_wrong_usage(app: typer.Typer) -> None:
 
 
 def test_a_parameter_of_another_command_is_named_like_its_flag(app: typer.Typer) -> None:
-    with pytest.raises(EdgesqzError, match="^leave out --pixel-range$"):
+    with pytest.raises(EdgesqzError, match="^remove --pixel-range$"):
         CliRunner().invoke(app, ["measure", "elsewhere"], catch_exceptions=False)

@@ -168,7 +168,7 @@ def test_an_unpacked_folder_is_preferred_to_an_archive(tmp_path: Path) -> None:
     assert locate("cifar10", tmp_path) == folder
 
 
-def test_batches_pickled_anew_are_read(tmp_path: Path) -> None:
+def test_repickled_batches_are_read(tmp_path: Path) -> None:
     folder = write_cifar(tmp_path, "cifar10", "python")
     expected = cifar_split("cifar10", "test")
     rows = expected.images.transpose(0, 3, 1, 2).reshape(-1, 3072).copy()
@@ -313,7 +313,7 @@ def test_a_batch_in_an_archive_must_be_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ask", [load, locate])
-def test_a_data_dir_without_the_data_is_an_error_even_if_the_cache_has_them(
+def test_a_data_dir_without_the_data_is_an_error_even_if_the_cache_has_it(
     tmp_path: Path, cache: Path, ask: Callable[[str, Path], object]
 ) -> None:
     write_cifar(cache, "cifar10", "python")
@@ -394,7 +394,7 @@ def test_a_wrong_checksum_leaves_nothing_in_the_cache(
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.parametrize("reachable", [False, True])
-def test_a_failed_download_names_the_ways_out(
+def test_a_failed_download_says_what_to_do(
     cache: Path, served: str, reachable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if reachable:
@@ -504,7 +504,7 @@ def test_both_parts_have_every_class(share: float, expected: list[int]) -> None:
     assert set(rest.labels) == set(holdout.labels)
 
 
-def test_a_class_of_one_image_cannot_be_divided() -> None:
+def test_a_class_with_one_image_cannot_be_split() -> None:
     with pytest.raises(EdgesqzError, match="class number 1 has only one image"):
         holdout_split(split_of([0, 0, 1, 2, 2]), seed=0)
 
@@ -644,7 +644,7 @@ def test_a_folder_with_train_and_test(tmp_path: Path) -> None:
         assert split.images[:, 0, 0, :2].tolist() == [[red, k] for k in range(count)] * 2
 
 
-def test_a_folder_without_a_test_split_lends_a_fifth_of_each_class(tmp_path: Path) -> None:
+def test_a_fifth_of_each_class_is_the_test_split_of_an_undivided_folder(tmp_path: Path) -> None:
     for class_name, count in (("cat", 10), ("dog", 30), ("emu", 2)):
         write_images(tmp_path / class_name, count)
     train, test = load(str(tmp_path)).train(), load(str(tmp_path)).test()
@@ -667,7 +667,7 @@ def test_the_split_is_described_where_the_folder_has_none(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("there", "missing"), [("test", "train"), ("train", "test")])
-def test_a_folder_with_one_split_has_that_one(there: str, missing: str, tmp_path: Path) -> None:
+def test_a_folder_with_one_split_has_only_that_split(there: str, missing: str, tmp_path: Path) -> None:
     for class_name in ("cat", "dog"):
         write_images(tmp_path / there / class_name, 3)
     (tmp_path / missing).mkdir()
@@ -795,7 +795,7 @@ def height_and_width(image: np.ndarray) -> tuple[int, int]:
     return int(shape.any(axis=1).sum()), int(shape.any(axis=0).sum())
 
 
-def test_each_synthetic_class_has_a_shape_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_synthetic_class_has_a_distinct_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(synthetic.COUNTS, "test", 2_000)
     test = load("synthetic").test()
     contrast = np.abs(test.images.astype(float) - np.median(test.images, axis=(1, 2), keepdims=True)).sum(3)
@@ -803,7 +803,7 @@ def test_each_synthetic_class_has_a_shape_of_its_own(monkeypatch: pytest.MonkeyP
     assert np.triu(np.corrcoef(means), 1).max() < 0.999
 
 
-def test_synthetic_is_always_at_hand() -> None:
+def test_synthetic_is_always_available() -> None:
     place = locate("synthetic")
     assert place is not None
     assert place.is_file()

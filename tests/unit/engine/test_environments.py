@@ -1,4 +1,4 @@
-"""Environments of their own for engines, and what is told where one cannot be."""
+"""Separate environments for engines, and messages if one cannot be created."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgesqz.engine.environments import python_with
 
 @pytest.fixture
 def fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A uv that says what it was asked for; what it ends with can be changed."""
+    """A fake uv that prints its arguments."""
     script = tmp_path / "uv"
     script.write_text(f"#!{sys.executable}\nimport sys\nprint(sys.argv[1:])\n")
     script.chmod(0o755)
@@ -47,7 +47,7 @@ def test_an_environment_that_takes_too_long_is_given_up(fake_uv: Path, monkeypat
         raise subprocess.TimeoutExpired(command, options["timeout"])
 
     monkeypatch.setattr(subprocess, "run", endless)
-    with pytest.raises(EdgesqzError, match="no environment with engine in 600 s"):
+    with pytest.raises(EdgesqzError, match="creating an environment with engine took longer than 600 s"):
         python_with(["engine"], None)
 
 

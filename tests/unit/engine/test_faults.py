@@ -1,4 +1,4 @@
-"""Engines that misbehave in every way cost their own rows, and nothing of them stays behind."""
+"""Engines that misbehave in every way affect only their own rows, and leave no process behind."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tests.rows import errors_by_name, errors_of
 EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
 EXPORT = "squeezenet-nano.int8.tflite"  # measured beside its source model
 HABITS = {
-    "segfault": "the engine's process ended while it worked on this model",
-    "hang": "the engine gave no answer in 1 s",
+    "segfault": "the engine's process ended unexpectedly while running this model",
+    "hang": "the engine did not answer within 1 s",
     "memory": "Unable to allocate",
-    "quit": "the engine's process ended while it worked on this model",
+    "quit": "the engine's process ended unexpectedly while running this model",
     "raise": "an engine's own trouble",
     "nan": "the model's outputs contain NaN or infinity",
 }
@@ -34,7 +34,7 @@ HABITS = {
 
 @pytest.fixture
 def odd_files(tmp_path: Path, fake_engine: None) -> Path:
-    """A folder with a file for each habit of an engine."""
+    """A folder with a file for each type of misbehavior."""
     (tmp_path / "files").mkdir()
     for habit in (*HABITS, "garbage"):
         (tmp_path / "files" / f"{habit}.fake").write_bytes(fakes.content(habit=habit))
@@ -46,7 +46,7 @@ def workers() -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if child.is_running()]
 
 
-def test_engines_that_misbehave_cost_their_rows_alone(
+def test_misbehaving_engines_affect_only_their_rows(
     odd_files: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     warm_up = Candidate.warm_up
@@ -78,12 +78,12 @@ def test_a_process_that_stops_reading_is_killed(odd_files: Path, monkeypatch: py
         (worker,) = (each for each in workers() if each not in before)
         worker.suspend()
         monkeypatch.setattr(engine, "ANSWER_TIMEOUT_S", 1)
-        with pytest.raises(EdgesqzError, match="process ended while"):
+        with pytest.raises(EdgesqzError, match="process ended unexpectedly"):
             stopped.predict(more_than_a_pipe_holds)
     assert not worker.is_running()
 
 
-def test_a_missing_engine_costs_its_row_alone(images: Path, exported: Path, tmp_path: Path) -> None:
+def test_a_missing_engine_affects_only_its_row(images: Path, exported: Path, tmp_path: Path) -> None:
     (tmp_path / "model.missing").write_bytes(fakes.content())
     names = [tmp_path / "model.missing", exported / "squeezenet-nano.fp32.onnx"]
     report = edgesqz.bench(names, dataset=str(images), rounds=1, limit=6)
@@ -98,7 +98,7 @@ def test_a_missing_engine_costs_its_row_alone(images: Path, exported: Path, tmp_
 def test_when_every_engine_fails_each_row_says_why(odd_files: Path, images: Path) -> None:
     report = edgesqz.bench([odd_files / "raise.fake", odd_files / "quit.fake"], dataset=str(images), rounds=1)
     assert all(errors_of(report))
-    with pytest.raises(EdgesqzError, match="nothing to draw"):
+    with pytest.raises(EdgesqzError, match="nothing to plot"):
         report.plot(odd_files / "plot.png")
 
 

@@ -1,4 +1,4 @@
-"""How a host is written."""
+"""Parsing of hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files an export makes."""
+"""The files that an export writes."""
 
 from __future__ import annotations
 

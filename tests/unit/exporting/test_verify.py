@@ -1,4 +1,4 @@
-"""What verification accepts and refuses, on figures made by hand."""
+"""What verification accepts and rejects, with handmade outputs."""
 
 from __future__ import annotations
 

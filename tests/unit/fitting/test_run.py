@@ -62,7 +62,7 @@ def test_several_datasets_share_the_quota() -> None:
     assert kept(files, 149) == {"digits small"}
 
 
-def test_why_each_is_kept_or_not_is_told() -> None:
+def test_the_reason_for_each_decision_is_reported() -> None:
     files = [
         file("small", 100, 800),
         file("good", 200, 900),
@@ -128,7 +128,7 @@ def test_without_images_nothing_can_be_chosen(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_bad_input_is_told_before_any_work(tmp_path: Path) -> None:
+def test_bad_input_is_reported_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="unknown format 'caffe'"):
         fit(quota="300kB", format="caffe", workspace=tmp_path)
     with pytest.raises(EdgesqzError, match="expected a time above zero"):
@@ -179,7 +179,7 @@ def test_the_command_has_the_options_of_bench_for_data_and_limits(
         fit(quota="1MB", max_memory="much", workspace=tmp_path)
 
 
-def test_a_dataset_that_no_model_knows_is_told(images: Path, tmp_path: Path) -> None:
+def test_a_dataset_that_no_model_knows_is_reported(images: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="no model in .* or the zoo has the classes of .*: blue, green, red; train"):
         fit(quota="1MB", dataset=str(images), workspace=tmp_path)
 

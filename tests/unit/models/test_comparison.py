@@ -57,7 +57,7 @@ def test_ratios_are_to_the_first() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_the_bars_are_a_image(suffix: str, tmp_path: Path) -> None:
+def test_the_bars_are_an_image(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"sizes.{suffix}"
     compare("squeezenet", "digits").plot(path)
     start = path.read_bytes()[:500]

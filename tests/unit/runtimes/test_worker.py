@@ -1,4 +1,4 @@
-"""What the worker tells of its machine and memory, on systems that tell less than this one."""
+"""The worker's description of its machine and memory, on systems that report less than this one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def proc(folder: Path, **files: str) -> Path:
         ({}, platform.processor() or platform.machine()),
     ],
 )
-def test_a_machine_has_one_name_here_and_through_a_host(
+def test_a_machine_has_the_same_name_locally_and_through_a_host(
     files: dict[str, str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "PROC", proc(tmp_path / "proc", **files))

@@ -1,4 +1,4 @@
-"""Candidates are counted, and those over the budget left out, before anything is trained."""
+"""Candidates over the budget are skipped before anything is trained."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_grid_numbers_every_candidate_that_fits() -> None:
     ("field", "figure"),
     [("size_bytes", "tflite_int8_bytes"), ("macs", "macs"), ("arena_bytes", "peak_activation_bytes")],
 )
-def test_every_limit_prunes(field: str, figure: str) -> None:
+def test_every_limit_excludes_candidates(field: str, figure: str) -> None:
     costs = sorted(getattr(trial.costs, figure) for trial in selection().grid(None))
     limit = costs[len(costs) // 2]
     found = selection(Budget(**{field: limit})).grid(None)
@@ -39,34 +39,34 @@ def test_every_limit_prunes(field: str, figure: str) -> None:
     assert all(getattr(trial.costs, figure) <= limit for trial in found)
 
 
-def test_random_candidates_differ_and_the_seed_repeats_them() -> None:
+def test_random_candidates_are_distinct_and_reproducible() -> None:
     found = selection().random(10, seed=3)
     assert len({trial.model for trial in found}) == 10
     assert found == selection().random(10, seed=3)
 
 
-def test_a_small_space_gives_no_more_than_it_has() -> None:
+def test_random_search_ends_when_a_small_space_is_exhausted() -> None:
     assert len(selection().random(100, seed=0)) == 24
 
 
-def test_candidates_that_were_tried_are_not_tried_again() -> None:
+def test_earlier_candidates_are_not_drawn_again() -> None:
     first = selection().random(10, seed=0)
     more = selection().random(14, seed=0, taken=[trial.candidate for trial in first])
     assert not {trial.model for trial in first} & {trial.model for trial in more}
 
 
 def test_if_nothing_fits_the_smallest_is_named() -> None:
-    with pytest.raises(EdgesqzError, match=r"the smallest is squeezenet-8p-4x16 with about .* raise max_size"):
+    with pytest.raises(EdgesqzError, match=r"the smallest is squeezenet-8p-4x16, about .* raise max_size"):
         selection(Budget(size_bytes=1000)).grid(None)
 
 
 @pytest.mark.parametrize(
     ("text", "macs"), [("5M", 5_000_000), ("800k", 800_000), (1234, 1234), ("1.5G", 1_500_000_000)]
 )
-def test_counts_are_read_as_people_write_them(text: str | int, macs: int) -> None:
+def test_counts_may_have_a_unit_prefix(text: str | int, macs: int) -> None:
     assert Budget.parse(None, text, None).macs == macs
 
 
-def test_other_counts_are_refused() -> None:
+def test_malformed_counts_are_rejected() -> None:
     with pytest.raises(EdgesqzError, match="expected a number such as 5M or 800k for max_macs, got '5 million'"):
         Budget.parse(None, "5 million", None)

@@ -1,4 +1,4 @@
-"""A sweep's files under a quota: what stays, what goes, and that the quota holds and nothing is lost."""
+"""Files of a sweep under a quota: which are kept, which are discarded, and that the quota holds and nothing is lost."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_without_a_quota_every_file_stays(tmp_path: Path) -> None:
     assert len(kept_files(tmp_path)) == 3
 
 
-def test_a_dominated_file_goes_first_and_the_record_says_why(tmp_path: Path) -> None:
+def test_a_dominated_file_is_discarded_first_and_the_record_says_why(tmp_path: Path) -> None:
     kept = keeper(tmp_path, 60 * KB)
     for number, (accuracy, size) in enumerate(((0.5, 20 * KB), (0.4, 20 * KB), (0.6, 25 * KB)), start=1):
         run(kept, number, accuracy, size)
@@ -55,7 +55,7 @@ def test_a_dominated_file_goes_first_and_the_record_says_why(tmp_path: Path) -> 
     assert "sweep-0001.int8.tflite is at least as good" in gone.reason
 
 
-def test_a_file_that_is_worth_less_than_those_there_is_not_written(tmp_path: Path) -> None:
+def test_a_file_less_valuable_than_the_kept_ones_is_not_written(tmp_path: Path) -> None:
     kept = keeper(tmp_path, 60 * KB)
     run(kept, 1, 0.6)
     run(kept, 2, 0.7)
@@ -65,7 +65,7 @@ def test_a_file_that_is_worth_less_than_those_there_is_not_written(tmp_path: Pat
     assert kept.trials[3].state == "finished"
 
 
-def test_the_most_accurate_file_stays_to_the_last(tmp_path: Path) -> None:
+def test_the_most_accurate_file_is_discarded_last(tmp_path: Path) -> None:
     kept = keeper(tmp_path, 30 * KB)
     run(kept, 1, 0.9)
     kept.start(trial(2), KB)
@@ -73,7 +73,7 @@ def test_the_most_accurate_file_stays_to_the_last(tmp_path: Path) -> None:
     assert "sweep-0001.int8.tflite" in kept_files(tmp_path)
 
 
-def test_running_trials_hold_their_room_against_others(tmp_path: Path) -> None:
+def test_running_trials_reserve_space(tmp_path: Path) -> None:
     kept = keeper(tmp_path, 50 * KB)
     kept.start(trial(1), 40 * KB)
     assert (Workspace(tmp_path, 50 * KB).room_for(()) or 0) < 10 * KB
@@ -81,14 +81,14 @@ def test_running_trials_hold_their_room_against_others(tmp_path: Path) -> None:
         kept.start(trial(2), 20 * KB)
 
 
-def test_a_restarted_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+def test_a_restarted_trial_continues_from_its_checkpoint(tmp_path: Path) -> None:
     kept = keeper(tmp_path)
     assert kept.start(trial(1), KB) == {}
     kept.progress(1, 1, 0.5, {"sweep-0001.last.npz": b"weights"})
     assert kept.start(trial(1), KB) == {"sweep-0001.last.npz": b"weights"}
 
 
-def test_after_the_driver_was_killed_the_record_knows_what_is_done(tmp_path: Path) -> None:
+def test_the_record_survives_a_killed_driver(tmp_path: Path) -> None:
     kept = keeper(tmp_path)
     run(kept, 1, 0.5)
     kept.start(trial(2), KB)
@@ -98,14 +98,14 @@ def test_after_the_driver_was_killed_the_record_knows_what_is_done(tmp_path: Pat
     assert again.options == OPTIONS
 
 
-def test_files_that_somebody_removed_do_not_count_as_kept(tmp_path: Path) -> None:
+def test_files_removed_by_the_user_do_not_count_as_kept(tmp_path: Path) -> None:
     run(keeper(tmp_path), 1, 0.5)
     (tmp_path / "sweep-0001.int8.tflite").unlink()
     again = keeper(tmp_path, record=Record.read(record_path(tmp_path, "sweep")))
     assert [file.kept for file in again.trials[1].files] == [False]
 
 
-def test_what_fails_or_stops_keeps_its_reason(tmp_path: Path) -> None:
+def test_failed_and_stopped_trials_keep_their_reason(tmp_path: Path) -> None:
     kept = keeper(tmp_path)
     kept.start(trial(1), KB)
     kept.end(1, "failed", "the loss became nan")
@@ -114,7 +114,7 @@ def test_what_fails_or_stops_keeps_its_reason(tmp_path: Path) -> None:
     assert kept.trials[1].state == "failed"
 
 
-def test_closing_lets_running_trials_wait(tmp_path: Path) -> None:
+def test_closing_marks_running_trials_as_waiting(tmp_path: Path) -> None:
     kept = keeper(tmp_path, 50 * KB)
     kept.start(trial(1), 40 * KB)
     (left,) = kept.close()

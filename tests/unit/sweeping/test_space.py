@@ -17,7 +17,7 @@ def space(**sections: Any) -> Space:
     return Space.parse({"network": {"stem": 8, "stage1": STAGE}, **sections})
 
 
-def test_the_template_is_a_space_that_gives_networks_by_name() -> None:
+def test_the_template_is_a_valid_space() -> None:
     found = Space.parse(tomllib.loads(TEMPLATE))
     generator = np.random.default_rng(0)
     for _ in range(20):
@@ -37,13 +37,13 @@ def test_knobs_of_a_stage_without_fire_modules_make_no_difference() -> None:
     assert len(list(found.grid())) == 2
 
 
-def test_a_range_of_numbers_has_no_grid() -> None:
+def test_a_range_without_a_step_has_no_grid() -> None:
     found = space(recipe={"learning_rate": {"low": 0.1, "high": 0.2}})
     with pytest.raises(EdgesqzError, match=r"recipe\.learning_rate a step"):
         list(found.grid())
 
 
-def test_a_logarithmic_range_is_even_in_its_logarithm() -> None:
+def test_a_logarithmic_range_is_sampled_uniformly_in_its_logarithm() -> None:
     found = space(recipe={"weight_decay": {"low": 1e-4, "high": 1e-2, "log": True}})
     generator = np.random.default_rng(0)
     values = [float(found.sample(generator).recipe["weight_decay"]) for _ in range(400)]
@@ -57,17 +57,17 @@ def test_a_logarithmic_range_is_even_in_its_logarithm() -> None:
         ({}, "the space is empty"),
         ({"recipe": {"epochs": 1}}, "the space has no network"),
         ({"network": {"modle": ["squeezenet"]}}, "did you mean network.model"),
-        ({"network": {"stem": 8}}, "numbered from network.stage1"),
+        ({"network": {"stem": 8}}, "starting from network.stage1"),
         ({"network": {"stage1": STAGE}}, "add network.stem"),
         ({"network": {"model": []}}, "expected a value, a list of values or a range for network.model"),
-        ({"network": {"model": "digits", "stem": 8}}, "network.model leaves no choice of network.stem"),
+        ({"network": {"model": "digits", "stem": 8}}, "network.model cannot be combined with network.stem"),
         ({"network": {"model": "digits"}, "recipe": {"seed": {"low": 3, "high": 1}}}, "low <= high"),
         ({"network": {"model": "digits"}, "recipe": {"seed": {"low": 3}}}, "expected a range such as"),
-        ({"network": {"model": "digits"}, "recipe": {"weight_decay": {"low": 0, "high": 1, "log": True}}}, "above 0"),
+        ({"network": {"model": "digits"}, "recipe": {"weight_decay": {"low": 0, "high": 1, "log": True}}}, "low > 0"),
         ({"network": {"model": "digits"}, "export": {"variant": 8}}, "expected a name or a list of names"),
     ],
 )
-def test_what_is_no_space_is_refused(sections: dict[str, Any], message: str) -> None:
+def test_invalid_spaces_are_rejected(sections: dict[str, Any], message: str) -> None:
     with pytest.raises(EdgesqzError, match=message):
         Space.parse(sections)
 

@@ -1,4 +1,4 @@
-"""The options of train: what is checked before any file is read, and what the recipe gets."""
+"""The options of train: checks before any file is read, and the options that go into the recipe."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from edgesqz.training import Train
         ({"model": "resnet"}, "unknown model 'resnet'; choose from squeezenet"),
         ({"epochs": 0}, "epochs must be above 0, got 0"),
         ({"seconds": 0}, "seconds must be above 0, got 0"),
-        ({"seconds": 60, "epochs": 3}, "seconds decides the number of steps; leave out epochs"),
-        ({"seconds": 60, "resume": True}, "seconds decides the number of steps; leave out resume"),
-        ({"teacher": "squeezenet", "label_smoothing": 0.0}, "teacher replaces the labels; leave out label_smoothing"),
+        ({"seconds": 60, "epochs": 3}, "seconds decides the number of steps; remove epochs"),
+        ({"seconds": 60, "resume": True}, "seconds decides the number of steps; remove resume"),
+        ({"teacher": "squeezenet", "label_smoothing": 0.0}, "teacher replaces the labels; remove label_smoothing"),
         ({"name": "mine.int8"}, "name must be at most 64 letters, digits, hyphens and underscores"),
         ({"input_size": "0x3"}, "expected an image size"),
     ],

@@ -1,4 +1,4 @@
-"""The recipe: its learning rate over the steps, and the values it refuses."""
+"""The recipe: its learning rate over the steps, and the values that it rejects."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_input_size_is_read_from_what_a_checkpoint_holds() -> None:
 
 
 @pytest.mark.parametrize("input_size", [0, -3, "160x0"])
-def test_what_is_no_input_size_is_refused(input_size: int | str) -> None:
+def test_an_invalid_input_size_is_rejected(input_size: int | str) -> None:
     with pytest.raises(EdgesqzError, match="expected an image size"):
         Recipe(input_size=input_size)
 
@@ -87,6 +87,6 @@ def test_fewer_images_mean_smaller_batches_a_lower_rate_and_more_epochs() -> Non
     assert [each["epochs"] for each in found] == [200, 200, 137, 84, 39, 30]
 
 
-def test_where_tensorflows_kernels_are_limited_training_is_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_tensorflows_kernels_are_limited_training_uses_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert fastest_precision() == "float32"

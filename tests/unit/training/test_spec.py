@@ -19,7 +19,7 @@ def spec(folder: Path, text: str) -> Path:
     return path
 
 
-def test_train_takes_what_the_file_says(tmp_path: Path) -> None:
+def test_train_uses_the_specification(tmp_path: Path) -> None:
     path = spec(
         tmp_path, f'[network]\nmodel = "{NAME}"\ninput_size = "32"\n[recipe]\nlearning_rate = 0.3\nepochs = 2\n'
     )
@@ -28,7 +28,7 @@ def test_train_takes_what_the_file_says(tmp_path: Path) -> None:
     assert plan.chosen == {"model": NAME, "input_size": 32, "learning_rate": 0.3, "epochs": 2}
 
 
-def test_an_option_that_is_given_beside_it_counts_more(tmp_path: Path) -> None:
+def test_options_override_the_specification(tmp_path: Path) -> None:
     path = spec(tmp_path, f'[network]\nmodel = "{NAME}"\n[recipe]\nepochs = 2\n')
     assert Train(spec=path, epochs=30).chosen["epochs"] == 30
 
@@ -43,7 +43,7 @@ def test_an_option_that_is_given_beside_it_counts_more(tmp_path: Path) -> None:
         ("network = 3", r"expected a section \[network\], got network = 3"),
     ],
 )
-def test_what_is_no_specification_is_refused(text: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_specification_is_rejected(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=message):
         read_spec(spec(tmp_path, text))
 

@@ -18,7 +18,7 @@ Failure = Callable[[pytest.MonkeyPatch, int], None]
 
 
 def full_after(patch: pytest.MonkeyPatch, room: int) -> None:
-    """A disk that takes so many bytes more, and of the file that is too much only the beginning."""
+    """Simulate a disk that accepts a given number of bytes, and only the beginning of the file that exceeds it."""
     real = disk.write_through
 
     def write_through(path: Path, content: bytes) -> None:
@@ -33,7 +33,7 @@ def full_after(patch: pytest.MonkeyPatch, room: int) -> None:
 
 
 def limited_to(patch: pytest.MonkeyPatch, size: int) -> None:
-    """Files of at most so many bytes, by the kernel's own limit."""
+    """Limit the size of files through the kernel."""
     real = disk.write_through
 
     def write_through(path: Path, content: bytes) -> None:
@@ -48,7 +48,7 @@ def limited_to(patch: pytest.MonkeyPatch, size: int) -> None:
 
 
 def broken_after(patch: pytest.MonkeyPatch, calls: int) -> None:
-    """A disk that reports an error when asked for the last time whether it has what was written."""
+    """Simulate a disk that reports an error at the last sync."""
     real = os.fsync
 
     def fsync(descriptor: int) -> None:

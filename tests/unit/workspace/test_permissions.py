@@ -1,4 +1,4 @@
-"""What may only be read, what belongs to others, and what may not be read at all."""
+"""Workspaces that are read-only, files of other users, and unreadable files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from edgesqz.workspace import OWN, Workspace, settle
 
-# Root, as whom tests often run, may do anything; without two capabilities, file modes hold for root as well.
+# Tests often run as root, which ignores file modes. Without two capabilities, they apply to root as well.
 RESTRICTED = """
 import ctypes, os, sys
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
@@ -34,7 +34,7 @@ def run(*arguments: str | Path, program: str = COMMAND) -> subprocess.CompletedP
 
 @pytest.fixture(autouse=True)
 def modes_hold(tmp_path: Path) -> None:
-    """Skip these tests where nobody can be kept from anything."""
+    """Skip tests if file modes cannot be enforced."""
     (tmp_path / "probe").touch(mode=0)
     if not run(tmp_path / "probe", program="import sys; open(sys.argv[1])").returncode:
         pytest.skip("file modes do not hold here")
@@ -42,7 +42,7 @@ def modes_hold(tmp_path: Path) -> None:
 
 @pytest.fixture
 def read_only(workspace: Path) -> Iterator[Path]:
-    """A workspace of which everything may be read and nothing written."""
+    """A workspace that can be read but not written."""
     Workspace(workspace).store_quota("5MB")
     places = [workspace, *workspace.rglob("*")]
     for place in places:
@@ -55,14 +55,14 @@ def read_only(workspace: Path) -> Iterator[Path]:
 @pytest.mark.parametrize(
     "arguments", [("workspace", "rm", "squeezenet-nano.int8.onnx"), ("workspace", "quota", "9MB"), ("export",)]
 )
-def test_what_writes_to_it_is_refused_in_one_line(arguments: tuple[str, ...], read_only: Path) -> None:
+def test_commands_that_write_to_it_are_rejected_in_one_line(arguments: tuple[str, ...], read_only: Path) -> None:
     done = run(*arguments, "--workspace", read_only)
     assert done.returncode == 1
     assert done.stderr == f"error: the workspace {read_only} cannot be used: Permission denied\n"
 
 
 def left_in_the_middle(workspace: Path, mark: str) -> None:
-    """What a process leaves that is killed before (``pending``) or after (``committed``) its change is decided."""
+    """Leave what a process leaves if it is killed before (``pending``) or after (``committed``) the commit."""
     (workspace / OWN / mark).mkdir()
     (workspace / "squeezenet-nano.int8.onnx.edgesqz-partial").write_bytes(b"new")
 
@@ -77,11 +77,11 @@ def test_an_unfinished_change_is_invisible_to_readers_or_reported(mark: str, cod
     done = run("workspace", "verify", "--workspace", read_only)
     assert done.returncode == code
     if code:
-        assert done.stderr.startswith(f"error: a change of the workspace {read_only} is half done")
+        assert done.stderr.startswith(f"error: a change of the workspace {read_only} is unfinished")
         assert done.stderr.count("\n") == 1
 
 
-def test_where_it_may_be_written_the_change_is_finished_before_it_is_read(workspace: Path) -> None:
+def test_in_a_writable_workspace_the_change_is_completed_before_reading(workspace: Path) -> None:
     Workspace(workspace).store_quota("5MB")
     left_in_the_middle(workspace, "committed")
     settle(workspace)
@@ -107,7 +107,7 @@ with scratch(Path(sys.argv[1]), Workspace(Path("workspace")), 0):
     assert (foreign / ".lock").exists()
 
 
-def test_a_file_that_cannot_be_read_costs_its_own_row(workspace: Path) -> None:
+def test_an_unreadable_file_affects_only_its_row(workspace: Path) -> None:
     unreadable = [workspace / "squeezenet-nano.int8.tflite", workspace / "foreign.onnx"]
     unreadable[1].touch()
     for path in unreadable:

@@ -1,4 +1,4 @@
-"""Temporary files go where they are told to, are counted, and are charged where the quota counts them."""
+"""Temporary files go to the chosen folder, are measured, and count against the quota in a workspace."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def test_temporary_files_of_this_process_and_its_children_go_there(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_the_most_there_was_at_one_time_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_peak_size_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "edgesqz")
     with scratch(tmp_path, Workspace(tmp_path / "workspace"), 0):
         for size in (3_000_000, 200_000):
             with tempfile.TemporaryDirectory() as folder:  # removed at once: a look every 5 ms would miss it
                 Path(folder, "a").write_bytes(bytes(size))
-    assert caplog.messages == [f"temporary files: 3.0 MB at most, in {tmp_path}"]
+    assert caplog.messages == [f"temporary files: 3.0 MB at peak, in {tmp_path}"]
 
 
-def test_what_lies_in_the_workspace_is_charged_before_it_is_there(tmp_path: Path) -> None:
+def test_a_scratch_folder_in_the_workspace_is_charged_in_advance(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, 1000)
     with scratch(tmp_path, workspace, 600):
         Path(tempfile.gettempdir(), "a").write_bytes(bytes(100))
@@ -67,7 +67,7 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
         pytest.fail("there was no folder")
 
 
-def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path: Path) -> None:
+def test_folders_of_killed_processes_are_removed_and_those_of_running_ones_are_not(tmp_path: Path) -> None:
     program = f"""
 import os, signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The page: complete in itself, everything escaped, and shown by a real browser without a complaint."""
+"""The page: self-contained, escaped, and shown by a real browser without errors."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ FULL = report(
 
 
 class Reader(HTMLParser):
-    """What a browser would be asked to load and run, and whether every element is closed."""
+    """Collects what a browser would load and run, and checks that every element is closed."""
 
     EMPTY = ("wbr", "meta", "link", "line", "circle", "polyline", "br")
 
@@ -139,7 +139,7 @@ def charts(text: str) -> list[tuple[float, float, list[Box]]]:
 
 
 @pytest.mark.parametrize("of", [FULL, MANY])
-def test_no_name_stands_on_another_or_leaves_its_chart(of: Report) -> None:
+def test_no_name_overlaps_another_or_leaves_its_chart(of: Report) -> None:
     drawn = charts(page(of))
     assert [len(boxes) for *_, boxes in drawn][:2] == [sum(row.accuracy is not None for row in of.measured)] * 2
     for width, height, boxes in drawn:
@@ -148,7 +148,7 @@ def test_no_name_stands_on_another_or_leaves_its_chart(of: Report) -> None:
 
 
 @pytest.mark.parametrize("of", [FULL, MANY, report(row("one.tflite", 500, 0.5, 0.07))])
-def test_no_number_of_an_axis_stands_on_another(of: Report) -> None:
+def test_no_numbers_on_an_axis_overlap(of: Report) -> None:
     for content in re.findall(r"<svg.*?</svg>", page(of), re.DOTALL):
         numbers = re.findall(r'<text class="soft" x="(\S+)" y="(\S+)" text-anchor="middle">([\d.,e-]+)<', content)
         places = sorted((float(y), float(x), 7 * len(text)) for x, y, text in numbers)
@@ -174,7 +174,7 @@ def test_every_column_is_in_the_page() -> None:
         assert f'<th class="left">{column.head}</th>' in text or f"<th>{column.head}</th>" in text
 
 
-def test_the_page_tells_budget_choice_date_and_command() -> None:
+def test_the_page_shows_budget_choice_date_and_command() -> None:
     text = page(FULL)
     assert "Budget: size 500.0 kB, latency 1000.0 µs" in text
     assert html.escape(FULL.selection.note, quote=False) in text
@@ -220,7 +220,7 @@ def test_without_a_dataset_the_page_says_so() -> None:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (768, False), (500, True)])
-def test_a_browser_shows_the_page_without_a_complaint(width: int, dark: bool, tmp_path: Path) -> None:
+def test_a_browser_shows_the_page_without_errors(width: int, dark: bool, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium here: Debian has it as chromium")
