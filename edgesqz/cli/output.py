@@ -123,6 +123,7 @@ class TrainOutput(JsonOption):
 class ParamsOutput(JsonOption):
     """Print costs, and plot them."""
 
+    PANEL: ClassVar = "Output"
     plot: Annotated[
         str | Path | None, Option("Plot the sizes of the .tflite files, as .png or .svg.", metavar="FILE")
     ] = None

@@ -54,6 +54,7 @@ class Worker:
             images: All images to train on.
             recipe: The recipe.
         """
+        os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # the one core that Ray reserves for it
         os.environ["TF_CONFIG"] = json.dumps(
             {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": rank}}
         )
