@@ -22,10 +22,10 @@ FORMAT = "onnx"
 SUFFIX = ".onnx"
 VARIANTS = {
     # QuantizeLinear and DequantizeLinear pairs; input and output are float32
-    "int8": Variant(bytes_a_parameter=1, needs_calibration=True),
-    "fp16": Variant(bytes_a_parameter=2),  # computes in float16; input and output are float32
-    "dynamic": Variant(bytes_a_parameter=1),  # uint8 weights; activations are quantized at inference
-    "fp32": Variant(bytes_a_parameter=4, exact=True),
+    "int8": Variant(bytes_per_parameter=1, needs_calibration=True),
+    "fp16": Variant(bytes_per_parameter=2),  # computes in float16; input and output are float32
+    "dynamic": Variant(bytes_per_parameter=1),  # uint8 weights; activations are quantized at inference
+    "fp32": Variant(bytes_per_parameter=4, exact=True),
 }
 PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "tensorflow", "keras")
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 FORMAT = "tflite"
 SUFFIX = ".tflite"
 VARIANTS = {
-    "int8": Variant(bytes_a_parameter=1, needs_calibration=True, takes_bytes=True),
-    "fp16": Variant(bytes_a_parameter=2),  # float16 weights; most CPUs compute in float32
-    "dynamic": Variant(bytes_a_parameter=1),  # int8 weights, float activations
-    "fp32": Variant(bytes_a_parameter=4, exact=True),
+    "int8": Variant(bytes_per_parameter=1, needs_calibration=True, takes_bytes=True),
+    "fp16": Variant(bytes_per_parameter=2),  # float16 weights; most CPUs compute in float32
+    "dynamic": Variant(bytes_per_parameter=1),  # int8 weights, float activations
+    "fp32": Variant(bytes_per_parameter=4, exact=True),
     # int8 weights, int16 activations, float input and output
-    "int16x8": Variant(bytes_a_parameter=1, needs_calibration=True),
+    "int16x8": Variant(bytes_per_parameter=1, needs_calibration=True),
 }
 PACKAGES = ("tensorflow", "keras")
 

@@ -30,14 +30,14 @@ class Variant:
     """The requirements and properties of the files that a converter writes in one variant.
 
     Attributes:
-        bytes_a_parameter: Approximate number of bytes stored per parameter.
+        bytes_per_parameter: Approximate number of bytes stored per parameter.
         exact: Whether its outputs equal the source model's, up to float32 rounding.
         needs_calibration: Whether calibration images set its quantization ranges.
         takes_bytes: Whether its input is int8 and performs the normalization through its scale and zero point. The
             converter then receives the network without its normalization.
     """
 
-    bytes_a_parameter: int
+    bytes_per_parameter: int
     exact: bool = False
     needs_calibration: bool = False
     takes_bytes: bool = False

@@ -1,4 +1,4 @@
-"""Progress where it can be shown: on a terminal, or in a notebook that has ipywidgets."""
+"""Show progress in a terminal, or in a notebook with ipywidgets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def can_redraw(console: Console) -> bool:
-    """Return whether a console can redraw a line; in a notebook, Rich needs ipywidgets for that."""
+    """Return whether a console can redraw a line. In a notebook, Rich needs ipywidgets for that."""
     if console.is_jupyter:
         return importlib.util.find_spec("ipywidgets") is not None
     return console.is_terminal
 
 
 def status(console: Console, text: str) -> contextlib.AbstractContextManager[object]:
-    """Show a text with a spinner during a ``with`` block, where a line can be redrawn."""
+    """Show a text with a spinner during a ``with`` block, if the console can redraw a line."""
     return console.status(text) if can_redraw(console) else contextlib.nullcontext()

@@ -101,7 +101,7 @@ class Exporter:
 
     def expected_bytes(self, job: Job) -> int:
         """Estimate the size of a job's file from the number of parameters."""
-        return job.kind.bytes_a_parameter * self.parameters
+        return job.kind.bytes_per_parameter * self.parameters
 
     def cannot_fit(self, jobs: Sequence[Job], room: int | None) -> bool:
         """Return whether the number of parameters shows that files exceed a number of bytes."""

@@ -14,7 +14,7 @@ from edgesqz.tflite import metadata
 _Table = TypeVar("_Table")
 
 MAX_TABLES = 1_000_000  # the limit of FlatBuffers' own verifier
-BYTES_A_TABLE = 8  # minimum size of a table: its offset, and the offset of its fields
+BYTES_PER_TABLE = 8  # minimum size of a table: its offset, and the offset of its fields
 
 
 def operators(content: bytes) -> dict[str, int]:
@@ -31,7 +31,7 @@ class _Tflite:
         if content[4:8] != b"TFL3":
             raise ValueError("its bytes 4 to 8 are not TFL3")
         self._schema = schema
-        self._tables_left = min(len(content) // BYTES_A_TABLE, MAX_TABLES)
+        self._tables_left = min(len(content) // BYTES_PER_TABLE, MAX_TABLES)
         self.model = schema.Model.GetRootAs(content, 0)
         self._codes = self.all(self.model.OperatorCodesLength(), self.model.OperatorCodes)
         self.buffers = self.all(self.model.BuffersLength(), self.model.Buffers)

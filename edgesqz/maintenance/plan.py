@@ -35,7 +35,7 @@ class List(LimitedWorkspaceOptions):
         """List the models, checkpoints and other files."""
         from edgesqz.maintenance.contents import contents
 
-        return contents(Workspace(Path(self.workspace), self.quota, only_read=True))
+        return contents(Workspace(Path(self.workspace), self.quota, read_only=True))
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Verify(WorkspaceOptions):
         """Check every model and checkpoint."""
         from edgesqz.maintenance.integrity import verify
 
-        return verify(Workspace(Path(self.workspace), only_read=True))
+        return verify(Workspace(Path(self.workspace), read_only=True))
 
 
 @dataclass(frozen=True)
@@ -126,5 +126,5 @@ class Quota(WorkspaceOptions):
             Workspace(folder).drop_quota()
         elif self.size is not None:
             Workspace(folder).store_quota(self.size)
-        workspace = Workspace(folder, only_read=True)
+        workspace = Workspace(folder, read_only=True)
         return QuotaStatus(folder, workspace.quota_bytes, workspace.used_bytes())

@@ -43,7 +43,7 @@ def run(plan: Sweep, console: Console) -> SweepResult:
         EdgesqzError: The input is bad, no candidate fits, the cluster does not answer, or Ray is not installed.
         KeyboardInterrupt: After Ctrl-C. The sweep continues with ``resume``.
     """
-    home = Workspace(Path(plan.workspace), plan.quota, only_read=plan.dry_run)
+    home = Workspace(Path(plan.workspace), plan.quota, read_only=plan.dry_run)
     record = _record(plan, home)
     plan = replace(plan, **{name: record.options[name] for name in REMEMBERED})
     space = Space.parse(record.options["space"])

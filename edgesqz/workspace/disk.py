@@ -80,12 +80,12 @@ def file_sizes(folder: Path) -> dict[str, int]:
     return sizes
 
 
-def check_usable(folder: Path, *, only_read: bool = False) -> None:
-    """Raise OSError unless a folder can be created and written to or, with ``only_read``, read if it exists."""
+def check_usable(folder: Path, *, read_only: bool = False) -> None:
+    """Raise OSError unless a folder can be created and written to or, with ``read_only``, read if it exists."""
     nearest = nearest_existing(folder)
     if not nearest.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    needed = os.R_OK if only_read else os.W_OK
+    needed = os.R_OK if read_only else os.W_OK
     if not os.access(nearest, needed | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 

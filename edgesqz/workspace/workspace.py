@@ -32,20 +32,20 @@ class Workspace:
         folder: The folder. If it does not exist, the first write creates it.
         quota: Maximum total size of all files, as a number or as text such as ``2MB``. By default the environment
             variable EDGESQZ_QUOTA, else the quota stored in the workspace.
-        only_read: Whether the workspace is only read, so that it need not be writable.
+        read_only: Whether the workspace is only read, so that it need not be writable.
 
     Raises:
         EdgesqzError: The folder cannot be created or written to, or the quota is not a valid size.
     """
 
     def __init__(
-        self, folder: Path = defaults.WORKSPACE, quota: str | int | None = None, *, only_read: bool = False
+        self, folder: Path = defaults.WORKSPACE, quota: str | int | None = None, *, read_only: bool = False
     ) -> None:
         self.folder = folder
         with disk.errors_named(f"the workspace {folder} cannot be used", folder):
-            disk.check_usable(folder, only_read=only_read)
+            disk.check_usable(folder, read_only=read_only)
             self.quota_bytes = _quota_in_force(quota, folder)
-        (transaction.settle if only_read else transaction.recover)(folder)
+        (transaction.settle if read_only else transaction.recover)(folder)
 
     def sizes(self) -> dict[str, int]:
         """Return the size in bytes of every file in the workspace, by its relative path."""

@@ -77,7 +77,7 @@ def test_no_imports_of_packages_form_a_circle() -> None:
 
 
 @pytest.mark.parametrize("path", INIT_FILES, ids=module_name)
-def test_init_files_hold_imports_alone(path: Path) -> None:
+def test_init_files_contain_only_imports(path: Path) -> None:
     docstring, *others = ast.parse(path.read_text(encoding="utf-8")).body
     assert isinstance(docstring, ast.Expr) and isinstance(docstring.value, ast.Constant)
     assert not [ast.unparse(each) for each in others if not isinstance(each, ast.Import | ast.ImportFrom)]

@@ -87,7 +87,7 @@ def test_an_input_states_the_size_of_its_images(
 
 
 @pytest.mark.parametrize("shape", [(None, None, None, 3), (None, 32, None, 3), (1, 32, 32, 4), (1, 32, 3), (1, 784)])
-def test_an_input_that_takes_no_images_of_one_size_is_refused(shape: tuple[int | None, ...]) -> None:
+def test_an_input_without_a_fixed_image_size_is_rejected(shape: tuple[int | None, ...]) -> None:
     with pytest.raises(EdgesqzError, match=r"expected a model for images of one size, RGB or gray; its input is \("):
         _ = Tensor(shape=shape, dtype="int8").image_form
 

@@ -92,7 +92,7 @@ def test_available_datasets_are_shown_with_their_folders(tmp_path: Path) -> None
     assert "cifar100 not available; downloaded on first use" in shown(inventory)
 
 
-def test_info_looks_where_the_commands_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_info_looks_in_the_same_folders_as_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "data" / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     (folder / "batches.meta").touch()

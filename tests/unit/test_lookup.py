@@ -42,7 +42,7 @@ def test_model_files_are_listed_with_each_source_model_first(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("find", FINDERS)
-def test_a_path_goes_before_the_workspace_and_the_workspace_before_the_zoo(
+def test_a_path_takes_precedence_over_the_workspace_and_the_workspace_over_the_zoo(
     find: Callable[[str | Path, Path], Path], folder: Path
 ) -> None:
     for name in ("squeezenet", "squeezenet.keras"):

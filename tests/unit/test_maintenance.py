@@ -118,7 +118,7 @@ def test_cleaning_drops_the_smallest_export_that_is_enough(full: Path) -> None:
         assert plan.after_bytes == used - sum(sizes[name] for name in dropped) <= used - freed
 
 
-def test_checkpoints_go_last_and_those_of_a_run_together(full: Path) -> None:
+def test_checkpoints_are_deleted_last_and_those_of_a_run_together(full: Path) -> None:
     (full / "squeezenet.best.npz").write_bytes(bytes(500))
     (full / "other.last.npz").write_bytes(bytes(200))
     workspace = Workspace(full)

@@ -22,7 +22,7 @@ RUNTIMES = sorted(Path(inspect.getfile(plugins.runtimes()["litert"].load)).paren
 TOY_CONVERTER = """
 from edgesqz.plugins import Variant
 FORMAT, SUFFIX, PACKAGES = "toy", ".toy", ()
-VARIANTS = {"fp32": Variant(bytes_a_parameter=4, exact=True)}
+VARIANTS = {"fp32": Variant(bytes_per_parameter=4, exact=True)}
 def convert(model, variant, calibration):
     return f"{model} as {variant}".encode()
 """
@@ -219,7 +219,7 @@ def test_an_unknown_runtime_is_reported() -> None:
         plugins.Choice.parse("tensorrt==8")
 
 
-def test_what_is_sent_is_the_module_that_loads() -> None:
+def test_the_sent_source_is_the_module_that_loads() -> None:
     source = plugins.runtime_source("tflite-runtime")
     assert source == plugins.runtime_source("litert")
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]

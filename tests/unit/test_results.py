@@ -27,7 +27,7 @@ class Sizes(Result):
         return Table([Column("<size>")], [[str(size)] for size in self.sizes])
 
 
-def test_the_repr_is_short_and_holds_no_bytes() -> None:
+def test_the_repr_is_short_and_contains_no_bytes() -> None:
     sizes = Sizes(Path("here"), b"x" * 5000, tuple(range(1000)))
     assert repr(sizes) == "Sizes(folder='here', content=<5,000 bytes>, sizes=<1000>)"
 

@@ -40,13 +40,13 @@ def test_no_line_is_wider_than_the_terminal_but_for_a_name_that_is(width: int) -
     assert all(len(line) <= width for line in TABLE.lines(width) if LONG not in line)
 
 
-def test_what_is_left_out_of_a_narrow_table_is_not_explained() -> None:
+def test_columns_dropped_from_a_narrow_table_are_not_explained() -> None:
     narrow, wide = (" ".join(TABLE.lines(width)) for width in (40, 200))
     assert "memory" not in narrow and "memory: of the engine" in wide
     assert "±: 95 % intervals" in narrow
 
 
-def test_a_name_stands_above_its_figures_where_it_takes_half_of_the_width() -> None:
+def test_a_name_is_above_its_figures_if_it_takes_half_of_the_width() -> None:
     assert LONG in TABLE.lines(80)
     assert LONG not in TABLE.lines(200)
 

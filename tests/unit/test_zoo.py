@@ -29,7 +29,7 @@ def accuracy_of(file_name: str) -> float:
     return evaluation.accuracy
 
 
-def test_the_zoo_holds_each_network_with_its_int8_exports() -> None:
+def test_the_zoo_contains_each_network_with_its_int8_exports() -> None:
     assert {path.name for path in model_files(ZOO)} == set(FILES)
 
 
@@ -68,7 +68,7 @@ def test_each_network_is_smaller_and_better_than_mlperf_tinys(
     assert accuracy_of(f"{name}.int8.tflite") > accuracy_of_reference
 
 
-def test_what_was_measured_comes_in_with_its_accuracy(
+def test_measured_files_are_added_with_their_accuracy(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = tmp_path / "zoo"

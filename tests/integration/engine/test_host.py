@@ -96,7 +96,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         process.terminate()
 
 
-def test_a_bench_on_a_board_gives_the_same_rows_as_a_local_one(server: Server, exported: Path) -> None:
+def test_a_bench_on_a_board_has_the_same_rows_as_a_local_one(server: Server, exported: Path) -> None:
     names = ["squeezenet-nano.int8.tflite", "squeezenet-nano.fp32.onnx"]
     here = edgesqz.bench(names, rounds=1, workspace=exported)
     there = edgesqz.bench(names, rounds=1, workspace=exported, host=server.address)

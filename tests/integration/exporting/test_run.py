@@ -109,7 +109,7 @@ def test_quantize_means_int8_and_the_newest_model_is_the_default(workspace: Path
     assert artifact.path == workspace / "squeezenet-nano.int8.tflite"
 
 
-def test_a_name_that_the_workspace_lacks_is_looked_up_in_the_zoo(tmp_path: Path) -> None:
+def test_a_name_missing_from_the_workspace_is_looked_up_in_the_zoo(tmp_path: Path) -> None:
     (artifact,) = edgesqz.export("squeezenet", "onnx", workspace=tmp_path)
     assert artifact.manifest and artifact.manifest.dataset == "cifar10"
     assert artifact.manifest.labels[:2] == ("airplane", "automobile")

@@ -94,7 +94,7 @@ def test_a_second_run_keeps_what_the_first_one_found(found: FitResult, home: Pat
     assert "0 bytes of the quota of 1.0 kB were free; the workspace exceeds it by" in again.table().caption
 
 
-def test_if_nothing_is_within_the_limits_the_exit_code_says_so(trained: Path, tmp_path: Path) -> None:
+def test_if_no_file_is_within_the_limits_the_exit_code_is_3(trained: Path, tmp_path: Path) -> None:
     home = shutil.copytree(trained, tmp_path / "workspace")
     options = ["--quota", "1500kB", "--format", "onnx", "--max-latency", "1us", "--workspace", str(home)]
     result = CliRunner().invoke(app, ["fit", *options])

@@ -111,7 +111,7 @@ def test_per_pixel_normalization_is_split_off(build: Callable[[Any], Any], expec
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
-def test_the_split_goes_on_from_the_pixels_that_the_model_expects(keras: Any) -> None:
+def test_the_split_starts_from_the_pixels_that_the_model_expects(keras: Any) -> None:
     model = sequential(keras, keras.layers.Rescaling(2, offset=-1))
     _, pixels = without_normalization(keras.Model(model.inputs, model.outputs), PixelRange.parse("0..1"))
     assert str(pixels) == "-1..1"
@@ -260,7 +260,7 @@ def test_an_aligned_pixel_range_has_a_pixel_that_is_0(text: str, low: float, hig
 # Sizes, precisions and operators
 
 
-def test_a_model_of_any_size_takes_the_size_that_is_named(keras: Any) -> None:
+def test_a_model_for_any_image_size_uses_the_given_size(keras: Any) -> None:
     images = keras.Input((None, None, 3))
     keras.Model(images, head(keras, images)).save("any.keras")
     with pytest.raises(EdgesqzError, match=r"takes images of any size; specify one with input_size"):

@@ -74,7 +74,7 @@ def no_process_of_ray_is_left() -> Iterator[None]:
     wait_for(lambda: not [child for child in psutil.Process().children(recursive=True) if "ray" in child.name()])
 
 
-def test_a_quota_for_three_of_eight_holds_at_every_moment(tmp_path: Path) -> None:
+def test_a_quota_for_three_of_eight_files_holds_at_every_moment(tmp_path: Path) -> None:
     def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
         reports.progress(1, trial.number / 100, {"last": bytes(500_000)})
         reports.finish(
@@ -85,7 +85,7 @@ def test_a_quota_for_three_of_eight_holds_at_every_moment(tmp_path: Path) -> Non
 
     def sample() -> None:
         while not over.wait(0.005):
-            sizes.append(Workspace(tmp_path / "workspace", quota, only_read=True).used_bytes())
+            sizes.append(Workspace(tmp_path / "workspace", quota, read_only=True).used_bytes())
 
     watcher = threading.Thread(target=sample)
     (tmp_path / "workspace").mkdir()
@@ -255,6 +255,6 @@ def test_optuna_proposes_what_fits_the_budget_and_runs_what_waits(tmp_path: Path
     assert all(trial.costs.tflite_int8_bytes <= 12 * KB for trial in found)
 
 
-def test_an_address_where_no_cluster_answers_is_one_line(tmp_path: Path) -> None:
+def test_an_address_without_a_cluster_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"no Ray cluster answers at 127\.0\.0\.1:1; expected address HOST:PORT"):
         tune(tmp_path, 1, lambda *_: None, address="127.0.0.1:1")

@@ -868,7 +868,7 @@ def which(image: np.ndarray, found: np.ndarray) -> tuple[int, int, bool]:
     return choice
 
 
-def test_the_same_view_is_the_same_and_others_are_not() -> None:
+def test_a_view_is_reproducible_and_differs_from_other_views() -> None:
     images = noise(5, 8, 8)
     first = seen(images, 7, seed=3)
     assert (first.shape, first.dtype) == (images.shape, images.dtype)
@@ -1006,7 +1006,7 @@ def test_the_fused_normalization_moves_its_averages_as_the_stock_one_does() -> N
     np.testing.assert_allclose(fused.moving_variance, 0.99 * before + step, rtol=1e-5)
 
 
-def test_inference_leaves_the_averages_alone() -> None:
+def test_inference_does_not_change_the_averages() -> None:
     _, fused, values = normalizations()
     before = [weight.copy() for weight in fused.get_weights()]
     fused(values, training=False)
@@ -1132,7 +1132,7 @@ def test_the_networks_of_the_comparison_can_be_trained(model: str, train_only: P
     assert artifact.manifest and artifact.manifest.input.shape == (None, 48, 48, 3)
 
 
-def test_the_course_crops_at_random_and_its_model_takes_the_middle(train_only: Path, tmp_path: Path) -> None:
+def test_the_course_crops_at_random_and_its_model_crops_the_center(train_only: Path, tmp_path: Path) -> None:
     recipe: dict[str, Any] = {"preprocessing": "course", "epochs": 1, "batch_size": 64}
     with pytest.raises(EdgesqzError, match="cannot crop to more pixels than there are"):
         edgesqz.train("squeezenet-course", "synthetic", input_size=40, workspace=tmp_path, **recipe)

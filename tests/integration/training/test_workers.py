@@ -90,7 +90,9 @@ def test_two_workers_learn_what_one_learns_and_losing_one_costs_no_epoch(images:
         ),
     ],
 )
-def test_what_cannot_be_shared_is_refused(options: dict[str, int], message: str, images: Path, tmp_path: Path) -> None:
+def test_batches_that_cannot_be_divided_are_rejected(
+    options: dict[str, int], message: str, images: Path, tmp_path: Path
+) -> None:
     with pytest.raises(EdgesqzError, match=message):
         train(images, tmp_path, **options)
 

@@ -13,7 +13,7 @@ def answers(*top1: int, classes: int = 10) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[list(top1)]
 
 
-def test_what_was_gained_and_lost_is_counted() -> None:
+def test_gained_and_lost_images_are_counted() -> None:
     labels = np.arange(8)
     ours, theirs = answers(0, 9, 9, 9, 4, 8, 9, 9), answers(0, 1, 2, 3, 9, 9, 9, 9)
     compared, evaluated = comparison(ours, theirs, labels), evaluation(ours, labels)

@@ -58,7 +58,7 @@ def test_limits_out_of_range_are_reported(limits: dict[str, Any], told: str) -> 
         Budget.parse(**limits)
 
 
-def test_without_limits_there_is_nothing_to_miss() -> None:
+def test_without_limits_nothing_is_violated() -> None:
     assert Budget.parse().violations(row()) == ()
     assert describe_budget(Budget()) == ""
 
@@ -72,7 +72,7 @@ LIMITS: dict[str, Any] = {
 }
 
 
-def test_what_just_meets_every_limit_misses_none() -> None:
+def test_a_file_exactly_at_every_limit_violates_none() -> None:
     assert Budget.parse(**LIMITS).violations(row(drop=0.5)) == ()
 
 

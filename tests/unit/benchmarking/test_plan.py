@@ -42,12 +42,12 @@ def test_options_are_checked_before_any_work(options: dict[str, Any], message: s
         Bench(**options)
 
 
-def test_the_functions_take_the_fields() -> None:
+def test_the_functions_have_the_fields_as_parameters() -> None:
     assert list(inspect.signature(edgesqz.bench).parameters)[0] == "models"
     assert {"quota", "format", "max_latency"} <= set(inspect.signature(edgesqz.fit).parameters)
 
 
-def test_the_command_line_hands_over_what_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_command_line_passes_its_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     plans: list[Bench] = []
 
     def stop(plan: Bench, console: Console) -> None:

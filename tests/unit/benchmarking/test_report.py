@@ -107,7 +107,7 @@ def test_the_interval_of_the_median_is_of_the_rounds_medians() -> None:
     assert interval == median_interval(range(1, 31))
 
 
-def test_a_ratio_holds_while_the_machine_drifts() -> None:
+def test_a_ratio_is_stable_while_the_machine_drifts() -> None:
     others = [[1000 * drift, 1010 * drift, 990 * drift] for drift in range(1, 31)]
     ours = [[number // 2 for number in numbers] for numbers in others]
     ratio = Ratio.of(ours, "net.keras", others)
@@ -367,13 +367,13 @@ def test_an_engine_that_never_answered_has_no_version() -> None:
     assert "tflite-micro" not in measured_on(report(MEASURED, silent))
 
 
-def test_a_file_name_is_shown_as_it_is() -> None:
+def test_a_file_name_is_shown_verbatim() -> None:
     marked = dataclasses.replace(MEASURED, artifact="net[bold].tflite")
     assert line_of(marked, shown(report(marked)))[0] == "net[bold].tflite"
 
 
 @pytest.mark.parametrize("name", ["images [v2]", "images[/v2]"])
-def test_a_folder_of_images_is_shown_as_it_is(name: str) -> None:
+def test_a_folder_name_is_shown_verbatim(name: str) -> None:
     assert shown(report(MEASURED, name=name))[0] == f"10,000 test images of {name}"
 
 

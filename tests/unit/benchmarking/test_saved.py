@@ -38,7 +38,7 @@ FULL = measured(
 )
 
 
-def test_what_is_read_is_what_was_written() -> None:
+def test_a_report_survives_the_round_trip() -> None:
     written = report(FULL, measured("bare.onnx", None, None), failed("cut.onnx", sha256=None), models=["a"], rounds=7)
     read = Report.from_json(written.to_json())
     assert read.rows == written.rows
@@ -66,7 +66,7 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def test_figures_are_found_by_content_whatever_the_name(model: Path, tmp_path: Path) -> None:
+def test_figures_are_found_by_content_regardless_of_the_name(model: Path, tmp_path: Path) -> None:
     read = saved(tmp_path, row("old/m.tflite", b"other"), row("new/renamed.tflite", model.read_bytes()))
     found = read.row_of(model, "litert")
     assert (found.path, found.accuracy) == ("new/renamed.tflite", 0.9)
@@ -87,7 +87,7 @@ def test_missing_measurements_are_reported(model: Path, tmp_path: Path) -> None:
         saved(tmp_path, row("m.tflite", own, error="it died")).row_of(model)
 
 
-def test_the_zoo_takes_no_figures_of_another_content(
+def test_the_zoo_rejects_figures_of_different_content(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = tmp_path / "zoo"

@@ -102,7 +102,7 @@ def test_a_file_on_two_engines_has_two_labels() -> None:
     assert list(found.reasons) == ["m.tflite on litert 2.0"]
 
 
-def test_the_choice_stands_in_the_json_and_in_the_csv() -> None:
+def test_the_choice_is_in_the_json_and_in_the_csv() -> None:
     found = report(row("good", 900, 100, 10), row("best", 950))
     as_data = json.loads(found.to_json())
     assert as_data["selection"]["chosen"] == "best" == as_data["rows"][1]["label"]

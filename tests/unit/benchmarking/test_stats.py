@@ -31,7 +31,7 @@ def test_mcnemars_p_is_that_of_a_fair_coin(gained: int, lost: int, p: float) -> 
     assert mcnemar_p(lost, gained) == pytest.approx(p)
 
 
-def test_the_medians_interval_holds_the_true_one_about_as_often_as_it_says() -> None:
+def test_the_interval_of_the_median_has_the_stated_coverage() -> None:
     rng = np.random.default_rng(0)
     intervals = [median_interval(rng.lognormal(size=30).tolist()) for _ in range(300)]
     held = sum(interval is not None and interval[0] <= 1 <= interval[1] for interval in intervals)

@@ -117,7 +117,7 @@ def test_the_list_of_commands_is_complete() -> None:
     assert found == {*COMMANDS, *OF_A_WORKSPACE}
 
 
-def test_the_readme_tells_of_every_command() -> None:
+def test_the_readme_mentions_every_command() -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text()
     for command in COMMANDS:
         assert f"edgesqz {command}" in readme
@@ -175,7 +175,7 @@ def test_a_full_standard_output_is_one_clear_line(arguments: tuple[str, ...]) ->
     assert done.stderr == "error: cannot write the output: No space left on device\n"
 
 
-def test_info_tells_what_is_there() -> None:
+def test_info_shows_what_is_available() -> None:
     found = json.loads(run("info", "--json").output)
     assert set(found) == {"versions", "converters", "runtimes", "models", "datasets", "data_dir"}
     table = run("info").output
@@ -265,7 +265,7 @@ def test_an_unreadable_image_costs_its_line(exported: Path, images: Path) -> Non
     assert "unreadable" in result.stdout and "red" in result.stdout
 
 
-def test_a_failed_row_is_told_and_the_others_stand(workspace: Path) -> None:
+def test_a_failed_row_is_reported_and_does_not_affect_others(workspace: Path) -> None:
     for path in workspace.glob("*.onnx*"):
         path.unlink()
     (workspace / "torn.onnx").write_bytes(b"torn")

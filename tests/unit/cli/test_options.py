@@ -73,7 +73,7 @@ def test_options_become_fields(app: typer.Typer) -> None:
     )
 
 
-def test_what_is_left_out_keeps_its_default(app: typer.Typer) -> None:
+def test_omitted_options_keep_their_defaults(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["measure", "a"], catch_exceptions=False)
     assert result.output == (
         "None [('fast', False), ('files', ['a']), ('max_size', None), ('rounds', 3), ('runtimes', ())]\n"

@@ -331,7 +331,7 @@ def test_a_data_dir_without_the_data_is_an_error_even_if_the_cache_has_it(
 
 
 @each_layout
-def test_the_cache_is_looked_into(cache: Path, name: str, layout: str) -> None:
+def test_the_cache_is_searched(cache: Path, name: str, layout: str) -> None:
     archive = archive_of(write_cifar(cache, name, layout))
     assert locate(name) == archive
     assert_same(load(name).test(), cifar_split(name, "test"))
@@ -469,7 +469,7 @@ def positions_in(split: Split) -> list[int]:
     return [int.from_bytes(image.tobytes(), "little") for image in split.images]
 
 
-def test_take_takes_positions_and_masks() -> None:
+def test_take_accepts_positions_and_masks() -> None:
     split = split_of([0, 1, 2])
     assert len(split) == 3
     taken = split.take(np.array([2, 0]))

@@ -42,7 +42,7 @@ def test_a_failed_environment_is_reported_with_the_reason_uv_gave(fake_uv: Path)
         python_with(["engine==9"], None)
 
 
-def test_an_environment_that_takes_too_long_is_given_up(fake_uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_creating_an_environment_times_out(fake_uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def endless(command: list[str], **options: Any) -> None:
         raise subprocess.TimeoutExpired(command, options["timeout"])
 

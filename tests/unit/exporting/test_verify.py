@@ -48,7 +48,7 @@ def test_agreement_is_judged_by_its_interval(on: int, of: int, refused: bool) ->
     assert problem(agreeing(on, of), np.eye(3), exact=False, trained=False) is None
 
 
-def test_what_is_exact_may_be_off_by_a_thousandth_of_large_outputs() -> None:
+def test_an_exact_export_may_differ_by_a_thousandth_of_large_outputs() -> None:
     found = Verification(images=images(50), agreement=1, max_error=0.004, mean_error=0.001)
     assert problem(found, np.array([[-40.0, 12.0]]), exact=True, trained=True) is None
     assert problem(found, np.array([[0.3, 0.7]]), exact=True, trained=True) == (

@@ -85,14 +85,14 @@ def test_the_reason_for_each_decision_is_reported() -> None:
 
 
 @pytest.mark.parametrize("room", [0, -500])
-def test_what_is_there_stays_if_it_is_the_best_however_little_room_there_is(room: int) -> None:
+def test_an_existing_file_stays_if_it_is_the_best_even_without_free_space(room: int) -> None:
     files = [file("there", 300, 900, in_workspace=True), file("new", 200, 800)]
     assert kept(files, room) == {"there"}
     assert kept(files[1:], room) == set()
     assert kept([], room) == set()
 
 
-def test_a_better_file_that_has_no_room_beside_what_is_there_is_told_with_the_way_out() -> None:
+def test_a_better_file_that_does_not_fit_is_reported_with_advice() -> None:
     files = [
         file("worse", 100, 700, in_workspace=True),
         file("there", 300, 800, in_workspace=True),
@@ -117,7 +117,7 @@ def test_no_file_is_overwritten_by_a_better_one_of_its_name() -> None:
     )
 
 
-def test_without_a_quota_there_is_nothing_to_fit(tmp_path: Path) -> None:
+def test_fit_needs_a_quota(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="^fit needs a quota; give quota, for example 300kB$"):
         fit(workspace=tmp_path)
 
@@ -144,7 +144,7 @@ def manifest(dataset: str | None, labels: tuple[str, ...] = CLASSES, untrained: 
     return Manifest(**(shared | about), dataset=dataset, untrained=untrained)  # type: ignore[arg-type]
 
 
-def test_each_model_is_measured_on_what_it_was_trained_on_where_that_is_at_hand(images: Path, tmp_path: Path) -> None:
+def test_each_model_is_measured_on_its_training_dataset_if_available(images: Path, tmp_path: Path) -> None:
     test_data = TestData.find(None, tmp_path)
     assert test_data.of(manifest(str(images))) == str(images)
     for elsewhere in (str(tmp_path / "gone"), "cifar10", "mnist", None):

@@ -30,7 +30,7 @@ def test_bad_options_are_refused_by_their_names(options: dict[str, Any], problem
         Train(**options)
 
 
-def test_the_recipe_gets_what_was_given() -> None:
+def test_the_recipe_gets_the_given_values() -> None:
     plan = Train("digits", Path("photos"), epochs=3, input_size="24x24", seed=0, teacher="squeezenet", name="mine")
     assert plan.chosen == {"model": "digits", "dataset": "photos", "epochs": 3, "input_size": 24, "seed": 0}
     assert plan.model_name == "mine"

@@ -55,11 +55,11 @@ def test_values_that_no_run_can_have_are_refused_by_their_flag(values: dict[str,
         Recipe(**values)
 
 
-def test_the_smallest_values_that_make_sense_are_taken() -> None:
+def test_the_smallest_valid_values_are_accepted() -> None:
     assert Recipe(model="squeezenet-nano", epochs=1, batch_size=1, learning_rate=1e-9, seed=0).epochs == 1
 
 
-def test_the_input_size_is_read_from_what_a_checkpoint_holds() -> None:
+def test_the_input_size_is_read_from_a_checkpoint() -> None:
     assert Recipe("squeezenet-nano").size == Recipe("squeezenet-nano", input_size=32).size == ImageSize(32, 32)
     assert Recipe("squeezenet-nano", input_size="160x120").size == ImageSize(height=120, width=160)
 
@@ -70,7 +70,7 @@ def test_an_invalid_input_size_is_rejected(input_size: int | str) -> None:
         Recipe(input_size=input_size)
 
 
-def test_the_augmentation_begins_anew_for_a_teacher_alone() -> None:
+def test_the_augmentation_repeats_only_with_a_teacher() -> None:
     assert [Recipe().view_of(epoch) for epoch in (0, 9, 10, 25)] == [0, 9, 10, 25]
     assert [Recipe(teacher="somebody").view_of(epoch) for epoch in (0, 9, 10, 25)] == [0, 9, 0, 5]
 

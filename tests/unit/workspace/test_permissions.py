@@ -88,7 +88,7 @@ def test_in_a_writable_workspace_the_change_is_completed_before_reading(workspac
     assert (workspace / "squeezenet-nano.int8.onnx").read_bytes() == b"new"
 
 
-def test_the_scratch_folder_of_another_user_is_left_alone(tmp_path: Path) -> None:
+def test_the_scratch_folder_of_another_user_is_not_touched(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path

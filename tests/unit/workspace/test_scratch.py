@@ -16,7 +16,7 @@ from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import scratch
 
 
-def test_temporary_files_of_this_process_and_its_children_go_there(tmp_path: Path) -> None:
+def test_temporary_files_of_this_process_and_its_children_go_to_the_folder(tmp_path: Path) -> None:
     before = tempfile.gettempdir()
     with scratch(tmp_path, Workspace(tmp_path / "workspace"), 0):
         with tempfile.NamedTemporaryFile() as here:

@@ -118,7 +118,7 @@ def test_a_quota_of_0_is_rejected_as_a_number_too() -> None:
         parse_quota(0)
 
 
-def test_sizes_are_shown_as_quotas_are_given() -> None:
+def test_sizes_are_formatted_like_quotas() -> None:
     assert format_size(73_512) == "73.5 kB"
     assert parse_size(format_size(2_000_000)) == 2_000_000
 
@@ -162,7 +162,7 @@ def test_without_a_quota_everything_fits(tmp_path: Path) -> None:
     assert Workspace(tmp_path).used_bytes() == 10_010
 
 
-def test_a_replacement_is_charged_beside_what_it_replaces(tmp_path: Path, peaks: list[int]) -> None:
+def test_a_replacement_is_charged_in_addition_to_the_replaced_file(tmp_path: Path, peaks: list[int]) -> None:
     workspace = Workspace(tmp_path, 100)
     workspace.write({"a": bytes(60)})
     with pytest.raises(EdgesqzError, match=r"41 bytes more would not fit the quota of 100 bytes \(60 bytes"):
@@ -242,7 +242,7 @@ def test_a_folder_in_the_place_of_a_file_leaves_the_others_unchanged(tmp_path: P
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_removed_by_the_next_write(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, 100)
     (tmp_path / f"net.last.npz{TEMPORARY_SUFFIX}").write_bytes(bytes(90))
     workspace.write({"a": bytes(50)})
@@ -327,7 +327,7 @@ def test_a_kill_while_files_are_removed_leaves_all_or_none(tmp_path: Path, monke
     assert seen == {frozenset(), frozenset({"a", "a.json"})}
 
 
-def test_names_below_the_workspace_and_odd_ones_are_names_like_others(tmp_path: Path) -> None:
+def test_names_in_subfolders_and_unusual_names_are_supported(tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     workspace = Workspace(tmp_path)
     workspace.write({"reports/a.json": b"a", "100 % ü.json": b"b"})
@@ -339,7 +339,7 @@ def test_names_below_the_workspace_and_odd_ones_are_names_like_others(tmp_path: 
 # Claims
 
 
-def test_claimed_room_is_reserved(tmp_path: Path) -> None:
+def test_claimed_space_is_reserved(tmp_path: Path) -> None:
     running, other = Workspace(tmp_path, 1000), Workspace(tmp_path, 1000)
     with running.claim(["net.last.npz", "net.keras"], 700):
         assert 0 < (other.room_for(()) or 0) < 300
@@ -386,7 +386,7 @@ with Workspace(Path({str(tmp_path)!r}), 1000).claim(["scratch", "net.keras"], 70
     assert contents(tmp_path) == {"net.keras": b"kept"}
 
 
-def test_a_claim_that_was_killed_before_it_was_whole_is_dropped(tmp_path: Path) -> None:
+def test_an_incomplete_claim_of_a_killed_process_is_dropped(tmp_path: Path) -> None:
     claims = tmp_path / OWN / "claims"
     claims.mkdir(parents=True)
     (claims / "a.lock").touch()
@@ -460,7 +460,7 @@ def test_a_report_in_a_workspace_is_charged_to_its_quota(tmp_path: Path, monkeyp
     assert sum(disk.file_sizes(tmp_path).values()) == 900
 
 
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_completely(tmp_path: Path) -> None:
     write_file(tmp_path / "report.json", b"a longer text")
     write_file(tmp_path / "report.json", b"{}")
     assert contents(tmp_path) == {"report.json": b"{}"}
