@@ -144,7 +144,7 @@ def test_it_costs_less_than_a_kilobyte_and_keeps_the_data_aligned(described: byt
 def test_damaged_metadata_is_reported(described: bytes, tmp_path: Path) -> None:
     path = tmp_path / "torn.tflite"
     path.write_bytes(described.replace(b"M001", b"M999"))
-    with pytest.raises(EdgesqzError, match="torn.tflite is not a .tflite file, or it is damaged: its TFLITE_METADATA"):
+    with pytest.raises(EdgesqzError, match="torn.tflite is not a .tflite file or is damaged: its TFLITE_METADATA"):
         inspect(path)
     path.write_bytes(described.replace(b"airplane", b"airplAne"))
     with pytest.raises(EdgesqzError, match="the archive after it: Bad CRC-32"):
