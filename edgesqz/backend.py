@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -78,3 +79,11 @@ def start_keras() -> None:
             f"expected Keras on TensorFlow, but Keras already runs on {keras.backend.backend()} in this process; "
             "set KERAS_BACKEND=tensorflow before Keras is imported"
         )
+
+
+def free_models() -> None:
+    """Free the memory of models that nothing refers to anymore, which Keras and TensorFlow keep until then."""
+    import keras
+
+    keras.utils.clear_session(free_memory=True)
+    gc.collect()

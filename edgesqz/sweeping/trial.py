@@ -74,7 +74,7 @@ def run_trial(
     Raises:
         EdgesqzError: Training diverged, or an exported file disagrees with the network.
     """
-    from edgesqz import data
+    from edgesqz import backend, data
     from edgesqz.workspace import Workspace
     from edgesqz.workspace.scratch import scratch
 
@@ -82,7 +82,10 @@ def run_trial(
     provided = data.Dataset(setting.dataset, setting.labels, {"train": split}.__getitem__)
     with scratch(None, Workspace(Path(tempfile.gettempdir())), 0), data.provided(provided):
         folder = Path(tempfile.mkdtemp())
-        _Attempt(trial, setting, folder, reports).run(checkpoint or {})
+        try:
+            _Attempt(trial, setting, folder, reports).run(checkpoint or {})
+        finally:
+            backend.free_models()  # the worker runs further trials
 
 
 class _Attempt:

@@ -152,9 +152,10 @@ class Tuning:
         with Live(lambda: ray.get(keeper.snapshot.remote()), planned, self.console):
             try:
                 tuner.fit()
-            finally:
-                found: tuple[Trial, ...] = ray.get(keeper.close.remote())
-        return found
+            except KeyboardInterrupt as interrupt:
+                over = sum(trial.is_over for trial in ray.get(keeper.close.remote()))
+                raise type(interrupt)(f"stopped; {over} trials are done, resume the sweep to continue") from interrupt
+            return tuple(ray.get(keeper.close.remote()))
 
     def _keeper(self) -> Any:
         """Start the keeper on the driver's node, the only node with access to the workspace."""
