@@ -186,3 +186,8 @@ def wrapped(text: str, width: int) -> list[str]:
 def _padded(text: str, width: int, justify: Literal["left", "right"]) -> str:
     space = " " * max(0, width - cell_len(text))
     return space + text if justify == "right" else text + space
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: ``no files``, ``1 file``, ``1,000 files``."""
+    return f"{f'{count:,}' if count else 'no'} {noun}{'' if count == 1 else 's'}"

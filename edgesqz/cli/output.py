@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable
@@ -388,4 +389,11 @@ class SweepOutput(JsonOption):
             result.plot(Path(self.plot))
         say_written(self._files)
         if not self.json:
-            print(f"best: trial {result.best.number}; to train it for longer, run {result.train_command}")
+            if result.report:
+                draw(result.report.table())
+                for problem in (*result.report.failures(), *result.report.without_accuracy()):
+                    say(f"benchmark: {problem}")
+            print(f"best: trial {result.best.number}, {result.best.model}")
+            if self.best:
+                words = ["edgesqz", "train", "--spec", str(self.best), "--dataset", str(result.dataset)]
+                print(f"to train it for longer, add the epochs to: {shlex.join(words)}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from contextvars import ContextVar
 from pathlib import Path
 
 from edgesqz.data import cifar, folders, mnist, synthetic
@@ -22,17 +21,17 @@ DEFAULT_SIZE = ImageSize(32, 32)
 # Image sizes of the datasets that have only one.
 SIZES = {"cifar10": ImageSize(32, 32), "cifar100": ImageSize(32, 32), "mnist": ImageSize(28, 28)}
 
-_provided: ContextVar[Dataset | None] = ContextVar("provided", default=None)
+_provided: dict[str, Dataset] = {}
 
 
 @contextlib.contextmanager
 def provided(dataset: Dataset) -> Iterator[None]:
-    """Let `load` return a dataset whose images came from another machine, within a ``with`` block of this thread."""
-    token = _provided.set(dataset)
+    """Let `load` return a dataset whose images came from another machine, during a ``with`` block of this process."""
+    _provided[dataset.name] = dataset
     try:
         yield
     finally:
-        _provided.reset(token)
+        del _provided[dataset.name]
 
 
 def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None = None) -> Dataset:
@@ -53,8 +52,8 @@ def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None 
         EdgesqzError: The name is unknown, CIFAR is neither found nor downloadable, its files are damaged, or an image
             folder does not have the same two or more classes in each of its splits.
     """
-    if (at_hand := _provided.get()) and at_hand.name == name:
-        return at_hand
+    if name in _provided:
+        return _provided[name]
     fixed = SIZES.get(name)
     size = fixed or DEFAULT_SIZE if size is None else ImageSize.parse(size)
     if fixed and size != fixed:
@@ -82,6 +81,8 @@ def locate(name: str, data_dir: Path | None = None) -> Path | None:
     Raises:
         EdgesqzError: The name is unknown, or `data_dir` is given and holds no such data.
     """
+    if name in _provided:
+        return Path(name)
     if name == "synthetic":
         return Path(synthetic.__file__)
     if name == "mnist":

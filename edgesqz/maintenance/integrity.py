@@ -10,7 +10,7 @@ from edgesqz.artifact import MANIFEST_SUFFIX, Artifact, Manifest
 from edgesqz.errors import EdgesqzError
 from edgesqz.lookup import model_files
 from edgesqz.results import Result
-from edgesqz.tables import Column, Table
+from edgesqz.tables import Column, Table, counted
 from edgesqz.training import checkpoint
 from edgesqz.workspace import Workspace
 
@@ -48,12 +48,8 @@ class Integrity(Result):
     def table(self) -> Table:
         """Return one row per problem."""
         rows = [[problem.name, problem.description] for problem in self.problems]
-        caption = f"{_counted(self.checked, 'file')} checked, {_counted(len(rows), 'problem')}"
+        caption = f"{counted(self.checked, 'file')} checked, {counted(len(rows), 'problem')}"
         return Table([Column(is_name=True), Column(is_prose=True)], rows, caption=caption)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
 def verify(workspace: Workspace) -> Integrity:

@@ -6,6 +6,7 @@ except for ``digits``, which takes grayscale images. It returns softmax probabil
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -234,7 +235,9 @@ def architecture(name: str) -> Architecture:
         body = small_squeezenet(specification.stem, specification.pool_stem, *specification.stages)
         return Architecture(body, 32, 10, "by its widths")
     if name not in ARCHITECTURES:
-        raise EdgesqzError(f"unknown model {name!r}; choose from {', '.join(ARCHITECTURES)}")
+        nearest = difflib.get_close_matches(name, ARCHITECTURES, n=1)
+        hint = f"did you mean {nearest[0]}? " if nearest else ""
+        raise EdgesqzError(f"unknown model {name!r}; {hint}choose from {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgesqz.errors import DAMAGE, EdgesqzError
+from edgesqz.tables import counted
 
 ONE_OF_EACH = "build a keras.Model with one image input and one output, and save that"
 
@@ -72,7 +73,7 @@ def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
         EdgesqzError: It does not. The message says what to do.
     """
     if len(inputs) != 1 or outputs != 1:
-        counts = f"it has {_counted(len(inputs), 'input')} and {_counted(outputs, 'output')}"
+        counts = f"it has {counted(len(inputs), 'input')} and {counted(outputs, 'output')}"
         raise EdgesqzError(f"{path}: expected a model with one input and one output, but {counts}; {ONE_OF_EACH}")
     shape = tuple(inputs[0])
     if len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
@@ -82,10 +83,6 @@ def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
         )
     if len(shape) != 4 or shape[3] not in (1, 3):
         raise EdgesqzError(f"{path}: expected a model with RGB or gray images as input, got input shape {shape}")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,11 @@ class Budget:
             EdgesqzError: A limit is not a valid size or number.
         """
         return cls(_size(size), None if macs is None else _count("max_macs", str(macs)), _size(arena))
+
+    def within(self, quota_bytes: int | None) -> Budget:
+        """Return the budget with the quota as a limit too: a larger file could never be kept."""
+        limits = [limit for limit in (self.size_bytes, quota_bytes) if limit is not None]
+        return replace(self, size_bytes=min(limits, default=None))
 
     def admits(self, costs: Costs) -> bool:
         """Return whether a network stays within every limit."""

@@ -23,7 +23,7 @@ from edgesqz.workspace import Workspace
 
 RECORD_SUFFIX = ".sweep.json"
 SCHEMA = 1
-BYTES_PER_TRIAL = 1500  # upper limit for one trial's part of the record
+BYTES_PER_TRIAL = 1000  # upper limit for one trial's part of the record
 
 Pair = tuple[TrialFile, Trial]
 
@@ -134,7 +134,9 @@ class Keeper:
         return Snapshot(tuple(self.trials.values()), self.workspace.used_bytes(), self.workspace.quota_bytes)
 
     def start(self, trial: Trial, expected_bytes: int) -> dict[str, bytes]:
-        """Reserve space for the files of a trial that starts or restarts.
+        """Reserve what space is left for the files of a trial that starts or restarts.
+
+        Files of other trials stay for now: whether they make way is decided when this trial has finished.
 
         Args:
             trial: The planned trial.
@@ -142,21 +144,20 @@ class Keeper:
 
         Returns:
             The files of the checkpoint to continue from. Empty if the trial has no checkpoint yet.
-
-        Raises:
-            EdgesqzError: There is not enough space, even after all other files of the sweep are removed.
         """
         number = trial.number
         self._release(number)
         if number not in self.trials:
             self.trials[number] = trial
             self._save()
-        self.trials[number] = replace(self.trials[number], state="running")
-        self._make_room(expected_bytes + BYTES_PER_TRIAL)
-        claim = contextlib.ExitStack()
-        files = f"{self.name}-{number:04}"
-        claim.enter_context(self.workspace.claim([files], expected_bytes, f"the files of {files}"))
-        self._claims[number] = claim
+        self.trials[number] = replace(self.trials[number], state="running", reason="")
+        room = self.workspace.room_for(())
+        if room is not None and room > BYTES_PER_TRIAL:
+            claim = contextlib.ExitStack()
+            files = f"{self.name}-{number:04}"
+            size_bytes = min(expected_bytes, room - BYTES_PER_TRIAL)
+            claim.enter_context(self.workspace.claim([files], size_bytes, f"the files of {files}"))
+            self._claims[number] = claim
         return self._checkpoints.get(number, {})
 
     def progress(self, number: int, epochs: int, accuracy: float | None, checkpoint: Mapping[str, bytes]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from edgesqz.progress import can_redraw
 from edgesqz.sweeping.keeper import Snapshot
 from edgesqz.sweeping.trials import Trial
-from edgesqz.tables import Column, Table
+from edgesqz.tables import Column, Table, counted
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Live:
         bytes_used = format_size(snapshot.used_bytes)
         if snapshot.quota_bytes is not None:
             bytes_used += f" of {format_size(snapshot.quota_bytes)}"
-        parts = [f"{len(over)} trials done, {self.planned} planned for this run"]
+        parts = [f"{counted(len(over), 'trial')} done, {self.planned} planned for this run"]
         parts.append(f"best validation accuracy {_percent(best)} %" if best is not None else "no files yet")
         parts.append(f"{bytes_used} used")
         done = len(over) - (self._over_before or 0)

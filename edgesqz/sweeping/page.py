@@ -17,7 +17,8 @@ def page(result: SweepResult) -> str:
 
     source = Path(__file__).with_name("sweep.html.jinja").read_text(encoding="utf-8")
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
-    return template.render(result=result, table=result.table(), plot=_plot(result))
+    benchmark = result.report.table() if result.report else None
+    return template.render(result=result, table=result.table(), benchmark=benchmark, plot=_plot(result))
 
 
 def _plot(result: SweepResult) -> str:

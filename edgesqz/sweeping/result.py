@@ -6,17 +6,15 @@ import csv
 import dataclasses
 import io
 import json
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.benchmarking.rows import Measured
-from edgesqz.command import default_flag
 from edgesqz.errors import EdgesqzError
 from edgesqz.results import Result
 from edgesqz.sweeping.trials import Trial, TrialFile
-from edgesqz.tables import Column, Table
+from edgesqz.tables import Column, Table, counted
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ class SweepResult(Result):
 
     Attributes:
         name: The name of the sweep.
+        dataset: Name of the dataset, or the path of its folder.
         folder: The workspace.
         quota_bytes: The workspace's quota, or None for no quota.
         used_bytes: Total size of all files in the workspace.
@@ -37,6 +36,7 @@ class SweepResult(Result):
     """
 
     name: str
+    dataset: str
     folder: Path
     quota_bytes: int | None
     used_bytes: int
@@ -45,9 +45,9 @@ class SweepResult(Result):
 
     @property
     def best(self) -> Trial | None:
-        """The trial whose kept file has the highest validation accuracy, or None if no file was kept."""
-        kept = [(file.accuracy, trial) for trial in self.trials for file in trial.files if file.kept]
-        return max(kept, key=lambda each: each[0])[1] if kept else None
+        """The trial of the kept file with the highest validation accuracy, or None. Of equals, the smallest."""
+        kept = [(file.accuracy, -file.size_bytes, trial) for trial in self.trials for file in trial.files if file.kept]
+        return max(kept, key=lambda each: each[:2])[2] if kept else None
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -58,6 +58,7 @@ class SweepResult(Result):
         """Return the sweep as JSON text."""
         found = {
             "name": self.name,
+            "dataset": self.dataset,
             "workspace": str(self.folder),
             "quota_bytes": self.quota_bytes,
             "used_bytes": self.used_bytes,
@@ -108,18 +109,6 @@ class SweepResult(Result):
     def is_plan(self) -> bool:
         """Whether no trial has started."""
         return all(trial.state == "waiting" for trial in self.trials)
-
-    @property
-    def train_command(self) -> str:
-        """The command that trains the best trial's network for longer, or an empty string if no file was kept."""
-        if not self.best:
-            return ""
-        words = ["edgesqz", "train", "--model", self.best.model]
-        options = {"input_size": self.best.candidate.input_size, **self.best.candidate.recipe}
-        for name, value in options.items():
-            if value is not None and name != "epochs":
-                words += [default_flag(name), str(value)]
-        return shlex.join([*words, "--epochs", "30"])
 
     def table(self) -> Table:
         """Return a table with one row per file, most accurate first. For a dry run, one row per candidate."""
@@ -198,17 +187,15 @@ class SweepResult(Result):
             Column("arena\nkB", "right"),
             Column("recipe", is_prose=True),
         ]
-        return Table(columns, rows, caption=f"{len(rows)} candidates fit; dry run, nothing was trained")
+        return Table(columns, rows, caption=f"{counted(len(rows), 'candidate')} fit; dry run, nothing was trained")
 
     def _summary(self) -> str:
-        kept = sum(file.kept for trial in self.trials for file in trial.files)
+        kept = counted(sum(file.kept for trial in self.trials for file in trial.files), "file")
         used = f"{format_size(self.used_bytes)} used"
         if self.quota_bytes is not None:
             used += f" of the quota of {format_size(self.quota_bytes)}"
-        return (
-            f"{len(self.trials)} trials, {kept} files kept in {self.folder}, {used}; files were chosen by validation "
-            "accuracy and benchmarked on the test images"
-        )
+        tried = f"{counted(len(self.trials), 'trial')}, {kept} kept in {self.folder}, {used}"
+        return f"{tried}; files were chosen by validation accuracy and benchmarked on the test images"
 
 
 def _scaled(value: float | None, unit: float, digits: int) -> str:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgesqz import cluster, data, plugins
 from edgesqz.artifact import MANIFEST_SUFFIX
@@ -16,7 +16,7 @@ from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_keras_file
 from edgesqz.options import as_list
 from edgesqz.sweeping.candidates import Budget, Selection
-from edgesqz.sweeping.keeper import Record, record_path
+from edgesqz.sweeping.keeper import Keeper, Record, record_path
 from edgesqz.sweeping.plan import Sweep
 from edgesqz.sweeping.result import SweepResult
 from edgesqz.sweeping.space import INPUT_SIZE, Space, read_sections
@@ -43,38 +43,55 @@ def run(plan: Sweep, console: Console) -> SweepResult:
         EdgesqzError: The input is bad, no candidate fits, the cluster does not answer, or Ray is not installed.
         KeyboardInterrupt: After Ctrl-C. The sweep continues with ``resume``.
     """
+    sections = None if plan.space is None else dict(read_sections(plan.space))
+    record = _saved(plan)
+    if plan.resume and plan.quota is None:
+        plan = replace(plan, quota=record.options["quota"])
     home = Workspace(Path(plan.workspace), plan.quota, read_only=plan.dry_run)
-    record = _record(plan, home)
+    if sections is not None:
+        record = _new_record(plan, home, sections)
     plan = replace(plan, **{name: record.options[name] for name in REMEMBERED})
     space = Space.parse(record.options["space"])
     _check_exports(space)
     dataset = data.load(str(plan.dataset), _path(plan.data_dir), size=_image_size(space, str(plan.dataset)))
-    budget = Budget.parse(plan.max_size, plan.max_macs, plan.max_arena)
+    budget = Budget.parse(plan.max_size, plan.max_macs, plan.max_arena).within(home.quota_bytes)
     selection = Selection(space, budget, len(dataset.labels), first=len(record.trials) + 1)
     if plan.dry_run:
-        return SweepResult(plan.name, home.folder, home.quota_bytes, home.used_bytes(), _new(plan, selection, record))
+        return SweepResult(
+            plan.name,
+            str(plan.dataset),
+            home.folder,
+            home.quota_bytes,
+            home.used_bytes(),
+            _new(plan, selection, record),
+        )
     cluster.require_ray()
     trials = _try(plan, selection, record, home, dataset, console)
     report = _bench(plan, trials, home, console)
-    return SweepResult(plan.name, home.folder, home.quota_bytes, home.used_bytes(), trials, report)
+    return SweepResult(plan.name, str(plan.dataset), home.folder, home.quota_bytes, home.used_bytes(), trials, report)
 
 
-def _record(plan: Sweep, home: Workspace) -> Record:
-    """Return the record of the sweep so far. That of a new sweep has no trials."""
+def _saved(plan: Sweep) -> Record:
+    """Return the record of the sweep to resume; an empty one for a new sweep."""
+    return Record.read(record_path(Path(plan.workspace), plan.name)) if plan.resume else Record({})
+
+
+def _new_record(plan: Sweep, home: Workspace, sections: dict[str, Any]) -> Record:
+    """Return the record of a new sweep, after removing the one that it replaces."""
     path = record_path(home.folder, plan.name)
-    if plan.resume:
-        return Record.read(path)
-    assert plan.space is not None  # the plan has checked it
-    if path.exists() and not plan.force and not plan.dry_run:
-        raise EdgesqzError(
-            f"the sweep {path} already exists; continue it with {option('resume')}, replace it with {option('force')}, "
-            f"or choose another {option('name')}"
-        )
-    if path.exists() and plan.force and not plan.dry_run:
+    if path.exists() and not plan.dry_run:
+        if not plan.force:
+            raise EdgesqzError(
+                f"the sweep {path} already exists; continue it with {option('resume')}, replace it with "
+                f"{option('force')}, or choose another {option('name')}"
+            )
         files = [file.name for trial in Record.read(path).trials for file in trial.files if file.kept]
         home.remove(path.name, *files, *(name + MANIFEST_SUFFIX for name in files))
+    dataset = str(plan.dataset)
+    if dataset not in data.DATASETS:
+        dataset = str(Path(dataset).resolve())  # trials run in other folders
     remembered = {name: getattr(plan, name) for name in REMEMBERED}
-    return Record({"space": dict(read_sections(plan.space)), **remembered, "dataset": str(plan.dataset)})
+    return Record({"space": sections, **remembered, "quota": plan.quota, "dataset": dataset})
 
 
 def _new(plan: Sweep, selection: Selection, record: Record) -> tuple[Trial, ...]:
@@ -93,11 +110,15 @@ def _try(
     if plan.search != "optuna":
         record = replace(record, trials=(*record.trials, *_new(plan, selection, record)))
     waiting = [trial for trial in record.trials if not trial.is_over]
+    if not waiting and plan.search != "optuna":
+        return record.trials
+    Keeper(home.folder, plan.quota, plan.name, record)  # refuses a workspace without room before Ray starts
     split, space = dataset.train(), selection.space
     cores = os.cpu_count() or 1
     threads = max(cores // (plan.concurrent or cores), 1)
     teachers = _teachers(space, home)
     setting = Setting(plan.name, str(plan.dataset), dataset.labels, space.formats, space.variants, teachers, threads)
+    console.print("starting Ray", soft_wrap=True, highlight=False)
     with (
         scratch(_path(plan.scratch_dir), home, cluster.RAY_BYTES),
         cluster.started(plan.address, 2 * split.images.nbytes),
@@ -109,7 +130,7 @@ def _try(
         from edgesqz.sweeping.proposals import Proposals
 
         over = [trial for trial in record.trials if trial.is_over]
-        count = (plan.trials or DEFAULT_TRIALS) - len(over)
+        count = max((plan.trials or DEFAULT_TRIALS) - len(over), 0)
         return tuning.run([], split, Proposals(selection, count, plan.seed, waiting, over))
 
 

@@ -16,6 +16,7 @@ from edgesqz.sweeping.live import Live
 from edgesqz.sweeping.plan import Sweep
 from edgesqz.sweeping.trial import Setting, run_trial
 from edgesqz.sweeping.trials import Trial
+from edgesqz.tables import counted
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 EPOCH, ACCURACY = "epoch", "validation_accuracy"
 MAX_RESTARTS = 3  # for a trial whose worker or node dies
-MANIFEST_BYTES = 6000  # upper limit for the manifest of one file
+MANIFEST_BYTES = 2500  # upper limit for the manifest of one file
 # A gentle ASHA: it stops half of the trials at a rung instead of the usual three quarters, and none before a third of
 # the epochs, because early accuracy is a poor predictor for distilled networks.
 HALF, FIRST_RUNG = 2, 1 / 3
@@ -154,7 +155,9 @@ class Tuning:
                 tuner.fit()
             except KeyboardInterrupt as interrupt:
                 over = sum(trial.is_over for trial in ray.get(keeper.close.remote()))
-                raise type(interrupt)(f"stopped; {over} trials are done, resume the sweep to continue") from interrupt
+                raise type(interrupt)(
+                    f"stopped after {counted(over, 'trial')}; resume the sweep to continue"
+                ) from interrupt
             return tuple(ray.get(keeper.close.remote()))
 
     def _keeper(self) -> Any:

@@ -96,6 +96,7 @@ class TrainingRun:
         self.after_epoch: Callable[[Progress], None] | None = None
         self._graph()  # refuses what cannot be built before TensorFlow starts
         graph = self._graph(cropped=True)
+        backend.start_keras()
         self.learner: Learner = learn(graph, images.fitted, recipe)
         self.targets: Callable[[int], np.ndarray]  # number of a view -> probabilities (images, classes)
         if teacher:

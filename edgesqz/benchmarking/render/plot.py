@@ -59,7 +59,7 @@ def draw(report: Report, path: Path) -> None:
     axes.margins(x=0.1, y=0.1)
     plotting.plain_numbers(axes)
     axes.set_xlabel("size, kB (log scale)")
-    axes.set_ylabel("top-1 accuracy on the test images, %; lines: 95 % confidence intervals")
+    axes.set_ylabel("top-1 accuracy on test images, %, with 95 % intervals")
     axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
     axes.autoscale(False)
     figure.draw_without_rendering()  # computes the layout in pixels

@@ -43,7 +43,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def swept(images: Path, tmp_path_factory: pytest.TempPathFactory) -> edgesqz.sweeping.result.SweepResult:
     workspace = tmp_path_factory.mktemp("sweep") / "workspace"
-    return edgesqz.sweep(SPACE, dataset=images, workspace=workspace, quota="300kB", trials=3, concurrent=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(images.parent)  # trials run in folders of their own, where a relative path leads nowhere
+        return edgesqz.sweep(SPACE, dataset=images.name, workspace=workspace, quota="300kB", trials=3, concurrent=1)
 
 
 def test_every_trial_has_an_outcome_and_the_quota_holds(swept: Any) -> None:
@@ -94,6 +96,15 @@ def test_a_second_sweep_of_the_name_is_refused_and_a_finished_one_resumes_to_the
     with pytest.raises(EdgesqzError, match="already exists"):
         edgesqz.sweep(SPACE, dataset=images, workspace=swept.folder)
     assert record_path(swept.folder, "sweep").read_bytes() == before
+    again = edgesqz.sweep(resume=True, trials=3, workspace=swept.folder)
+    assert again.trials == swept.trials
+    assert again.quota_bytes == 300_000
+
+
+def test_a_workspace_without_room_is_refused_before_ray_starts(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(bytes(300_000))
+    with pytest.raises(EdgesqzError, match="would not fit the quota"):
+        edgesqz.sweep(SPACE, dataset=images, workspace=tmp_path, quota="300kB", trials=1)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from edgesqz import data
 from edgesqz.data import DATASETS, Split, cache_dir, cifar, holdout_split, load, locate, read_image, sample, synthetic
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
@@ -807,3 +808,12 @@ def test_synthetic_is_always_available() -> None:
     place = locate("synthetic")
     assert place is not None
     assert place.is_file()
+
+
+def test_images_from_another_machine_take_the_place_of_files() -> None:
+    split = data.Split(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64))
+    with data.provided(data.Dataset("/nowhere/photos", ("cat", "dog"), {"train": split}.__getitem__)):
+        assert data.load("/nowhere/photos").train() is split
+        assert data.locate("/nowhere/photos") == Path("/nowhere/photos")
+    with pytest.raises(EdgesqzError):
+        data.load("/nowhere/photos")

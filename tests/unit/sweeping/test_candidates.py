@@ -70,3 +70,9 @@ def test_counts_may_have_a_unit_prefix(text: str | int, macs: int) -> None:
 def test_malformed_counts_are_rejected() -> None:
     with pytest.raises(EdgesqzError, match="expected a number such as 5M or 800k for max_macs, got '5 million'"):
         Budget.parse(None, "5 million", None)
+
+
+def test_a_file_larger_than_the_quota_is_not_a_candidate() -> None:
+    assert Budget(size_bytes=60_000).within(50_000).size_bytes == 50_000
+    assert Budget(size_bytes=60_000).within(None).size_bytes == 60_000
+    assert Budget().within(50_000).size_bytes == 50_000
