@@ -235,7 +235,7 @@ def architecture(name: str) -> Architecture:
         body = small_squeezenet(specification.stem, specification.pool_stem, *specification.stages)
         return Architecture(body, 32, 10, "by its widths")
     if name not in ARCHITECTURES:
-        nearest = difflib.get_close_matches(name, ARCHITECTURES, n=1)
+        nearest = difflib.get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.75)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise EdgesqzError(f"unknown model {name!r}; {hint}choose from {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]

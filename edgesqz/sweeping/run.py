@@ -118,7 +118,8 @@ def _try(
     threads = max(cores // (plan.concurrent or cores), 1)
     teachers = _teachers(space, home)
     setting = Setting(plan.name, str(plan.dataset), dataset.labels, space.formats, space.variants, teachers, threads)
-    console.print("starting Ray", soft_wrap=True, highlight=False)
+    if not plan.address:
+        console.print("starting Ray", soft_wrap=True, highlight=False)
     with (
         scratch(_path(plan.scratch_dir), home, cluster.RAY_BYTES),
         cluster.started(plan.address, 2 * split.images.nbytes),

@@ -383,7 +383,9 @@ def test_with_all_variants_those_that_cannot_be_exported_are_skipped(tmp_path: P
 
 
 def test_if_nothing_fits_the_first_reason_is_reported(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="none of 5 variants could be exported; the first failed with: squeezenet-nano.int8.tf"):
+    with pytest.raises(
+        EdgesqzError, match="none of 5 variants could be exported; the first failed with: squeezenet-nano.int8.tf"
+    ):
         edgesqz.export(trained / "squeezenet-nano.keras", "tflite", all_variants=True, quota="50kB", workspace=tmp_path)
     assert Workspace(tmp_path).used_bytes() == 0
 
