@@ -1,8 +1,8 @@
-"""Compare ONNX files on this processor and on one without VNNI, emulated by QEMU. Takes two minutes.
+"""Compare model files on this processor and on one without VNNI, emulated by QEMU. Takes two minutes.
 
-ONNX Runtime multiplies uint8 activations by int8 weights with other instructions there (VPMADDUBSW), which add pairs
-of products in 16 bits, with saturation. Needs Debian's qemu-user and an x86-64 machine. Run it with:
-python -m pytest -s tests/benchmarks/test_processors.py
+LiteRT computes the same bytes on both. ONNX Runtime multiplies uint8 activations by int8 weights with other
+instructions there (VPMADDUBSW), which add pairs of products in 16 bits, with saturation. Needs Debian's qemu-user and
+an x86-64 machine. Run it with: python -m pytest -s tests/benchmarks/test_processors.py
 """
 
 from __future__ import annotations
@@ -30,7 +30,22 @@ pytestmark = [
     pytest.mark.skipif(QEMU is None, reason="needs qemu-x86_64, of Debian's package qemu-user"),
 ]
 
-PROGRAM = """
+LITERT = """
+import sys, numpy
+from ai_edge_litert.interpreter import Interpreter
+model, inputs, outputs = sys.argv[1:]
+interpreter = Interpreter(model, num_threads=1)
+interpreter.allocate_tensors()
+(taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+answers = []
+for each in numpy.load(inputs):
+    interpreter.set_tensor(taken["index"], each[None].astype(taken["dtype"]))
+    interpreter.invoke()
+    answers.append(interpreter.get_tensor(given["index"]))
+numpy.save(outputs, numpy.concatenate(answers))
+"""
+
+ONNX = """
 import sys, numpy, onnxruntime
 model, inputs, outputs = sys.argv[1:]
 session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -44,7 +59,8 @@ def outputs(model: Path, inputs: np.ndarray, folder: Path, *emulator: str) -> np
     """Run a model on float32 inputs, one at a time, in its own process. Return the outputs (N, classes)."""
     given, found = folder / "inputs.npy", folder / "outputs.npy"
     np.save(given, inputs.astype(np.float32))
-    command = [*emulator, sys.executable, "-c", PROGRAM, str(model), str(given), str(found)]
+    program = LITERT if model.suffix == ".tflite" else ONNX
+    command = [*emulator, sys.executable, "-c", program, str(model), str(given), str(found)]
     subprocess.run(command, check=True, capture_output=True)
     loaded: np.ndarray = np.load(found)
     return loaded
@@ -58,6 +74,13 @@ def here_and_on_haswell(model: Path, inputs: np.ndarray, folder: Path) -> tuple[
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return data.draw(IMAGES, 32, seed=0).images
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])
+def test_litert_computes_the_same_bytes(name: str, images: np.ndarray, tmp_path: Path) -> None:
+    pixels = images.astype(np.float32) - 128  # the input of the int8 files has a zero point of 0 and takes byte - 128
+    here, haswell = here_and_on_haswell(ZOO / f"{name}.int8.tflite", pixels, tmp_path)
+    np.testing.assert_array_equal(here, haswell)
 
 
 @pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])
