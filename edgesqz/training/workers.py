@@ -54,7 +54,6 @@ class Worker:
             images: All images to train on.
             recipe: The recipe.
         """
-        os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # the one core that Ray reserves for it
         os.environ["TF_CONFIG"] = json.dumps(
             {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": rank}}
         )
@@ -63,6 +62,9 @@ class Worker:
         backend.start_keras()
         import tensorflow as tf
 
+        # One thread computes, on the core that Ray reserves; another one can wait for the other workers meanwhile.
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(2)
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
         self._learner = LocalLearner(graph, images, recipe, lambda gradients: _average(strategy, gradients))
 

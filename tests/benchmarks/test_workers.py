@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from edgesqz import cluster, data
@@ -22,6 +23,15 @@ from edgesqz.workspace.scratch import scratch
 STEPS, ROUNDS, IMAGES = 20, 3, 1024
 
 
+def keep_each_on_a_core() -> None:
+    """Keep each worker on one core, which TensorFlow's threads would exceed where another is idle."""
+    children = psutil.Process().children(recursive=True)
+    workers = [child for child in children if "Worker" in "".join(child.cmdline()[:1])]
+    for core, worker in enumerate(workers):
+        for thread in worker.threads():
+            os.sched_setaffinity(thread.id, {core})
+
+
 def images_per_second(workers: int, model: str, folder: Path) -> float:
     """Train for some steps after a few that compile."""
     recipe = Recipe(model=model, precision=fastest_precision())
@@ -29,6 +39,7 @@ def images_per_second(workers: int, model: str, folder: Path) -> float:
     targets = np.eye(10, dtype=np.float32)[split.labels]
     with scratch(None, Workspace(folder), 0), cluster.started(None, split.images.nbytes):
         learner = Workers(workers, graph, split, recipe)
+        keep_each_on_a_core()
 
         def train(steps: int) -> float:
             started = time.perf_counter()
