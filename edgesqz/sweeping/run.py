@@ -172,7 +172,11 @@ def _bench(plan: Sweep, trials: tuple[Trial, ...], home: Workspace, console: Con
         return None
     finalists = [home.folder / file.name for file, _ in front(kept)]
     bench = Bench(
-        [*finalists, *as_list(plan.reference)], dataset=plan.dataset, data_dir=plan.data_dir, workspace=home.folder
+        [*finalists, *as_list(plan.reference)],
+        dataset=plan.dataset,
+        data_dir=plan.data_dir,
+        workspace=home.folder,
+        host=plan.host,
     )
     return bench.run(console)
 

@@ -101,6 +101,11 @@ def test_a_second_sweep_of_the_name_is_refused_and_a_finished_one_resumes_to_the
     assert again.quota_bytes == 300_000
 
 
+def test_the_benchmark_runs_on_the_host(swept: Any) -> None:
+    with pytest.raises(EdgesqzError, match=r"nobody@127\.0\.0\.1"):  # where nothing listens
+        edgesqz.sweep(resume=True, trials=3, workspace=swept.folder, host="ssh://nobody@127.0.0.1:9")
+
+
 def test_a_workspace_without_room_is_refused_before_ray_starts(images: Path, tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(bytes(300_000))
     with pytest.raises(EdgesqzError, match="would not fit the quota"):
