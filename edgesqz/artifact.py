@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
 from edgesqz.workspace import MANIFEST_SUFFIX as MANIFEST_SUFFIX
+from edgesqz.workspace import manifest_path
 
 KERAS_SUFFIX = ".keras"
 SCHEMA = 2  # of manifests
@@ -197,7 +198,7 @@ class Artifact:
             raise EdgesqzError(f"no model file {path}")
         if not os.access(path, os.R_OK):
             raise EdgesqzError(f"cannot read {path}: {os.strerror(errno.EACCES)}")
-        beside = path.with_name(path.name + MANIFEST_SUFFIX)
+        beside = manifest_path(path)
         if not beside.is_file():
             return cls(path, None)
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from edgesqz import defaults
 from edgesqz.command import Option, command
 from edgesqz.errors import EdgesqzError, NoRoomError
-from edgesqz.options import DataDirOptions
+from edgesqz.options import DataDirOptions, as_path
 from edgesqz.results import Result
 from edgesqz.workspace import Workspace
 
@@ -100,7 +100,7 @@ class Demo(DataDirOptions):
 
     @property
     def _data_dir(self) -> Path | None:
-        return None if self.data_dir is None else Path(self.data_dir)
+        return as_path(self.data_dir)
 
     def _train(self, dataset: str, quota: str | int, console: Console) -> Path:
         from edgesqz.training import Train

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import pickle
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 
 # What unpickling or parsing damaged bytes may raise.
@@ -61,6 +62,12 @@ def option(name: str) -> str:
 
 class NoRoomError(EdgesqzError):
     """Something does not fit the quota."""
+
+
+def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return ``did you mean X?`` with the most similar of the known names, or an empty string if none is similar."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"did you mean {nearest[0]}? " if nearest else ""
 
 
 def first_line(error: BaseException) -> str:

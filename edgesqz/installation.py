@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgesqz.command import command
 from edgesqz.errors import EdgesqzError
-from edgesqz.options import DataDirOptions
+from edgesqz.options import DataDirOptions, as_path
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table
 
@@ -100,7 +100,7 @@ class Info(DataDirOptions):
         from edgesqz.artifact import package_versions
         from edgesqz.models import ARCHITECTURES
 
-        data_dir = None if self.data_dir is None else Path(self.data_dir)
+        data_dir = as_path(self.data_dir)
         return Installation(
             versions={"python": platform.python_version()} | package_versions(*PACKAGES),
             converters={name: tuple(converter.VARIANTS) for name, converter in plugins.converters().items()},

@@ -12,12 +12,11 @@ left unfinished.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO
-from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError
+from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError, suggestion
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -82,8 +81,7 @@ def _find(name: str, folder: Path, at_hand: list[Path], shipped: list[Path], wha
 
 def _nearest(name: str, files: list[Path]) -> str:
     names = dict.fromkeys(path.name for path in files) | dict.fromkeys(path.stem for path in files)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}? " if near else ""
+    return suggestion(name, names)
 
 
 def _listed(folder: Path, at_hand: list[Path], shipped: list[Path]) -> str:

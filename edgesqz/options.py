@@ -167,3 +167,8 @@ class ClusterOptions:
 def as_list(values: str | Path | Sequence[str | Path]) -> list[str | Path]:
     """Return one value or several as a list."""
     return [values] if isinstance(values, str | Path) else list(values)
+
+
+def as_path(place: str | Path | None) -> Path | None:
+    """Return a path that was given as text or not at all."""
+    return Path(place) if place else None

@@ -38,7 +38,7 @@ from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_model_file, model_files
 from edgesqz.machine import Machine, machine
-from edgesqz.options import as_list
+from edgesqz.options import as_list, as_path
 from edgesqz.progress import can_redraw
 from edgesqz.workspace import settle
 
@@ -69,7 +69,7 @@ def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
     # Report missing data before any engine starts.
     evaluation_set, no_accuracy = evaluation.prepare(
         candidates,
-        EvaluationSet(dataset, Path(plan.data_dir) if plan.data_dir else None, plan.limit, half) if dataset else None,
+        EvaluationSet(dataset, as_path(plan.data_dir), plan.limit, half) if dataset else None,
         required=bool(plan.dataset or plan.data_dir),
     )
     if plan.flips and not evaluation_set:

@@ -17,7 +17,7 @@ from edgesqz.benchmarking.plan import LayerOption
 from edgesqz.command import Option
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.result import ExportResult, verification_summary
-from edgesqz.workspace import MANIFEST_SUFFIX
+from edgesqz.workspace import manifest_path
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def say_written(paths: Iterable[Path | str]) -> None:
 
 def with_manifests(paths: Iterable[Path]) -> list[Path]:
     """Return each path, followed by the path of its manifest."""
-    return [each for path in paths for each in (path, path.with_name(path.name + MANIFEST_SUFFIX))]
+    return [each for path in paths for each in (path, manifest_path(path))]
 
 
 def say(line: str) -> None:

@@ -25,6 +25,7 @@ from edgesqz.exporting.shipped import Shipped
 from edgesqz.models import loading
 from edgesqz.models.loading import SourceModel
 from edgesqz.models.normalization import without_normalization
+from edgesqz.options import as_path
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
@@ -57,7 +58,7 @@ class Exporter:
     def __init__(self, plan: Export, console: Console) -> None:
         self.plan, self.console = plan, console
         self.workspace = Workspace(Path(plan.workspace), plan.quota)
-        self._scratch_dir = Path(plan.scratch_dir) if plan.scratch_dir else None
+        self._scratch_dir = as_path(plan.scratch_dir)
         self._pixels = PixelRange.parse(plan.pixel_range) if plan.pixel_range else None
         self._labels = read_labels(plan.labels) if plan.labels is not None else ()
 

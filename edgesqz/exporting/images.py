@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from edgesqz.artifact import Images
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
 from edgesqz.models.loading import SourceModel
+from edgesqz.options import as_path
 
 VERIFICATION_IMAGES = 500
 UNTRAINED_VERIFICATION_IMAGES = 50  # enough to find NaN or infinity, which is all that random weights are checked for
@@ -43,7 +43,7 @@ class ExportImages:
 
     def __init__(self, source: SourceModel, plan: Export) -> None:
         self._source = source
-        self._data_dir = Path(plan.data_dir) if plan.data_dir else None
+        self._data_dir = as_path(plan.data_dir)
         self._calibration_images = plan.calibration_images
         trained_on = source.manifest.dataset if source.manifest else None
         self.dataset = str(plan.dataset) if plan.dataset else trained_on

@@ -29,7 +29,7 @@ from edgesqz.exporting.job import Job
 from edgesqz.fitting.plan import Fit
 from edgesqz.fitting.result import FitResult, Kept, Rejected
 from edgesqz.lookup import model_files
-from edgesqz.options import as_list
+from edgesqz.options import as_list, as_path
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
@@ -123,7 +123,7 @@ def run(plan: Fit, console: Console) -> FitResult:
     Raises:
         EdgesqzError: No quota, bad input, or no model whose data are available.
     """
-    data_dir = Path(plan.data_dir) if plan.data_dir else None
+    data_dir = as_path(plan.data_dir)
     formats = [str(name) for name in as_list(plan.format)]
     jobs = [Job(converter, variant) for converter in map(plugins.converter, formats) for variant in converter.VARIANTS]
     home = Workspace(Path(plan.workspace), plan.quota)
@@ -140,7 +140,7 @@ def run(plan: Fit, console: Console) -> FitResult:
     models = _available_models(home.folder, test_data)
     existing = _existing_exports(home.folder, {job.converter.SUFFIX for job in jobs}, test_data)
     within_reach = room + sum(file.size_bytes or 0 for file in existing)  # if all of them were removed
-    scratch_dir = Path(plan.scratch_dir) if plan.scratch_dir else None
+    scratch_dir = as_path(plan.scratch_dir)
     with scratch(scratch_dir, home, _scratch_bytes(models)), tempfile.TemporaryDirectory() as temporary:
         made = Workspace(Path(temporary) / "new", sys.maxsize)
         common = Export(calibration=plan.calibration, data_dir=data_dir, dataset=test_data.requested)

@@ -12,7 +12,7 @@ from edgesqz.lookup import model_files
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table, counted
 from edgesqz.training import checkpoint
-from edgesqz.workspace import Workspace
+from edgesqz.workspace import Workspace, manifest_path
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def verify(workspace: Workspace) -> Integrity:
 
 def has_manifest(path: Path) -> bool:
     """Return whether a file has a manifest."""
-    return path.with_name(path.name + MANIFEST_SUFFIX).is_file()
+    return manifest_path(path).is_file()
 
 
 def _damage(path: Path) -> str | None:

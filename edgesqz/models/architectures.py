@@ -6,13 +6,12 @@ except for ``digits``, which takes grayscale images. It returns softmax probabil
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgesqz import backend
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import EdgesqzError, option, suggestion
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models.graph import (
     LOGITS,
@@ -235,8 +234,7 @@ def architecture(name: str) -> Architecture:
         body = small_squeezenet(specification.stem, specification.pool_stem, *specification.stages)
         return Architecture(body, 32, 10, "by its widths")
     if name not in ARCHITECTURES:
-        nearest = difflib.get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.75)
-        hint = f"did you mean {nearest[0]}? " if nearest else ""
+        hint = suggestion(name, ARCHITECTURES, cutoff=0.75)
         raise EdgesqzError(f"unknown model {name!r}; {hint}choose from {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from edgesqz.artifact import MANIFEST_SUFFIX
 from edgesqz.errors import EdgesqzError, NoRoomError, option
-from edgesqz.sweeping.trials import State, Trial, TrialFile, dominating, least_valuable
+from edgesqz.sweeping.trials import State, Trial, TrialFile, dominating, least_valuable, model_name
 from edgesqz.workspace import Workspace
 
 RECORD_SUFFIX = ".sweep.json"
@@ -154,7 +154,7 @@ class Keeper:
         room = self.workspace.room_for(())
         if room is not None and room > BYTES_PER_TRIAL:
             claim = contextlib.ExitStack()
-            files = f"{self.name}-{number:04}"
+            files = model_name(self.name, number)
             size_bytes = min(expected_bytes, room - BYTES_PER_TRIAL)
             claim.enter_context(self.workspace.claim([files], size_bytes, f"the files of {files}"))
             self._claims[number] = claim

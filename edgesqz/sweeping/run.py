@@ -14,7 +14,7 @@ from edgesqz.artifact import MANIFEST_SUFFIX
 from edgesqz.benchmarking import Bench
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_keras_file
-from edgesqz.options import as_list
+from edgesqz.options import as_list, as_path
 from edgesqz.sweeping.candidates import Budget, Selection
 from edgesqz.sweeping.keeper import Keeper, Record, record_path
 from edgesqz.sweeping.plan import Sweep
@@ -23,7 +23,7 @@ from edgesqz.sweeping.space import INPUT_SIZE, Space, read_sections
 from edgesqz.sweeping.trial import Setting
 from edgesqz.sweeping.trials import Trial, front
 from edgesqz.sweeping.tuning import Tuning
-from edgesqz.workspace import Workspace
+from edgesqz.workspace import Workspace, manifest_path
 from edgesqz.workspace.scratch import scratch
 
 if TYPE_CHECKING:
@@ -53,21 +53,16 @@ def run(plan: Sweep, console: Console) -> SweepResult:
     plan = replace(plan, **{name: record.options[name] for name in REMEMBERED})
     space = Space.parse(record.options["space"])
     _check_exports(space)
-    dataset = data.load(str(plan.dataset), _path(plan.data_dir), size=_image_size(space, str(plan.dataset)))
+    dataset = data.load(str(plan.dataset), as_path(plan.data_dir), size=_image_size(space, str(plan.dataset)))
     budget = Budget.parse(plan.max_size, plan.max_macs, plan.max_arena).within(home.quota_bytes)
     selection = Selection(space, budget, len(dataset.labels), first=len(record.trials) + 1)
+    report = None
     if plan.dry_run:
-        return SweepResult(
-            plan.name,
-            str(plan.dataset),
-            home.folder,
-            home.quota_bytes,
-            home.used_bytes(),
-            _new(plan, selection, record),
-        )
-    cluster.require_ray()
-    trials = _try(plan, selection, record, home, dataset, console)
-    report = _bench(plan, trials, home, console)
+        trials = _new(plan, selection, record)
+    else:
+        cluster.require_ray()
+        trials = _try(plan, selection, record, home, dataset, console)
+        report = _bench(plan, trials, home, console)
     return SweepResult(plan.name, str(plan.dataset), home.folder, home.quota_bytes, home.used_bytes(), trials, report)
 
 
@@ -121,7 +116,7 @@ def _try(
     if not plan.address:
         console.print("starting Ray", soft_wrap=True, highlight=False)
     with (
-        scratch(_path(plan.scratch_dir), home, cluster.RAY_BYTES),
+        scratch(as_path(plan.scratch_dir), home, cluster.RAY_BYTES),
         cluster.started(plan.address, 2 * split.images.nbytes),
     ):
         storage = Path(tempfile.gettempdir()) / "tune"
@@ -160,7 +155,7 @@ def _teachers(space: Space, home: Workspace) -> Mapping[str, Mapping[str, bytes]
     found = {}
     for name in map(str, space.values_of("recipe.teacher")):
         path = find_keras_file(name, home.folder)
-        files = (path, path.with_name(path.name + MANIFEST_SUFFIX))
+        files = (path, manifest_path(path))
         found[name] = {each.name: each.read_bytes() for each in files if each.is_file()}
     return found
 
@@ -179,7 +174,3 @@ def _bench(plan: Sweep, trials: tuple[Trial, ...], home: Workspace, console: Con
         host=plan.host,
     )
     return bench.run(console)
-
-
-def _path(place: str | Path | None) -> Path | None:
-    return None if place is None else Path(place)

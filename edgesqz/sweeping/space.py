@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +11,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, suggestion
 from edgesqz.models.specification import Specification
+from edgesqz.training.spec import RECIPE, read_toml
 
 Value: TypeAlias = int | float | str | bool
 
@@ -23,16 +22,6 @@ INPUT_SIZE = "network.input_size"
 STAGE_KNOBS = ("fires", "squeeze", "expand")
 MAX_STAGES = 6
 NETWORK_KNOBS = ("model", "input_size", "stem", "pool_stem")
-RECIPE_KNOBS = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "weight_decay",
-    "label_smoothing",
-    "preprocessing",
-    "teacher",
-    "seed",
-)
 INTEGERS = ("stem", *STAGE_KNOBS, "epochs", "batch_size", "seed")
 EXPORT_DEFAULTS = {"export.format": "tflite", "export.variant": "int8"}
 RANGE_KEYS = ("low", "high", "step", "log")
@@ -258,15 +247,9 @@ def read_sections(source: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
         Space.parse(source)
         return source
     path = Path(source)
+    sections = read_toml(path, "space", "; edgesqz sweep --template prints one to start from")
     try:
-        sections = tomllib.loads(path.read_text(encoding="utf-8"))
         Space.parse(sections)
-    except OSError as error:
-        raise EdgesqzError(
-            f"cannot read the space {path}: {error.strerror}; edgesqz sweep --template prints one to start from"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EdgesqzError(f"expected TOML in {path}: {error}") from error
     except EdgesqzError as error:
         raise EdgesqzError(f"{path}: {error}") from error
     return sections
@@ -285,7 +268,7 @@ def known_knobs() -> tuple[str, ...]:
     """Return the names of all knobs."""
     stages = [f"stage{number}.{knob}" for number in range(1, MAX_STAGES + 1) for knob in STAGE_KNOBS]
     network = [f"network.{name}" for name in (*NETWORK_KNOBS, *stages)]
-    return (*network, *(f"recipe.{name}" for name in RECIPE_KNOBS), *EXPORT_DEFAULTS)
+    return (*network, *(f"recipe.{name}" for name in RECIPE), *EXPORT_DEFAULTS)
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
@@ -294,8 +277,7 @@ def _check_names(given: Mapping[str, Any]) -> None:
         raise EdgesqzError("the space is empty; edgesqz sweep --template prints one to start from")
     for name in given:
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {nearest[0]}? " if nearest else ""
+            hint = suggestion(name, known)
             listed = [
                 name for name in known if not name.startswith("network.stage") or name.startswith("network.stage1")
             ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from edgesqz.artifact import MANIFEST_SUFFIX, Artifact
+from edgesqz.artifact import Artifact
 from edgesqz.sweeping.keeper import Exported
-from edgesqz.sweeping.trials import Trial
+from edgesqz.sweeping.trials import Trial, model_name
+from edgesqz.workspace import manifest_path
 
 if TYPE_CHECKING:
     from edgesqz.data import Split
@@ -54,10 +54,6 @@ class Setting:
     teachers: Mapping[str, Mapping[str, bytes]]
     threads: int
 
-    def trial_name(self, trial: Trial) -> str:
-        """Return the name of a trial's model, which is the prefix of its file names."""
-        return f"{self.name}-{trial.number:04}"
-
 
 def run_trial(
     trial: Trial, setting: Setting, split: Split, checkpoint: Mapping[str, bytes] | None, reports: Reports
@@ -93,8 +89,7 @@ class _Attempt:
 
     def __init__(self, trial: Trial, setting: Setting, folder: Path, reports: Reports) -> None:
         self.trial, self.setting, self.folder, self.reports = trial, setting, folder, reports
-        self.name = setting.trial_name(trial)
-        self.started = time.perf_counter()
+        self.name = model_name(setting.name, trial.number)
 
     def run(self, checkpoint: Mapping[str, bytes]) -> None:
         for name, content in {**checkpoint, **self._teacher}.items():
@@ -137,31 +132,32 @@ class _Attempt:
         from edgesqz.exporting import export
 
         result = export(trained.path, self.setting.formats, variant=self.setting.variants, workspace=self.folder)
-        images, labels = self._validation_split(trained)
+        validation = self._validation_split(trained)
         return [
             Exported(
                 each.path.name,
                 each.path.read_bytes(),
-                each.path.with_name(each.path.name + MANIFEST_SUFFIX).read_bytes(),
-                _accuracy(each, images, labels),
+                manifest_path(each.path).read_bytes(),
+                _accuracy(each, validation),
             )
             for each in result
         ]
 
-    def _validation_split(self, trained: TrainResult) -> tuple[np.ndarray, np.ndarray]:
+    def _validation_split(self, trained: TrainResult) -> Split:
         from edgesqz import data
+        from edgesqz.training.loop import TrainingImages
+        from edgesqz.training.recipe import Recipe
 
         assert trained.manifest.training  # training writes it
-        recipe = trained.manifest.training["recipe"]
-        split = data.load(self.setting.dataset).train()
-        _, holdout = data.holdout_split(split, share=recipe["validation_split"], seed=recipe["seed"])
-        channels = trained.manifest.input.shape[-1]
-        return data.with_channels(holdout.images, int(channels or 3)), holdout.labels
+        dataset, recipe = data.load(self.setting.dataset), Recipe(**trained.manifest.training["recipe"])
+        validation = TrainingImages.split(dataset, dataset.train(), recipe).validation
+        assert validation  # no knob turns it off
+        return validation
 
 
-def _accuracy(artifact: Artifact, images: np.ndarray, labels: np.ndarray) -> float:
+def _accuracy(artifact: Artifact, split: Split) -> float:
     """Return the top-1 accuracy of a file, 0..1."""
     from edgesqz.engine import open_engine
 
     with open_engine(artifact) as engine:
-        return float(np.mean(engine.predict(images).argmax(axis=1) == labels))
+        return float(np.mean(engine.predict(split.images).argmax(axis=1) == split.labels))

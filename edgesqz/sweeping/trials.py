@@ -91,6 +91,11 @@ class Trial:
         return self.state in ("finished", "stopped", "failed")
 
 
+def model_name(sweep: str, number: int) -> str:
+    """Return the name of a trial's model, which is the prefix of its file names."""
+    return f"{sweep}-{number:04}"
+
+
 def front(files: Sequence[tuple[TrialFile, Trial]]) -> list[tuple[TrialFile, Trial]]:
     """Return the files on the Pareto front of accuracy, size and MACs, the ones that no other file dominates.
 

@@ -13,6 +13,7 @@ from edgesqz import artifact, cluster, data
 from edgesqz.artifact import Artifact
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.models import loading
+from edgesqz.options import as_path
 from edgesqz.training import checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Progress
 from edgesqz.training.learner import LocalLearner
@@ -54,7 +55,7 @@ def run(plan: Train, console: Console, after_epoch: Callable[[Progress], None] |
     if not saved:
         scaled = {name: value for name, value in scaled_to(len(images)).items() if name not in chosen}
         recipe = dataclasses.replace(recipe, **scaled)
-    scratch_dir = None if plan.scratch_dir is None else Path(plan.scratch_dir)
+    scratch_dir = as_path(plan.scratch_dir)
     split = TrainingImages.split(dataset, images, recipe)
     _check_batch(min(recipe.batch_size, len(split.fitted)), plan)
     with _learning(plan, workspace, scratch_dir, images) as learn:
@@ -77,7 +78,8 @@ def _finish(training: TrainingRun, console: Console) -> Artifact:
             return training.run()
         except WorkerLostError as error:
             console.print(f"{error}; training continues from the last checkpoint with new workers", soft_wrap=True)
-            training.learner.start()  # type: ignore[attr-defined]
+            assert isinstance(training.learner, Workers)  # a learner in this process loses no worker
+            training.learner.start()
             training.restart()
     return training.run()
 
@@ -127,4 +129,4 @@ def _unchanged(recipe: Recipe, chosen: dict[str, Any]) -> Recipe:
 def _load_dataset(recipe: Recipe, plan: Train) -> data.Dataset:
     """Load the dataset. Images of a folder are read at the network's input size; other datasets have a fixed size."""
     size = None if recipe.dataset in data.DATASETS else recipe.size
-    return data.load(recipe.dataset, None if plan.data_dir is None else Path(plan.data_dir), size=size)
+    return data.load(recipe.dataset, as_path(plan.data_dir), size=size)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, suggestion
 
 NETWORK = ("model", "input_size")
 RECIPE = (
@@ -30,12 +29,7 @@ def read_spec(path: Path) -> dict[str, Any]:
         EdgesqzError: The file does not exist, is not valid TOML, has an unknown option, or has a list or range instead
             of a single value.
     """
-    try:
-        sections = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EdgesqzError(f"cannot read the specification {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EdgesqzError(f"expected TOML in {path}: {error}") from error
+    sections = read_toml(path, "specification")
     found: dict[str, Any] = {}
     for section, known in (("network", NETWORK), ("recipe", RECIPE)):
         values = sections.pop(section, {})
@@ -51,8 +45,26 @@ def read_spec(path: Path) -> dict[str, Any]:
 
 def _check(path: Path, label: str, name: str, value: Any, known: Sequence[str]) -> None:
     if name not in known:
-        nearest = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else f"; choose from {', '.join(known)}"
-        raise EdgesqzError(f"{path}: unknown option {label}{hint}")
+        hint = suggestion(name, known) or f"choose from {', '.join(known)}"
+        raise EdgesqzError(f"{path}: unknown option {label}; {hint.strip()}")
     if not isinstance(value, str | int | float):
         raise EdgesqzError(f"{path}: expected one value for {label}, got {value!r}")
+
+
+def read_toml(path: Path, what: str, advice: str = "") -> dict[str, Any]:
+    """Read a TOML file.
+
+    Args:
+        path: The file.
+        what: What the file contains, for messages.
+        advice: What to try if there is no such file.
+
+    Raises:
+        EdgesqzError: The file cannot be read, or is not valid TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EdgesqzError(f"cannot read the {what} {path}: {error.strerror}{advice}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EdgesqzError(f"expected TOML in {path}: {error}") from error

@@ -12,6 +12,11 @@ TEMPORARY_SUFFIX = ".edgesqz-partial"
 MANIFEST_SUFFIX = ".json"  # appended to the name of a model file
 
 
+def manifest_path(path: Path) -> Path:
+    """Return the path of a model file's manifest."""
+    return path.with_name(path.name + MANIFEST_SUFFIX)
+
+
 def stands_alone(name: str, among: Container[str]) -> bool:
     """Return whether a file is neither the manifest of another file nor one of edgesqz's own records."""
     is_manifest = name.endswith(MANIFEST_SUFFIX) and name.removesuffix(MANIFEST_SUFFIX) in among
