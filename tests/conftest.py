@@ -24,7 +24,7 @@ from edgesqz import plugins
 from edgesqz.benchmarking import candidate
 from edgesqz.data import cifar
 from edgesqz.image_size import ImageSize
-from edgesqz.workspace import disk
+from edgesqz.workspace import Workspace, disk
 
 # A shell makes its background jobs ignore Ctrl-C, and the commands that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -96,6 +96,20 @@ def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
 def images(make_once: MakeOnce) -> Path:
     """A folder of 90 training and 10 test images for each of three classes."""
     return make_once("images", lambda folder: draw_folder(folder, {"train": 90, "test": 10}))
+
+
+@pytest.fixture(scope="session")
+def bright_and_dark(make_once: MakeOnce) -> Path:
+    """A folder with two classes, bright and dark, that any network learns to distinguish."""
+
+    def draw(folder: Path) -> None:
+        for label, brightness in (("bright", 200), ("dark", 30)):
+            (folder / label).mkdir()
+            for number in range(60):
+                color = tuple(brightness + (number * step) % 40 for step in (1, 3, 7))
+                Image.new("RGB", (16, 16), color).save(folder / label / f"{number}.png")
+
+    return make_once("bright_and_dark", draw)
 
 
 @pytest.fixture(scope="session")
@@ -181,6 +195,18 @@ def _remembering(converter: plugins.Converter, make_once: MakeOnce) -> Callable[
 def workspace(exported: Path, tmp_path: Path) -> Iterator[Path]:
     """A writable copy of ``exported`` for one test."""
     yield Path(shutil.copytree(exported, tmp_path / "workspace"))
+
+
+@pytest.fixture
+def read_only(workspace: Path) -> Iterator[Path]:
+    """A workspace that can be read but not written."""
+    Workspace(workspace).store_quota("5MB")
+    places = [workspace, *workspace.rglob("*")]
+    for place in places:
+        place.chmod(place.stat().st_mode & ~0o222)
+    yield workspace
+    for place in places:
+        place.chmod(place.stat().st_mode | 0o200)
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 import edgesqz
@@ -29,23 +29,13 @@ SPACE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two classes, bright and dark, that any network learns to distinguish."""
-    folder = tmp_path_factory.mktemp("images")
-    for label, brightness in (("bright", 200), ("dark", 30)):
-        (folder / label).mkdir()
-        for number in range(60):
-            color = tuple(brightness + (number * step) % 40 for step in (1, 3, 7))
-            Image.new("RGB", (16, 16), color).save(folder / label / f"{number}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def swept(images: Path, tmp_path_factory: pytest.TempPathFactory) -> edgesqz.sweeping.result.SweepResult:
+def swept(bright_and_dark: Path, tmp_path_factory: pytest.TempPathFactory) -> edgesqz.sweeping.result.SweepResult:
     workspace = tmp_path_factory.mktemp("sweep") / "workspace"
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(images.parent)  # trials run in folders of their own, where a relative path leads nowhere
-        return edgesqz.sweep(SPACE, dataset=images.name, workspace=workspace, quota="300kB", trials=3, concurrent=1)
+        patch.chdir(bright_and_dark.parent)  # trials run in folders of their own, where a relative path leads nowhere
+        return edgesqz.sweep(
+            SPACE, dataset=bright_and_dark.name, workspace=workspace, quota="300kB", trials=3, concurrent=1
+        )
 
 
 def test_every_trial_has_an_outcome_and_the_quota_holds(swept: Any) -> None:
@@ -64,11 +54,11 @@ def test_files_are_artifacts_that_were_verified_and_benchmarked(swept: Any) -> N
     assert any(record["test_accuracy"] is not None for record in swept.records)
 
 
-def test_the_best_trial_can_be_trained_again(swept: Any, images: Path, tmp_path: Path) -> None:
+def test_the_best_trial_can_be_trained_again(swept: Any, bright_and_dark: Path, tmp_path: Path) -> None:
     spec = tmp_path / "best.toml"
     spec.write_text(swept.spec())
     assert tomllib.loads(swept.spec())["network"]["model"] == swept.best.model
-    trained = edgesqz.train(dataset=images, spec=spec, workspace=tmp_path / "workspace")
+    trained = edgesqz.train(dataset=bright_and_dark, spec=spec, workspace=tmp_path / "workspace")
     assert trained.manifest.training
     assert trained.manifest.training["recipe"]["model"] == swept.best.model
     assert trained.manifest.training["recipe"]["learning_rate"] == 0.05
@@ -84,32 +74,35 @@ def test_results_are_shown_in_every_form(swept: Any, tmp_path: Path) -> None:
     assert "kept in" in "\n".join(swept.table().lines(100))
 
 
-def test_a_dry_run_lists_what_fits_and_writes_nothing(images: Path, tmp_path: Path) -> None:
-    found = edgesqz.sweep(SPACE, dataset=images, workspace=tmp_path / "none", search="grid", dry_run=True)
+def test_a_dry_run_lists_what_fits_and_writes_nothing(bright_and_dark: Path, tmp_path: Path) -> None:
+    found = edgesqz.sweep(SPACE, dataset=bright_and_dark, workspace=tmp_path / "none", search="grid", dry_run=True)
     assert [trial.state for trial in found.trials] == ["waiting"] * 4
     assert not (tmp_path / "none").exists()
     assert "4 candidates fit" in "\n".join(found.table().lines(100))
 
 
-def test_a_second_sweep_of_the_name_is_refused_and_a_finished_one_resumes_to_the_same(swept: Any, images: Path) -> None:
+def test_a_second_sweep_of_the_name_is_refused_and_a_finished_one_resumes_to_the_same(
+    swept: Any, bright_and_dark: Path
+) -> None:
     before = record_path(swept.folder, "sweep").read_bytes()
     with pytest.raises(EdgesqzError, match="already exists"):
-        edgesqz.sweep(SPACE, dataset=images, workspace=swept.folder)
+        edgesqz.sweep(SPACE, dataset=bright_and_dark, workspace=swept.folder)
     assert record_path(swept.folder, "sweep").read_bytes() == before
     again = edgesqz.sweep(resume=True, trials=3, workspace=swept.folder)
     assert again.trials == swept.trials
     assert again.quota_bytes == 300_000
 
 
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs ssh")
 def test_the_benchmark_runs_on_the_host(swept: Any) -> None:
     with pytest.raises(EdgesqzError, match=r"nobody@127\.0\.0\.1"):  # where nothing listens
         edgesqz.sweep(resume=True, trials=3, workspace=swept.folder, host="ssh://nobody@127.0.0.1:9")
 
 
-def test_a_workspace_without_room_is_refused_before_ray_starts(images: Path, tmp_path: Path) -> None:
+def test_a_workspace_without_room_is_refused_before_ray_starts(bright_and_dark: Path, tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(bytes(300_000))
     with pytest.raises(EdgesqzError, match="would not fit the quota"):
-        edgesqz.sweep(SPACE, dataset=images, workspace=tmp_path, quota="300kB", trials=1)
+        edgesqz.sweep(SPACE, dataset=bright_and_dark, workspace=tmp_path, quota="300kB", trials=1)
 
 
 @pytest.mark.parametrize(
@@ -122,13 +115,21 @@ def test_a_workspace_without_room_is_refused_before_ray_starts(images: Path, tmp
         (["--address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
     ],
 )
-def test_bad_input_is_one_line(arguments: list[str], message: str, images: Path, tmp_path: Path) -> None:
+def test_bad_input_is_one_line(arguments: list[str], message: str, bright_and_dark: Path, tmp_path: Path) -> None:
     space = tmp_path / "space.toml"
     space.write_text(
         "[network]\nstem = [4]\ninput_size = 16\n[recipe]\nepochs = 1\n"
         "[network.stage1]\nfires = 1\nsqueeze = 4\nexpand = 8\n"
     )
-    command = ["sweep", str(space), "--dataset", str(images), "--workspace", str(tmp_path / "none"), *arguments]
+    command = [
+        "sweep",
+        str(space),
+        "--dataset",
+        str(bright_and_dark),
+        "--workspace",
+        str(tmp_path / "none"),
+        *arguments,
+    ]
     found = CliRunner().invoke(app, command)
     assert found.exit_code == 1
     assert message in found.stderr

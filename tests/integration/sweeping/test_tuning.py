@@ -30,13 +30,13 @@ from edgesqz.sweeping.trials import Costs, Trial
 from edgesqz.sweeping.tuning import Body, Tuning
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import scratch
+from tests.waiting import PATIENCE_S, wait_for
 
 pytest.importorskip("ray")
 
 KB = 1000
 SETTING = Setting("sweep", "synthetic", ("a", "b"), ("tflite",), ("int8",), {}, 1)
 SPLIT = Split(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64))
-PATIENCE_S = 120
 
 
 def trials(count: int) -> list[Trial]:
@@ -59,13 +59,6 @@ def tune(folder: Path, count: int, body: Body, *, address: str | None = None, **
 
 def exported(trial: Trial, size: int = 20 * KB) -> list[Exported]:
     return [Exported(f"sweep-{trial.number:04}.int8.tflite", bytes(size), b"{}", trial.number / 100)]
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -164,7 +157,7 @@ def test_a_killed_node_loses_nothing(tmp_path: Path) -> None:
 DRIVER = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {folders!r}
 import test_tuning as here
 from edgesqz.sweeping.keeper import Exported
 
@@ -184,7 +177,8 @@ def test_after_a_killed_driver_only_running_trials_are_repeated(tmp_path: Path) 
     marks, folder = tmp_path / "marks", tmp_path / "workspace"
     marks.mkdir()
     script = tmp_path / "driver.py"
-    script.write_text(DRIVER.format(tests=str(Path(__file__).parent), marks=marks, folder=str(folder)))
+    folders = [str(Path(__file__).parents[number]) for number in (0, 3)]  # of this file, and of the package "tests"
+    script.write_text(DRIVER.format(folders=folders, marks=marks, folder=str(folder)))
     driver = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: any(path.name.startswith("3-") for path in marks.iterdir()))
     processes = psutil.Process(driver.pid).children(recursive=True)

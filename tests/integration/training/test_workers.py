@@ -4,43 +4,30 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from PIL import Image
 from rich.console import Console
 
 from edgesqz.errors import EdgesqzError
 from edgesqz.training import Train
 from edgesqz.training.checkpoint import names
 from edgesqz.training.result import TrainResult
+from tests.waiting import wait_for
 
 pytest.importorskip("ray")
 
-PATIENCE_S = 120
 NETWORK = "squeezenet-4-4x8"
 MORE_THAN_CORES = (os.cpu_count() or 1) + 1
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of bright and dark images."""
-    folder = tmp_path_factory.mktemp("images")
-    for label, brightness in (("bright", 200), ("dark", 30)):
-        (folder / label).mkdir()
-        for number in range(60):
-            color = tuple(brightness + (number * step) % 40 for step in (1, 3, 7))
-            Image.new("RGB", (16, 16), color).save(folder / label / f"{number}.png")
-    return folder
-
-
-def train(images: Path, workspace: Path, *, workers: int = 2, epochs: int = 4, batch_size: int = 16) -> TrainResult:
+def train(
+    bright_and_dark: Path, workspace: Path, *, workers: int = 2, epochs: int = 4, batch_size: int = 16
+) -> TrainResult:
     plan = Train(
         NETWORK,
-        images,
+        bright_and_dark,
         workers=workers,
         epochs=epochs,
         batch_size=batch_size,
@@ -51,19 +38,12 @@ def train(images: Path, workspace: Path, *, workers: int = 2, epochs: int = 4, b
     return plan.run(Console(quiet=True))
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
 def workers_of_ray() -> list[psutil.Process]:
     children = psutil.Process().children(recursive=True)
     return [child for child in children if child.is_running() and "Worker" in "".join(child.cmdline()[:1])]
 
 
-def test_two_workers_learn_what_one_learns_and_losing_one_costs_no_epoch(images: Path, tmp_path: Path) -> None:
+def test_two_workers_learn_what_one_learns_and_losing_one_costs_no_epoch(bright_and_dark: Path, tmp_path: Path) -> None:
     last, _ = names(NETWORK)
 
     def kill_one() -> None:
@@ -72,7 +52,7 @@ def test_two_workers_learn_what_one_learns_and_losing_one_costs_no_epoch(images:
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    result = train(images, tmp_path, epochs=30)
+    result = train(bright_and_dark, tmp_path, epochs=30)
     killer.join()
     assert result.manifest.training
     assert len(result.manifest.training["history"]) == 30
@@ -91,10 +71,10 @@ def test_two_workers_learn_what_one_learns_and_losing_one_costs_no_epoch(images:
     ],
 )
 def test_batches_that_cannot_be_divided_are_rejected(
-    options: dict[str, int], message: str, images: Path, tmp_path: Path
+    options: dict[str, int], message: str, bright_and_dark: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(EdgesqzError, match=message):
-        train(images, tmp_path, **options)
+        train(bright_and_dark, tmp_path, **options)
 
 
 def test_options_of_a_cluster_without_workers_are_refused() -> None:

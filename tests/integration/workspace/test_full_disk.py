@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -21,62 +18,9 @@ from edgesqz.benchmarking.report import save
 from edgesqz.exporting.exporter import Exporter
 from edgesqz.maintenance.integrity import verify
 from edgesqz.workspace import OWN, Workspace, disk
+from tests.disks import MESSAGES, Failure, broken_after, full_after, limited_to
 
 EXPORT = "squeezenet-nano.int8.tflite"
-
-
-Failure = Callable[[pytest.MonkeyPatch, int], None]
-
-
-def full_after(patch: pytest.MonkeyPatch, room: int) -> None:
-    """Simulate a disk that accepts a given number of bytes, and only the beginning of the file that exceeds it."""
-    real = disk.write_through
-
-    def write_through(path: Path, content: bytes) -> None:
-        nonlocal room
-        real(path, content[:room])
-        room -= len(content)
-        if room < 0:
-            room = 0
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    patch.setattr(disk, "write_through", write_through)
-
-
-def limited_to(patch: pytest.MonkeyPatch, size: int) -> None:
-    """Limit the size of files through the kernel."""
-    real = disk.write_through
-
-    def write_through(path: Path, content: bytes) -> None:
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-        try:
-            real(path, content)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-    patch.setattr(disk, "write_through", write_through)
-
-
-def broken_after(patch: pytest.MonkeyPatch, calls: int) -> None:
-    """Simulate a disk that reports an error at the last sync."""
-    real = os.fsync
-
-    def fsync(descriptor: int) -> None:
-        nonlocal calls
-        calls -= 1
-        if calls < 0:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        real(descriptor)
-
-    patch.setattr(os, "fsync", fsync)
-
-
-TOLD: dict[Failure, str] = {
-    full_after: "No space left on device",
-    limited_to: "File too large",
-    broken_after: "Input/output error",
-}
 
 
 BEST, LAST = "squeezenet-nano.best.npz", "squeezenet-nano.last.npz"
@@ -102,7 +46,7 @@ def fail(
             failure(patch, at)
             work()
     except EdgesqzError as error:
-        assert TOLD[failure] in str(error) and re.search(r"the disk mounted at /.* has .* free", str(error))
+        assert MESSAGES[failure] in str(error) and re.search(r"the disk mounted at /.* has .* free", str(error))
     else:
         return None
     assert not verify(Workspace(folder)).problems

@@ -10,24 +10,13 @@ import pytest
 from edgesqz import data
 from edgesqz.data import mnist
 from edgesqz.errors import EdgesqzError
-
-
-def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gray images whose digit is the wavelength of their stripes: easy, and the same when they are moved."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(count, dtype=np.uint8) % 10
-    waves = np.sin(
-        2 * np.pi * np.arange(28)[:, None] / (2.5 + labels[:, None, None]) + rng.uniform(0, 6, (count, 1, 1))
-    )
-    return (128 + 90 * waves + rng.integers(-20, 20, (count, 28, 28))).astype(np.uint8), labels
+from tests.stripes import draw, write_mnist
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A small mnist.npz in the form of the real one."""
-    (x_train, y_train), (x_test, y_test) = draw(300, 0), draw(40, 1)
-    np.savez(tmp_path / "mnist.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    return tmp_path
+    """A folder with a small mnist.npz."""
+    return write_mnist(tmp_path)
 
 
 def test_it_is_read_from_a_folder(folder: Path) -> None:

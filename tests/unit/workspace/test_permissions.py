@@ -3,33 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edgesqz.workspace import OWN, Workspace, settle
-
-# Tests often run as root, which ignores file modes. Without two capabilities, they apply to root as well.
-RESTRICTED = """
-import ctypes, os, sys
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
-if os.geteuid() == 0:
-    for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
-        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-os.execv(sys.executable, [sys.executable, "-c", *sys.argv[1:]])
-"""
-
-
-COMMAND = "from edgesqz.cli import main; main()"
-
-
-def run(*arguments: str | Path, program: str = COMMAND) -> subprocess.CompletedProcess[str]:
-    """Run a command for which file modes hold."""
-    command = [sys.executable, "-c", RESTRICTED, program, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+from tests.permissions import run
 
 
 @pytest.fixture(autouse=True)
@@ -38,18 +17,6 @@ def modes_hold(tmp_path: Path) -> None:
     (tmp_path / "probe").touch(mode=0)
     if not run(tmp_path / "probe", program="import sys; open(sys.argv[1])").returncode:
         pytest.skip("file modes do not hold here")
-
-
-@pytest.fixture
-def read_only(workspace: Path) -> Iterator[Path]:
-    """A workspace that can be read but not written."""
-    Workspace(workspace).store_quota("5MB")
-    places = [workspace, *workspace.rglob("*")]
-    for place in places:
-        place.chmod(place.stat().st_mode & ~0o222)
-    yield workspace
-    for place in places:
-        place.chmod(place.stat().st_mode | 0o200)
 
 
 @pytest.mark.parametrize(
