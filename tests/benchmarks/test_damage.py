@@ -25,15 +25,15 @@ def test_a_damaged_file_yields_a_result_or_a_failed_row(
     kind: str, damaged: Callable[[bytes, int], bytes], tmp_path: Path
 ) -> None:
     source_model = (ZOO / f"squeezenet-nano.{kind}").read_bytes()
-    told: Counter[str] = Counter()
+    results: Counter[str] = Counter()
     for seed in range(EACH * SHARES[kind]):
         path = tmp_path / f"{seed}.{kind}"
         path.write_bytes(damaged(source_model, seed))
         report = edgesqz.bench([path], dataset="synthetic", pixel_range="-2..1.984", rounds=1, limit=10)
         (error,) = errors_of(report)
         assert "\n" not in error if error else report.measured[0].accuracy is not None
-        told[error or "a result"] += 1
+        results[error or "a result"] += 1
         path.unlink()
-    print(f"{kind}: {told.total()} files, {told['a result']} with a result; most told:")
-    for error, count in told.most_common(6):
+    print(f"{kind}: {results.total()} files, {results['a result']} with a result; the most common results:")
+    for error, count in results.most_common(6):
         print(f"  {count:4} {error[:110]}")

@@ -37,12 +37,12 @@ model, inputs, outputs = sys.argv[1:]
 interpreter = Interpreter(model, num_threads=1)
 interpreter.allocate_tensors()
 (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
-answers = []
+results = []
 for each in numpy.load(inputs):
     interpreter.set_tensor(taken["index"], each[None].astype(taken["dtype"]))
     interpreter.invoke()
-    answers.append(interpreter.get_tensor(given["index"]))
-numpy.save(outputs, numpy.concatenate(answers))
+    results.append(interpreter.get_tensor(given["index"]))
+numpy.save(outputs, numpy.concatenate(results))
 """
 
 ONNX = """
@@ -50,8 +50,8 @@ import sys, numpy, onnxruntime
 model, inputs, outputs = sys.argv[1:]
 session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 name = session.get_inputs()[0].name
-answers = [session.run(None, {name: each[None]})[0] for each in numpy.load(inputs)]
-numpy.save(outputs, numpy.concatenate(answers))
+results = [session.run(None, {name: each[None]})[0] for each in numpy.load(inputs)]
+numpy.save(outputs, numpy.concatenate(results))
 """
 
 

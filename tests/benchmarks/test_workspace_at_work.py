@@ -44,9 +44,11 @@ def test_eight_simultaneous_exports_share_a_quota_for_three(tmp_path: Path) -> N
         seen.append(used(home))
         time.sleep(0.001)
     codes = [each.returncode for each in exports]
-    told = [each.communicate()[1] for each in exports]
+    errors = [each.communicate()[1] for each in exports]
     assert sorted(codes) == [0] * 3 + [1] * 5
-    assert all("would not fit the quota of 817.5 kB" in error for error, code in zip(told, codes, strict=True) if code)
+    assert all(
+        "would not fit the quota of 817.5 kB" in error for error, code in zip(errors, codes, strict=True) if code
+    )
     assert 2 * 270_000 < max(seen) <= quota
     assert len(list(home.glob("*.tflite"))) == 3
     print(f"quota {quota:,} bytes; the most of {len(seen):,} looks: {max(seen):,}; exit codes {sorted(codes)}")

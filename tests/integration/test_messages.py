@@ -87,5 +87,5 @@ def test_an_h5_file_gets_advice_to_save_it_as_keras(command: str, tmp_path: Path
     more = {"predict": [str(tmp_path / "image.png")], "embed": ["--target", "python"]}.get(command, [])
     result = CliRunner().invoke(app, [command, str(old), *more])
     assert result.exit_code == 1, result.output
-    told = " ".join(f"{result.stdout} {result.stderr}".split())
-    assert "load it in Keras and save it as .keras" in told
+    output = " ".join(f"{result.stdout} {result.stderr}".split())
+    assert "load it in Keras and save it as .keras" in output

@@ -99,9 +99,9 @@ def test_a_file_from_another_tool_needs_a_pixel_range(exported: Path, images: Pa
     image = images / "test/green/0.png"
     with pytest.raises(EdgesqzError, match="try pixel_range -2..1.984"):
         predict(tmp_path / "theirs.tflite", [image])
-    told = predict(tmp_path / "theirs.tflite", [image], pixel_range="-2..1.984")
+    prediction = predict(tmp_path / "theirs.tflite", [image], pixel_range="-2..1.984")
     known = predict(exported / "squeezenet-nano.int8.tflite", [image])
-    assert [guess.probability for guess in told.images[0].guesses] == [
+    assert [guess.probability for guess in prediction.images[0].guesses] == [
         guess.probability for guess in known.images[0].guesses
     ]
 

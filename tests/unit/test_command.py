@@ -50,9 +50,9 @@ def test_a_command_is_a_function_of_its_fields() -> None:
 
 
 def test_the_functions_docstring_describes_every_parameter() -> None:
-    told = inspect.getdoc(greet)
-    assert told and told.startswith("Greet people.")
-    assert "    names: Whom.\n    loudly: Shout. By default in a low voice.\n    threads: Threads" in told
+    docstring = inspect.getdoc(greet)
+    assert docstring and docstring.startswith("Greet people.")
+    assert "    names: Whom.\n    loudly: Shout. By default in a low voice.\n    threads: Threads" in docstring
 
 
 def test_fields_know_their_panel_and_flag() -> None:

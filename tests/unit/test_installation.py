@@ -116,10 +116,10 @@ def test_the_json_contains_the_installation() -> None:
 
 
 def test_the_table_shows_how_to_train_each_model() -> None:
-    told = shown(info())
-    assert "edgesqz train --model squeezenet edgesqz" not in told  # each command on its own model's line
-    assert "squeezenet edgesqz train --model squeezenet squeezenet-nano edgesqz train --model squeezenet-nano" in told
-    assert "tflite int8, fp16, dynamic, fp32, int16x8" in told
+    output = shown(info())
+    assert "edgesqz train --model squeezenet edgesqz" not in output  # each command on its own model's line
+    assert "squeezenet edgesqz train --model squeezenet squeezenet-nano edgesqz train --model squeezenet-nano" in output
+    assert "tflite int8, fp16, dynamic, fp32, int16x8" in output
 
 
 def test_requirements_and_places_are_shown_as_they_are() -> None:

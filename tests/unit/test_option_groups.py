@@ -14,8 +14,8 @@ class Every(DataOptions, PixelOptions, InputSizeOptions, QuotaOptions):
 
 
 def test_a_command_inherits_options_with_their_flags_variables_and_panels() -> None:
-    told = {field.name: (field.flag, field.option.variable, field.panel) for field in fields(Every)}
-    assert told == {
+    options = {field.name: (field.flag, field.option.variable, field.panel) for field in fields(Every)}
+    assert options == {
         "workspace": ("--workspace", "EDGESQZ_WORKSPACE", "Workspace"),
         "quota": ("--quota", None, "Workspace"),
         "scratch_dir": ("--scratch", None, "Workspace"),

@@ -194,8 +194,8 @@ def test_the_pixel_range_is_applied_to_a_model_from_another_tool(tmp_path: Path)
     (tmp_path / "elsewhere.onnx").write_bytes(mean_color_model("NHWC", None))
     pixels = PixelRange.parse("-1..1")
     with Engine((tmp_path / "elsewhere.onnx").read_bytes(), "onnxruntime", pixels=pixels) as engine:
-        answers = engine.predict(np.stack([np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)]))
-    np.testing.assert_allclose(answers, [[-1] * 3, [1] * 3], atol=1e-6)
+        outputs = engine.predict(np.stack([np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)]))
+    np.testing.assert_allclose(outputs, [[-1] * 3, [1] * 3], atol=1e-6)
 
 
 DAMAGE: dict[str, Callable[[Path], bytes]] = {

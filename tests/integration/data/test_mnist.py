@@ -45,9 +45,9 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
         raise Exception("URL fetch failure on somewhere: None -- no route\nand more")
 
     monkeypatch.setattr(keras.datasets.mnist, "load_data", fail)
-    with pytest.raises(EdgesqzError, match="cannot download mnist: URL fetch failure.*no route; .*data_dir") as told:
+    with pytest.raises(EdgesqzError, match="cannot download mnist: URL fetch failure.*no route; .*data_dir") as error:
         data.load("mnist").train()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_digits_passes_all_steps(folder: Path) -> None:

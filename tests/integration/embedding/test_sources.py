@@ -58,7 +58,7 @@ def executed(*command: str | Path, **options: Any) -> subprocess.CompletedProces
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **options)
 
 
-def made(folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+def run_make(folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return executed("make", "-C", folder, f"CFLAGS={STRICT}", f"CXXFLAGS={STRICT}", *arguments, **options)
 
 
@@ -82,7 +82,7 @@ def change_number(path: Path, array: str, place: int, mask: int) -> None:
 def for_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled folder for C. Do not write to it."""
     folder = embed(MODEL, "c", out=tmp_path_factory.mktemp("c") / "app").folder
-    built = made(folder)
+    built = run_make(folder)
     assert built.returncode == 0, built.stderr
     return folder
 
@@ -149,7 +149,7 @@ def write(path: Path, content: bytes, manifest: Manifest) -> Path:
 
 
 def test_the_c_program_passes_the_test_vectors_of_the_bench(for_c: Path) -> None:
-    tested = made(for_c, "test", f"LITERT_LIBRARY={library()}")
+    tested = run_make(for_c, "test", f"LITERT_LIBRARY={library()}")
     assert tested.returncode == 0, tested.stderr
     assert "self-test passed: 8 images, every byte as expected from litert" in tested.stdout
     assert [line for line in tested.stderr.splitlines() if "XNNPACK delegate" not in line] == []
@@ -171,7 +171,7 @@ def test_the_self_test_fails_at_the_first_difference(fault: str, for_c: Path, tm
         case "a zero point":
             header = folder / "model.h"
             header.write_text(header.read_text().replace("(pixel) + (-128)", "(pixel) + (-127)"))
-    tested = made(folder, "-B", "test", f"LITERT_LIBRARY={library()}")
+    tested = run_make(folder, "-B", "test", f"LITERT_LIBRARY={library()}")
     assert tested.returncode != 0
     assert re.search(r"self-test FAILED: test vector \d, label \d \(\w+\): expected -?\d+, got -?\d+", tested.stderr)
     assert "passed" not in tested.stdout
@@ -181,7 +181,7 @@ def test_a_missing_label_does_not_compile(for_c: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(for_c, tmp_path / "app"))
     model = folder / "model.c"
     model.write_text(model.read_text().replace('    "cat",\n', ""))
-    assert "there must be one label per output value" in made(folder).stderr
+    assert "there must be one label per output value" in run_make(folder).stderr
 
 
 def test_the_array_is_the_file_and_aligned(for_c: Path, tmp_path: Path) -> None:
@@ -211,10 +211,10 @@ def test_a_camera_image_is_scaled_exactly_as_pillow_does(size: tuple[int, int], 
 
 
 def fitted(fit: Any, pixels: np.ndarray, wanted: tuple[int, int]) -> np.ndarray:
-    made = np.zeros((wanted[1], wanted[0], 3), np.uint8)
+    fitted = np.zeros((wanted[1], wanted[0], 3), np.uint8)
     height, width, _ = pixels.shape
-    assert fit(pixels.ctypes.data_as(ctypes.c_void_p), width, height, made.ctypes.data_as(ctypes.c_void_p), *wanted)
-    return made
+    assert fit(pixels.ctypes.data_as(ctypes.c_void_p), width, height, fitted.ctypes.data_as(ctypes.c_void_p), *wanted)
+    return fitted
 
 
 @pytest.mark.parametrize("size", [(32, 32), (160, 120)])
@@ -224,10 +224,10 @@ def test_the_c_program_prints_what_predict_prints(size: tuple[int, int], for_c: 
     (tmp_path / "image.rgb").write_bytes(pixels.tobytes())
     Image.fromarray(pixels).save(tmp_path / "image.png")
     form = [] if size == (32, 32) else [str(width), str(height)]
-    surroundings = os.environ | {"LITERT_LIBRARY": library()}
-    told = executed(for_c / "edgesqz_app", tmp_path / "image.rgb", *form, env=surroundings)
+    environment = os.environ | {"LITERT_LIBRARY": library()}
+    result = executed(for_c / "edgesqz_app", tmp_path / "image.rgb", *form, env=environment)
     (expected,) = predict(ZOO / MODEL, [tmp_path / "image.png"]).images
-    shown = dict(line.strip().split(" %  ")[::-1] for line in told.stdout.splitlines())
+    shown = dict(line.strip().split(" %  ")[::-1] for line in result.stdout.splitlines())
     assert len(shown) == 5
     for guess in expected.guesses[:3]:  # behind them are ties
         assert float(shown[guess.label]) == pytest.approx(100 * guess.probability, abs=0.06)
@@ -235,22 +235,22 @@ def test_the_c_program_prints_what_predict_prints(size: tuple[int, int], for_c: 
 
 def test_the_c_program_rejects_bad_input(for_c: Path, tmp_path: Path) -> None:
     (tmp_path / "short.rgb").write_bytes(bytes(100))
-    surroundings = os.environ | {"LITERT_LIBRARY": library()}
+    environment = os.environ | {"LITERT_LIBRARY": library()}
     for arguments, words in (
         (["short.rgb"], "short.rgb: expected 3072 bytes: 32 x 32 RGB pixels"),
         (["missing.rgb"], "missing.rgb: cannot open the file"),
         (["short.rgb", "0", "10"], "0: expected a width or height"),
     ):
-        told = executed(for_c / "edgesqz_app", *arguments, env=surroundings)
-        assert told.returncode == 1 and words in told.stderr
+        result = executed(for_c / "edgesqz_app", *arguments, env=environment)
+        assert result.returncode == 1 and words in result.stderr
     without = os.environ | {"LITERT_LIBRARY": "/missing.so"}
     for arguments in ([], ["--unknown"], ["--self-test", "1", "2"]):
-        told = executed(for_c / "edgesqz_app", *arguments, env=without)
-        assert told.returncode == 2 and told.stderr.startswith("usage: ")
-    told = executed(for_c / "edgesqz_app", "--help", env=without)
-    assert (told.returncode, told.stderr) == (0, "") and told.stdout.startswith("usage: ")
-    told = executed(for_c / "edgesqz_app", "short.rgb", env=without)
-    assert told.returncode == 1 and "set LITERT_LIBRARY" in told.stderr
+        result = executed(for_c / "edgesqz_app", *arguments, env=without)
+        assert result.returncode == 2 and result.stderr.startswith("usage: ")
+    result = executed(for_c / "edgesqz_app", "--help", env=without)
+    assert (result.returncode, result.stderr) == (0, "") and result.stdout.startswith("usage: ")
+    result = executed(for_c / "edgesqz_app", "short.rgb", env=without)
+    assert result.returncode == 1 and "set LITERT_LIBRARY" in result.stderr
 
 
 @pytest.mark.parametrize("kind", ["gray", "fp32", "wide"])
@@ -264,15 +264,15 @@ def test_other_models_work_too(kind: str, request: pytest.FixtureRequest, tmp_pa
     c = embed(model, "c", out=tmp_path / "c")
     height, width = c.contract.size
     assert f", {height}, {width}, " in (c.folder / "CONTRACT.md").read_text()
-    tested = made(c.folder, "test", f"LITERT_LIBRARY={library()}")
+    tested = run_make(c.folder, "test", f"LITERT_LIBRARY={library()}")
     assert tested.returncode == 0, tested.stderr
     image = data.draw(1, c.contract.size, seed=9).images[0]
     (tmp_path / "image.rgb").write_bytes(image.tobytes())
     Image.fromarray(image).save(tmp_path / "image.png")
     python = embed(model, "python", out=tmp_path / "python").folder / "edgesqz_app.py"
     assert executed(sys.executable, python, "--self-test").returncode == 0
-    surroundings = os.environ | {"LITERT_LIBRARY": library()}
-    in_c = executed(c.folder / "edgesqz_app", tmp_path / "image.rgb", env=surroundings).stdout.splitlines()
+    environment = os.environ | {"LITERT_LIBRARY": library()}
+    in_c = executed(c.folder / "edgesqz_app", tmp_path / "image.rgb", env=environment).stdout.splitlines()
     in_python = executed(sys.executable, python, tmp_path / "image.png").stdout.splitlines()[1:]
     assert in_c == in_python
     assert in_c[0].partition("%  ")[2] in c.contract.labels
@@ -284,28 +284,28 @@ def test_other_models_work_too(kind: str, request: pytest.FixtureRequest, tmp_pa
 def compiled_for_micro(folder: Path, tmp_path: Path) -> Path:
     """Compile a copy of a folder against the stub, with the outputs that the stub returns."""
     copy = Path(shutil.copytree(folder, tmp_path / "app"))
-    answers = (
+    outputs = (
         (copy / "test_vectors.c").read_text().partition("const model_value expected_outputs")[2].partition("= {")[2]
     )
-    (copy / "answers.h").write_text(
-        '#pragma once\n#include "model.h"\nconstexpr model_value kAnswers[][MODEL_LABELS] = {' + answers
+    (copy / "outputs.h").write_text(
+        '#pragma once\n#include "model.h"\nconstexpr model_value kOutputs[][MODEL_LABELS] = {' + outputs
     )
     shutil.copy(STUB / "tensorflow/lite/micro/micro_log.cpp", copy / "stub_log.cpp")
     return copy
 
 
-def made_for_micro(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_make_for_micro(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     stub = (f"TFLM={STUB}", "LIBRARY=stub_log.o", f"CXXFLAGS={STRICT} -I{folder}")
-    return made(folder, *stub, "stub_log.o", *arguments)
+    return run_make(folder, *stub, "stub_log.o", *arguments)
 
 
 def test_the_micro_program_compiles_against_the_interface_and_runs(for_micro: Embedding, tmp_path: Path) -> None:
     folder = compiled_for_micro(for_micro.folder, tmp_path)
-    tested = made_for_micro(folder, "test")
+    tested = run_make_for_micro(folder, "test")
     assert tested.returncode == 0, tested.stderr
     assert "self-test passed: 8 images, every byte as expected from tflite-micro" in tested.stdout
     assert len(re.findall(r"^\d+ % \w+$", tested.stdout, re.MULTILINE)) == 8
-    as_sketch = made_for_micro(folder, "-B", "edgesqz_app.o", f"CXXFLAGS={STRICT} -I{folder} -DARDUINO")
+    as_sketch = run_make_for_micro(folder, "-B", "edgesqz_app.o", f"CXXFLAGS={STRICT} -I{folder} -DARDUINO")
     assert as_sketch.returncode == 0, as_sketch.stderr
     assert " main" not in executed("nm", folder / "edgesqz_app.o").stdout
     assert (folder / "app.ino").is_file()
@@ -314,17 +314,17 @@ def test_the_micro_program_compiles_against_the_interface_and_runs(for_micro: Em
 def test_the_micro_self_test_fails_when_a_byte_changes(for_micro: Embedding, tmp_path: Path) -> None:
     folder = compiled_for_micro(for_micro.folder, tmp_path)
     change_number(folder / "test_vectors.c", "expected_outputs", 0, 1)
-    tested = made_for_micro(folder, "test")
+    tested = run_make_for_micro(folder, "test")
     assert tested.returncode != 0
     assert "self-test FAILED: test vector 0, label 0 (airplane): expected " in tested.stdout
 
 
 @pytest.mark.parametrize("goal", ["edgesqz_app", "test"])
 def test_make_for_micro_names_what_is_missing(goal: str, for_micro: Embedding) -> None:
-    told = made(for_micro.folder, goal)
-    assert told.returncode != 0
-    assert re.fullmatch(r"Makefile:\d+: \*\*\* set TFLM=/path/to/tflite-micro\.  Stop\.\n", told.stderr)
-    assert made(for_micro.folder, "clean").returncode == 0
+    result = run_make(for_micro.folder, goal)
+    assert result.returncode != 0
+    assert re.fullmatch(r"Makefile:\d+: \*\*\* set TFLM=/path/to/tflite-micro\.  Stop\.\n", result.stderr)
+    assert run_make(for_micro.folder, "clean").returncode == 0
 
 
 def test_the_resolver_has_exactly_the_operators_of_the_file(for_micro: Embedding) -> None:
@@ -370,9 +370,9 @@ def test_an_operator_that_tflite_micro_lacks_is_named_with_the_variant_that_work
     environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
     with pytest.raises(EdgesqzError) as refusal:
         embed(gray.with_name("gray.fp32.tflite"), "micro", out=tmp_path / "app")
-    told = str(refusal.value)
-    assert "gray.fp32.tflite: tflite-micro cannot run it: " in told and "SIGN" in told
-    assert told.endswith("; it can run gray.int8.tflite")
+    message = str(refusal.value)
+    assert "gray.fp32.tflite: tflite-micro cannot run it: " in message and "SIGN" in message
+    assert message.endswith("; it can run gray.int8.tflite")
     assert not (tmp_path / "app").exists()
 
 
@@ -395,11 +395,11 @@ def test_the_python_program_passes_with_tflite_runtime_too(for_python: Path) -> 
 
 
 def test_the_python_program_shows_its_usage(for_python: Path) -> None:
-    told = executed(sys.executable, for_python, "--help")
-    assert told.returncode == 0 and "python edgesqz_app.py --self-test    run the test vectors" in told.stdout
+    result = executed(sys.executable, for_python, "--help")
+    assert result.returncode == 0 and "python edgesqz_app.py --self-test    run the test vectors" in result.stdout
     for arguments in ([], ["--unknown"], ["--self-test", "cat.png"]):
-        told = executed(sys.executable, for_python, *arguments)
-        assert told.returncode == 2 and told.stderr.startswith("usage: ")
+        result = executed(sys.executable, for_python, *arguments)
+        assert result.returncode == 2 and result.stderr.startswith("usage: ")
 
 
 def test_an_engine_without_expected_outputs_fails_the_self_test(
@@ -437,14 +437,14 @@ def test_the_python_program_reads_images_as_predict_does(for_python: Path, tmp_p
     Image.fromarray(np.dstack([pixels, pixels[..., :1]])).save(tmp_path / "transparent.png")
     Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(tmp_path / "grey16.png")
     files = [tmp_path / name for name in ("turned.png", "transparent.png", "grey16.png")]
-    told = executed(sys.executable, for_python, *files)
-    assert told.returncode == 0, told.stderr
+    result = executed(sys.executable, for_python, *files)
+    assert result.returncode == 0, result.stderr
     expected = [
         line
         for prediction in predict(ZOO / MODEL, files).images
         for line in (prediction.image, *(f"{100 * g.probability:5.1f} %  {g.label}" for g in prediction.guesses[:3]))
     ]
-    shown = told.stdout.splitlines()
+    shown = result.stdout.splitlines()
     assert [line for k, line in enumerate(shown) if k % 6 < 4] == expected
     (tmp_path / "torn.png").write_bytes(b"\x89PNG torn")
     refused = executed(sys.executable, for_python, tmp_path / "torn.png")
@@ -545,8 +545,8 @@ def test_an_existing_folder_is_replaced_only_with_force_and_only_if_embed_wrote_
     with pytest.raises(EdgesqzError, match="app already exists; replace it with force"):
         embed(MODEL, "c", out=app)
     assert (app / "old.txt").exists()
-    made = embed(MODEL, "c", out=app, force=True)
-    assert {path.name for path in app.iterdir()} == set(made.files)
+    embedding = embed(MODEL, "c", out=app, force=True)
+    assert {path.name for path in app.iterdir()} == set(embedding.files)
     for force in (False, True):
         with pytest.raises(EdgesqzError, match="mine was not written by edgesqz embed; choose another out"):
             embed(MODEL, "c", out=mine, force=force)

@@ -171,8 +171,8 @@ def test_a_board_that_disconnects_before_an_engine_starts_affects_only_its_rows(
 
     monkeypatch.setattr(Host, "check", check_and_end)
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
-    told = f"its process could not be started on {getpass.getuser()}@127.0.0.1"
-    assert errors_of(report) == [told] * 2
+    error = f"its process could not be started on {getpass.getuser()}@127.0.0.1"
+    assert errors_of(report) == [error] * 2
 
 
 def test_a_missing_board_is_reported(server: Server, exported: Path) -> None:

@@ -65,9 +65,9 @@ def model(nodes: list[onnx.NodeProto], shape: list[int | str], values: dict[str,
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(made)
-    return made
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model
 
 
 def filled(value: int) -> np.ndarray:

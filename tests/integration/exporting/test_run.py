@@ -127,11 +127,13 @@ def test_without_calibration_images_the_export_in_the_zoo_is_used(tmp_path: Path
         assert here and there and here.verification and there.verification
         assert (here.verification.images.dataset, there.verification.images.dataset) == ("synthetic", "cifar10")
         assert here.model_copy(update={"verification": there.verification}) == there
-        told = " ".join(shown.getvalue().split())
-        assert f"{artifact.path.name}: cifar10 is not available for calibration, so this is the file that ships" in told
+        output = " ".join(shown.getvalue().split())
+        assert (
+            f"{artifact.path.name}: cifar10 is not available for calibration, so this is the file that ships" in output
+        )
         assert (
             f"when it was exported, it agreed with the source model on {there.verification.agreement:.1%} of 500"
-            in told
+            in output
         )
 
 
@@ -218,9 +220,9 @@ def answer_with(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.
 @pytest.mark.parametrize(
     ("variant", "change", "message"),
     [
-        ("fp32", lambda answers: np.full_like(answers, np.nan), "include NaN or infinity"),
-        ("fp32", lambda answers: answers + 0.002, "off by 0.002"),
-        ("int8", lambda answers: np.roll(answers, 1, axis=1), "agrees with the source model on 0.0%"),
+        ("fp32", lambda outputs: np.full_like(outputs, np.nan), "include NaN or infinity"),
+        ("fp32", lambda outputs: outputs + 0.002, "off by 0.002"),
+        ("int8", lambda outputs: np.roll(outputs, 1, axis=1), "agrees with the source model on 0.0%"),
     ],
 )
 def test_a_file_with_different_predictions_is_not_kept(
@@ -313,7 +315,7 @@ def test_a_model_for_non_square_images_is_accepted(wide_images: Path, tmp_path: 
 
     colors = [keras.layers.AveragePooling2D(2), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()]
     keras.Sequential([keras.Input((24, 36, 3)), *colors]).save(tmp_path / "colors.keras")
-    # Its classes are not in the order of the folder's, so that it would be told to try another pixel range.
+    # Its classes are not in the order of the folder's, so the check on accuracy would suggest another pixel range.
     options: dict[str, Any] = {"dataset": str(wide_images), "pixel_range": "0..255", "workspace": tmp_path}
     for artifact in edgesqz.export(tmp_path / "colors.keras", ["tflite", "onnx"], variant="int8", **options):
         assert artifact.manifest and artifact.manifest.input.shape[1:] == (24, 36, 3)
@@ -362,8 +364,8 @@ def test_all_variants_that_fit_are_exported_most_valuable_first(workspace: Path)
     shown = io.StringIO()
     plan = Export("squeezenet-nano", all_variants=True, calibration=20, quota=used + 600_000, workspace=workspace)
     artifacts = plan.run(Console(file=shown, width=1000))
-    made = [artifact.path.name.removeprefix("squeezenet-nano.") for artifact in artifacts]
-    assert made == ["int8.tflite", "int8.onnx", "fp16.tflite", "fp16.onnx", "dynamic.tflite"]
+    names = [artifact.path.name.removeprefix("squeezenet-nano.") for artifact in artifacts]
+    assert names == ["int8.tflite", "int8.onnx", "fp16.tflite", "fp16.onnx", "dynamic.tflite"]
     skipped = [line.split(": ")[1] for line in shown.getvalue().splitlines() if line.startswith("skipped: ")]
     assert skipped == [
         f"squeezenet-nano.{kind}" for kind in ("dynamic.onnx", "fp32.tflite", "fp32.onnx", "int16x8.tflite")

@@ -107,9 +107,9 @@ def test_a_quantized_network_keeps_its_parameter_count(kind: str, tmp_path: Path
 def test_quantized_operators_report_the_scales_of_their_weights(tmp_path: Path) -> None:
     onnx.save(network(), tmp_path / "source.onnx")
     QUANTIZERS["operators per channel"](tmp_path / "source.onnx", tmp_path / "quantized.onnx")
-    told = {tensor.form: str(tensor.quantization) for tensor in inspect(tmp_path / "quantized.onnx").tensors}
-    assert told["int8 16x3x3x3"] == "16 scales, axis 0"
-    assert told["int8 16x10"] == "10 scales, axis 1"
+    quantization = {tensor.form: str(tensor.quantization) for tensor in inspect(tmp_path / "quantized.onnx").tensors}
+    assert quantization["int8 16x3x3x3"] == "16 scales, axis 0"
+    assert quantization["int8 16x10"] == "10 scales, axis 1"
 
 
 def test_a_quantized_matrix_with_a_bias(inspected: Callable[[onnx.ModelProto], Inspection]) -> None:
@@ -253,9 +253,9 @@ def test_external_data_is_reported_and_not_read(tmp_path: Path) -> None:
         "matrix": "weights.bin",
         "bias": None,
     }
-    told = shown(found)
-    assert "bytes, of which 64 are values of tensors" in told
-    assert f"external data weights.bin, {size:,} bytes" in told
+    output = shown(found)
+    assert "bytes, of which 64 are values of tensors" in output
+    assert f"external data weights.bin, {size:,} bytes" in output
 
     weights.write_bytes(weights.read_bytes()[:-1])
     assert f"external data weights.bin, {size - 1:,} bytes, truncated: expected {size:,}" in shown(inspect(path))

@@ -39,8 +39,8 @@ def test_a_tflite_file_is_read_without_tensorflow() -> None:
         "import sys; from edgesqz.inspecting import inspect; print(inspect(sys.argv[1]).operators); "
         "assert not {'tensorflow', 'keras', 'onnx'} & set(sys.modules)"
     )
-    told = subprocess.run([sys.executable, "-c", program, TFLITE], capture_output=True, text=True, check=True)
-    assert told.stdout.startswith("{'CONV_2D': 17, 'CONCATENATION': 5,")
+    result = subprocess.run([sys.executable, "-c", program, TFLITE], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("{'CONV_2D': 17, 'CONCATENATION': 5,")
 
 
 def test_a_tflite_file_shows_its_contract() -> None:
@@ -148,19 +148,19 @@ def test_a_keras_file_with_a_custom_class_is_reported(tmp_path: Path) -> None:
 
 
 def test_the_table_shows_the_largest_and_counts_the_rest() -> None:
-    told = shown(inspect(TFLITE))
-    assert "85,408 bytes, of which 67,360 are values of tensors" in told
-    assert "CONV_2D 17" in told and "and 23 more; --json shows all 6,624" in told
+    output = shown(inspect(TFLITE))
+    assert "85,408 bytes, of which 67,360 are values of tensors" in output
+    assert "CONV_2D 17" in output and "and 23 more; --json shows all 6,624" in output
 
 
 def test_the_command_prints_json_and_knows_the_zoo() -> None:
     result = CliRunner().invoke(app, ["inspect", "squeezenet-nano.int8.tflite", "--json"])
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
+    inspection = json.loads(result.stdout)
     per_tensor = {"scales": [0.015625], "zero_points": [0], "axis": None, "block_size": None}
-    assert told["inputs"][0]["quantization"] == per_tensor
-    assert set(told) == set(Inspection.__annotations__)
-    assert edgesqz.inspect(TFLITE).operators == told["operators"]
+    assert inspection["inputs"][0]["quantization"] == per_tensor
+    assert set(inspection) == set(Inspection.__annotations__)
+    assert edgesqz.inspect(TFLITE).operators == inspection["operators"]
 
 
 # Bad input
@@ -197,7 +197,7 @@ def test_a_missing_file_is_reported() -> None:
 def test_damaged_files_are_reported_or_read(
     source_model: Path, seeds: int, damaged: Callable[[bytes, int], bytes], tmp_path: Path
 ) -> None:
-    told = 0
+    refused = 0
     for seed in range(seeds):
         path = tmp_path / f"torn{source_model.suffix}"
         path.write_bytes(damaged(source_model.read_bytes(), seed))
@@ -205,9 +205,9 @@ def test_damaged_files_are_reported_or_read(
             found = inspect(path)
             assert shown(found) and found.to_json()
         except EdgesqzError as error:
-            told += 1
+            refused += 1
             assert "\n" not in str(error)
-    assert told
+    assert refused
 
 
 def test_a_file_that_refers_to_too_many_tables_is_rejected_quickly(tmp_path: Path) -> None:

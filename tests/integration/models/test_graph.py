@@ -26,7 +26,7 @@ def noise(count: int, side: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 3)).astype(np.float32)
 
 
-def answers(model: Any, images: np.ndarray) -> np.ndarray:
+def predict(model: Any, images: np.ndarray) -> np.ndarray:
     return np.asarray(model(images, training=False))
 
 
@@ -62,7 +62,7 @@ def test_pooling_the_branches_is_pooling_the_module() -> None:
     early, late = network(True), network(False)
     early.set_weights(late.get_weights())
     assert early.output_shape == (None, 4, 4, 12)
-    np.testing.assert_array_equal(answers(early, noise(2, 8)), answers(late, noise(2, 8)))
+    np.testing.assert_array_equal(predict(early, noise(2, 8)), predict(late, noise(2, 8)))
 
 
 @each_architecture
@@ -70,7 +70,7 @@ def test_images_become_probabilities(name: str) -> None:
     model = build_model(name)
     assert model.input_shape == (None, 32, 32, 3)
     assert model.output_shape == (None, 10)
-    probabilities = answers(model, noise(4, 32))
+    probabilities = predict(model, noise(4, 32))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     assert probabilities.min() >= 0
     assert len(np.unique(probabilities.round(7), axis=0)) == 4  # each image has a distinct prediction
@@ -81,9 +81,9 @@ def test_the_logits_are_the_scores_before_the_softmax(name: str) -> None:
     import keras
 
     model = SqueezeNetModel(output_size=7, name=name).build()
-    scores = answers(keras.Model(model.input, model.get_layer(LOGITS).output), noise(2, 32))
+    scores = predict(keras.Model(model.input, model.get_layer(LOGITS).output), noise(2, 32))
     raised = np.exp(scores)
-    np.testing.assert_allclose(answers(model, noise(2, 32)), raised / raised.sum(axis=1, keepdims=True), rtol=1e-4)
+    np.testing.assert_allclose(predict(model, noise(2, 32)), raised / raised.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
 def test_normalization_comes_first_and_is_exact() -> None:
@@ -105,7 +105,7 @@ def test_images_of_another_size_are_resized_inside() -> None:
     plain.set_weights(shrinking.get_weights())
     colors = noise(5, 1)
     of_48, of_32 = (np.tile(colors, (1, side, side, 1)) for side in (48, 32))
-    np.testing.assert_allclose(answers(shrinking, of_48), answers(plain, of_32), atol=1e-5)
+    np.testing.assert_allclose(predict(shrinking, of_48), predict(plain, of_32), atol=1e-5)
 
 
 def test_images_of_the_right_size_are_not_resized() -> None:
@@ -169,7 +169,7 @@ def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
 @each_architecture
 def test_four_by_four_pixels_are_enough(name: str) -> None:
     model = SqueezeNetModel(original_dim=4, resize_dim=4, output_size=2, name=name).build()
-    assert answers(model, noise(1, 4)).shape == (1, 2)
+    assert predict(model, noise(1, 4)).shape == (1, 2)
 
 
 @each_architecture

@@ -184,8 +184,8 @@ def test_a_source_model_that_guesses_gets_a_hint_about_the_pixel_range(
     from_0_to_1: Path, images: Path, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"dataset": str(images), "workspace": tmp_path}
-    told = r"no better than guessing on 27 .* images \(33.3%\)"
-    with pytest.raises(EdgesqzError, match=told + "; try pixel_range 0..1, which gives an accuracy of 100.0%"):
+    message = r"no better than guessing on 27 .* images \(33.3%\)"
+    with pytest.raises(EdgesqzError, match=message + "; try pixel_range 0..1, which gives an accuracy of 100.0%"):
         edgesqz.export(from_0_to_1, **options)
     assert not list(tmp_path.glob("*.tflite"))
     shown = io.StringIO()
@@ -231,9 +231,9 @@ def test_labels_that_cannot_be_those_of_the_model(
 ) -> None:
     if content is not None:
         (tmp_path / "names.txt").write_bytes(content)
-    with pytest.raises(EdgesqzError, match=message) as told:
+    with pytest.raises(EdgesqzError, match=message) as error:
         edgesqz.export(from_0_to_1, labels=tmp_path / "names.txt", workspace=tmp_path)
-    assert "\n" not in str(told.value) and not list(tmp_path.glob("*.tflite"))
+    assert "\n" not in str(error.value) and not list(tmp_path.glob("*.tflite"))
 
 
 def test_labels_against_the_manifest_are_refused(trained: Path) -> None:
@@ -421,10 +421,10 @@ def test_a_model_that_cannot_be_exported_is_rejected_with_advice(
 def test_an_operator_that_a_format_lacks_is_named_in_one_line(format: str, formats_name: str, keras: Any) -> None:
     images = keras.Input(SHAPE)
     keras.Model(images, keras.ops.erfinv(keras.layers.GlobalAveragePooling2D()(images))).save("bad.keras")
-    with pytest.raises(EdgesqzError) as told:
+    with pytest.raises(EdgesqzError) as error:
         edgesqz.export("bad.keras", format, workspace=Path("ws"))
     cannot = f"{format} fp32: the converter cannot convert bad.keras"
-    assert str(told.value) == f"{cannot}: {formats_name} has no operator for Erfinv"
+    assert str(error.value) == f"{cannot}: {formats_name} has no operator for Erfinv"
 
 
 @pytest.mark.parametrize("build", [two_inputs, two_outputs, channels_first, with_a_lambda, with_a_class])

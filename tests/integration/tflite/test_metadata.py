@@ -97,10 +97,10 @@ def test_another_reader_finds_the_pixels_and_the_labels(described: bytes) -> Non
 
 def test_inspect_shows_what_was_written(described: bytes, tmp_path: Path) -> None:
     (tmp_path / "described.tflite").write_bytes(described)
-    told = inspect(tmp_path / "described.tflite").metadata["TFLITE_METADATA"]
-    assert told["input 0"]["mean"] == [128] and told["input 0"]["std"] == [64]
-    assert told["output 0"]["labels"] == ["labels.txt"]
-    assert told["files"]["labels.txt"][:3] == ["airplane", "automobile", "bird"]
+    metadata = inspect(tmp_path / "described.tflite").metadata["TFLITE_METADATA"]
+    assert metadata["input 0"]["mean"] == [128] and metadata["input 0"]["std"] == [64]
+    assert metadata["output 0"]["labels"] == ["labels.txt"]
+    assert metadata["files"]["labels.txt"][:3] == ["airplane", "automobile", "bird"]
     assert "TFLITE_METADATA" not in inspect(MODEL).metadata
 
 
@@ -118,7 +118,7 @@ def test_every_engine_predicts_the_same_with_and_without_metadata(
     runtime: str, described: bytes, manifest: Manifest
 ) -> None:
     images = data.draw(20, 32, seed=1).images
-    answers = []
+    outputs = []
     for content in (MODEL.read_bytes(), described):
         try:
             engine = Engine(content, runtime, pixels=manifest.pixels)
@@ -127,8 +127,8 @@ def test_every_engine_predicts_the_same_with_and_without_metadata(
                 pytest.skip(str(error))
             raise
         with engine:
-            answers.append(engine.predict(images))
-    without, with_metadata = answers
+            outputs.append(engine.predict(images))
+    without, with_metadata = outputs
     np.testing.assert_array_equal(with_metadata, without)
 
 

@@ -16,7 +16,7 @@ from edgesqz.tflite import packing
 
 
 @pytest.fixture(scope="module", params=["fp32", "dynamic", "int8"])
-def made(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+def artifact(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """A trained network converted by TensorFlow's converter, without packing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plugins.converter("tflite"), "packed", bytes)
@@ -30,20 +30,20 @@ def made(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest
 
 
 @pytest.fixture(scope="module")
-def unpacked(made: Artifact) -> bytes:
-    return made.path.read_bytes()
+def unpacked(artifact: Artifact) -> bytes:
+    return artifact.path.read_bytes()
 
 
-def test_a_packed_file_is_smaller_and_predicts_the_same(made: Artifact, images: Path) -> None:
-    unpacked = made.path.read_bytes()
+def test_a_packed_file_is_smaller_and_predicts_the_same(artifact: Artifact, images: Path) -> None:
+    unpacked = artifact.path.read_bytes()
     packed = packing.packed(unpacked)
     assert len(packed) < len(unpacked) - 3000
-    answers = []
+    outputs = []
     for content in (unpacked, packed):
-        assert made.manifest
-        with Engine(content, "litert", pixels=made.manifest.pixels) as engine:
-            answers.append(engine.predict(data.load(str(images)).test().images))
-    before, after = answers
+        assert artifact.manifest
+        with Engine(content, "litert", pixels=artifact.manifest.pixels) as engine:
+            outputs.append(engine.predict(data.load(str(images)).test().images))
+    before, after = outputs
     np.testing.assert_array_equal(after, before)
 
 

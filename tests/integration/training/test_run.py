@@ -158,8 +158,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     def put(step: Step) -> list[Any]:
         optimizers: list[Any] = []
 
-        def training_step(*asked: Any) -> tuple[Any, Step]:
-            optimizers.append(real(*asked)[0])
+        def training_step(*arguments: Any) -> tuple[Any, Step]:
+            optimizers.append(real(*arguments)[0])
             return optimizers[-1], step
 
         monkeypatch.setattr(edgesqz.training.step, "training_step", training_step)
@@ -284,7 +284,7 @@ def test_another_seed_gives_other_weights(finished: Finished, train_only: Path, 
 def test_the_seed_determines_the_initial_weights(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
 ) -> None:
-    stand_in(lambda *asked: (1.0, 0))  # learns nothing
+    stand_in(lambda *arguments: (1.0, 0))  # learns nothing
     written = recorded_checkpoints(monkeypatch)
     for trial, seed in enumerate((3, 4, 3)):
         train(train_only, tmp_path / str(trial), epochs=1, seed=seed)
@@ -334,16 +334,16 @@ def test_each_step_has_the_view_of_its_epoch_and_the_rate_of_the_recipe(
 
 
 def test_the_targets_are_the_smoothed_labels(train_only: Path, tmp_path: Path, stand_in: StandIn) -> None:
-    asked: list[tuple[np.ndarray, np.ndarray]] = []
+    batches: list[tuple[np.ndarray, np.ndarray]] = []
 
     def step(indices: np.ndarray, view: int, wanted: np.ndarray) -> tuple[float, int]:
-        asked.append((indices, wanted))
+        batches.append((indices, wanted))
         return 1.0, 0
 
     stand_in(step)
     train(train_only, tmp_path, epochs=1, label_smoothing=0.3)
     fitted, _ = data.holdout_split(data.load(str(train_only)).train(), seed=0)
-    for indices, wanted in asked:
+    for indices, wanted in batches:
         assert wanted.dtype == np.float32
         np.testing.assert_allclose(wanted, np.array([0.1, 0.8])[np.eye(3, dtype=int)[fitted.labels[indices]]])
 
@@ -354,7 +354,7 @@ def test_the_targets_are_the_smoothed_labels(train_only: Path, tmp_path: Path, s
 def test_defaults_depend_on_the_number_of_images_and_are_printed_before_training(
     train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
-    stand_in(lambda *asked: (1.0, 5))
+    stand_in(lambda *arguments: (1.0, 5))
     shown = io.StringIO()
     console = Console(file=shown, width=300, color_system=None)
     artifact = Train(MODEL, str(train_only), epochs=2, workspace=tmp_path).run(console)
@@ -374,7 +374,7 @@ def test_only_a_run_that_learned_nothing_prints_a_warning(
     import edgesqz.training.step
 
     for correct, is_told in ((9, True), (25, False)):  # of 27 validation images, or of 27 of a step
-        stand_in(lambda *asked, correct=correct: (1.0, correct))
+        stand_in(lambda *arguments, correct=correct: (1.0, correct))
         monkeypatch.setattr(edgesqz.training.step, "evaluation", lambda network, n=correct: lambda split: n)
         options = {"epochs": 1, "batch_size": 27, "validation_split": validation_split, "force": True}
         artifact = train(train_only, tmp_path, **options)
@@ -390,7 +390,7 @@ def test_a_run_of_a_given_duration_takes_as_many_steps_as_its_speed_allows(
 ) -> None:
     clock = iter(range(100_000))
     monkeypatch.setattr("edgesqz.training.loop.time.perf_counter", lambda: next(clock))  # each step takes a second
-    stand_in(lambda *asked: (1.0, 20))
+    stand_in(lambda *arguments: (1.0, 20))
     written = recorded_checkpoints(monkeypatch)
     artifact = edgesqz.train(MODEL, str(train_only), seconds=5.5, batch_size=64, workspace=tmp_path)
     assert artifact.manifest and artifact.manifest.training
@@ -405,7 +405,7 @@ def test_a_run_of_a_given_duration_takes_as_many_steps_as_its_speed_allows(
 def test_two_models_of_one_network_coexist_and_each_resumes_by_its_name(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
 ) -> None:
-    stand_in(lambda *asked: (1.0, 20))
+    stand_in(lambda *arguments: (1.0, 20))
     train(train_only, tmp_path)
     before = (tmp_path / f"{MODEL}.keras").read_bytes()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -424,7 +424,7 @@ def test_two_models_of_one_network_coexist_and_each_resumes_by_its_name(
 def test_a_finished_model_is_kept_unless_forced_and_this_is_reported_before_any_image_is_read(
     train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
-    stand_in(lambda *asked: (1.0, 20))
+    stand_in(lambda *arguments: (1.0, 20))
     finished = train(train_only, tmp_path, epochs=1)
     before = finished.path.read_bytes()
     for options in ({}, {"resume": True}):
@@ -466,10 +466,10 @@ def test_without_a_validation_split_all_images_train_and_the_last_epoch_is_writt
 def test_the_targets_are_the_teachers_predictions_instead_of_the_labels(
     finished: Finished, train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
-    asked: list[tuple[np.ndarray, int, np.ndarray]] = []
+    batches: list[tuple[np.ndarray, int, np.ndarray]] = []
 
     def step(indices: np.ndarray, view: int, wanted: np.ndarray) -> tuple[float, int]:
-        asked.append((indices, view, wanted))
+        batches.append((indices, view, wanted))
         return 1.0, 0
 
     stand_in(step)
@@ -486,11 +486,11 @@ def test_the_targets_are_the_teachers_predictions_instead_of_the_labels(
     split = data.load(str(train_only)).train()
     views = Views(split, split.size, recipe)
     with edgesqz.load(finished.artifact.path) as teacher:
-        for indices, view, wanted in asked[::7]:
+        for indices, view, wanted in batches[::7]:
             softened = teacher.predict(np.asarray(views(indices, view))) ** (1 / recipe.temperature)
             expected = softened / softened.sum(axis=1, keepdims=True)
             np.testing.assert_allclose(wanted, expected, atol=1e-4)
-    assert [view for _, view, _ in asked] == np.repeat([*range(10), 0, 1], 270 // 64).tolist()
+    assert [view for _, view, _ in batches] == np.repeat([*range(10), 0, 1], 270 // 64).tolist()
 
 
 def test_a_student_learns_to_predict_like_its_teacher(trained: Path, images: Path, tmp_path: Path) -> None:
@@ -558,7 +558,7 @@ def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("epochs", 4, "epochs 3, not 4; remove epochs or resume"),
         ("batch_size", 32, "batch_size 64, not 32"),
@@ -567,13 +567,13 @@ def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(
         ("dataset", "synthetic", "dataset .*, not synthetic"),
     ],
 )
-def test_a_run_is_not_resumed_with_another_recipe(name: str, value: Any, told: str, interrupted: Path) -> None:
-    with pytest.raises(EdgesqzError, match=f"the interrupted run has {told}"):
+def test_a_run_is_not_resumed_with_another_recipe(name: str, value: Any, message: str, interrupted: Path) -> None:
+    with pytest.raises(EdgesqzError, match=f"the interrupted run has {message}"):
         resume(interrupted, **{name: value})
 
 
 def test_replacing_an_unfinished_run_is_reported(train_only: Path, at_rest: Path, stand_in: StandIn) -> None:
-    stand_in(lambda *asked: (1.0, 20))
+    stand_in(lambda *arguments: (1.0, 20))
     shown = io.StringIO()
     train(train_only, at_rest, epochs=1, console=Console(file=shown, width=200, color_system=None))
     assert shown.getvalue().startswith(f"starting over: the checkpoint of an unfinished {MODEL} will be replaced")
@@ -621,12 +621,12 @@ def test_a_damaged_checkpoint_is_refused_by_its_path(damage: Callable[[bytes], b
 def test_a_damaged_checkpoint_is_closed(at_rest: Path) -> None:
     path = at_rest / CHECKPOINT
     path.write_bytes(truncated(path.read_bytes()))
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with contextlib.suppress(EdgesqzError):
             resume(at_rest)
         gc.collect()
-    assert not [str(warning.message) for warning in told]
+    assert not [str(warning.message) for warning in caught]
 
 
 @pytest.mark.parametrize("part", ["weights", "optimizer"])
@@ -662,7 +662,7 @@ def test_a_nan_loss_stops_the_run_and_keeps_the_previous_epoch(
     loss: float, train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
     losses = iter([1.0] * (STEPS_PER_EPOCH + 1) + [loss])
-    stand_in(lambda *asked: (next(losses), 20))
+    stand_in(lambda *arguments: (next(losses), 20))
     with pytest.raises(EdgesqzError, match=rf"the loss became {loss} in epoch 2, step 2; .*kept.*learning_rate below"):
         train(train_only, tmp_path)
     left = Checkpoint.read(Workspace(tmp_path), MODEL)
@@ -672,7 +672,7 @@ def test_a_nan_loss_stops_the_run_and_keeps_the_previous_epoch(
 
 
 @pytest.mark.parametrize(
-    ("learning_rate", "batch_size", "told"),
+    ("learning_rate", "batch_size", "message"),
     [
         (1e30, 64, "the loss became nan in epoch 1, step 2"),
         (1e40, 400, "weights became NaN or infinity in epoch 1, step 1"),  # after a loss that was one
@@ -680,9 +680,9 @@ def test_a_nan_loss_stops_the_run_and_keeps_the_previous_epoch(
     ],
 )
 def test_a_learning_rate_far_too_high_is_reported_and_nothing_is_kept(
-    learning_rate: float, batch_size: int, told: str, train_only: Path, tmp_path: Path
+    learning_rate: float, batch_size: int, message: str, train_only: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(EdgesqzError, match=f"{told}; try a learning_rate below"):
+    with pytest.raises(EdgesqzError, match=f"{message}; try a learning_rate below"):
         train(train_only, tmp_path, epochs=1, learning_rate=learning_rate, batch_size=batch_size)
     assert {path.name for path in tmp_path.iterdir()} == set()
 
@@ -698,7 +698,7 @@ KEPT = {
 def test_checkpoints_keep_as_much_as_fits_the_quota(
     quota: str, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, peaks: list[int]
 ) -> None:
-    stand_in(lambda *asked: (1.0, 20))
+    stand_in(lambda *arguments: (1.0, 20))
     written = recorded_checkpoints(monkeypatch)
     shown = io.StringIO()
     artifact = train(train_only, tmp_path, quota=quota, console=Console(file=shown, width=300))
@@ -716,7 +716,7 @@ def test_checkpoints_keep_as_much_as_fits_the_quota(
 def test_the_reserved_space_is_what_a_run_needs(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, peaks: list[int]
 ) -> None:
-    stand_in(lambda *asked: (1.0, 20))
+    stand_in(lambda *arguments: (1.0, 20))
     claimed, claim = list[int](), Workspace.claim
 
     def noted(home: Workspace, names: Sequence[str], size_bytes: int) -> contextlib.AbstractContextManager[None]:
@@ -731,7 +731,7 @@ def test_the_reserved_space_is_what_a_run_needs(
 def test_too_little_space_for_the_finished_model_is_reported_before_the_first_step(
     train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
-    stand_in(lambda *asked: pytest.fail("a step was taken"))
+    stand_in(lambda *arguments: pytest.fail("a step was taken"))
     with pytest.raises(EdgesqzError, match=rf"the finished {MODEL}\.keras: .* would not fit the quota of 200\.0 kB"):
         train(train_only, tmp_path, quota="200kB")
     assert not list(tmp_path.glob("*.*z"))
@@ -745,11 +745,11 @@ def test_a_run_resumes_without_the_optimizer_state(at_rest: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [({"quota": "lots"}, "expected a size"), ({"epochs": 0}, "epochs must be above 0")],
 )
-def test_bad_input_is_reported_before_any_work(options: dict[str, Any], told: str, tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match=told):
+def test_bad_input_is_reported_before_any_work(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=message):
         train(tmp_path / "no images here", tmp_path / "workspace", **options)
 
 

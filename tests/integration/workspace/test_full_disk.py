@@ -66,8 +66,10 @@ def test_an_export_is_written_whole_or_not_at_all(
         return edgesqz.export("squeezenet-nano", quantize=True, workspace=tmp_path, quota=1_000_000)
 
     export()
-    made = state(tmp_path)
-    monkeypatch.setattr(Exporter, "make", lambda *asked: made)  # the same, without converting and verifying it anew
+    exported = state(tmp_path)
+    monkeypatch.setattr(
+        Exporter, "make", lambda *arguments: exported
+    )  # the same, without converting and verifying it anew
     size = Workspace(tmp_path).used_bytes()
     old = {EXPORT: b"old", f"{EXPORT}.json": b"old"}
     at = range(3) if failure is broken_after else points((ZOO / EXPORT).stat().st_size, 3)
@@ -87,7 +89,7 @@ def test_training_ends_with_its_last_checkpoint_or_finished(
 
     real = edgesqz.training.step.training_step
     monkeypatch.setattr(
-        edgesqz.training.step, "training_step", lambda *asked: (real(*asked)[0], lambda *step: (1.0, 0))
+        edgesqz.training.step, "training_step", lambda *arguments: (real(*arguments)[0], lambda *step: (1.0, 0))
     )
     options: dict[str, Any] = {"epochs": 2, "batch_size": 64, "quota": "2MB", "workspace": tmp_path}
 

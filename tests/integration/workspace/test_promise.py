@@ -144,10 +144,10 @@ model = "squeezenet-nano.int8"
 versions = [{name: (ZOO / name).read_bytes() for name in (f"{model}.{suffix}", f"{model}.{suffix}.json")}
             for suffix in ("tflite", "onnx")]
 
-def write_for_ever(seed, told):
+def write_for_ever(seed, writer):
     chance = random.Random(seed)
     Workspace(folder, quota).write({"checkpoint": bytes(1000)})
-    sys.addaudithook(lambda event, _: event in ("open", "os.rename", "os.remove") and os.write(told, b"."))
+    sys.addaudithook(lambda event, _: event in ("open", "os.rename", "os.remove") and os.write(writer, b"."))
     while True:
         home, files = Workspace(folder, quota), chance.choice(versions)
         if chance.random() < 0.3:
@@ -158,14 +158,14 @@ def write_for_ever(seed, told):
 
 torn = 0
 for kill in range(kills):
-    heard, told = os.pipe()
+    reader, writer = os.pipe()
     if not (child := os.fork()):
-        write_for_ever(kill, told)
+        write_for_ever(kill, writer)
     for _ in range(random.Random(kill).randrange(1, 30)):  # touches of the disk, however long they take
-        os.read(heard, 1)
+        os.read(reader, 1)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    os.close(heard), os.close(told)
+    os.close(reader), os.close(writer)
     torn += any(name.endswith("-partial") or "/committed" in name for name in disk.file_sizes(folder))
     home = Workspace(folder, quota)
     assert not verify(home).problems, verify(home)

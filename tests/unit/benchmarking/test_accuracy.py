@@ -9,13 +9,13 @@ from edgesqz.benchmarking.accuracy import comparison, confusion, evaluation, top
 from edgesqz.stats import mcnemar_p, share_interval
 
 
-def answers(*top1: int, classes: int = 10) -> np.ndarray:
+def probabilities(*top1: int, classes: int = 10) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[list(top1)]
 
 
 def test_gained_and_lost_images_are_counted() -> None:
     labels = np.arange(8)
-    ours, theirs = answers(0, 9, 9, 9, 4, 8, 9, 9), answers(0, 1, 2, 3, 9, 9, 9, 9)
+    ours, theirs = probabilities(0, 9, 9, 9, 4, 8, 9, 9), probabilities(0, 1, 2, 3, 9, 9, 9, 9)
     compared, evaluated = comparison(ours, theirs, labels), evaluation(ours, labels)
     assert (compared.gained, compared.lost, compared.accuracy_drop_pp) == (1, 3, 25.0)
     assert (compared.agreement, compared.mcnemar_p) == (0.375, mcnemar_p(1, 3))
@@ -23,7 +23,7 @@ def test_gained_and_lost_images_are_counted() -> None:
 
 
 def test_classes_are_counted_apart() -> None:
-    evaluated = evaluation(answers(0, 1, 1, 1, classes=3), np.array([0, 0, 1, 1]))
+    evaluated = evaluation(probabilities(0, 1, 1, 1, classes=3), np.array([0, 0, 1, 1]))
     assert evaluated.class_accuracies == (0.5, 1.0, None)
     assert evaluated.confusion == ((1, 1, 0), (0, 2, 0), (0, 0, 0))
 

@@ -43,7 +43,7 @@ def test_the_correct_form_of_a_time_with_separators_is_suggested(text: str, form
 
 
 @pytest.mark.parametrize(
-    ("limits", "told"),
+    ("limits", "message"),
     [
         ({"max_size": "much"}, "expected a size"),
         ({"max_memory": "-1"}, "expected a size"),
@@ -53,8 +53,8 @@ def test_the_correct_form_of_a_time_with_separators_is_suggested(text: str, form
         ({"max_accuracy_drop": -1}, "max_accuracy_drop must be from 0 to 100"),
     ],
 )
-def test_limits_out_of_range_are_reported(limits: dict[str, Any], told: str) -> None:
-    with pytest.raises(EdgesqzError, match=told):
+def test_limits_out_of_range_are_reported(limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(EdgesqzError, match=message):
         Budget.parse(**limits)
 
 

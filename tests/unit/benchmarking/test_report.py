@@ -175,8 +175,8 @@ def test_the_json_has_the_documented_keys(max_size_bytes: int | None) -> None:
     assert as_data["pareto_front"] == ["squeezenet-nano.int8.tflite"]
     assert as_data["schema"] == 3
     assert as_data["machine"]["cpu"] == "A processor"
-    told = {"name": "cifar10", "split": "test", "images": 10_000, "labels": ["cat", "dog [old]", "frog"]}
-    assert as_data["dataset"] == told
+    expected = {"name": "cifar10", "split": "test", "images": 10_000, "labels": ["cat", "dog [old]", "frog"]}
+    assert as_data["dataset"] == expected
     assert as_data["budget"]["size_bytes"] == max_size_bytes == as_data["plan"]["max_size"]
     missed = {"limit": "size_bytes", "found": 73_512, "allowed": max_size_bytes}
     assert as_data["rows"][0]["violations"] == ([missed] if max_size_bytes else [])
@@ -341,7 +341,7 @@ def test_an_insignificant_difference_has_no_mark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "told"),
+    ("ratio", "cell"),
     [
         (Ratio("squeezenet-nano.int8.tflite", 1.0, (1.0, 1.0)), "1"),
         (Ratio("squeezenet-nano.int8.tflite", 1.0, None), "1"),  # of too few rounds
@@ -349,17 +349,17 @@ def test_an_insignificant_difference_has_no_mark() -> None:
         (Ratio("net.keras", 0.5, None), "noise"),
     ],
 )
-def test_the_ratio_is_shown_only_if_it_is_meaningful(ratio: Ratio, told: str) -> None:
+def test_the_ratio_is_shown_only_if_it_is_meaningful(ratio: Ratio, cell: str) -> None:
     row = with_(MEASURED, "performance", latency_ratio=ratio)
-    assert whole_table(report(row))[0]["ratio"] == told
+    assert whole_table(report(row))[0]["ratio"] == cell
     assert f"ratio: latency relative to {ratio.to}" in legend(report(row))
 
 
-@pytest.mark.parametrize(("threads", "told"), [(1, "A processor, 1 thread;"), (2, "A processor, 2 threads;")])
-def test_the_table_says_what_was_measured_and_on_which_machine(threads: int, told: str) -> None:
+@pytest.mark.parametrize(("threads", "machine"), [(1, "A processor, 1 thread;"), (2, "A processor, 2 threads;")])
+def test_the_table_says_what_was_measured_and_on_which_machine(threads: int, machine: str) -> None:
     lines = shown(report(MEASURED, FAILED, threads=threads))
     assert lines[0] == "10,000 test images of cifar10"
-    assert " ".join(lines).split(told)[1].split()[:4] == ["litert", "2.1.0,", "onnxruntime", "1.22.0"]
+    assert " ".join(lines).split(machine)[1].split()[:4] == ["litert", "2.1.0,", "onnxruntime", "1.22.0"]
 
 
 def test_an_engine_that_never_answered_has_no_version() -> None:

@@ -137,19 +137,19 @@ def test_a_folder_with_only_test_images_is_measured_and_an_undivided_one_is_repo
     shutil.copytree(images / "test", tmp_path / "only" / "test")
     model = tmp_path / "elsewhere.onnx"
     model.write_bytes(fakes.content())
-    told, rows = list[str](), list[Measured]()
+    outputs, rows = list[str](), list[Measured]()
     for folder in (tmp_path / "only", tmp_path / "only" / "test"):
         shown = io.StringIO()
         rows += Bench([model], dataset=str(folder), rounds=1).run(Console(file=shown)).measured
-        told.append(shown.getvalue())
+        outputs.append(shown.getvalue())
     assert len(rows) == 2 and rows[0].accuracy is not None
-    assert ["a fifth of each class is its test split" in text for text in told] == [False, True]
+    assert ["a fifth of each class is its test split" in text for text in outputs] == [False, True]
 
 
-@pytest.mark.parametrize("asked", [{"dataset": "cifar10"}, {"data_dir": Path()}])
-def test_requested_images_must_be_available(asked: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{"dataset": "cifar10"}, {"data_dir": Path()}])
+def test_requested_images_must_be_available(options: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="cannot download|no cifar10 in"):
-        edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path, **asked)
+        edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path, **options)
 
 
 def test_the_source_model_of_an_export_is_measured_too(exported: Path) -> None:

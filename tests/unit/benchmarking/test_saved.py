@@ -74,8 +74,8 @@ def test_figures_are_found_by_content_regardless_of_the_name(model: Path, tmp_pa
 
 def test_a_file_of_the_same_name_and_size_and_another_content_gets_no_figures(model: Path, tmp_path: Path) -> None:
     other = model.read_bytes()[::-1]
-    told = f"figures for another file named m.tflite, with SHA-256 {sha256(other)[:12]} instead of "
-    with pytest.raises(EdgesqzError, match=told + sha256(model.read_bytes())[:12]):
+    message = f"figures for another file named m.tflite, with SHA-256 {sha256(other)[:12]} instead of "
+    with pytest.raises(EdgesqzError, match=message + sha256(model.read_bytes())[:12]):
         saved(tmp_path, row("m.tflite", other)).row_of(model)
 
 

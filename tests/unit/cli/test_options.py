@@ -59,10 +59,10 @@ class Shown:
 
 @pytest.fixture
 def app() -> typer.Typer:
-    made = typer.Typer(pretty_exceptions_enable=False)
-    made.callback()(lambda: None)
-    add(made, Measure, Shown, lambda: Console(quiet=True))
-    return made
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.callback()(lambda: None)
+    add(app, Measure, Shown, lambda: Console(quiet=True))
+    return app
 
 
 def test_options_become_fields(app: typer.Typer) -> None:
@@ -81,13 +81,13 @@ def test_omitted_options_keep_their_defaults(app: typer.Typer) -> None:
 
 
 def test_help_is_in_panels(app: typer.Typer) -> None:
-    told = CliRunner().invoke(app, ["measure", "--help"]).output
-    assert "Measure files." in told
-    assert all(f"─ {panel} ─" in told for panel in ("Arguments", "Options", "Limits", "Output"))
-    assert "--no-fast" not in told
-    assert told.index("─ Limits ─") < told.index("─ Output ─")
-    assert "<" not in told  # no type of Python's, such as <list[str]> behind FILE or <bool> behind --fast
-    assert "--rounds" in told and "INTEGER" in told
+    output = CliRunner().invoke(app, ["measure", "--help"]).output
+    assert "Measure files." in output
+    assert all(f"─ {panel} ─" in output for panel in ("Arguments", "Options", "Limits", "Output"))
+    assert "--no-fast" not in output
+    assert output.index("─ Limits ─") < output.index("─ Output ─")
+    assert "<" not in output  # no type of Python's, such as <list[str]> behind FILE or <bool> behind --fast
+    assert "--rounds" in output and "INTEGER" in output
 
 
 def test_the_command_line_names_flags(app: typer.Typer) -> None:

@@ -61,8 +61,8 @@ def test_misbehaving_engines_affect_only_their_rows(
     before = workers()
     report = edgesqz.bench(sorted(odd_files.iterdir()), dataset=str(images), rounds=2, limit=6)
     errors = {name.removesuffix(".fake"): error for name, error in errors_by_name(report).items()}
-    for habit, told in HABITS.items():
-        assert told in (errors[habit] or ""), habit
+    for habit, message in HABITS.items():
+        assert message in (errors[habit] or ""), habit
         assert "\n" not in (errors[habit] or "")
     for habit in ("garbage", "fine"):
         assert errors[habit] is None
@@ -127,12 +127,12 @@ def test_ctrl_c_and_sigterm_end_every_worker(sent: int, code: int, exported: Pat
             engines = psutil.Process(bench.pid).children(recursive=True)
         os.kill(bench.pid, sent)
         try:
-            _, told = bench.communicate(timeout=120)
+            _, errors = bench.communicate(timeout=120)
         finally:
             bench.kill()  # a bench that goes on would be waited for
     assert bench.returncode == code
-    assert told.strip().splitlines()[-1] == "stopped"
-    assert "Traceback" not in told
+    assert errors.strip().splitlines()[-1] == "stopped"
+    assert "Traceback" not in errors
     assert not [engine for engine in engines if engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE]
 
 

@@ -162,16 +162,16 @@ def test_a_dataset_that_is_asked_for_is_for_the_models_of_its_classes(images: Pa
 def test_the_command_has_the_options_of_bench_for_data_and_limits(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Fit] = []
+    plans: list[Fit] = []
 
     def record(plan: Fit, console: Console) -> FitResult:
-        asked.append(plan)
+        plans.append(plan)
         return FitResult(1, 1, (), ())
 
     monkeypatch.setattr(run, "run", record)
     limits = ["--dataset", str(images), "--data-dir", str(tmp_path), "--max-memory", "64MB"]
     assert CliRunner().invoke(app, ["fit", "--quota", "1MB", *limits]).exit_code == 3
-    (plan,) = asked
+    (plan,) = plans
     assert (plan.quota, plan.dataset, plan.data_dir) == ("1MB", str(images), str(tmp_path))
     assert (plan.max_memory, list(plan.format)) == ("64MB", ["tflite"])
     monkeypatch.undo()

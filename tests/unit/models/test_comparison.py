@@ -35,9 +35,9 @@ def test_each_compared_network_is_compared_with_the_size() -> None:
     comparison = compare("squeezenet", "squeezenet-nano", max_size="500kB")
     shown = io.StringIO()
     Console(file=shown, width=120).print(comparison.table())
-    told = " ".join(shown.getvalue().split())
+    output = " ".join(shown.getvalue().split())
     shares = ", ".join(f"{costs.model} {costs.tflite_int8_bytes / 5000:.1f}%" for costs in comparison)
-    assert f"of 500.0 kB, the int8 file takes: {shares}" in told
+    assert f"of 500.0 kB, the int8 file takes: {shares}" in output
     assert json.loads(comparison.to_json())["max_size_bytes"] == 500_000
     assert caption(compare("digits")) == ""
 

@@ -87,6 +87,6 @@ def test_an_unreadable_file_affects_only_its_row(workspace: Path) -> None:
     assert f"failed: foreign.onnx: cannot read {unreadable[1]}: Permission denied" in done.stderr
     for arguments in (("inspect", unreadable[0]), ("predict", unreadable[0], "a.png"), ("export", "foreign.keras")):
         (workspace / "foreign.keras").touch(mode=0)
-        told = run(*arguments, "--workspace", workspace)
-        assert told.returncode == 1
-        assert told.stderr.startswith("error: cannot read ") and told.stderr.count("\n") == 1
+        result = run(*arguments, "--workspace", workspace)
+        assert result.returncode == 1
+        assert result.stderr.startswith("error: cannot read ") and result.stderr.count("\n") == 1

@@ -139,10 +139,10 @@ def test_a_write_of_one_byte_more_is_refused_and_leaves_nothing(tmp_path: Path) 
     before = contents(tmp_path)
     with pytest.raises(EdgesqzError) as refusal:
         workspace.write({"b": bytes(80_000), "c": bytes(10_001)})
-    told = str(refusal.value)
-    assert re.match(r"b, c: 90\.0 kB more would not fit the quota of 100\.0 kB \(60\.0 kB used\); ", told)
-    assert "the largest removable files are large (49.9 kB), small (10.0 kB); remove them with edgesqz" in told
-    assert f"edgesqz workspace rm large small --workspace {tmp_path}, or raise quota" in told
+    message = str(refusal.value)
+    assert re.match(r"b, c: 90\.0 kB more would not fit the quota of 100\.0 kB \(60\.0 kB used\); ", message)
+    assert "the largest removable files are large (49.9 kB), small (10.0 kB); remove them with edgesqz" in message
+    assert f"edgesqz workspace rm large small --workspace {tmp_path}, or raise quota" in message
     assert contents(tmp_path) == before
 
 
@@ -207,7 +207,7 @@ def test_files_are_written_and_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("call", [1, 2])
 @pytest.mark.parametrize(
-    ("error", "raised", "told"),
+    ("error", "raised", "message"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), EdgesqzError, "cannot write a, b to .*: No space left"),
         (KeyboardInterrupt("pressed"), KeyboardInterrupt, "pressed"),
@@ -218,7 +218,7 @@ def test_a_write_that_fails_half_way_changes_nothing(
     call: int,
     error: BaseException,
     raised: type[BaseException],
-    told: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -226,7 +226,7 @@ def test_a_write_that_fails_half_way_changes_nothing(
     workspace.write({"a": b"old a", "b": b"old b"})
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing_at(call, error))
-        with pytest.raises(raised, match=told):
+        with pytest.raises(raised, match=message):
             workspace.write({"a": b"new a", "b": b"new b"})
     assert contents(tmp_path) == {"a": b"old a", "b": b"old b"}
     workspace.write({"a": b"new a", "b": b"new b"})  # the lock is free again

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "answers.h"
+#include "outputs.h"
 #include "test_vectors.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
@@ -39,7 +39,7 @@ class MicroInterpreter {
       int k = 0;
       while (k < MODEL_PIXELS && input_[k] == test_images[image][k] - 128) k++;
       if (k < MODEL_PIXELS) continue;
-      for (int label = 0; label < MODEL_LABELS; label++) output_[label] = kAnswers[image][label];
+      for (int label = 0; label < MODEL_LABELS; label++) output_[label] = kOutputs[image][label];
       return kTfLiteOk;
     }
     return kTfLiteError;
