@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MODEL = "squeezenet-nano"
 IMAGE = "demo-image.png"
-# With small batches, even a slow machine that trains on only a few thousand images takes several hundred steps.
+# With small batches, even a slow machine takes enough steps in a minute.
 BATCH_SIZE, LEARNING_RATE = 32, 0.08
 FILES = [("tflite", "fp32"), ("onnx", "fp32"), ("onnx", "int8"), ("tflite", "int8")]
 
@@ -104,6 +104,7 @@ class Demo(DataDirOptions):
 
     def _train(self, dataset: str, quota: str | int, console: Console) -> Path:
         from edgesqz.training import Train
+        from edgesqz.training.run import run
 
         plan = Train(
             MODEL,
@@ -116,7 +117,7 @@ class Demo(DataDirOptions):
             workspace=self.workspace,
             quota=quota,
         )
-        return plan.run(console).path
+        return run(plan, console, min_steps=defaults.DEMO_MIN_STEPS).path
 
     def _export(self, format: str, variant: str, quota: str | int, console: Console) -> list[Path]:
         """Export one file, or skip it if it loses too much accuracy, which can happen after a minute of training."""

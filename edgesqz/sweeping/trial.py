@@ -120,7 +120,7 @@ class _Attempt:
             input_size=self.trial.candidate.input_size,
             **options,
         )
-        return run.run(plan, Console(quiet=True), self._after_epoch)
+        return run.run(plan, Console(quiet=True), after_epoch=self._after_epoch)
 
     def _after_epoch(self, progress: Progress) -> None:
         from edgesqz.training import checkpoint

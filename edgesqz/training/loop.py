@@ -24,6 +24,7 @@ from edgesqz.models.architectures import architecture, network_graph
 from edgesqz.models.graph import Graph
 from edgesqz.models.loading import SourceModel
 from edgesqz.stats import share_interval
+from edgesqz.tables import counted
 from edgesqz.training import checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Detail, Progress
 from edgesqz.training.display import progress_bar
@@ -134,8 +135,13 @@ class TrainingRun:
         all_epochs = self.recipe.epochs * self.steps_per_epoch
         return all_epochs if self.recipe.steps is None else min(all_epochs, self.recipe.steps)
 
-    def plan_steps(self, seconds: float) -> None:
-        """Plan as many steps as fit into a duration, based on the speed of the first steps, which are undone."""
+    def plan_steps(self, seconds: float, min_steps: int) -> None:
+        """Plan as many steps as fit into a duration, based on the speed of the first steps, which are undone.
+
+        Args:
+            seconds: The duration.
+            min_steps: Number of steps to plan even if they do not fit.
+        """
         weights, state = self.learner.weights(), self.learner.optimizer_state()
         indices = np.arange(self.batch_size)
         targets, times = self.targets(0)[indices], list[float]()
@@ -144,7 +150,7 @@ class TrainingRun:
             self.learner.step(indices, 0, targets, self.recipe.learning_rate)
             times.append(time.perf_counter() - started)
         self.learner.restore(weights, state)
-        steps = max(1, int(seconds / float(np.median(times[1:]))))
+        steps = max(min_steps, int(seconds / float(np.median(times[1:]))))
         epochs = math.ceil(steps / self.steps_per_epoch)
         self.recipe = dataclasses.replace(self.recipe, epochs=epochs, steps=steps)
         self.steps = self._planned_steps()
@@ -158,7 +164,8 @@ class TrainingRun:
             counts += f", {images.dataset.test_images:,} for testing"
         lines = [
             f"{self.name}: {recipe.model} on {recipe.dataset}, {len(labels)} classes{listed}; {counts}",
-            f"{self.steps:,} steps in {recipe.epochs} epochs, {self.batch_size} images per step, "
+            f"{counted(self.steps, 'step')} in {counted(recipe.epochs, 'epoch')}, "
+            f"{counted(self.batch_size, 'image')} per step, "
             f"peak learning rate {recipe.learning_rate:g}, {recipe.precision}",
         ]
         if images.dataset.division:

@@ -31,13 +31,16 @@ if TYPE_CHECKING:
 MAX_RECOVERIES = 3
 
 
-def run(plan: Train, console: Console, after_epoch: Callable[[Progress], None] | None = None) -> TrainResult:
+def run(
+    plan: Train, console: Console, *, after_epoch: Callable[[Progress], None] | None = None, min_steps: int = 1
+) -> TrainResult:
     """Train a network. See ``Train.run``.
 
     Args:
         plan: The options.
         console: Console to show progress on.
         after_epoch: Called after each epoch, once its checkpoint is written.
+        min_steps: Number of steps to take even if they take longer than ``plan.seconds``.
     """
     workspace, name = Workspace(Path(plan.workspace), plan.quota), plan.model_name
     _check_not_finished(workspace.folder / (name + artifact.KERAS_SUFFIX), plan)
@@ -64,7 +67,7 @@ def run(plan: Train, console: Console, after_epoch: Callable[[Progress], None] |
         if saved:
             training.resume(saved)
         elif plan.seconds:
-            training.plan_steps(plan.seconds)
+            training.plan_steps(plan.seconds, min_steps)
         training.describe()
         for_keras = 0 if workspace.quota_bytes is None else training.model_bytes
         with training.claimed_room(), scratch(scratch_dir, workspace, for_keras):

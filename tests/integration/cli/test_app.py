@@ -110,12 +110,13 @@ def test_demo_replaces_an_earlier_one_with_another_dataset_and_suggests_a_workin
     monkeypatch: pytest.MonkeyPatch, workspace: Path, tmp_path: Path
 ) -> None:
     workspace.rename(tmp_path / "my demo")
-    monkeypatch.setattr("edgesqz.defaults.DEMO_SECONDS", 1e-9)  # one step, however fast the machine is
+    monkeypatch.setattr("edgesqz.defaults.DEMO_SECONDS", 1e-9)  # not enough for one step
+    monkeypatch.setattr("edgesqz.defaults.DEMO_MIN_STEPS", 3)
     monkeypatch.setattr("edgesqz.data.synthetic.COUNTS", {"train": 200, "test": 20})
     monkeypatch.setattr("edgesqz.demonstration.FILES", [("tflite", "fp32"), ("onnx", "fp32")])
     result = run("demo", "--workspace", "my demo")
     assert result.exit_code == 0, result.output
-    assert "1 steps in 1 epochs" in result.stderr and "20 test images of synthetic" in result.stdout
+    assert "3 steps in 1 epoch," in result.stderr and "20 test images of synthetic" in result.stdout
     for name in ("squeezenet-nano.keras", "squeezenet-nano.fp32.tflite", "squeezenet-nano.fp32.onnx"):
         assert name in result.stdout
     assert sum(path.stat().st_size for path in (tmp_path / "my demo").iterdir()) <= 2_000_000
