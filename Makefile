@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .PHONY: demo test check lint types docs clean
 
@@ -10,7 +11,7 @@ demo: $(VENV)/installed
 	$(BIN)/edgesqz demo
 
 test: $(VENV)/installed-test
-	# The long files come first in the order of their names, and short ones fill in at the end.
+	@# The long files come first in the order of their names, and short ones fill in at the end.
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types docs test
@@ -27,19 +28,22 @@ docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[plot,tflite-runtime]'
-	touch $@
+	@echo 'installing edgesqz and TensorFlow into $(VENV); this takes a few minutes'
+	@$(INSTALL) '.[plot,tflite-runtime]'
+	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
-	touch $@
+	@echo 'installing the test tools into $(VENV)'
+	@$(INSTALL) '.[test,lint]'
+	@touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	touch $@
+	@echo 'installing the documentation tools into $(VENV)'
+	@$(INSTALL) '.[docs]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info

@@ -1,4 +1,4 @@
-"""edgesqz: turn a dataset into a model file that fits a device's byte budget, and measure what it costs.
+"""Turn an image dataset into a classifier that fits a device's byte budget, and measure its cost and accuracy.
 
 Each command is a function of the same name. Functions are imported on first use, so that ``import edgesqz`` is fast.
 """

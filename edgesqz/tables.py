@@ -46,12 +46,14 @@ class Table:
 
     Attributes:
         rows: One cell per column, or None for a line between two groups of rows.
+        elsewhere: Another way to see columns that a narrow table hides, such as ``use --csv``.
     """
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[str] | None]
     title: str = ""
     caption: str = ""
+    elsewhere: str = ""
 
     def lines(self, width: int) -> list[str]:
         """Return the table as text. A line exceeds ``width`` only if a single word or name does."""
@@ -77,9 +79,19 @@ class Table:
         for block in blocks if self.rows or any(column.head for column in self.columns) else []:
             yield from self._block(block, name, width)
             yield "", ""
+        for line in wrapped(self._hidden(shown), min(width, WIDEST_TEXT)):
+            yield line, "dim"
         notes = dict.fromkeys(note for number in shown for note in self.columns[number].notes)
         for line in wrapped(f"{self.caption}\n{'; '.join(notes)}".strip(), min(width, WIDEST_TEXT)):
             yield line, "dim"
+
+    def _hidden(self, shown: Sequence[int]) -> str:
+        """Name the columns that are not shown, and how to see them. Empty if all are shown."""
+        names = [column.head.split("\n")[0] for number, column in enumerate(self.columns) if number not in shown]
+        if not names:
+            return ""
+        ways = "widen the terminal" + (f", or {self.elsewhere}" if self.elsewhere else "")
+        return f"{counted(len(names), 'column')} hidden: {', '.join(names)}; {ways}"
 
     def _fitting(self, width: int) -> tuple[list[int], bool]:
         """Return the columns to show, and whether names go above the figures, as names wider than half the table do."""

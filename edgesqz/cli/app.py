@@ -120,7 +120,7 @@ def options(
     verbose: Annotated[bool, typer.Option("--verbose", help="Also show the peak size of temporary files.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show only results and errors.")] = False,
 ) -> None:
-    """Turn a dataset into a vision model that fits a device's byte budget, and measure what it costs."""
+    """Turn an image dataset into a classifier that fits a device's byte budget, and measure its cost and accuracy."""
     if version:
         from importlib.metadata import version as version_of
 

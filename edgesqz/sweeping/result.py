@@ -165,7 +165,7 @@ class SweepResult(Result):
             Column("p50\nµs", "right", rank=1),
             Column("outcome", is_prose=True),
         ]
-        return Table(columns, rows, caption=self._summary())
+        return Table(columns, rows, caption=self._summary(), elsewhere="use --html or --csv")
 
     def _planned_table(self) -> Table:
         rows = [

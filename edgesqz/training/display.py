@@ -1,8 +1,9 @@
-"""The progress bar of a training run."""
+"""The progress of a training run: a bar, and lines after some epochs."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+MAX_EPOCH_LINES = 20
+
+
+def has_line(epoch: int, epochs: int) -> bool:
+    """Return whether to print a line after an epoch: at most about 20 of them in a run, and after the last epoch."""
+    return epoch == epochs or epoch % math.ceil(epochs / MAX_EPOCH_LINES) == 0
+
+
 @contextlib.contextmanager
 def progress_bar(console: Console, steps: int, completed: int) -> Iterator[Callable[[int, str, str], None]]:
-    """Show a progress bar if the console can redraw a line. Other consoles show only the line after each epoch.
+    """Show a progress bar if the console can redraw a line. Other consoles show only the lines between epochs.
 
     Yields:
         A function that takes the number of steps taken, the epoch and its figures.

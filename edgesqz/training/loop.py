@@ -27,7 +27,7 @@ from edgesqz.stats import share_interval
 from edgesqz.tables import counted
 from edgesqz.training import checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Detail, Progress
-from edgesqz.training.display import progress_bar
+from edgesqz.training.display import has_line, progress_bar
 from edgesqz.training.learner import Learner, LocalLearner
 from edgesqz.training.recipe import Recipe
 from edgesqz.workspace import Workspace
@@ -321,7 +321,7 @@ class TrainingRun:
         return accuracy
 
     def _finish_epoch(self) -> None:
-        """Validate, write checkpoints, and print a line."""
+        """Validate, write checkpoints, and print a line after some of the epochs."""
         progress, weights, accuracy = self.progress, self._weights(), self._validation_accuracy()
         loss, training_accuracy = self._epoch_averages(progress.step - len(progress.history) * self.steps_per_epoch)
         entry = {"loss": loss, "training_accuracy": training_accuracy}
@@ -332,12 +332,13 @@ class TrainingRun:
         progress.history.append(entry)
         self._keep_if_best(weights, accuracy)
         self._keep_last()
-        self.console.print(
-            f"epoch {len(progress.history)}/{self.recipe.epochs}: loss {loss:.3f}, accuracy {training_accuracy:.2%}, "
-            f"{validated}{self._speed}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        if has_line(len(progress.history), self.recipe.epochs):
+            self.console.print(
+                f"epoch {len(progress.history)}/{self.recipe.epochs}: loss {loss:.3f}, "
+                f"accuracy {training_accuracy:.2%}, {validated}{self._speed}",
+                highlight=False,
+                soft_wrap=True,
+            )
         if self.after_epoch:
             self.after_epoch(progress)
 

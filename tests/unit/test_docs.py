@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import typer
 
 import edgesqz
 from edgesqz.cli import app
+from edgesqz.cli.app import options
 from tests.pages import BLOCK, PAGES, ROOT, blocks, commands, identified
 
 README_LINES = 150
@@ -49,6 +51,15 @@ def test_every_example_is_in_a_block_that_names_its_language(page: Path) -> None
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
+
+
+def test_one_sentence_says_everywhere_what_edgesqz_does() -> None:
+    tagline: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["description"]
+    for page in (ROOT / "README.md", ROOT / "docs" / "index.md"):
+        assert page.read_text().startswith(f"# edgesqz\n\n{tagline}\n\n")
+    for docstring in (edgesqz.__doc__, options.__doc__):
+        assert docstring and docstring.splitlines()[0] == tagline
+    assert f"\nsite_description: {tagline}\n" in (ROOT / "mkdocs.yml").read_text()
 
 
 def test_links_lead_somewhere() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -25,3 +27,11 @@ def test_a_package_lies_where_its_name_says(package: str) -> None:
     """Otherwise setuptools maps it with an import hook, which no type checker reads."""
     assert SETUPTOOLS["package-dir"] == {"": "."}
     assert any(ROOT.joinpath(*package.split(".")).glob("*.py"))
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="this system has no make")
+def test_make_demo_says_that_installing_takes_minutes_before_it_does() -> None:
+    command = ["make", "--dry-run", "--directory", str(ROOT), "demo", "VENV=missing"]
+    steps = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    said = next(number for number, step in enumerate(steps) if "this takes a few minutes" in step)
+    assert "pip install --quiet" in steps[said + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
@@ -30,7 +31,7 @@ def test_no_heading_word_or_name_is_broken(width: int) -> None:
     words = " ".join(TABLE.lines(width)).split()
     for row in ROWS:
         for column, cell in zip(COLUMNS, row or [""] * len(COLUMNS), strict=True):
-            shown = column.rank == 0 or "memory" in words
+            shown = column.rank == 0 or "hidden:" not in words
             assert not shown or set(cell.split()) <= set(words)
     assert {"file", "size", "kB", "top-1", "%", "outcome"} <= set(words)
 
@@ -42,8 +43,16 @@ def test_no_line_is_wider_than_the_terminal_but_for_a_name_that_is(width: int) -
 
 def test_columns_dropped_from_a_narrow_table_are_not_explained() -> None:
     narrow, wide = (" ".join(TABLE.lines(width)) for width in (40, 200))
-    assert "memory" not in narrow and "memory: of the engine" in wide
+    assert "memory: of the engine" not in narrow and "memory: of the engine" in wide
     assert "±: 95 % intervals" in narrow
+
+
+def test_a_line_below_a_narrow_table_names_the_hidden_columns_and_a_way_to_see_them() -> None:
+    table = Table([Column("file"), Column("size\nkB", rank=1), Column("gzip\nkB", rank=2)], [["a.tflite", "73", "60"]])
+    assert "1 column hidden: gzip; widen the terminal" in " ".join(table.lines(14))
+    other = dataclasses.replace(table, elsewhere="use --csv")
+    assert "2 columns hidden: size, gzip; widen the terminal, or use --csv" in " ".join(other.lines(10))
+    assert not any("hidden" in line for line in table.lines(80))
 
 
 def test_a_name_is_above_its_figures_if_it_takes_half_of_the_width() -> None:

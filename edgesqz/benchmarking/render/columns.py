@@ -63,6 +63,8 @@ def notes(column: Column, report: Report) -> list[str]:
         found.append(f"{FRONT}: on the Pareto front of size, latency and accuracy")
     if any("±" in cell for cell in cells):
         found.append("±: 95 % confidence interval")
+    if any("–" in cell for cell in cells):
+        found.append("(low–high): 95 % confidence interval")
     if any(cell.endswith("*") for cell in cells):
         found.append("*: significant, p < 0.05")
     if column.name == "ratio":
@@ -113,7 +115,15 @@ def _top1(entry: Entry) -> str:
         return "failed"
     if row.evaluation is None:
         return "untrained" if row.untrained else ""
-    return number(row.evaluation.accuracy, 100, 2) + _half_width(row.evaluation.accuracy_interval, 100, 2)
+    return number(row.evaluation.accuracy, 100, 2) + _accuracy_bounds(row.evaluation)
+
+
+def _accuracy_bounds(evaluation: Evaluation) -> str:
+    """Format the interval of an accuracy: both bounds if a symmetric interval would extend beyond 0..100 %."""
+    low, high = evaluation.accuracy_interval
+    if (high - low) / 2 <= min(evaluation.accuracy, 1 - evaluation.accuracy):
+        return _half_width((low, high), 100, 2)
+    return f" ({100 * low:.1f}–{100 * high:.1f})".replace("(0.0–", "(0–").replace("–100.0)", "–100)")
 
 
 def _half_width(interval: Interval | None, factor: float, digits: int) -> str:

@@ -24,6 +24,7 @@ def table(report: Report) -> tables.Table:
         [[cell(entry) for cell in cells] for entry in report.entries],
         report.title(),
         measured_on(report),
+        "use --html or --csv",
     )
 
 

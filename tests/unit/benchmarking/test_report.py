@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from edgesqz import EdgesqzError
 from edgesqz.benchmarking.render.columns import columns, legend, measured_on
 from edgesqz.benchmarking.report import Report, check_writable, save
 from edgesqz.benchmarking.rows import Comparison, Evaluation, Latency, Measured, Ratio, Row
-from edgesqz.stats import Interval, median_interval
+from edgesqz.stats import Interval, median_interval, share_interval
 from tests.rows import failed, measured, performance
 from tests.rows import report as rows_report
 
@@ -295,6 +296,28 @@ def test_a_wide_table_shows_every_figure_and_the_reasons_for_a_verdict() -> None
         "budget": "size 73.5 kB, at most 1.0 kB",
     }
     assert {head: shown[head] for head in figures} == figures
+
+
+@pytest.mark.parametrize(
+    ("correct", "images", "cell"),
+    [
+        (20, 20, "100.00 (83.9–100)"),
+        (0, 20, "0.00 (0–16.1)"),
+        (199, 200, "99.50 (97.2–99.9)"),
+        (180, 200, "90.00±4.19"),
+    ],
+)
+def test_no_interval_of_an_accuracy_extends_beyond_0_to_100_percent(correct: int, images: int, cell: str) -> None:
+    row = with_(MEASURED, "evaluation", accuracy=correct / images, accuracy_interval=share_interval(correct, images))
+    found = report(row)
+    (cells,) = whole_table(found)
+    assert cells["top-1 %"] == cell
+    assert ("(low–high): 95 % confidence interval" in legend(found)) is ("–" in cell)
+
+
+def test_a_narrow_table_says_how_to_see_the_hidden_columns() -> None:
+    said = " ".join(shown(report(MEASURED), 80))
+    assert re.search(r"1\d columns hidden: .*gzip, .*; widen the terminal, or use --html or --csv", said)
 
 
 def test_a_file_that_no_runtime_supports_has_a_row() -> None:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from edgesqz.progress import can_redraw, status
-from edgesqz.training.display import progress_bar
+from edgesqz.training.display import has_line, progress_bar
 
 
 def shown(console: Console) -> str:
@@ -38,3 +38,9 @@ def test_a_spinner_does_not_disturb_a_notebook_without_widgets(monkeypatch: pyte
         pass
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == ""
+
+
+@pytest.mark.parametrize(("epochs", "lines"), [(1, 1), (20, 20), (30, 15), (200, 20), (205, 19)])
+def test_a_run_prints_at_most_about_20_lines_with_one_for_the_last_epoch(epochs: int, lines: int) -> None:
+    shown = [epoch for epoch in range(1, epochs + 1) if has_line(epoch, epochs)]
+    assert len(shown) == lines and shown[-1] == epochs
