@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from edgesqz import cluster, data, plugins
 from edgesqz.artifact import MANIFEST_SUFFIX
 from edgesqz.benchmarking import Bench
+from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_keras_file
 from edgesqz.options import as_list, as_path
 from edgesqz.sweeping.candidates import Budget, Selection
-from edgesqz.sweeping.keeper import Keeper, Record, record_path
+from edgesqz.sweeping.keeper import Record, record_path
 from edgesqz.sweeping.plan import Sweep
 from edgesqz.sweeping.result import SweepResult
 from edgesqz.sweeping.space import INPUT_SIZE, Space, read_sections
@@ -61,6 +62,8 @@ def run(plan: Sweep, console: Console) -> SweepResult:
         trials = _new(plan, selection, record)
     else:
         cluster.require_ray()
+        if plan.host:
+            Host.parse(plan.host).check()  # not only after all the training
         trials = _try(plan, selection, record, home, dataset, console)
         report = _bench(plan, trials, home, console)
     return SweepResult(plan.name, str(plan.dataset), home.folder, home.quota_bytes, home.used_bytes(), trials, report)
@@ -72,21 +75,27 @@ def _saved(plan: Sweep) -> Record:
 
 
 def _new_record(plan: Sweep, home: Workspace, sections: dict[str, Any]) -> Record:
-    """Return the record of a new sweep, after removing the one that it replaces."""
+    """Return the record of a new sweep, which is not written yet."""
     path = record_path(home.folder, plan.name)
-    if path.exists() and not plan.dry_run:
-        if not plan.force:
-            raise EdgesqzError(
-                f"the sweep {path} already exists; continue it with {option('resume')}, replace it with "
-                f"{option('force')}, or choose another {option('name')}"
-            )
-        files = [file.name for trial in Record.read(path).trials for file in trial.files if file.kept]
-        home.remove(path.name, *files, *(name + MANIFEST_SUFFIX for name in files))
+    if path.exists() and not plan.dry_run and not plan.force:
+        raise EdgesqzError(
+            f"the sweep {path} already exists; continue it with {option('resume')}, replace it with "
+            f"{option('force')}, or choose another {option('name')}"
+        )
     dataset = str(plan.dataset)
     if dataset not in data.DATASETS:
         dataset = str(Path(dataset).resolve())  # trials run in other folders
     remembered = {name: getattr(plan, name) for name in REMEMBERED}
     return Record({"space": sections, **remembered, "quota": plan.quota, "dataset": dataset})
+
+
+def _replaced(plan: Sweep, home: Workspace) -> list[str]:
+    """Return the files of the sweep that this one replaces."""
+    path = record_path(home.folder, plan.name)
+    if not plan.force or not path.exists():
+        return []
+    files = [file.name for trial in Record.read(path).trials for file in trial.files if file.kept]
+    return [path.name, *files, *(name + MANIFEST_SUFFIX for name in files)]
 
 
 def _new(plan: Sweep, selection: Selection, record: Record) -> tuple[Trial, ...]:
@@ -107,7 +116,10 @@ def _try(
     waiting = [trial for trial in record.trials if not trial.is_over]
     if not waiting and plan.search != "optuna":
         return record.trials
-    Keeper(home.folder, plan.quota, plan.name, record)  # refuses a workspace without room before Ray starts
+    replaced = _replaced(plan, home)
+    record_name = record_path(home.folder, plan.name).name
+    with home.claim([record_name, *replaced], len(record.to_json()), record_name):
+        pass  # refuses a workspace without room before Ray starts
     split, space = dataset.train(), selection.space
     cores = os.cpu_count() or 1
     threads = max(cores // (plan.concurrent or cores), 1)
@@ -119,6 +131,7 @@ def _try(
         scratch(as_path(plan.scratch_dir), home, cluster.RAY_BYTES),
         cluster.started(plan.address, 2 * split.images.nbytes),
     ):
+        home.remove(*replaced)  # not before the cluster has answered
         storage = Path(tempfile.gettempdir()) / "tune"
         tuning = Tuning(plan, setting, record, storage, console, space.most_epochs)
         if plan.search != "optuna":

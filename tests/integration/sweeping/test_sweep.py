@@ -94,9 +94,19 @@ def test_a_second_sweep_of_the_name_is_refused_and_a_finished_one_resumes_to_the
 
 
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="needs ssh")
-def test_the_benchmark_runs_on_the_host(swept: Any) -> None:
+def test_a_host_is_reached_before_the_first_trial(bright_and_dark: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"nobody@127\.0\.0\.1"):  # where nothing listens
-        edgesqz.sweep(resume=True, trials=3, workspace=swept.folder, host="ssh://nobody@127.0.0.1:9")
+        edgesqz.sweep(SPACE, dataset=bright_and_dark, workspace=tmp_path, host="ssh://nobody@127.0.0.1:9")
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_a_sweep_is_replaced_only_once_the_cluster_has_answered(swept: Any, bright_and_dark: Path) -> None:
+    before = {path.name for path in swept.folder.iterdir()}
+    with pytest.raises(EdgesqzError, match="no Ray cluster answers"):
+        edgesqz.sweep(
+            SPACE, dataset=bright_and_dark, workspace=swept.folder, quota="300kB", force=True, address="127.0.0.1:1"
+        )
+    assert {path.name for path in swept.folder.iterdir()} == before
 
 
 def test_a_workspace_without_room_is_refused_before_ray_starts(bright_and_dark: Path, tmp_path: Path) -> None:
