@@ -13,7 +13,7 @@ from typing import Any
 
 from edgesqz.errors import EdgesqzError, first_line, option
 
-RAY_BYTES = 50_000_000  # limit for Ray's own files, which count against the quota if they lie in the workspace
+RAY_BYTES = 50_000_000  # limit for Ray's own files, which count against the quota if they are in the workspace
 CONNECT_TIMEOUT_S = 5
 # The longest path of a socket within Ray's folder. Linux allows 107 bytes for the full path of a socket.
 SOCKET_PATH = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
@@ -21,7 +21,7 @@ MAX_SOCKET_PATH = 107
 MIN_STORE_BYTES = 100_000_000  # Ray refuses much smaller object stores
 INSTALL = "pip install 'edgesqz[sweep]'"
 
-# Ray writes and prints little, leaves Ctrl-C to us, and accepts a trial that fails before its first epoch.
+# Ray then writes and prints little, leaves Ctrl-C to edgesqz, and accepts a trial that fails before its first epoch.
 SETTINGS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -44,14 +44,14 @@ def require_ray() -> None:
     try:
         import ray.tune  # noqa: F401
     except ImportError as error:
-        raise EdgesqzError(f"this needs Ray; try {INSTALL}") from error
+        raise EdgesqzError(f"this needs Ray, which is not installed; try {INSTALL}") from error
 
 
 @contextlib.contextmanager
 def started(address: str | None, store_bytes: int) -> Iterator[None]:
     """Start Ray on this machine, or connect to a cluster, and disconnect at the end of the ``with`` block.
 
-    When started here, Ray keeps its files in the folder for temporary files.
+    If Ray is started here, it keeps its own files in the folder for temporary files.
 
     Args:
         address: The cluster's ``HOST:PORT``, or None to start Ray on this machine.
@@ -128,8 +128,8 @@ def _check_versions() -> None:
 
     for node in ray.nodes():
         if node["Alive"]:
-            ask = ray.remote(num_cpus=0)(versions).options(scheduling_strategy=on_node(node["NodeID"]))
-            check_same(versions(), ray.get(ask.remote()), node["NodeManagerAddress"])
+            task = ray.remote(num_cpus=0)(versions).options(scheduling_strategy=on_node(node["NodeID"]))
+            check_same(versions(), ray.get(task.remote()), node["NodeManagerAddress"])
 
 
 def check_same(here: Mapping[str, str], there: Mapping[str, str], node: str) -> None:

@@ -134,13 +134,13 @@ class LimitedWorkspaceOptions(WorkspaceOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class QuotaOptions(LimitedWorkspaceOptions):
-    """The workspace, its quota, and where temporary files go."""
+    """The workspace, its quota, and the folder for temporary files."""
 
     PANEL: ClassVar = "Workspace"
     scratch_dir: Annotated[
         str | Path | None,
         Option(
-            "Folder for temporary files of Keras and the converters. If it lies in the workspace, they count against "
+            "Folder for temporary files of Keras and the converters. If it is in the workspace, they count against "
             "the quota.",
             metavar="DIR",
             default="the system's temporary folder",

@@ -44,7 +44,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory that single inferences needed; None where the system does not report it.
+    """Memory that single inferences needed. Values are None if the system does not report them.
 
     Attributes:
         peak_rss_bytes: Peak resident memory of the engine's process.
@@ -77,17 +77,17 @@ class Candidate:
     Attributes:
         path: The model file.
         named: Whether the user named the file.
-        choice: The runtime, with the version of its engine if the user chose one; None if no runtime reads the file.
+        choice: The runtime, with the version of its engine if one was requested, or None if no runtime reads the file.
         name: Name that no other file of the run has; see ``distinct_names``.
-        artifact: The opened file; None if it cannot be opened.
-        pixels: Values that stand for pixels in the input; None if the manifest says so.
-        error: Why the file cannot be measured; None if it can.
-        no_accuracy: Why accuracy is not measured although others may be; None if there is nothing to say.
-        engine: The engine that loaded the file; None before that. What it reported stays after it is closed.
-        timing: Latencies; None before warm-up and for an engine that is not timed.
-        memory: Memory; None before it is measured and for an engine that is not timed.
-        predictions: Predictions for the test images; None without accuracy.
-        layer_sqnr_db: SQNR of each layer; None if layers were not compared.
+        artifact: The opened file, or None if it cannot be opened.
+        pixels: Input values for pixels 0 and 255, or None to read them from the manifest.
+        error: Why the file cannot be measured, or None if it can.
+        no_accuracy: Why the accuracy of this file is not measured, or None if there is nothing to explain.
+        engine: The engine that loaded the file, or None before that. Its reported values remain after it is closed.
+        timing: Latencies, or None before warm-up and for an engine that is not timed.
+        memory: Memory, or None before it is measured and for an engine that is not timed.
+        predictions: Predictions for the test images, or None if accuracy is not measured.
+        layer_sqnr_db: SQNR of each layer, or None if layers were not compared.
         flips: Contact sheet of the images that are predicted differently from the source model.
     """
 
@@ -131,7 +131,7 @@ class Candidate:
 
     @property
     def runtime_version(self) -> str | None:
-        """Version of the engine: the one that ran or, if none did, the one that was to run; None if unknown."""
+        """Version of the engine that ran or, if none did, of the one that was to run. None if it is unknown."""
         if self.engine:
             return self.engine.version
         if self.choice is None:
@@ -215,7 +215,7 @@ def source_model_of(candidate: Candidate, among: Sequence[Candidate]) -> Candida
 
 
 def pixels_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> PixelRange | None:
-    """Return the pixel range of a source model according to the manifests of its exports; None if they have none.
+    """Return the pixel range of a source model according to the manifests of its exports, or None if they have none.
 
     Raises:
         EdgesqzError: The manifests contradict each other.

@@ -39,7 +39,7 @@ def flat_records(entries: Sequence[Entry], selection: Selection, classes: Sequen
 
 
 def _row(name: str) -> Figure:
-    """Return the figure that is this attribute of the row; None for a row without it."""
+    """Return a figure that is an attribute of the row, or None for a row without that attribute."""
     return lambda entry: getattr(entry.row, name, None)
 
 

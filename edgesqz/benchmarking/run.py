@@ -291,7 +291,7 @@ def _model_file(candidate: Candidate, threads: int) -> ModelFile:
 
 
 def _performance(candidate: Candidate, reference: Candidate | None) -> Performance | None:
-    """Return latency and memory; None for an engine that is not timed."""
+    """Return latency and memory, or None for an engine that is not timed."""
     engine, timing, memory = candidate.engine, candidate.timing, candidate.memory
     if engine is None or timing is None or memory is None:
         return None

@@ -17,7 +17,7 @@ LABELS = tuple("0123456789")
 
 
 def find(data_dir: Path | None) -> Path | None:
-    """Return the file in ``data_dir`` or, without one, in Keras's cache; None if it would have to be downloaded.
+    """Return the file in ``data_dir`` or else in Keras's cache, or None if it would have to be downloaded.
 
     Raises:
         EdgesqzError: ``data_dir`` is given and does not contain the file.

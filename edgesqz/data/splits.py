@@ -52,8 +52,8 @@ class Dataset:
         name: Name or folder of the dataset, as given to `load`.
         labels: The class names.
         read: Function that reads the split named "train" or "test", and no file of the other split.
-        test_images: Number of images in the test split; None if it is unknown until the split is read.
-        division: How the test split was chosen, to show to the user; None if the dataset comes with a test split.
+        test_images: Number of images in the test split, or None if it is unknown until the split is read.
+        division: How the test split was chosen, to show to the user, or None if the dataset comes with a test split.
     """
 
     name: str

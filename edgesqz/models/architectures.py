@@ -1,7 +1,7 @@
 """The networks, from raw pixels to class probabilities.
 
-Every network takes images as they come from a camera or a file, float32 (N, H, W, channels) with values 0..255, in RGB
-except for ``digits``, which takes grayscale images. It returns softmax probabilities, float32 (N, classes).
+Every network takes raw images, float32 (N, H, W, channels) with values 0..255, in RGB except for ``digits``, which is
+for grayscale images. It returns softmax probabilities, float32 (N, classes).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Architecture:
         body: Function that adds the layers between the normalized pixels and the logits.
         input_size: Height and width of the input images that it was designed for, in pixels.
         classes: Number of classes that it was designed for.
-        note: Where it comes from, in a few words.
+        note: Origin of the network, in a few words.
         channels: Number of channels of the images: 3 for RGB, 1 for grayscale.
     """
 
@@ -83,8 +83,8 @@ def fire(
         expand: Number of channels of each of the two expanding branches; the output has twice as many.
         norm: Whether batch normalization follows every convolution, instead of a bias.
         bypass: Whether to add the input to the output before the last ReLU.
-        pool: Name prefix of max poolings of the branches, instead of one after the module: the values are the same, and
-            only a quarter of them is concatenated. Not for a module with a bypass.
+        pool: Prefix of the names of max-pooling layers, one for each branch, that replace one after the module. The
+            result is the same, but only a quarter of the values are concatenated. Cannot be combined with ``bypass``.
     """
     squeezed = graph.add(Convolution(name=f"{name}_squeeze", channels=squeeze, kernel=1, norm=norm), x)
     # Without a bypass each branch has its own ReLU, which converters fuse into the convolution.
@@ -170,7 +170,7 @@ def alexnet(groups: int) -> Body:
     """Return AlexNet: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep CNNs", 2012, without LRN.
 
     Args:
-        groups: 2 as published, for two GPUs; 1 as it is usually built today.
+        groups: Number of groups in the grouped convolutions: 2 as published, for two GPUs, or 1 as usual today.
     """
 
     def body(graph: Graph, x: Node, classes: int) -> Node:
@@ -232,7 +232,7 @@ def architecture(name: str) -> Architecture:
     """
     if specification := Specification.parse(name):
         body = small_squeezenet(specification.stem, specification.pool_stem, *specification.stages)
-        return Architecture(body, 32, 10, "by its widths")
+        return Architecture(body, 32, 10, "defined by its name")
     if name not in ARCHITECTURES:
         hint = suggestion(name, ARCHITECTURES, cutoff=0.75)
         raise EdgesqzError(f"unknown model {name!r}; {hint}choose from {', '.join(ARCHITECTURES)}")
@@ -290,11 +290,11 @@ def build_model(
     """Build a network as a Keras model with random weights.
 
     Args:
-        name: Name of the network, as ``edgesqz.list_models()`` lists it.
-        classes: Number of classes. By default the number that the network was designed for.
-        input_size: Size of the images that the network's layers work on: pixels, or ``WIDTHxHEIGHT``. By default the
+        name: Name of the network, as listed by ``edgesqz.list_models()``.
+        classes: Number of classes. By default, the number that the network was designed for.
+        input_size: Size of the images that the network's layers work on: pixels, or ``WIDTHxHEIGHT``. By default, the
             size that the network was designed for.
-        image_size: Size of the images that the model takes, if it differs; the model resizes them.
+        image_size: Size of the images that the model accepts, if it differs. The model resizes them.
         preprocessing: ``scale`` maps pixels to about -2..2 and resizes images of another size. ``course`` crops the
             center of larger images and standardizes each image separately.
 
@@ -302,7 +302,7 @@ def build_model(
         A functional model, from float32 (N, H, W, channels) in 0..255 to probabilities, float32 (N, classes).
 
     Raises:
-        EdgesqzError: An unknown name, fewer than two classes, or images too small for the network.
+        EdgesqzError: The name is unknown, there are fewer than two classes, or the images are too small.
     """
     graph = network_graph(
         name, classes=classes, input_size=input_size, image_size=image_size, preprocessing=preprocessing
@@ -313,13 +313,13 @@ def build_model(
 
 @dataclass(frozen=True)
 class SqueezeNetModel:
-    """A SqueezeNet, to be built as a Keras model; ``build_model`` builds the other networks.
+    """A SqueezeNet that can be built as a Keras model. ``build_model`` builds the other networks.
 
     Attributes:
-        original_dim: Size of the images that the model takes: an ``ImageSize``, or height and width in pixels.
-        resize_dim: Size that the network's layers work on; the model resizes images of another size.
+        original_dim: Size of the images that the model accepts: an ``ImageSize``, or height and width in pixels.
+        resize_dim: Size that the network's layers work on. The model resizes images of another size.
         output_size: Number of classes.
-        name: Which SqueezeNet, as ``edgesqz.list_models()`` lists it.
+        name: Name of the SqueezeNet, as listed by ``edgesqz.list_models()``.
         preprocessing: ``scale`` or ``course``; see ``build_model``.
     """
 
@@ -333,11 +333,12 @@ class SqueezeNetModel:
         """Build the Keras model with random weights; see ``build_model`` for its shapes.
 
         Raises:
-            EdgesqzError: A network that is no SqueezeNet, fewer than two classes, or images too small for it.
+            EdgesqzError: The network is not a SqueezeNet, there are fewer than two classes, or the images are too
+                small.
         """
         architecture(self.name)
         if not self.name.startswith("squeezenet"):
-            raise EdgesqzError(f"{self.name} is no SqueezeNet; build it with edgesqz.build_model({self.name!r})")
+            raise EdgesqzError(f"{self.name} is not a SqueezeNet; build it with edgesqz.build_model({self.name!r})")
         return build_model(
             self.name,
             classes=self.output_size,

@@ -25,7 +25,7 @@ class ParamsResult(Result):
     Attributes:
         networks: Costs of the networks.
         compare: Whether to show the networks side by side instead of layer by layer.
-        max_size_bytes: Size that the .tflite files are compared with; None for none.
+        max_size_bytes: Size to compare the .tflite files with, or None to compare with no size.
     """
 
     networks: tuple[NetworkCosts, ...]

@@ -28,7 +28,7 @@ class LayerCosts:
 
     Attributes:
         shape: Shape of the output: (height, width, channels), or (values,).
-        kernel: Height and width of the windows, such as ``3x3``; empty for layers without windows.
+        kernel: Height and width of the windows, such as ``3x3``, or an empty string for layers without windows.
         parameters: Number of parameters as Keras counts them, including the statistics of batch normalization.
         formula: The multiplications and additions that give the number of parameters.
         macs: Number of multiply-accumulates.
@@ -106,8 +106,8 @@ def network_costs(model: str, *, classes: int | None = None, input_size: ImageSi
 
     Args:
         model: A name in ``edgesqz.models.ARCHITECTURES``.
-        classes: Number of classes; None for the number that the network was designed for.
-        input_size: Size of the input images; None for the size that the network was designed for.
+        classes: Number of classes, or None for the number that the network was designed for.
+        input_size: Size of the input images, or None for the size that the network was designed for.
 
     Raises:
         EdgesqzError: An unknown model, fewer than two classes, or images too small for the network.

@@ -18,7 +18,7 @@ Shape = Sequence[int | None]
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the model's configuration; empty if the file is damaged, which loading it will report."""
+    """Return a model's configuration, or an empty one if the file is damaged. Loading the model reports the damage."""
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
@@ -28,7 +28,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def foreign_code(config: dict[str, Any]) -> str | None:
-    """Return which part of a model needs custom code, and what to do about it; None if there is none."""
+    """Return which part of a model needs custom code and what to do about it, or None if no part does."""
     for part in _objects(config):
         name, module = part["class_name"], str(part.get("module") or "")
         if name == "Lambda":

@@ -30,8 +30,8 @@ class Entry:
         macs: Multiply-accumulate operations for one image.
         tflite_fp32_bytes: Estimated size of the fp32 .tflite file.
         tflite_int8_bytes: Estimated size of the int8 .tflite file.
-        accuracy: Top-1 accuracy of the trained network in the zoo on the test images, 0..1; None if the zoo has none.
-        dataset: Dataset that the network in the zoo was trained on; None if the zoo has none.
+        accuracy: Top-1 accuracy on the test images of the trained network in the zoo, 0..1, or None if it has none.
+        dataset: Dataset that the network in the zoo was trained on, or None if the zoo has none.
     """
 
     name: str

@@ -34,7 +34,7 @@ class SourceModel:
         source: Where the model comes from, for messages.
         model: A functional model from pixel values, float32 (N, H, W, channels), to outputs (N, classes).
         pixels: How a pixel becomes a value of the model's input.
-        manifest: The manifest of its file; None for a file from another tool and for random weights.
+        manifest: The manifest of its file, or None for a file from another tool and for random weights.
         sha256: The SHA-256 of its file; None for random weights.
         untrained: Whether its weights are random.
     """
@@ -122,8 +122,8 @@ def untrained(
 
     Args:
         model: A name in ``edgesqz.models.ARCHITECTURES``.
-        classes: The number of classes; None for the number that the network was designed for.
-        input_size: The size of the input images; None for the size that the network was designed for.
+        classes: Number of classes, or None for the number that the network was designed for.
+        input_size: Size of the input images, or None for the size that the network was designed for.
         pixels: The requested pixel range, which can only be 0..255.
 
     Raises:

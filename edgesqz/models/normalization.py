@@ -45,7 +45,7 @@ def without_normalization(model: keras.Model, pixels: PixelRange) -> tuple[keras
 
 
 def _pixel_map(front: keras.Model, pixels: PixelRange) -> PixelRange | None:
-    """Return the line that maps every pixel to its value behind a model's front; None if there is no such line."""
+    """Return the line that maps each pixel to its value after the model's first layers, or None if there is none."""
     if front.output_shape != front.input_shape:
         return None
     images = np.random.default_rng(SEED).integers(0, 256, (2, *front.input_shape[1:]), np.uint8)

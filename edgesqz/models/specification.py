@@ -1,8 +1,8 @@
-"""Small SqueezeNets by a name that says every width, so that a network needs no file to be built again.
+"""Names of small SqueezeNets that contain all their widths, so that a name is enough to build the network again.
 
-``squeezenet-16p-16x48x2-16x80x3`` has a 3x3 stem of 16 channels, pooling behind the stem (``p``), then two stages at
-halving resolution: two fire modules with 16 squeeze and 48 expand channels, and three with 16 and 80. Fire modules of
-different widths in one stage are separated by a dot: ``32x96x2.24x96``.
+``squeezenet-16p-16x48x2-16x80x3`` has a 3x3 stem with 16 channels, followed by pooling (``p``) and two stages: two fire
+modules with 16 squeeze and 48 expand channels, then, at half the resolution, three with 16 and 80. A dot separates fire
+modules of different widths in one stage: ``32x96x2.24x96``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FIRE = r"[1-9]\d{0,3}x[1-9]\d{0,3}(?:x[1-9]\d?)?"
 _STAGE = rf"{_FIRE}(?:\.{_FIRE})*"
 _NAME = re.compile(rf"{PREFIX}-([1-9]\d{{0,3}})(p?)((?:-{_STAGE})+)")
 
-Fire = tuple[int, int]  # squeeze and expand channels of a fire module; it gives twice the latter
+Fire = tuple[int, int]  # squeeze and expand channels of a fire module, which outputs twice the latter
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Specification:
 
     @classmethod
     def parse(cls, name: str) -> Specification | None:
-        """Read a name; None if it does not have the form of one."""
+        """Return the widths in a network's name, or None if it contains none."""
         match = _NAME.fullmatch(name)
         if not match:
             return None
@@ -46,7 +46,7 @@ class Specification:
 
     @property
     def name(self) -> str:
-        """The shortest name that `parse` reads as this specification."""
+        """The shortest name that ``parse`` reads as this specification."""
         stages = "".join(f"-{_stage_name(stage)}" for stage in self.stages)
         return f"{PREFIX}-{self.stem}{'p' if self.pool_stem else ''}{stages}"
 

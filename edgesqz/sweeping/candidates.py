@@ -43,7 +43,7 @@ class Budget:
         return cls(_size(size), None if macs is None else _count("max_macs", str(macs)), _size(arena))
 
     def within(self, quota_bytes: int | None) -> Budget:
-        """Return the budget with the quota as a limit too: a larger file could never be kept."""
+        """Return the budget with the quota as another size limit, because a larger file could never be kept."""
         limits = [limit for limit in (self.size_bytes, quota_bytes) if limit is not None]
         return replace(self, size_bytes=min(limits, default=None))
 
@@ -83,7 +83,7 @@ def costs_of(model: str, input_size: int | str | None, classes: int) -> Costs:
 
 @dataclass
 class Selection:
-    """Selects the candidates of a space that fit a budget.
+    """A selection of the candidates in a space that fit a budget.
 
     Attributes:
         space: The space to select from.

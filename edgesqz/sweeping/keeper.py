@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from edgesqz.artifact import MANIFEST_SUFFIX
-from edgesqz.errors import EdgesqzError, NoRoomError, option
+from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option
 from edgesqz.sweeping.trials import State, Trial, TrialFile, dominating, least_valuable, model_name
 from edgesqz.workspace import Workspace
 
@@ -77,14 +77,16 @@ class Record:
         try:
             content = json.loads(path.read_bytes())
             if content.pop("schema") != SCHEMA:
-                raise ValueError("it was written by another version of edgesqz")
+                raise ValueError(f"expected schema {SCHEMA}")
             return TypeAdapter(cls).validate_python(content)
         except OSError as error:
             raise EdgesqzError(
                 f"no sweep to resume at {path}: {error.strerror}; remove {option('resume')} to start one"
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EdgesqzError(f"the record of the sweep {path} is damaged: {str(error).splitlines()[0]}") from error
+            raise EdgesqzError(
+                f"the record of the sweep {path} is damaged or from another version of edgesqz: {first_line(error)}"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Snapshot:
     Attributes:
         trials: All trials so far.
         used_bytes: Total size of all files in the workspace.
-        quota_bytes: The workspace's quota, or None for no quota.
+        quota_bytes: Quota of the workspace, or None if it has none.
     """
 
     trials: tuple[Trial, ...]
@@ -112,8 +114,8 @@ class Keeper:
 
     Args:
         folder: The workspace.
-        quota: The workspace's quota, as `Workspace` takes it.
-        name: The name of the sweep.
+        quota: Quota of the workspace, in any form that ``Workspace`` accepts.
+        name: Name of the sweep.
         record: The sweep so far, including the planned trials. A trial that was running when its driver died is
             scheduled to run again.
     """
@@ -126,7 +128,7 @@ class Keeper:
         self._save()
 
     def is_over(self, number: int) -> bool:
-        """Return whether a trial has ended. Its worker may die after returning the files, and be restarted."""
+        """Return whether a trial has ended. Ray may still restart it, if its worker dies after returning the files."""
         return number in self.trials and self.trials[number].is_over
 
     def snapshot(self) -> Snapshot:
@@ -134,9 +136,9 @@ class Keeper:
         return Snapshot(tuple(self.trials.values()), self.workspace.used_bytes(), self.workspace.quota_bytes)
 
     def start(self, trial: Trial, expected_bytes: int) -> dict[str, bytes]:
-        """Reserve what space is left for the files of a trial that starts or restarts.
+        """Reserve space for the files of a trial that starts or restarts, or as much of it as is free.
 
-        Files of other trials stay for now: whether they make way is decided when this trial has finished.
+        Files of other trials are not removed yet. When this trial has finished, its files compete with theirs.
 
         Args:
             trial: The planned trial.

@@ -1,4 +1,4 @@
-"""The web page of a sweep: self-contained, without scripts, and without network requests."""
+"""The web page of a sweep, which is self-contained and has no scripts or network requests."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class SearchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ListingOptions(DryRunOptions):
-    """The option that trains nothing."""
+    """Listing the candidates instead of training them."""
 
     PANEL: ClassVar = "Output"
     dry_run: Annotated[bool, Option("List the candidates within the limits, without training them.")] = False
@@ -118,24 +118,27 @@ class Sweep(ListingOptions, QuotaOptions, ClusterOptions, SearchOptions, CostLim
     _: KW_ONLY
     name: Annotated[str, Option("Name of the sweep and prefix of its file names.")] = "sweep"
     resume: Annotated[
-        bool, Option("Continue the interrupted sweep of this name, with the options that it was started with.")
+        bool, Option("Continue the interrupted sweep of this name with the options that it was started with.")
     ] = False
     host: Annotated[
         str | None,
         Option(
-            "Benchmark the best files on another machine, ssh://USER@BOARD[:PORT][?python=PATH].",
+            "Machine to benchmark the best files on, as ssh://USER@BOARD[:PORT][?python=PATH].",
             metavar="URL",
             default="this machine",
         ),
     ] = None
     reference: Annotated[
         str | Path | Sequence[str | Path],
-        Option("Another model file to benchmark alongside the best ones; repeat it for several.", metavar="FILE"),
+        Option(
+            "Another model file to benchmark alongside the best ones. Repeat the option for several files.",
+            metavar="FILE",
+        ),
     ] = ()
     force: Annotated[bool, Option("Replace the sweep of the same name and its files.")] = False
 
     def __post_init__(self) -> None:
-        """Check what can be checked without reading a file."""
+        """Validate the options without reading any file."""
         if self.search not in get_args(Search):
             raise EdgesqzError(f"unknown {option('search')} {self.search!r}; choose from {', '.join(get_args(Search))}")
         for name in ("trials", "concurrent", "time_budget"):
@@ -155,7 +158,7 @@ class Sweep(ListingOptions, QuotaOptions, ClusterOptions, SearchOptions, CostLim
         """Search the space, or with ``dry_run`` only list the candidates.
 
         Raises:
-            EdgesqzError: The input is bad, no candidate fits, the cluster does not answer, or Ray is not installed.
+            EdgesqzError: The input is invalid, no candidate fits, the cluster does not answer, or Ray is not installed.
             KeyboardInterrupt: After Ctrl-C. The finished trials are kept.
         """
         from edgesqz.sweeping.run import run

@@ -25,8 +25,8 @@ class Proposals(Searcher):
     Args:
         selection: The space, the budget, and the number of the first new trial.
         count: Number of trials to propose.
-        seed: Seed of Optuna's sampler.
-        waiting: Trials to run first because an earlier run did not finish them.
+        seed: Seed for Optuna's sampler.
+        waiting: Trials to run first, because an earlier run did not finish them.
         known: Finished trials to learn from.
     """
 
@@ -100,5 +100,5 @@ def _distribution(knob: Knob) -> distributions.BaseDistribution:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Round Optuna's numbers to four significant digits, like those of other searches."""
+    """Round Optuna's numbers to four significant digits, as the other search methods do."""
     return {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in values.items()}

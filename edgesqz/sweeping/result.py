@@ -1,4 +1,4 @@
-"""The result of a sweep, or with ``dry_run`` the candidates that it would try."""
+"""The result of a sweep or, for a dry run, the candidates that it would try."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class SweepResult(Result):
     """The trials of a sweep.
 
     Attributes:
-        name: The name of the sweep.
+        name: Name of the sweep.
         dataset: Name of the dataset, or the path of its folder.
         folder: The workspace.
-        quota_bytes: The workspace's quota, or None for no quota.
+        quota_bytes: Quota of the workspace, or None if it has none.
         used_bytes: Total size of all files in the workspace.
-        trials: All trials. For a dry run, the trials that would be run.
+        trials: All trials or, for a dry run, the trials that would be run.
         report: The benchmark of the best files on the test images, or None if no file was kept.
     """
 
@@ -45,7 +45,7 @@ class SweepResult(Result):
 
     @property
     def best(self) -> Trial | None:
-        """The trial of the kept file with the highest validation accuracy, or None. Of equals, the smallest."""
+        """The trial of the most accurate kept file, or None if no file was kept. A tie goes to the smaller file."""
         kept = [(file.accuracy, -file.size_bytes, trial) for trial in self.trials for file in trial.files if file.kept]
         return max(kept, key=lambda each: each[:2])[2] if kept else None
 
@@ -187,7 +187,8 @@ class SweepResult(Result):
             Column("arena\nkB", "right"),
             Column("recipe", is_prose=True),
         ]
-        return Table(columns, rows, caption=f"{counted(len(rows), 'candidate')} fit; dry run, nothing was trained")
+        caption = f"{counted(len(rows), 'candidate')} within the limits; dry run, nothing was trained"
+        return Table(columns, rows, caption=caption)
 
     def _summary(self) -> str:
         kept = counted(sum(file.kept for trial in self.trials for file in trial.files), "file")

@@ -91,7 +91,7 @@ class Range:
     Attributes:
         low: The lowest value.
         high: The highest value.
-        step: The distance between two values, or None to allow any number from low to high.
+        step: The distance between neighboring values, or None to allow any number from low to high.
         log: Whether values are evenly distributed on a logarithmic scale.
     """
 
@@ -186,7 +186,7 @@ class Space:
         return space
 
     def values_of(self, name: str) -> tuple[Value, ...]:
-        """Return all values of a knob. Empty if the space does not have the knob, or for a range without a step."""
+        """Return all values of a knob, or none if the space does not have it or it is a range without a step."""
         return self.knobs[name].grid if name in self.knobs else ()
 
     @property
@@ -281,7 +281,7 @@ def _check_names(given: Mapping[str, Any]) -> None:
             listed = [
                 name for name in known if not name.startswith("network.stage") or name.startswith("network.stage1")
             ]
-            raise EdgesqzError(f"unknown knob {name}; {hint}Choose from {', '.join(listed)} (and further stages)")
+            raise EdgesqzError(f"unknown knob {name}; {hint}choose from {', '.join(listed)}, and further stages")
 
 
 def _knob(name: str, value: Any) -> Knob:

@@ -42,7 +42,7 @@ class Setting:
         labels: Class names.
         formats: Formats to export to.
         variants: Variants to export.
-        teachers: The .keras file of each teacher and its manifest, by the teacher's name.
+        teachers: The .keras file and the manifest of each teacher, by the teacher's name.
         threads: Number of cores that a trial may use.
     """
 
@@ -81,7 +81,7 @@ def run_trial(
         try:
             _Attempt(trial, setting, folder, reports).run(checkpoint or {})
         finally:
-            backend.free_models()  # the worker runs further trials
+            backend.free_models()  # the worker will run more trials
 
 
 class _Attempt:

@@ -53,13 +53,13 @@ class Trial:
 
     Attributes:
         number: Number in the sweep, from 1.
-        model: Name of the network, as `edgesqz train --model` takes it.
+        model: Name of the network, for ``edgesqz train --model``.
         values: The knobs of the space and their values.
         costs: Costs of the network.
         state: ``waiting``, ``running``, ``finished``, ``stopped`` before its last epoch, or ``failed``.
         epochs: Number of completed epochs.
         accuracy: Validation accuracy of the network before export, 0..1, or None before the first epoch.
-        minutes: Training time.
+        minutes: Training time, in minutes.
         reason: Why the trial stopped or failed.
         files: Exported files.
     """
@@ -97,7 +97,7 @@ def model_name(sweep: str, number: int) -> str:
 
 
 def front(files: Sequence[tuple[TrialFile, Trial]]) -> list[tuple[TrialFile, Trial]]:
-    """Return the files on the Pareto front of accuracy, size and MACs, the ones that no other file dominates.
+    """Return the files on the Pareto front of accuracy, size and MACs: those that no other file dominates.
 
     MACs stand in for latency, which cannot be measured while trials are training on the same cores.
     """
@@ -123,8 +123,8 @@ def _merits(each: tuple[TrialFile, Trial]) -> tuple[float, int, int]:
 def least_valuable(files: Sequence[tuple[TrialFile, Trial]]) -> tuple[TrialFile, Trial]:
     """Return the file to discard first.
 
-    Files that another file dominates go first, starting with the least accurate. Next is the file on the front that
-    adds the least accuracy per byte over the best smaller one. The most accurate file goes last.
+    Dominated files are discarded first, starting with the least accurate. They are followed by the file on the front
+    that adds the least accuracy per byte over the best smaller one. The most accurate file is discarded last.
     """
     best = front(files)
     dominated = [each for each in files if each not in best]

@@ -1,4 +1,4 @@
-"""Run the trials of a sweep through Ray Tune: how they are proposed, run by workers, and stopped early."""
+"""Run the trials of a sweep through Ray Tune, which distributes them to workers and stops weak ones early."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class Tuning:
 
 
 def _watch(keeper: Any, deadline: float | None) -> Any:
-    """Return a callback that reports trials to the keeper that were stopped by Tune or died too often."""
+    """Return a callback that reports to the keeper which trials Tune stopped and which failed too often."""
     import ray
     from ray import tune
 

@@ -17,7 +17,7 @@ Average = Callable[[Any], Any]  # averages a list of gradients over all workers
 
 
 class Learner(Protocol):
-    """A network in training, in this process or on workers."""
+    """A network that is trained in this process or on workers."""
 
     def step(self, indices: np.ndarray, view: int, targets: np.ndarray, learning_rate: float) -> tuple[float, int]:
         """Update the weights.
@@ -33,7 +33,7 @@ class Learner(Protocol):
         """
 
     def count_correct(self, split: Split) -> float:
-        """Count the correctly classified images of a split. NaN if predictions are NaN or infinity."""
+        """Return the number of correctly classified images, or NaN if a prediction is NaN or infinity."""
 
     def weights(self) -> list[np.ndarray]:
         """Return the weights, in the order of the Keras model."""
@@ -46,13 +46,13 @@ class Learner(Protocol):
 
 
 class LocalLearner:
-    """A network in training in this process.
+    """A network that is trained in this process.
 
     Args:
         graph: The network, for images at the size of the training crops.
         images: The images to train on.
         recipe: The recipe.
-        average: Averages gradients over all workers. None without other workers.
+        average: Function that averages gradients over all workers, or None if there are no others.
     """
 
     def __init__(self, graph: Graph, images: Split, recipe: Recipe, average: Average | None = None) -> None:
@@ -75,7 +75,7 @@ class LocalLearner:
         return float(loss), int(correct)
 
     def count_correct(self, split: Split) -> float:
-        """Count the correctly classified images of a split. NaN if predictions are NaN or infinity."""
+        """Return the number of correctly classified images, or NaN if a prediction is NaN or infinity."""
         return self._count_correct(split)
 
     def weights(self) -> list[np.ndarray]:

@@ -55,8 +55,8 @@ class TrainingData(DataDirOptions):
     validation_split: Annotated[
         float | None,
         Option(
-            "Fraction of the training images that selects the best epoch. With 0, training uses all images and keeps "
-            "the last epoch.",
+            "Fraction of the training images to reserve for selecting the best epoch. With 0, training uses all images "
+            "and keeps the last epoch.",
             metavar="FRACTION",
             default=f"{Recipe.validation_split}",
         ),
@@ -72,8 +72,8 @@ class RecipeOptions:
     seconds: Annotated[
         float | None,
         Option(
-            "Train for about this long instead of a number of epochs. The speed of the first steps decides how many "
-            "steps are taken."
+            "Train for about this many seconds instead of a number of epochs. The number of steps is estimated from "
+            "the speed of the first ones."
         ),
     ] = None
     batch_size: Annotated[int | None, Option("Number of images per step.", default=FOLLOWS)] = None
@@ -81,7 +81,8 @@ class RecipeOptions:
     preprocessing: Annotated[
         str | None,
         Option(
-            "scale, or course: take random crops of the input size and standardize each image separately.",
+            "How to prepare images: scale resizes them to the input size, and course takes random crops of the input "
+            "size and standardizes each image separately.",
             metavar="NAME",
             default=Recipe.preprocessing,
         ),
@@ -98,13 +99,18 @@ class RecipeOptions:
     teacher: Annotated[
         str | Path | None,
         Option(
-            "Distill this model: train on its predictions instead of the labels. A .keras file, or the name of a model "
-            "in the workspace or the zoo.",
+            "Distill this model: train on its predictions instead of the labels. It can be a .keras file, or the name "
+            "of a model in the workspace or the zoo.",
             metavar="MODEL",
         ),
     ] = None
     precision: Annotated[
-        str | None, Option("float32 or bfloat16.", metavar="NAME", default="the faster one on this processor")
+        str | None,
+        Option(
+            "Precision of the convolutions: float32 or bfloat16.",
+            metavar="NAME",
+            default="the faster one on this processor",
+        ),
     ] = None
     seed: Annotated[
         int | None, Option("Seed for initial weights, shuffling and augmentation.", default=f"{Recipe.seed}")
@@ -119,7 +125,8 @@ class WorkerOptions(ClusterOptions):
     workers: Annotated[
         int,
         Option(
-            "Number of training processes. Each uses one core and takes a part of every batch. More than 1 needs Ray."
+            "Number of training processes. Each uses one core and trains on a part of every batch. More than one "
+            "process requires Ray."
         ),
     ] = 1
 
@@ -134,7 +141,7 @@ class ModelFileOptions:
         Option("Name of the model file and of the files exported from it.", default="the name of the network"),
     ] = None
     force: Annotated[bool, Option("Replace a finished model of the same name.")] = False
-    resume: Annotated[bool, Option("Continue from the checkpoint that an interrupted run left.")] = False
+    resume: Annotated[bool, Option("Continue from the checkpoint of an interrupted run.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +152,8 @@ class SpecOptions:
     spec: Annotated[
         str | Path | None,
         Option(
-            "A TOML file with a network and its recipe, such as a sweep writes for its best trial. Options that are "
-            "given as well override it.",
+            "A TOML file with a network and its recipe, such as a sweep writes for its best trial. Other options "
+            "override its values.",
             metavar="FILE",
         ),
     ] = None
@@ -163,7 +170,7 @@ class Train(QuotaOptions, ModelFileOptions, WorkerOptions, RecipeOptions, Traini
     """
 
     def __post_init__(self) -> None:
-        """Read the specification, and check what can be checked without looking at other files."""
+        """Read the specification, and validate the options without reading other files."""
         if self.spec is not None:
             for name, value in read_spec(Path(self.spec)).items():
                 if getattr(self, name) is None:
@@ -207,9 +214,9 @@ class Train(QuotaOptions, ModelFileOptions, WorkerOptions, RecipeOptions, Traini
         """Train, and write the model.
 
         Raises:
-            EdgesqzError: Bad input, a finished model of the same name, no data, a loss that is NaN or infinity, or no
-                room for the finished model.
-            KeyboardInterrupt: Ctrl-C, or on the command line SIGTERM, after a checkpoint was written.
+            EdgesqzError: The input is invalid, a finished model of the same name exists, the data is missing, the loss
+                becomes NaN or infinity, or the finished model does not fit the quota.
+            KeyboardInterrupt: After Ctrl-C or, on the command line, SIGTERM. A checkpoint was written.
         """
         from edgesqz.training.run import run
 

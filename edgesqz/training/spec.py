@@ -1,4 +1,4 @@
-"""Read a specification, a TOML file with a network and its recipe. A sweep writes one for its best trial."""
+"""Read a specification: a TOML file with a network and its recipe, such as a sweep writes for its best trial."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def read_spec(path: Path) -> dict[str, Any]:
     """Read the options of ``Train`` that a specification sets.
 
     Raises:
-        EdgesqzError: The file does not exist, is not valid TOML, has an unknown option, or has a list or range instead
-            of a single value.
+        EdgesqzError: The file does not exist, is not valid TOML, or sets an unknown option or an option to more than
+            one value.
     """
     sections = read_toml(path, "specification")
     found: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def read_toml(path: Path, what: str, advice: str = "") -> dict[str, Any]:
     Args:
         path: The file.
         what: What the file contains, for messages.
-        advice: What to try if there is no such file.
+        advice: What to try if the file cannot be read, for the message.
 
     Raises:
         EdgesqzError: The file cannot be read, or is not valid TOML.

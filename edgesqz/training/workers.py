@@ -1,4 +1,4 @@
-"""Data-parallel training: each worker computes the gradients of its part of every batch, and all apply their average.
+"""Data-parallel training: each worker computes gradients on its part of every batch, and all apply their average.
 
 The workers are Ray actors, each in its own process. TensorFlow's MultiWorkerMirroredStrategy averages the gradients
 across them. All workers start with the same weights and apply the same updates, so their weights stay identical. As
@@ -31,7 +31,7 @@ class WorkerLostError(EdgesqzError):
 
 
 class Worker:
-    """One worker, a Ray actor."""
+    """A worker, which runs as a Ray actor."""
 
     def __init__(self) -> None:
         self._learner: LocalLearner | None = None
@@ -62,7 +62,7 @@ class Worker:
         backend.start_keras()
         import tensorflow as tf
 
-        # One thread computes, on the core that Ray reserves; another one can wait for the other workers meanwhile.
+        # One thread computes on the core that Ray reserves, while another can wait for the other workers.
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(2)
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -85,7 +85,7 @@ def _average(strategy: tf.distribute.Strategy, gradients: list[tf.Tensor]) -> li
 
 
 class Workers:
-    """A network in training on several workers.
+    """A network that is trained on several workers.
 
     Args:
         count: Number of workers.
@@ -103,7 +103,7 @@ class Workers:
         self.start()
 
     def start(self) -> None:
-        """Start all workers, and replace any that remain."""
+        """Start all workers, after stopping any that are still running."""
         import ray
 
         for worker in self._workers:
@@ -122,7 +122,7 @@ class Workers:
         return float(np.mean([loss for loss, _ in results])), sum(correct for _, correct in results)
 
     def count_correct(self, split: Split) -> float:
-        """Count the correctly classified images of a split. NaN if predictions are NaN or infinity."""
+        """Return the number of correctly classified images, or NaN if a prediction is NaN or infinity."""
         parts = np.array_split(np.arange(len(split)), self._count)
         calls = [
             worker.call.remote("count_correct", split.take(part))
@@ -132,7 +132,7 @@ class Workers:
         return float(sum(self._all(calls)))
 
     def weights(self) -> list[np.ndarray]:
-        """Return the weights in the order of the Keras model. Moving averages are averaged over the workers."""
+        """Return the weights in the order of the Keras model, with moving averages averaged over the workers."""
         found = self._all([worker.call.remote("weights") for worker in self._workers])
         return [np.asarray(np.mean(each, axis=0, dtype=np.float32)) for each in zip(*found, strict=True)]
 
@@ -146,10 +146,10 @@ class Workers:
         self._all([worker.call.remote("restore", weights, optimizer_state) for worker in self._workers])
 
     def _all(self, calls: list[Any]) -> list[Any]:
-        """Wait for calls to all workers. Stop at the first failure, because other workers may wait for it forever.
+        """Wait for calls to all workers. Stop at the first failure, because the others could wait forever.
 
         Raises:
-            WorkerLostError: A worker died or cannot reach another one.
+            WorkerLostError: A worker died, or cannot reach another one.
         """
         import ray
 

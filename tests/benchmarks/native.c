@@ -1,7 +1,7 @@
-/* Times a .tflite in LiteRT without Python: native LIBRARY MODEL, then a number a line on standard input.
+/* Measures a .tflite file in LiteRT without Python. Usage: native LIBRARY MODEL
  *
- * For each number it runs the model so often and answers with a line of as many durations, in nanoseconds.
- * The library is opened by its path; it ships without headers, so what is used of its C interface is declared here.
+ * For each number N that it reads from standard input, it runs the model N times and prints a line with N durations in
+ * nanoseconds. LiteRT's library ships without headers, so the parts of its C interface used here are declared below.
  */
 #define _POSIX_C_SOURCE 199309L
 #include <dlfcn.h>
@@ -33,7 +33,7 @@ static void die(const char *what) {
     exit(1);
 }
 
-/* Looks a function up; a function pointer is copied, for ISO C does not cast an object pointer to one. */
+/* Looks up a function. The pointer is copied, because ISO C does not convert object pointers to function pointers. */
 static void look_up(const char *name, void *function) {
     void *found = dlsym(library, name);
     if (!found) die(name);

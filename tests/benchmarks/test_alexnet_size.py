@@ -14,7 +14,7 @@ from edgesqz.models.costs import network_costs
 
 
 @pytest.mark.parametrize("model", ["alexnet", "alexnet-grouped", "squeezenet-1.0"])
-def test_the_predicted_size_is_that_of_the_file(model: str, tmp_path: Path) -> None:
+def test_the_predicted_size_matches_the_file(model: str, tmp_path: Path) -> None:
     costs = network_costs(model)
     fp32, int8 = edgesqz.export(model, untrained=True, variant=["fp32", "int8"], calibration=2, workspace=tmp_path)
     assert costs.tflite_fp32_bytes == pytest.approx(fp32.size_bytes, rel=0.05)

@@ -1,4 +1,4 @@
-"""Measure a thousand damaged model files. Each must yield a result or a failed row. Takes a quarter of an hour.
+"""Benchmark a thousand damaged model files. Each must yield a result or a failed row. Takes a quarter of an hour.
 
 Run it with: python -m pytest -s tests/benchmarks/test_damage.py
 """
@@ -17,7 +17,7 @@ from edgesqz.artifact import ZOO
 from tests.rows import errors_of
 
 EACH = int(os.environ.get("EDGESQZ_DAMAGED_FILES", "1000")) // 10
-SHARES = {"int8.tflite": 4, "int8.onnx": 5, "keras": 1}  # of ten; Keras takes seconds to start
+SHARES = {"int8.tflite": 4, "int8.onnx": 5, "keras": 1}  # tenths of all files; Keras takes seconds to start
 
 
 @pytest.mark.parametrize("kind", SHARES)

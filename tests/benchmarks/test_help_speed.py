@@ -1,4 +1,4 @@
-"""Measure how long help takes. Not part of the suite, because it depends on the machine and its load.
+"""Measure how long `edgesqz --help` takes. Not part of the suite, because it depends on the machine and its load.
 
 Run it with: python -m pytest -s tests/benchmarks/test_help_speed.py
 """

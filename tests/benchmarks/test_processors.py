@@ -1,7 +1,7 @@
 """Compare model files on this processor and on one without VNNI, emulated by QEMU. Takes two minutes.
 
-LiteRT computes the same bytes on both. ONNX Runtime multiplies uint8 activations by int8 weights with other
-instructions there (VPMADDUBSW), which add pairs of products in 16 bits, with saturation. Needs Debian's qemu-user and
+LiteRT computes the same bytes on both. Without VNNI, ONNX Runtime multiplies uint8 activations by int8 weights with
+another instruction (VPMADDUBSW), which adds pairs of products in 16 bits, with saturation. Needs Debian's qemu-user and
 an x86-64 machine. Run it with: python -m pytest -s tests/benchmarks/test_processors.py
 """
 
@@ -27,7 +27,7 @@ IMAGES = 100
 
 pytestmark = [
     pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs an x86-64 machine"),
-    pytest.mark.skipif(QEMU is None, reason="needs qemu-x86_64, of Debian's package qemu-user"),
+    pytest.mark.skipif(QEMU is None, reason="needs qemu-x86_64 from Debian's package qemu-user"),
 ]
 
 LITERT = """
@@ -78,13 +78,13 @@ def images() -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])
 def test_litert_computes_the_same_bytes(name: str, images: np.ndarray, tmp_path: Path) -> None:
-    pixels = images.astype(np.float32) - 128  # the input of the int8 files has a zero point of 0 and takes byte - 128
+    pixels = images.astype(np.float32) - 128  # int8 files take byte - 128, because their input has a zero point of 0
     here, haswell = here_and_on_haswell(ZOO / f"{name}.int8.tflite", pixels, tmp_path)
     np.testing.assert_array_equal(here, haswell)
 
 
 @pytest.mark.parametrize("name", ["squeezenet", "squeezenet-nano"])
-def test_the_files_that_ship_predict_the_same(name: str, images: np.ndarray, tmp_path: Path) -> None:
+def test_the_files_in_the_zoo_predict_the_same(name: str, images: np.ndarray, tmp_path: Path) -> None:
     here, haswell = here_and_on_haswell(ZOO / f"{name}.int8.onnx", images, tmp_path)
     print(f"{name}: {np.mean(here.argmax(1) == haswell.argmax(1)):.1%}, off by at most {np.abs(here - haswell).max()}")
     np.testing.assert_array_equal(here.argmax(1), haswell.argmax(1))
@@ -117,9 +117,9 @@ def test_unsigned_8_bit_weights_do_not_saturate(weight: int, tmp_path: Path) -> 
 
 
 def product(weights: np.ndarray) -> bytes:
-    """Make a model that multiplies its input, 0..255, by int8 or uint8 weights, of which the latter have a zero of 128.
+    """Return a model that multiplies its input, float32 (1, K) in 0..255, by int8 or uint8 weights (K, N).
 
-    Its input is float32 (1, K), its weights (K, N).
+    The zero point of uint8 weights is 128.
     """
     zero_points = {"zero": np.uint8(0), "weight_zero": weights.dtype.type(128 * (weights.dtype == np.uint8))}
     nodes = [

@@ -1,7 +1,7 @@
-"""Training on 180 images of plain shapes with the default recipe, in float32: ten minutes on a quiet machine.
+"""Train on 180 images of plain shapes with the default recipe, in float32. Takes ten minutes on a quiet machine.
 
-The images are circles, squares and triangles of any size, place and color, in JPEG files; the trained network then
-classifies 900 new ones. Run it with: python -m pytest -s tests/benchmarks/test_small_data.py
+The images are JPEG files of circles, squares and triangles with random sizes, positions and colors. The trained network
+then classifies 900 new ones. Run it with: python -m pytest -s tests/benchmarks/test_small_data.py
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ import edgesqz
 from edgesqz import data
 
 SIDE = 96  # height and width of the images, in pixels
-IMAGES = 180  # to train on; with 60, both networks only guess
+IMAGES = 180  # to train on; with 60, neither network is better than guessing
 SHAPES = ("circle", "square", "triangle")
-LEAST_CONTRAST = 100  # between a shape and its background, summed over red, green and blue
+MIN_CONTRAST = 100  # between a shape and its background, summed over red, green and blue
 
 
-def draw_shapes(folder: Path, images_a_class: int, seed: int) -> Path:
-    """Write a folder of images for each shape; one has the file name ``NUMBER.jpg``."""
+def draw_shapes(folder: Path, images_per_class: int, seed: int) -> Path:
+    """Write a folder of images for each shape, named ``NUMBER.jpg``."""
     rng = np.random.default_rng(seed)
     for shape in SHAPES:
         (folder / shape).mkdir(parents=True)
-        for number in range(images_a_class):
+        for number in range(images_per_class):
             draw_shape(shape, rng).save(folder / shape / f"{number}.jpg")
     return folder
 
 
 def draw_shape(shape: str, rng: np.random.Generator) -> Image.Image:
-    behind, color = rng.integers(0, 256, (2, 3))
-    while abs(behind - color).sum() < LEAST_CONTRAST:
+    background, color = rng.integers(0, 256, (2, 3))
+    while abs(background - color).sum() < MIN_CONTRAST:
         color = rng.integers(0, 256, 3)
-    image = Image.new("RGB", (SIDE, SIDE), tuple(behind.tolist()))
+    image = Image.new("RGB", (SIDE, SIDE), tuple(background.tolist()))
     pen, fill = ImageDraw.Draw(image), tuple(color.tolist())
     radius = rng.uniform(0.2, 0.35) * SIDE
     x, y = rng.uniform(radius, SIDE - radius, 2)

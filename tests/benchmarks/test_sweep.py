@@ -53,7 +53,7 @@ def sweep(folder: Path, count: int, seconds: float) -> tuple[float, tuple[Trial,
 
 def test_a_sweep_adds_little_to_its_trials(tmp_path: Path) -> None:
     seconds, found = sweep(tmp_path, 10 * CORES, 10)
-    added = seconds / (10 * 10) - 1
+    added = seconds / (10 * 10) - 1  # each core runs ten trials of 10 s, one after another
     print(f"{len(found)} trials of 10 s on {CORES} cores: {seconds:.1f} s, {added:.1%} more than the trials alone")
     assert added <= 0.1
 

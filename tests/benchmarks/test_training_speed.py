@@ -1,7 +1,7 @@
-"""Compare the training speed with plain Keras ``compile()`` and ``fit()``. Takes five minutes.
+"""Compare the training speed with that of plain Keras ``compile()`` and ``fit()``. Takes five minutes.
 
-All train the same network on the same images with the same batch, rate and kinds of augmentation, in turns, so that
-a machine that slows down slows all of them. Run it on a quiet machine, with:
+All train the same network on the same images with the same batch size, learning rate and augmentation. They take turns,
+so that a machine that slows down affects all of them. Run it on a quiet machine, with:
 python -m pytest -s tests/benchmarks/test_training_speed.py
 """
 
@@ -68,7 +68,7 @@ def by_edgesqz(name: str, split: data.Split) -> Turn:
     return turn
 
 
-# The smaller a network's convolutions, the less can be gained on them.
+# Smaller convolutions leave less to gain.
 @pytest.mark.parametrize(("name", "times_fit"), [("squeezenet", 3), ("squeezenet-nano", 2)])
 def test_a_step_is_faster_than_fits(name: str, times_fit: float, split: data.Split) -> None:
     backend.start_keras()

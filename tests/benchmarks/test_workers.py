@@ -1,4 +1,4 @@
-"""Images per second on two workers of one core each, against one worker of one core: two minutes. Run it with:
+"""Compare the training speed of two workers with that of one, with one core each. Takes two minutes. Run it with:
 
 python -m pytest -s tests/benchmarks/test_workers.py
 """
@@ -24,7 +24,7 @@ STEPS, ROUNDS, IMAGES = 20, 3, 1024
 
 
 def keep_each_on_a_core() -> None:
-    """Keep each worker on one core, which TensorFlow's threads would exceed where another is idle."""
+    """Pin each worker to one core. Otherwise, TensorFlow's threads would also use idle cores."""
     children = psutil.Process().children(recursive=True)
     workers = [child for child in children if "Worker" in "".join(child.cmdline()[:1])]
     for core, worker in enumerate(workers):
@@ -33,7 +33,7 @@ def keep_each_on_a_core() -> None:
 
 
 def images_per_second(workers: int, model: str, folder: Path) -> float:
-    """Train for some steps after a few that compile."""
+    """Measure some training steps, after a few that compile the network."""
     recipe = Recipe(model=model, precision=fastest_precision())
     split, graph = data.draw(IMAGES, 32, seed=0), network_graph(model, classes=10)
     targets = np.eye(10, dtype=np.float32)[split.labels]
@@ -57,5 +57,5 @@ def images_per_second(workers: int, model: str, folder: Path) -> float:
 def test_two_workers_are_faster_than_one(model: str, tmp_path: Path) -> None:
     speeds = [[images_per_second(workers, model, tmp_path) for workers in (1, 2)] for _ in range(ROUNDS)]
     one, two = np.median(speeds, axis=0)
-    print(f"{model}: {one:.0f} images/s on one worker, {two:.0f} on two: {two / one:.2f} times")
+    print(f"{model}: {one:.0f} images/s on one worker, {two:.0f} on two, {two / one:.2f} times as many")
     assert two >= 1.6 * one

@@ -51,7 +51,7 @@ def test_eight_simultaneous_exports_share_a_quota_for_three(tmp_path: Path) -> N
     )
     assert 2 * 270_000 < max(seen) <= quota
     assert len(list(home.glob("*.tflite"))) == 3
-    print(f"quota {quota:,} bytes; the most of {len(seen):,} looks: {max(seen):,}; exit codes {sorted(codes)}")
+    print(f"quota {quota:,} bytes; maximum of {len(seen):,} samples: {max(seen):,}; exit codes {sorted(codes)}")
 
 
 COMMANDS = {
@@ -69,9 +69,9 @@ def test_after_a_kill_the_next_command_finds_no_damage(command: str, tmp_path: P
         if attempt % 10 == 0:
             shutil.rmtree(home, ignore_errors=True)
         running = start(command, *COMMANDS[command], "--workspace", home)
-        if attempt % 2:  # anywhere
+        if attempt % 2:  # kill it at any time
             time.sleep(chance.uniform(0, 4 if command == "export" else 15))
-        else:  # in the middle of a change, if it comes to one
+        else:  # kill it in the middle of a change, if it makes one
             while running.poll() is None and not torn(home):
                 time.sleep(0.0001)
             time.sleep(chance.uniform(0, 0.004))
@@ -90,6 +90,6 @@ def test_after_a_kill_the_next_command_finds_no_damage(command: str, tmp_path: P
 
 
 def torn(folder: Path) -> bool:
-    """Return whether a change is unfinished: there are temporary files, or a record of a change."""
+    """Return whether a change is unfinished, that is, there are temporary files or a record of a change."""
     own = folder / OWN
     return (own / "committed").is_dir() or any(name.endswith(TEMPORARY_SUFFIX) for name in disk.file_sizes(folder))

@@ -26,5 +26,5 @@ def test_a_node_with_other_versions_is_named_with_what_differs() -> None:
 def test_without_ray_the_message_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setitem(sys.modules, "ray.tune", None)
-    with pytest.raises(EdgesqzError, match=r"needs Ray; try pip install 'edgesqz\[sweep\]'"):
+    with pytest.raises(EdgesqzError, match=r"needs Ray, which is not installed; try pip install 'edgesqz\[sweep\]'"):
         cluster.require_ray()

@@ -46,7 +46,9 @@ def test_build_model_builds_every_network_and_squeezenet_model_only_squeezenets(
     assert (digits.input_shape, digits.output_shape) == ((None, 28, 28, 1), (None, 10))
     small = build_model("alexnet", classes=2, input_size="80x67", image_size=96)
     assert (small.input_shape, small.output_shape) == ((None, 96, 96, 3), (None, 2))
-    with pytest.raises(EdgesqzError, match=r"digits is no SqueezeNet; build it with edgesqz\.build_model\('digits'\)"):
+    with pytest.raises(
+        EdgesqzError, match=r"digits is not a SqueezeNet; build it with edgesqz\.build_model\('digits'\)"
+    ):
         SqueezeNetModel(name="digits").build()
 
 

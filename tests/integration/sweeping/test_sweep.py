@@ -1,4 +1,4 @@
-"""A whole sweep with real training on small generated images: its files, its reports, and the input it rejects."""
+"""A complete sweep with real training on small generated images: its files, its reports, and the input it rejects."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPACE: dict[str, Any] = {
 def swept(bright_and_dark: Path, tmp_path_factory: pytest.TempPathFactory) -> edgesqz.sweeping.result.SweepResult:
     workspace = tmp_path_factory.mktemp("sweep") / "workspace"
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(bright_and_dark.parent)  # trials run in folders of their own, where a relative path leads nowhere
+        patch.chdir(bright_and_dark.parent)  # each trial runs in its own folder, where this relative path is invalid
         return edgesqz.sweep(
             SPACE, dataset=bright_and_dark.name, workspace=workspace, quota="300kB", trials=3, concurrent=1
         )
@@ -64,7 +64,7 @@ def test_the_best_trial_can_be_trained_again(swept: Any, bright_and_dark: Path, 
     assert trained.manifest.training["recipe"]["learning_rate"] == 0.05
 
 
-def test_results_are_shown_in_every_form(swept: Any, tmp_path: Path) -> None:
+def test_results_are_rendered_in_every_format(swept: Any, tmp_path: Path) -> None:
     assert json.loads(swept.to_json())["trials"][0]["model"].startswith("squeezenet-")
     rows = list(csv.DictReader(io.StringIO(swept.to_csv())))
     assert len(rows) == len(swept.records)
@@ -78,10 +78,10 @@ def test_a_dry_run_lists_what_fits_and_writes_nothing(bright_and_dark: Path, tmp
     found = edgesqz.sweep(SPACE, dataset=bright_and_dark, workspace=tmp_path / "none", search="grid", dry_run=True)
     assert [trial.state for trial in found.trials] == ["waiting"] * 4
     assert not (tmp_path / "none").exists()
-    assert "4 candidates fit" in "\n".join(found.table().lines(100))
+    assert "4 candidates within the limits" in "\n".join(found.table().lines(100))
 
 
-def test_a_second_sweep_of_the_name_is_refused_and_a_finished_one_resumes_to_the_same(
+def test_a_second_sweep_of_the_same_name_is_refused_and_resuming_a_finished_one_changes_nothing(
     swept: Any, bright_and_dark: Path
 ) -> None:
     before = record_path(swept.folder, "sweep").read_bytes()
@@ -125,7 +125,9 @@ def test_a_workspace_without_room_is_refused_before_ray_starts(bright_and_dark: 
         (["--address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
     ],
 )
-def test_bad_input_is_one_line(arguments: list[str], message: str, bright_and_dark: Path, tmp_path: Path) -> None:
+def test_bad_input_is_reported_in_one_line(
+    arguments: list[str], message: str, bright_and_dark: Path, tmp_path: Path
+) -> None:
     space = tmp_path / "space.toml"
     space.write_text(
         "[network]\nstem = [4]\ninput_size = 16\n[recipe]\nepochs = 1\n"

@@ -1,4 +1,4 @@
-"""Trials on Ray whose bodies are controlled by the test: dead workers, lost nodes, quotas and interruptions."""
+"""Trials on Ray with bodies that the tests control: dead workers, lost nodes, quotas and interruptions."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def exported(trial: Trial, size: int = 20 * KB) -> list[Exported]:
 
 
 @pytest.fixture(autouse=True)
-def no_process_of_ray_is_left() -> Iterator[None]:
+def no_ray_process_remains() -> Iterator[None]:
     yield
     wait_for(lambda: not [child for child in psutil.Process().children(recursive=True) if "ray" in child.name()])
 
@@ -184,7 +184,7 @@ def test_after_a_killed_driver_only_running_trials_are_repeated(tmp_path: Path) 
     processes = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
     driver.wait()
-    for process in processes:  # those of Ray take a minute to notice
+    for process in processes:  # Ray's own processes take a minute to notice that the driver died
         with suppress(psutil.NoSuchProcess):
             process.kill()
     states = {trial.number: trial.state for trial in Record.read(record_path(folder, "sweep")).trials}
@@ -229,7 +229,7 @@ def test_ctrl_c_keeps_finished_trials(tmp_path: Path) -> None:
     assert states == {1: "finished", 2: "waiting"}
 
 
-def test_optuna_proposes_what_fits_the_budget_and_runs_what_waits(tmp_path: Path) -> None:
+def test_optuna_proposes_trials_within_the_budget_and_runs_waiting_ones_first(tmp_path: Path) -> None:
     from edgesqz.sweeping.candidates import Budget, Selection
     from edgesqz.sweeping.proposals import Proposals
     from edgesqz.sweeping.space import Space

@@ -55,7 +55,7 @@ def test_earlier_candidates_are_not_drawn_again() -> None:
     assert not {trial.model for trial in first} & {trial.model for trial in more}
 
 
-def test_if_nothing_fits_the_smallest_is_named() -> None:
+def test_if_nothing_fits_the_error_names_the_smallest_network() -> None:
     with pytest.raises(EdgesqzError, match=r"the smallest is squeezenet-8p-4x16, about .* raise max_size"):
         selection(Budget(size_bytes=1000)).grid(None)
 
@@ -63,7 +63,7 @@ def test_if_nothing_fits_the_smallest_is_named() -> None:
 @pytest.mark.parametrize(
     ("text", "macs"), [("5M", 5_000_000), ("800k", 800_000), (1234, 1234), ("1.5G", 1_500_000_000)]
 )
-def test_counts_may_have_a_unit_prefix(text: str | int, macs: int) -> None:
+def test_counts_can_have_a_unit_prefix(text: str | int, macs: int) -> None:
     assert Budget.parse(None, text, None).macs == macs
 
 

@@ -1,4 +1,4 @@
-"""Files of a sweep under a quota: which are kept, which are discarded, and that the quota holds and nothing is lost."""
+"""The keeper of a sweep: which files it keeps and discards, that the quota holds, and that no trial is lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def kept_files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.tflite"))
 
 
-def test_without_a_quota_every_file_stays(tmp_path: Path) -> None:
+def test_without_a_quota_every_file_is_kept(tmp_path: Path) -> None:
     kept = keeper(tmp_path)
     for number, accuracy in enumerate((0.5, 0.4, 0.6), start=1):
         run(kept, number, accuracy)
@@ -50,9 +50,9 @@ def test_a_dominated_file_is_discarded_first_and_the_record_says_why(tmp_path: P
         run(kept, number, accuracy, size)
         assert Workspace(tmp_path).used_bytes() <= 60 * KB
     assert kept_files(tmp_path) == ["sweep-0001.int8.tflite", "sweep-0003.int8.tflite"]
-    (gone,) = kept.trials[2].files
-    assert not gone.kept
-    assert "sweep-0001.int8.tflite is at least as good" in gone.reason
+    (discarded,) = kept.trials[2].files
+    assert not discarded.kept
+    assert "sweep-0001.int8.tflite is at least as good" in discarded.reason
 
 
 def test_a_file_less_valuable_than_the_kept_ones_is_not_written(tmp_path: Path) -> None:
@@ -77,11 +77,11 @@ def test_running_trials_reserve_space(tmp_path: Path) -> None:
     kept = keeper(tmp_path, 50 * KB)
     kept.start(trial(1), 40 * KB)
     assert (Workspace(tmp_path, 50 * KB).room_for(()) or 0) < 10 * KB
-    kept.start(trial(2), 20 * KB)  # gets what is left
+    kept.start(trial(2), 20 * KB)  # gets the remaining space
     assert (Workspace(tmp_path, 50 * KB).room_for(()) or 0) < 2 * KB
 
 
-def test_a_file_stays_while_another_trial_runs_and_makes_way_only_for_a_better_one(tmp_path: Path) -> None:
+def test_a_file_is_kept_while_another_trial_runs_and_replaced_only_by_a_better_one(tmp_path: Path) -> None:
     kept = keeper(tmp_path, 30 * KB)
     run(kept, 1, 0.5)
     kept.start(trial(2), 20 * KB)
@@ -132,7 +132,7 @@ def test_closing_marks_running_trials_as_waiting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema": 99}', '{"schema": 1, "trials": []}'])
-def test_a_damaged_record_is_named(content: str, tmp_path: Path) -> None:
+def test_an_error_names_a_damaged_record(content: str, tmp_path: Path) -> None:
     path = record_path(tmp_path, "sweep")
     path.write_text(content)
     with pytest.raises(EdgesqzError, match=r"the record of the sweep .*sweep\.sweep\.json is damaged"):

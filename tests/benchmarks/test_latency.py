@@ -1,6 +1,6 @@
-"""Compare the bench's latencies with a native C program and LiteRT's own tool. Two minutes on a quiet machine.
+"""Compare the bench's latencies with a native C program and LiteRT's own tool. Takes two minutes on a quiet machine.
 
-Run it with: python -m pytest -s tests/benchmarks/test_truth.py
+Run it with: python -m pytest -s tests/benchmarks/test_latency.py
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import pytest
 from edgesqz.artifact import ZOO, Artifact
 from edgesqz.engine import open_engine
 
-ROUNDS, A_ROUND = 40, 50
+ROUNDS, RUNS_PER_ROUND = 40, 50
 WARM_UP = 300
-LEAST_US = 50
+MIN_US = 50  # shortest latency for which the promise holds
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Return the compiled program and the library for it to open."""
+    """Return the command that starts the compiled program, with the library that it loads."""
     binary = tmp_path_factory.mktemp("native") / "native"
     source = Path(__file__).with_name("native.c")
     subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", binary, source, "-ldl"], check=True)
@@ -54,9 +54,7 @@ def timed(process: subprocess.Popen[str], count: int) -> list[int]:
 
 @pytest.mark.parametrize("name", ["squeezenet.int8.tflite", "squeezenet-nano.int8.tflite"])
 def test_the_bench_agrees_with_a_native_program(name: str, program: list[str]) -> None:
-    core = min(
-        os.sched_getaffinity(0)
-    )  # the same core for both, because the cores of a shared machine are not slowed equally
+    core = min(os.sched_getaffinity(0))  # the same for both, because the cores of a shared machine differ in speed
     with (
         open_engine(Artifact.open(ZOO / name), pinned_to=core) as engine,
         native(program, ZOO / name) as process,
@@ -65,18 +63,18 @@ def test_the_bench_agrees_with_a_native_program(name: str, program: list[str]) -
         engine.first_us(np.zeros((1, 32, 32, 3), np.uint8))
         engine.time_ns(WARM_UP)
         timed(process, WARM_UP)
-        rounds = [(engine.time_ns(A_ROUND), timed(process, A_ROUND)) for _ in range(ROUNDS)]
+        rounds = [(engine.time_ns(RUNS_PER_ROUND), timed(process, RUNS_PER_ROUND)) for _ in range(ROUNDS)]
     ours, theirs = (statistics.median(statistics.median(pair[who]) / 1000 for pair in rounds) for who in (0, 1))
     print(f"{name}: {ours:.1f} µs in the bench, {theirs:.1f} µs in C, {ours / theirs - 1:+.1%}")
-    if theirs <= LEAST_US:
-        pytest.skip(f"{name} takes {theirs:.1f} µs here; the promise is for models over {LEAST_US} µs")
+    if theirs <= MIN_US:
+        pytest.skip(f"{name} takes {theirs:.1f} µs here; the promise is for models over {MIN_US} µs")
     assert ours == pytest.approx(theirs, rel=0.05)
 
 
 def measured_by_litert(model: Path, threads: int, report: Path) -> float:
     """Return the median that LiteRT's own benchmark tool reports, in microseconds, to the nearest ten."""
     tool = Path(sys.executable).with_name("litert-benchmark")
-    runs = ["--num_runs", str(ROUNDS * A_ROUND), "--warmup_runs", str(WARM_UP)]
+    runs = ["--num_runs", str(ROUNDS * RUNS_PER_ROUND), "--warmup_runs", str(WARM_UP)]
     command = [str(tool), "--model", str(model), "--num_threads", str(threads), *runs, "--result_json", str(report)]
     subprocess.run(command, capture_output=True, check=True)
     return 1000 * float(json.loads(report.read_text())["latency"]["median_ms"])
@@ -94,7 +92,7 @@ def test_the_bench_agrees_with_litert_on_several_threads(threads: int, tmp_path:
             engine.first_us(np.zeros((1, 32, 32, 3), np.uint8))
             for _ in range(9):
                 engine.time_ns(WARM_UP)
-                ours = statistics.median(engine.time_ns(ROUNDS * A_ROUND)) / 1000
+                ours = statistics.median(engine.time_ns(ROUNDS * RUNS_PER_ROUND)) / 1000
                 pairs.append((ours, measured_by_litert(model, threads, tmp_path / "report.json")))
     finally:
         os.sched_setaffinity(0, cores)
