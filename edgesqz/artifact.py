@@ -1,4 +1,4 @@
-"""An artifact is a model file and its manifest, the only thing that passes between training, export and bench."""
+"""Artifacts: model files with their manifests, through which training, export and bench pass on their results."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Evaluation(_Frozen):
     Attributes:
         images: The test images.
         accuracy: Top-1 accuracy, 0..1.
-        times: Number of times that this file was measured on them.
+        times: Number of times that this file was measured on these images.
         machine: The processor that ran it, or None if unknown.
     """
 
@@ -142,7 +142,7 @@ class Evaluation(_Frozen):
 
 
 class Manifest(_Frozen):
-    """The description of a model file, stored beside it as ``FILE.json``.
+    """The description of a model file, stored next to it as ``FILE.json``.
 
     Attributes:
         size_bytes: Size of the model file.
@@ -182,7 +182,7 @@ class Manifest(_Frozen):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file on disk, with its manifest if it has one; files from other tools have none."""
+    """A model file on disk, with its manifest if it has one. Files from other tools have none."""
 
     path: Path
     manifest: Manifest | None

@@ -82,7 +82,7 @@ def start_keras() -> None:
 
 
 def free_models() -> None:
-    """Free the memory of models that nothing refers to anymore, which Keras and TensorFlow keep until then."""
+    """Free the memory of models that are no longer used, which Keras and TensorFlow otherwise keep."""
     import keras
 
     keras.utils.clear_session(free_memory=True)

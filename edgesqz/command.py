@@ -75,7 +75,7 @@ class Field:
     Attributes:
         name: Name of the parameter in Python.
         type: Type of the value.
-        default: Default value; ``dataclasses.MISSING`` if there is none.
+        default: Default value, or ``dataclasses.MISSING`` if there is none.
         option: Description of the field.
         panel: Group that the field belongs to: the ``PANEL`` of the dataclass that declares it.
     """

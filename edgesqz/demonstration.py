@@ -58,7 +58,7 @@ class DemoResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(DataDirOptions):
-    """Train for a minute, export four ways, and bench all files: on CIFAR-10 if present, else on synthetic images.
+    """Train for a minute, export four ways, and bench all files, on CIFAR-10 if present or else on synthetic images.
 
     Nothing is downloaded. The files of an earlier demo in the workspace are replaced. A file that loses too much
     accuracy is skipped.

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 
-# What unpickling or parsing damaged bytes may raise.
+# Exceptions that unpickling or parsing damaged bytes can raise.
 DAMAGE = (
     pickle.UnpicklingError,
     ArithmeticError,
@@ -27,14 +27,14 @@ AS_KERAS = "load it in Keras and save it as .keras: keras.models.load_model(FILE
 
 
 class EdgesqzError(Exception):
-    """Bad input or a full disk, in one line: what was expected, what was given, and what to try.
+    """Invalid input or a full disk, in one line: what was expected, what was given, and what to try.
 
-    The command line prints the message without a traceback and exits with 1. A message names parameters through
-    ``option``: as Python calls them, or on the command line as flags.
+    The command line prints the message without a traceback and exits with 1. Messages name parameters through
+    ``option``, which shows the name in Python or the flag on the command line.
     """
 
     def __str__(self) -> str:
-        """Return the message, with parameters named as they are in Python or, within ``naming``, otherwise."""
+        """Return the message, with parameters under their names in Python or, within ``naming``, under other names."""
         display = _display.get()
         return _NAMED.sub(lambda found: display(found[1]), super().__str__())
 
@@ -56,7 +56,7 @@ def naming(display: Callable[[str], str]) -> Iterator[None]:
 
 
 def option(name: str) -> str:
-    """Name a parameter within the message of an ``EdgesqzError``: ``limit``, or ``--limit`` on the command line."""
+    """Name a parameter in the message of an ``EdgesqzError``: ``limit``, or ``--limit`` on the command line."""
     return f"{_BEFORE}{name}{_BEHIND}"
 
 

@@ -9,7 +9,7 @@ from edgesqz.errors import EdgesqzError
 
 
 class ImageSize(NamedTuple):
-    """Height and width in pixels, in the order of an array's axes. As text it is WIDTHxHEIGHT, as for cameras."""
+    """Height and width in pixels, in the order of an array's axes. As text, WIDTHxHEIGHT as for cameras."""
 
     height: int
     width: int

@@ -170,5 +170,5 @@ def as_list(values: str | Path | Sequence[str | Path]) -> list[str | Path]:
 
 
 def as_path(place: str | Path | None) -> Path | None:
-    """Return a path that was given as text or not at all."""
+    """Convert an optional path, which may be text, to a ``Path`` or None."""
     return Path(place) if place else None

@@ -48,7 +48,7 @@ class Predictions(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """One record per label, and one without a label per unreadable image."""
+        """One record per label, and one without a label for each unreadable image."""
         return [
             {"image": prediction.image, "error": prediction.error, "label": None, "probability": None} | guess
             for prediction in self.images

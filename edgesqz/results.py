@@ -19,7 +19,7 @@ NOTEBOOK_WIDTH = 100  # columns of text
 
 
 class Result:
-    """Base of the frozen dataclasses that commands return. They are declared with ``repr=False``."""
+    """Base class of the frozen dataclasses that commands return. They are declared with ``repr=False``."""
 
     @abstractmethod
     def table(self) -> RenderableType:

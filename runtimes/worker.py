@@ -171,7 +171,7 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Return the name of the board if Linux knows it, as on ARM, where processors have no name. Else the processor."""
+    """Return the name of the board if Linux knows it, as on ARM, where processors have no name, or of the processor."""
     fields = (line.partition(":") for line in read_text(PROC / "cpuinfo").splitlines())
     names = {name.strip(): value.strip() for name, _, value in fields}
     board = names.get("Model") or read_text(PROC / "device-tree" / "model").rstrip("\0")
@@ -179,7 +179,7 @@ def processor() -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return the content of a system file. Empty if there is none."""
+    """Return the content of a system file, or an empty string if it does not exist."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError:

@@ -49,7 +49,7 @@ def comparison(probabilities: np.ndarray, source_model: np.ndarray, labels: np.n
 
 
 def confusion(top1: np.ndarray, labels: np.ndarray, classes: int) -> tuple[tuple[int, ...], ...]:
-    """Count the images of each class (row) by predicted class (column)."""
+    """Count the images by class (row) and predicted class (column)."""
     counts = np.bincount(labels * classes + top1, minlength=classes**2).reshape(classes, classes)
     return tuple(tuple(row) for row in counts.tolist())
 

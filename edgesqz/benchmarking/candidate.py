@@ -72,11 +72,11 @@ class Predictions:
 
 @dataclass(eq=False)
 class Candidate:
-    """A model file on one engine; each step of a run adds what it measures.
+    """A model file on one engine. Each step of a run adds its measurements.
 
     Attributes:
         path: The model file.
-        named: Whether the user named the file.
+        named: Whether the user named the file explicitly.
         choice: The runtime, with the version of its engine if one was requested, or None if no runtime reads the file.
         name: Name that no other file of the run has; see ``distinct_names``.
         artifact: The opened file, or None if it cannot be opened.
@@ -107,7 +107,7 @@ class Candidate:
     flips: Path | None = None
 
     def __post_init__(self) -> None:
-        """Open the file; a file that cannot be opened gets a row with the error."""
+        """Open the file. If that fails, the error becomes its row."""
         self.name = self.path.name
         with self.collecting_failures():
             self.choice = self.choice or plugins.Choice(plugins.runtime_for(self.path.suffix))
@@ -189,12 +189,12 @@ def with_source_models(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def place(path: Path) -> Path:
-    """Return the canonical form of a path; a link to a file is not followed."""
+    """Return the canonical form of a path. Links to folders are followed, but not a link to the file itself."""
     return path.parent.resolve() / path.name
 
 
 def distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return a distinct name for each file: its file name, with as many parent folders as that takes."""
+    """Return a distinct name for each file: its file name, preceded by as many parent folders as necessary."""
     parts = {path: place(path).parts[1:] for path in paths}
     names = {}
     for path, own in parts.items():
@@ -206,7 +206,7 @@ def distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def source_model_of(candidate: Candidate, among: Sequence[Candidate]) -> Candidate | None:
-    """Return the Keras model that a file was exported from; a source model is its own."""
+    """Return the Keras model that a file was exported from. For a source model, return the model itself."""
     if candidate.is_source_model:
         return candidate
     wanted = candidate.manifest.source_sha256 if candidate.manifest else None
@@ -227,6 +227,6 @@ def pixels_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> Pixel
     ranges = {str(manifest.source_pixels): manifest.source_pixels for manifest in exports if manifest.source_pixels}
     if len(ranges) > 1:
         raise EdgesqzError(
-            f"it was exported for pixels {' and '.join(ranges)}; name what it expects with {option('pixel_range')}"
+            f"its exports expect different pixel ranges, {' and '.join(ranges)}; set {option('pixel_range')}"
         )
     return next(iter(ranges.values()), None)

@@ -64,13 +64,13 @@ def _distinct_runtimes(rows: Sequence[Row]) -> list[str]:
 
 
 def pareto_front(rows: Sequence[Row]) -> list[Measured]:
-    """Return the rows that no other row beats. To beat a row is to be no worse in every cost and better in one."""
+    """Return the rows that no other row beats, that is, matches in every cost and improves on in at least one."""
     costs = [(row, cost) for row in rows if isinstance(row, Measured) and (cost := _costs(row))]
     return [row for row, cost in costs if not any(_beats(other, cost) for _, other in costs)]
 
 
 def _costs(row: Measured) -> tuple[float, float, float] | None:
-    """Return values for which lower is better: negative accuracy, size and latency. None if one of them is unknown."""
+    """Return values where lower is better (negative accuracy, size, latency), or None if one of them is unknown."""
     if row.accuracy is None or row.p50_us is None:
         return None
     return -row.accuracy, row.size_bytes, row.p50_us

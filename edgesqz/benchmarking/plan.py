@@ -157,7 +157,7 @@ class FileLimits(Limits):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerOption:
-    """The option that compares layers; the command line also prints their table."""
+    """The option that compares layers. The command line also prints a table of them."""
 
     PANEL: ClassVar = "Output"
     layers: Annotated[
@@ -228,7 +228,7 @@ def _check_positive(name: str, value: int | None) -> None:
 
 
 def _usable_cores() -> list[int]:
-    """Return the numbers of the cores that a process can be kept on."""
+    """Return the numbers of the cores that a process can be pinned to."""
     if not hasattr(os, "sched_getaffinity"):
         raise EdgesqzError(f"{option('pin')} needs Linux; this system cannot pin a process to a core")
     return sorted(os.sched_getaffinity(0))

@@ -322,7 +322,7 @@ def _with_verdict(row: dict[str, Any], entry: Entry) -> dict[str, Any]:
 
 
 def check_writable(path: Path) -> None:
-    """Make sure that a report can be written, before hours of measuring.
+    """Check that a report can be written, before hours of measurements.
 
     Raises:
         EdgesqzError: The folder is missing or cannot be written to, or the path is a folder.

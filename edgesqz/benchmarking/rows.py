@@ -83,7 +83,7 @@ class Ratio:
 
     @property
     def is_noise(self) -> bool:
-        """Whether the interval is too wide for the ratio to mean anything: more than a fifth of the ratio."""
+        """Whether the interval is wider than a fifth of the ratio, which is then meaningless."""
         if self.interval is None:
             return not self.is_own
         return self.interval[1] - self.interval[0] > MAX_RELATIVE_WIDTH * self.median
@@ -153,7 +153,8 @@ class Performance:
         first_us: Latency of the first inference.
         peak_rss_bytes: Peak resident memory of the engine's process up to the end of timing, or None if the system
             does not report it.
-        memory_bytes: Peak resident memory minus that of the process before it loaded the engine, or None likewise.
+        memory_bytes: Peak resident memory minus that of the process before it loaded the engine, or None if the system
+            does not report it.
     """
 
     latency_us: Latency
@@ -216,7 +217,7 @@ class Measured(ModelFile):
 
     Attributes:
         evaluation: Accuracy, or None if it was not measured.
-        no_accuracy: Why this file has no accuracy although others do, or None.
+        no_accuracy: Why this file has no accuracy although others do, or None if there is nothing to explain.
         comparison: Comparison with the source model, or None without a source model or without accuracy.
         performance: Latency and memory, or None for an engine without meaningful timing, such as one for
             microcontrollers.
@@ -224,7 +225,8 @@ class Measured(ModelFile):
         layer_sqnr_db: Signal-to-quantization-noise ratio of each layer in dB, or None if layers were not compared.
         may_saturate: Whether int8 weights may saturate on the processor that was used, which costs accuracy. See
             ``edgesqz.engine.saturation``.
-        flips: Contact sheet of the images that are predicted differently from the source model, or None.
+        flips: Contact sheet of the images that are predicted differently from the source model, or None if there is
+            none.
     """
 
     evaluation: Evaluation | None

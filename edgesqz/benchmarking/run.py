@@ -57,7 +57,7 @@ def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
             measure it, or None for all images.
 
     Raises:
-        EdgesqzError: The input is bad, or the test images are not available.
+        EdgesqzError: The input is invalid, or the test images are not available.
     """
     plan.check_machine()
     settle(Path(plan.workspace))

@@ -28,7 +28,7 @@ class Output(Protocol):
 
 
 def hide_types(params: list[Any]) -> list[Any]:
-    """Keep Python's types out of the help: ``<list[str]>`` behind an argument, and ``<bool>`` behind a flag."""
+    """Keep Python's types out of the help, such as ``<list[str]>`` after an argument and ``<bool>`` after a flag."""
     for param in params:
         if param.param_type_name == "argument":
             param.display_type_rich = lambda ctx: None
@@ -83,7 +83,7 @@ def _panel_order(field: Field) -> int:
 
 
 def _flag(name: str, options: Mapping[str, Field]) -> str:
-    """Return the flag of a parameter, including one of a command that this command calls."""
+    """Return the flag of a parameter, even if the parameter belongs to another command that this one calls."""
     return options[name].flag if name in options else default_flag(name)
 
 

@@ -202,7 +202,7 @@ class BenchOutput(LayerOption):
     ] = None
 
     def __post_init__(self) -> None:
-        """Check that the files can be written, before hours of measuring."""
+        """Check that the files can be written, before hours of measurements."""
         from edgesqz import plotting
         from edgesqz.benchmarking.report import check_writable
 

@@ -181,7 +181,7 @@ LAYOUTS: dict[str, tuple[_Layout, ...]] = {
 
 
 def find(name: str, place: Path) -> Path | None:
-    """Look in `place` for an unpacked folder or, failing that, for an archive."""
+    """Find an unpacked folder or else an archive in `place`."""
     for layout in LAYOUTS[name]:
         for folder in (place / layout.folder, place):
             if (folder / layout.class_names).is_file():
@@ -201,7 +201,7 @@ def _layout_of(name: str, source: Path) -> _Layout:
 
 
 def load(name: str, source: Path) -> Dataset:
-    """Open the folder or archive that `find` or `download` returned; each split is read on demand.
+    """Open the folder or archive that `find` or `download` returned. Each split is read on demand.
 
     Raises:
         EdgesqzError: The class names are missing or damaged.

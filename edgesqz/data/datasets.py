@@ -1,4 +1,4 @@
-"""Labeled images: CIFAR-10, CIFAR-100, a synthetic stand-in and folders of image files.
+"""Labeled images: CIFAR-10, CIFAR-100, MNIST, synthetic images, and folders of image files.
 
 A `Dataset` reads each of its two splits on demand, only from the files of that split. Code that works with
 ``dataset.train()``, or with a `holdout_split` or `sample` of it, therefore never sees a test image.
@@ -26,7 +26,7 @@ _provided: dict[str, Dataset] = {}
 
 @contextlib.contextmanager
 def provided(dataset: Dataset) -> Iterator[None]:
-    """Let `load` return a dataset whose images came from another machine, during a ``with`` block of this process."""
+    """Make `load` return this dataset during a ``with`` block, because its images came from another machine."""
     _provided[dataset.name] = dataset
     try:
         yield
@@ -35,22 +35,22 @@ def provided(dataset: Dataset) -> Iterator[None]:
 
 
 def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None = None) -> Dataset:
-    """Find a dataset, downloading CIFAR if necessary; its images are read later, split by split.
+    """Find a dataset, and download it if necessary. Each split is read on demand.
 
     An image folder has one subfolder per class, either directly or in each of its subfolders ``train`` and ``test``.
     Without these two, a fifth of the files of each class is the test split. With only one of them, the dataset has only
     that split.
 
     Args:
-        name: One of `DATASETS` or the path of an image folder.
-        data_dir: The unpacked folder of CIFAR, its archive, or the folder that holds one of them. By default the
+        name: One of `DATASETS`, or the path of an image folder.
+        data_dir: The unpacked folder of CIFAR, its archive, or the folder that contains one of them. By default, the
             download cache.
-        size: Size of the images, for synthetic ones and folders; by default 32x32. CIFAR has only 32x32, MNIST only
-            28x28.
+        size: Size of synthetic images and of images from a folder, by default 32x32. CIFAR images are always 32x32,
+            and MNIST images 28x28.
 
     Raises:
-        EdgesqzError: The name is unknown, CIFAR is neither found nor downloadable, its files are damaged, or an image
-            folder does not have the same two or more classes in each of its splits.
+        EdgesqzError: The name is unknown, the dataset is neither found nor downloadable, its files are damaged, or an
+            image folder does not have the same two or more classes in each of its splits.
     """
     if name in _provided:
         return _provided[name]
@@ -68,18 +68,18 @@ def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None 
 
 
 def locate(name: str, data_dir: Path | None = None) -> Path | None:
-    """Return where the data of `name` are, without downloading anything.
+    """Return the location of a dataset, without downloading anything.
 
     Args:
-        name: As for `load`.
-        data_dir: As for `load`.
+        name: Name of the dataset, as for `load`.
+        data_dir: Folder with its files, as for `load`.
 
     Returns:
-        The folder or archive that `load` would read; for synthetic images, the module that draws them; None if `load`
-        would start a download.
+        The folder or file that `load` would read, or None if it would start a download. For synthetic images, the
+        module that draws them.
 
     Raises:
-        EdgesqzError: The name is unknown, or `data_dir` is given and holds no such data.
+        EdgesqzError: The name is unknown, or `data_dir` is given and does not contain the dataset.
     """
     if name in _provided:
         return Path(name)

@@ -24,8 +24,8 @@ def read_image(path: Path, size: ImageSizeLike) -> NDArray[np.uint8]:
     """Read an image file in any format that Pillow supports as an RGB image of a given size.
 
     The EXIF orientation is applied, and the largest centered crop with the aspect ratio of ``size`` is resized.
-    Transparent images are drawn on white, the background that most of them are designed for; dropping the transparency
-    would show arbitrary hidden colors.
+    Transparent images are drawn on white, the background that most of them are designed for. Ignoring the transparency
+    would reveal arbitrary hidden colors.
 
     Args:
         path: The image file.
@@ -78,7 +78,7 @@ def _may_be_image(file: Path) -> bool:
 
 
 def load(name: str, folder: Path, size: ImageSize) -> Dataset:
-    """List the images of a folder; the images of a split are read on demand.
+    """List the images of a folder. The images of each split are read on demand.
 
     Raises:
         EdgesqzError: The splits do not have the same classes, there are fewer than two, or one has no image.

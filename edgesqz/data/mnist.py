@@ -1,4 +1,4 @@
-"""MNIST, the handwritten digits of LeCun, Cortes and Burges; ``keras.datasets`` downloads and verifies them."""
+"""MNIST, the handwritten digits of LeCun, Cortes and Burges. ``keras.datasets`` downloads and verifies them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def find(data_dir: Path | None) -> Path | None:
 
 
 def load(name: str, data_dir: Path | None) -> Dataset:
-    """Open MNIST; each split is read on demand, and the file is downloaded first if necessary.
+    """Open MNIST, and download it if necessary. Each split is read on demand.
 
     Raises:
         EdgesqzError: ``data_dir`` is given and does not contain the file.

@@ -63,11 +63,11 @@ class Dataset:
     division: str | None = None
 
     def train(self) -> Split:
-        """Read the training split; EdgesqzError if there is none, or one of its files is missing or damaged."""
+        """Read the training split. Raise EdgesqzError if there is none, or one of its files is missing or damaged."""
         return self.read("train")
 
     def test(self) -> Split:
-        """Read the test split; EdgesqzError if there is none, or one of its files is missing or damaged."""
+        """Read the test split. Raise EdgesqzError if there is none, or one of its files is missing or damaged."""
         return self.read("test")
 
 
@@ -93,11 +93,11 @@ def holdout_split(split: Split, *, share: float = 0.1, seed: int) -> tuple[Split
 
     Args:
         split: The images to divide.
-        share: The share of each class to split off, rounded to whole images; both parts get at least one.
-        seed: The same seed gives the same parts.
+        share: Share of each class to split off, rounded to whole images. Each part gets at least one image.
+        seed: Seed for the selection.
 
     Returns:
-        The rest and the holdout part, each in the order of `split`.
+        The remaining images and the holdout part, each in the order of `split`.
 
     Raises:
         EdgesqzError: A class has only one image.
@@ -111,11 +111,11 @@ def sample(split: Split, count: int, *, seed: int) -> Split:
 
     Args:
         split: The images to draw from.
-        count: Number of images to draw; if there are fewer, all of them are drawn.
-        seed: The same seed draws the same images.
+        count: Number of images to draw. If there are fewer, all of them are returned.
+        seed: Seed for the selection.
 
     Returns:
-        The images drawn, in the order of `split`.
+        The selected images, in the order of `split`.
     """
     rng = np.random.default_rng(seed)
     ranks = _ranks_within_class(split.labels, rng)

@@ -42,7 +42,7 @@ def _box_radius(u: _Floats, v: _Floats) -> _Floats:
 
 
 def load(name: str, size: ImageSize) -> Dataset:
-    """Return the dataset; each split is drawn on demand, with the same images each time.
+    """Return the dataset. Each split is drawn on demand, with the same images each time.
 
     Args:
         name: Name of the dataset.
@@ -57,7 +57,7 @@ def draw(count: int, size: ImageSizeLike, *, seed: int) -> Split:
     Args:
         count: Number of images, rounded up to a multiple of the number of classes.
         size: Size of the images.
-        seed: The same seed draws the same images.
+        seed: Seed for the images and their order.
     """
     rng, size = np.random.default_rng(seed), ImageSize.parse(size)
     of_class = -(-count // len(_SHAPES))

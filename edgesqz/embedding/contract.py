@@ -69,11 +69,11 @@ class Contract:
             manifest: The manifest of the file.
             measured: The accuracy and latency of the file.
             runtimes: The runtimes to run the test vectors in.
-            optional: Further runtimes, which need not be available.
+            optional: Further runtimes, which do not have to be available.
 
         Raises:
-            EdgesqzError: File and manifest contradict each other, or an engine cannot run the file. In the latter case,
-                the message names a variant that it can run.
+            EdgesqzError: The file and its manifest contradict each other, or an engine cannot run the file. In the
+                latter case, the message names a variant that it can run.
         """
         content, (size, channels) = found.path.read_bytes(), manifest.input.image_form
         drawn = data.draw(TEST_VECTORS, size, seed=SEED).images[:TEST_VECTORS]

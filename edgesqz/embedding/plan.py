@@ -49,7 +49,7 @@ class Embed(WorkspaceOptions):
         """Write the whole folder or nothing.
 
         Raises:
-            EdgesqzError: The input is bad, the target's engine lacks an operator, or the disk reports an error.
+            EdgesqzError: The input is invalid, the target's engine lacks an operator, or the disk reports an error.
         """
         from edgesqz.embedding.writing import write
 

@@ -111,7 +111,7 @@ class Export(
         """Convert, verify and write the files, or with ``dry_run`` only report what would be written.
 
         Raises:
-            EdgesqzError: The input is bad, there are no images for calibration, a file disagrees with the source
+            EdgesqzError: The input is invalid, there are no images for calibration, a file disagrees with the source
                 model, or the quota is too small. Files that were already written are kept.
         """
         from edgesqz.exporting.run import run

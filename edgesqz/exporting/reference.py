@@ -22,7 +22,7 @@ class Reference:
     Args:
         source: The source model.
         images: The images for verification.
-        class_names: Class names given by the user. Empty if there are none.
+        class_names: Class names given by the user, if any.
     """
 
     def __init__(self, source: SourceModel, images: ExportImages, class_names: tuple[str, ...]) -> None:

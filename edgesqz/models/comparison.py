@@ -20,12 +20,12 @@ from edgesqz.workspace.sizes import format_size
 
 @dataclass(frozen=True, repr=False)
 class ParamsResult(Result):
-    """The costs of networks; iterate over it, or index it, for those of each network.
+    """The costs of networks. Iterate over it or index it to get the costs of each network.
 
     Attributes:
         networks: Costs of the networks.
         compare: Whether to show the networks side by side instead of layer by layer.
-        max_size_bytes: Size to compare the .tflite files with, or None to compare with no size.
+        max_size_bytes: Limit to compare the sizes of the .tflite files with, or None if there is no limit.
     """
 
     networks: tuple[NetworkCosts, ...]
@@ -37,7 +37,7 @@ class ParamsResult(Result):
         return iter(self.networks)
 
     def __len__(self) -> int:
-        """Count the networks."""
+        """Return the number of networks."""
         return len(self.networks)
 
     def __getitem__(self, index: int) -> NetworkCosts:
@@ -120,7 +120,7 @@ class ParamsResult(Result):
         """Draw the file sizes as bars on a logarithmic scale, into a .png or .svg file.
 
         Raises:
-            EdgesqzError: matplotlib is missing, the suffix is another one, or the file cannot be written.
+            EdgesqzError: matplotlib is missing, the suffix is unknown, or the file cannot be written.
         """
         figure, axes = plotting.figure(height=1.2 + 0.6 * len(self))
         for offset, (kind, color) in enumerate((("fp32", "#9db4c0"), ("int8", "#1f6f8b"))):
@@ -170,6 +170,6 @@ def _network_cells(network: NetworkCosts, first: NetworkCosts) -> list[str]:
 
 
 def _scaled(number: int, unit: float) -> str:
-    """Return a number in the unit of its column, with as many digits as fit; an empty cell for 0."""
+    """Return a number in the unit of its column, with as many digits as fit, or an empty cell for 0."""
     value = number / unit
     return "" if not number else f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"

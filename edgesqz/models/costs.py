@@ -1,6 +1,6 @@
-"""What a network costs, layer by layer: parameters, multiply-accumulates, bytes of weights and of activations.
+"""The costs of a network, layer by layer: parameters, multiply-accumulates, and bytes of weights and activations.
 
-All costs follow from the network's graph: no weights are created and TensorFlow is not imported.
+All costs are computed from the network's graph, without creating weights or importing TensorFlow.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class NetworkCosts:
 
 
 def network_costs(model: str, *, classes: int | None = None, input_size: ImageSizeLike | None = None) -> NetworkCosts:
-    """Count what a network costs.
+    """Compute the costs of a network.
 
     Args:
         model: A name in ``edgesqz.models.ARCHITECTURES``.
@@ -110,7 +110,7 @@ def network_costs(model: str, *, classes: int | None = None, input_size: ImageSi
         input_size: Size of the input images, or None for the size that the network was designed for.
 
     Raises:
-        EdgesqzError: An unknown model, fewer than two classes, or images too small for the network.
+        EdgesqzError: The model is unknown, there are fewer than two classes, or the images are too small.
     """
     graph = network_graph(model, classes=classes, input_size=input_size)
     layers = tuple(LayerCosts.of(node) for node in graph.nodes if not _is_removed(node))
@@ -137,8 +137,8 @@ def network_costs(model: str, *, classes: int | None = None, input_size: ImageSi
 def peak_activation_bytes(graph: Graph) -> int:
     """Return the peak size of the tensors that are needed at the same time, at one byte per value.
 
-    The nodes run in their order. A tensor is needed from the node that computes it to the last node that reads it; the
-    inputs and the output of a node are needed at the same time.
+    The nodes run one after another. A tensor is needed from the node that computes it to the last node that reads it.
+    The inputs and the output of a node are needed at the same time.
     """
     nodes = [node for node in graph.nodes if not _is_removed(node)]
     last_use = {source: index for index, node in enumerate(nodes) for source in map(_tensor_source, node.inputs)}
@@ -151,7 +151,7 @@ def peak_activation_bytes(graph: Graph) -> int:
 
 
 def _is_removed(node: Node) -> bool:
-    """Return whether the int8 graph lacks a node: the scale of its input normalizes, and inference has no dropout."""
+    """Return whether the int8 graph lacks a node: its input performs the normalization, and there is no dropout."""
     return isinstance(node.layer, Normalize | Dropout)
 
 

@@ -49,7 +49,7 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer(ABC):
-    """A layer; subclasses define what it computes.
+    """A layer. Subclasses define what it computes.
 
     Attributes:
         name: Name of the layer in Keras.
@@ -67,12 +67,12 @@ class Layer(ABC):
 
     @abstractmethod
     def keras(self, normalization: Callable[..., Any], *inputs: Any) -> Any:
-        """Apply the layer to Keras tensors; ``normalization`` is the layer class for batch normalization."""
+        """Apply the layer to Keras tensors. ``normalization`` is the layer class for batch normalization."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels(Layer):
-    """The input: images with values 0..255 and three channels (RGB) or one (gray)."""
+    """The input: images with values 0..255 and three channels (RGB) or one (grayscale)."""
 
     size: ImageSize
     channels: int
@@ -206,7 +206,7 @@ class Convolution(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class MaxPool(Layer):
-    """Take the maximum of each window; windows do not extend beyond the border."""
+    """Take the maximum of each window. Windows do not extend beyond the border."""
 
     size: int
     stride: int
@@ -351,7 +351,7 @@ class Graph:
         """Build the Keras model, with random weights.
 
         Args:
-            normalization: The layer class for batch normalization, by default Keras's; training passes a faster one.
+            normalization: Layer class for batch normalization, by default Keras's own. Training uses a faster one.
         """
         import keras
 

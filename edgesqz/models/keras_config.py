@@ -44,10 +44,10 @@ def foreign_code(config: dict[str, Any]) -> str | None:
 
 
 def check_form(path: Path, config: dict[str, Any]) -> None:
-    """Reject a model that Keras has quantized, or whose inputs or outputs no export supports; see ``check``.
+    """Reject a model that Keras has quantized, or whose inputs or outputs cannot be exported. See ``check``.
 
     Raises:
-        EdgesqzError: The model is of one of these kinds.
+        EdgesqzError: The model cannot be exported.
     """
     if any(part["class_name"] == "QuantizedDTypePolicy" for part in _objects(config)):
         raise EdgesqzError(f"{path}: the model was quantized by Keras; export the float model instead")
@@ -70,7 +70,7 @@ def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
         outputs: Number of outputs.
 
     Raises:
-        EdgesqzError: It does not. The message says what to do.
+        EdgesqzError: The inputs or outputs are different. The message says what to do.
     """
     if len(inputs) != 1 or outputs != 1:
         counts = f"it has {counted(len(inputs), 'input')} and {counted(outputs, 'output')}"

@@ -90,7 +90,7 @@ class ModelListing(Result):
 
 @dataclass(frozen=True)
 class Models:
-    """List the networks, their costs, and the accuracy of those that ship trained.
+    """List the networks, their costs, and the accuracy of those that ship with trained weights.
 
     Example: `edgesqz models`
     """

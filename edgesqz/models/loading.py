@@ -30,12 +30,12 @@ class SourceModel:
     """A Keras model to convert.
 
     Attributes:
-        name: The first part of the names of its exports.
-        source: Where the model comes from, for messages.
+        name: Prefix of the file names of its exports.
+        source: Origin of the model, for messages.
         model: A functional model from pixel values, float32 (N, H, W, channels), to outputs (N, classes).
-        pixels: How a pixel becomes a value of the model's input.
+        pixels: Conversion of pixels to values of the model's input.
         manifest: The manifest of its file, or None for a file from another tool and for random weights.
-        sha256: The SHA-256 of its file; None for random weights.
+        sha256: SHA-256 of its file, or None for random weights.
         untrained: Whether its weights are random.
     """
 
@@ -73,14 +73,14 @@ def find(
     """Find and load a Keras model.
 
     Args:
-        model: A .keras file, or a name to look up; see ``edgesqz.lookup``. None for the newest in the workspace.
+        model: A .keras file, a name as described in ``edgesqz.lookup``, or None for the newest model in the workspace.
         workspace: The workspace to look in.
-        pixels: How a pixel becomes a value of the model's input; by default as its manifest says, or else 0..255.
-        input_size: The size of the input images, for a model that takes any size.
+        pixels: Conversion of pixels to values of the model's input. By default, as in its manifest, or else 0..255.
+        input_size: Size of the input images, for a model that accepts any size.
 
     Raises:
-        EdgesqzError: There is no such model, and the message lists the available ones; the model cannot be loaded or
-            converted; or its manifest contradicts ``pixels``.
+        EdgesqzError: There is no such model (the message lists the available ones), the model cannot be loaded or
+            converted, or its manifest contradicts ``pixels``.
     """
     folder = workspace.folder
     path = lookup.newest_keras_file(folder) if model is None else lookup.find_keras_file(model, folder)
@@ -93,10 +93,10 @@ def find(
 
 
 def _pixel_range(known: PixelRange | None, requested: PixelRange | None, model: str) -> PixelRange:
-    """Return the pixel range that is known or requested; 0..255 without either.
+    """Return the known or requested pixel range, or else 0..255.
 
     Raises:
-        EdgesqzError: They contradict each other.
+        EdgesqzError: The known and the requested range contradict each other.
     """
     if known and requested and str(known) != str(requested):
         raise EdgesqzError(f"{model} expects pixels {known}; remove {option('pixel_range')} {requested}")
@@ -207,7 +207,7 @@ def _rebuilt(model: keras.Model, form: tuple[int, ...], path: Path) -> keras.Mod
 
 
 def _in_float32(config: Any) -> Any:
-    """Return a model's configuration with float32 instead of 16-bit floats and of a uint8 input."""
+    """Return a model's configuration with float32 in place of 16-bit floats and of a uint8 input."""
     if isinstance(config, dict):
         return {
             key: "float32" if key == "dtype" and _is_short(value) else _in_float32(value)

@@ -1,4 +1,4 @@
-"""Split a network from the normalization at its front, which a quantized input can take over."""
+"""Separate a network from the normalization at its front, which a quantized input can perform instead."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def without_normalization(model: keras.Model, pixels: PixelRange) -> tuple[keras
 
     Args:
         model: A model of float32 images (N, H, W, channels).
-        pixels: How a pixel becomes a value of the model's input.
+        pixels: Conversion of pixels to values of the model's input.
 
     Returns:
-        The rest of the network, and how a pixel becomes a value of its input.
+        The rest of the network, and the conversion of pixels to values of its input.
     """
     import keras
 

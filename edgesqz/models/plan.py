@@ -58,11 +58,11 @@ class Params(InputSizeOptions):
         return [self.models] if isinstance(self.models, str) else list(self.models) or [DEFAULT_MODEL]
 
     def run(self, console: Console) -> ParamsResult:
-        """Count the costs.
+        """Compute the costs.
 
         Raises:
-            EdgesqzError: An unknown network, fewer than two classes, images too small for a network, or a malformed
-                size.
+            EdgesqzError: A network is unknown, there are fewer than two classes, the images are too small for a
+                network, or a size is malformed.
         """
         from edgesqz.models.comparison import ParamsResult
 

@@ -1,4 +1,4 @@
-"""Run a sweep: pick candidates that fit, train and export them, keep the best files, and benchmark these at the end."""
+"""Run a sweep: select candidates that fit, train and export them, keep the best files, and benchmark these last."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report
 
 DEFAULT_TRIALS = 20
-# Options that a resumed sweep takes from its record. All others may change each time it is resumed.
+# Options that a resumed sweep reads from its record. All others can change each time it is resumed.
 REMEMBERED = ("dataset", "search", "seed", "all_epochs", "max_size", "max_macs", "max_arena")
 
 
@@ -41,8 +41,8 @@ def run(plan: Sweep, console: Console) -> SweepResult:
     """Run a sweep.
 
     Raises:
-        EdgesqzError: The input is bad, no candidate fits, the cluster does not answer, or Ray is not installed.
-        KeyboardInterrupt: After Ctrl-C. The sweep continues with ``resume``.
+        EdgesqzError: The input is invalid, no candidate fits, the cluster does not answer, or Ray is not installed.
+        KeyboardInterrupt: After Ctrl-C. Use ``resume`` to continue the sweep.
     """
     sections = None if plan.space is None else dict(read_sections(plan.space))
     record = _saved(plan)
@@ -70,7 +70,7 @@ def run(plan: Sweep, console: Console) -> SweepResult:
 
 
 def _saved(plan: Sweep) -> Record:
-    """Return the record of the sweep to resume; an empty one for a new sweep."""
+    """Return the record of the sweep to resume, or an empty one for a new sweep."""
     return Record.read(record_path(Path(plan.workspace), plan.name)) if plan.resume else Record({})
 
 
@@ -110,7 +110,7 @@ def _new(plan: Sweep, selection: Selection, record: Record) -> tuple[Trial, ...]
 def _try(
     plan: Sweep, selection: Selection, record: Record, home: Workspace, dataset: data.Dataset, console: Console
 ) -> tuple[Trial, ...]:
-    """Run and record every trial that is not over."""
+    """Run and record every trial that has not ended."""
     if plan.search != "optuna":
         record = replace(record, trials=(*record.trials, *_new(plan, selection, record)))
     waiting = [trial for trial in record.trials if not trial.is_over]
@@ -158,13 +158,14 @@ def _image_size(space: Space, dataset: str) -> int | str | None:
     sizes = space.values_of(INPUT_SIZE)
     if len(sizes) > 1:
         raise EdgesqzError(
-            f"all images of a folder are read at one size; expected one value for {INPUT_SIZE}, got {len(sizes)}"
+            f"expected one value for {INPUT_SIZE}, because all images of a folder are read at the same size; got "
+            f"{len(sizes)}"
         )
     return sizes[0] if sizes and isinstance(sizes[0], int | str) else None
 
 
 def _teachers(space: Space, home: Workspace) -> Mapping[str, Mapping[str, bytes]]:
-    """Return the files of every teacher in the space by the teacher's name, for nodes that have no workspace."""
+    """Return the files of each teacher in the space, by its name, because other nodes cannot read the workspace."""
     found = {}
     for name in map(str, space.values_of("recipe.teacher")):
         path = find_keras_file(name, home.folder)

@@ -15,7 +15,7 @@ def serialized(model: Any) -> bytes:
     """Serialize a ``ModelT`` of the schema, with duplicate vectors stored once and the data of tensors aligned.
 
     TensorFlow's converter stores a zero point of 8 bytes for each channel of each kernel and bias, all of them 0.
-    FlatBuffers allows tables to share a vector; readers see the same model.
+    FlatBuffers allows tables to share a vector, and readers see the same model.
     """
     builder = _SharingBuilder(0)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)

@@ -72,7 +72,7 @@ class Checkpoint:
     optimizer: Sequence[np.ndarray]
 
     def files(self) -> dict[str, bytes]:
-        """Return the content of the checkpoint's file by its name, as ``Workspace.write`` takes it."""
+        """Return the content of the checkpoint's file, by its name, for ``Workspace.write``."""
         facts = {"recipe": dataclasses.asdict(self.recipe), "progress": dataclasses.asdict(self.progress)}
         arrays = _numbered("weight", self.weights) | _numbered("optimizer", self.optimizer)
         # As bytes, because NumPy stores text with four bytes per character.
@@ -105,7 +105,7 @@ def exists(workspace: Workspace, name: str) -> bool:
 
 
 def best_files(name: str, weights: Sequence[np.ndarray]) -> dict[str, bytes]:
-    """Return the content of the file with the best epoch's weights by its name, as ``Workspace.write`` takes it."""
+    """Return the content of the file with the best epoch's weights, by its name, for ``Workspace.write``."""
     return {_best(name): _npz(_numbered("weight", weights))}
 
 
@@ -160,7 +160,7 @@ def damage_named(path: Path | str) -> Iterator[None]:
 
 
 def model_of(file_name: str) -> str | None:
-    """Return the name of the model whose checkpoint a file is, or None for other files."""
+    """Return the name of the model that a checkpoint file belongs to, or None for other files."""
     for suffix in (_LAST, _BEST):
         if file_name.endswith(suffix):
             return file_name.removesuffix(suffix)

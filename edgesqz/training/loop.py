@@ -120,7 +120,7 @@ class TrainingRun:
             )
 
     def _graph(self, *, cropped: bool = False) -> Graph:
-        """Return the network; with ``cropped``, for images that training has cropped to its input size."""
+        """Return the network or, with ``cropped``, the network for images that were cropped to its input size."""
         recipe = self.recipe
         is_cropped = cropped and recipe.preprocessing == "course"
         return network_graph(

@@ -18,7 +18,7 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a training run depends on: the same recipe on the same machine gives the same network.
+    """Everything that a training run depends on. The same recipe on the same machine gives the same network.
 
     The learning rate rises linearly from a fifth of its peak, then falls linearly to 0 at the last step.
 
@@ -36,7 +36,7 @@ class Recipe:
         weight_decay: L2 penalty in the loss, on kernels only.
         label_smoothing: Fraction of each label that is spread evenly over all classes.
         shift: Maximum shift of an image in pixels. The border is filled by reflection.
-        validation_split: Fraction of the training images that selects the epoch instead of being trained on.
+        validation_split: Fraction of the training images that is used to select the epoch instead of for training.
         teacher: SHA-256 of the teacher's .keras file for distillation, or None to train on the labels.
         temperature: Softmax temperature of the distillation.
         teacher_views: Number of epochs after which the augmentation repeats, so that the teacher's predictions can be
@@ -98,7 +98,7 @@ class Recipe:
 
     @property
     def mirrors(self) -> bool:
-        """Whether images may be mirrored. Mirrored digits are no longer digits."""
+        """Whether augmentation may mirror images. Mirrored digits are no longer digits."""
         return self.dataset != "mnist"
 
     def rate_at(self, step: int, steps: int) -> float:

@@ -1,7 +1,7 @@
-"""The training step and the evaluation on validation images: the part of training that runs in TensorFlow.
+"""The training step and the evaluation on validation images, which are the parts of training that run in TensorFlow.
 
-Written in TensorFlow rather than Keras for speed on CPUs: the fused batch normalization, and a step that augments,
-differentiates and updates in one graph.
+They use TensorFlow rather than Keras for speed on CPUs: the batch normalization is fused, and one graph augments,
+differentiates and updates.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _reflected(index: Any, size: int) -> Any:
 
 
 def evaluation(network: keras.Model) -> Callable[[Split], float]:
-    """Build the function that counts a split's correctly classified images; NaN if predictions are NaN or infinity."""
+    """Build the function that counts the correctly classified images, or returns NaN for NaN or infinity."""
 
     @tf.function(reduce_retracing=True)
     def count_correct(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
