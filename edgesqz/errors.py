@@ -8,6 +8,10 @@ import pickle
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 # Exceptions that unpickling or parsing damaged bytes can raise.
 DAMAGE = (
@@ -58,6 +62,14 @@ def naming(display: Callable[[str], str]) -> Iterator[None]:
 def option(name: str) -> str:
     """Name a parameter in the message of an ``EdgesqzError``: ``limit``, or ``--limit`` on the command line."""
     return f"{_BEFORE}{name}{_BEHIND}"
+
+
+def parsed(name: str, parse: Callable[[T], R], value: T) -> R:
+    """Return the parsed value of a parameter. An error message starts with the parameter's name."""
+    try:
+        return parse(value)
+    except EdgesqzError as error:
+        raise EdgesqzError(f"{option(name)}: {error.args[0]}") from error
 
 
 class NoRoomError(EdgesqzError):

@@ -12,8 +12,8 @@ from typing import Annotated, ClassVar
 
 from edgesqz import defaults
 from edgesqz.command import Option
-from edgesqz.errors import EdgesqzError, option
-from edgesqz.image_size import ImageSizeLike
+from edgesqz.errors import EdgesqzError, option, parsed
+from edgesqz.image_size import ImageSize, ImageSizeLike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,11 @@ class InputSizeOptions:
             default="the size that the network was designed for",
         ),
     ] = None
+
+    def __post_init__(self) -> None:
+        """Check the size."""
+        if self.input_size is not None:
+            parsed("input_size", ImageSize.parse, self.input_size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import EdgesqzError, option, parsed
 from edgesqz.workspace.sizes import parse_quota, quantity, right_form
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ class Budget:
                 f"{option('max_accuracy_drop')} must be from 0 to 100 percentage points, got {max_accuracy_drop}"
             )
         return cls(
-            size_bytes=parse_quota(max_size),
-            latency_us=None if max_latency is None else parse_microseconds(max_latency),
-            memory_bytes=parse_quota(max_memory),
+            size_bytes=parsed("max_size", parse_quota, max_size),
+            latency_us=None if max_latency is None else parsed("max_latency", parse_microseconds, max_latency),
+            memory_bytes=parsed("max_memory", parse_quota, max_memory),
             accuracy=min_accuracy,
             accuracy_drop_pp=max_accuracy_drop,
         )

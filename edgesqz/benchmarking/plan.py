@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from edgesqz import defaults
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.command import Option, command
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import EdgesqzError, option, parsed
 from edgesqz.options import DataOptions, PixelOptions, WorkspaceOptions
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class EvalData(PixelOptions, DataOptions):
 
         _check_positive("limit", self.limit)
         if self.pixel_range:
-            PixelRange.parse(self.pixel_range)
+            parsed("pixel_range", PixelRange.parse, self.pixel_range)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,7 @@ from edgesqz.cli.output import (
     progress_console,
     say,
 )
+from edgesqz.cli.usage import EXIT_WRONG_USAGE, UsageError, describe
 from edgesqz.command import default_flag
 from edgesqz.demonstration import Demo
 from edgesqz.embedding import Embed
@@ -65,6 +66,11 @@ def _errors_shown() -> Iterator[None]:
         with naming(default_flag):
             say(f"error: {error}")
         raise typer.Exit(EXIT_BAD_INPUT) from error
+    except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # Typer prints the help
+            raise
+        say(f"error: {describe(error)}")
+        raise typer.Exit(EXIT_WRONG_USAGE) from error
     except OSError as error:
         if error.errno == errno.EPIPE:  # Typer ends quietly
             raise

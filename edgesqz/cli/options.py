@@ -11,6 +11,7 @@ from typing import Annotated, Any, Protocol, Union, get_args, get_origin
 import typer
 from typer.core import TyperCommand
 
+from edgesqz.cli.usage import number_parser
 from edgesqz.command import Command, Field, default_flag, fields
 from edgesqz.errors import EdgesqzError, naming
 
@@ -100,6 +101,7 @@ def _parameter(field: Field) -> inspect.Parameter:
         info = typer.Option(
             *names,
             metavar=option.metavar or _METAVARS.get(kind),
+            parser=number_parser(field, kind),
             help=option.help,
             show_default=_plain(option.default) or kind is not bool,
             envvar=option.variable,

@@ -15,7 +15,7 @@ from edgesqz import defaults, plugins
 from edgesqz.artifact import Artifact, PixelRange, Tensor, read_bytes
 from edgesqz.engine import environments
 from edgesqz.engine.host import Host
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import EdgesqzError, option, parsed
 from edgesqz.image_size import ImageSize
 from edgesqz.lookup import find_model_file
 from edgesqz.machine import Machine
@@ -298,7 +298,7 @@ def load(
         raise EdgesqzError(
             f"{found.path} has a manifest, which specifies its pixel range; remove {option('pixel_range')}"
         )
-    pixels = PixelRange.parse(pixel_range) if pixel_range else None
+    pixels = parsed("pixel_range", PixelRange.parse, pixel_range) if pixel_range else None
     try:
         return open_engine(found, threads=threads, pixels=pixels)
     except EngineError as error:

@@ -14,7 +14,7 @@ import numpy as np
 from edgesqz import artifact, backend, plugins, progress
 from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification
 from edgesqz.engine import Engine, EngineError
-from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option
+from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option, parsed
 from edgesqz.exporting import shipped, verify
 from edgesqz.exporting.images import ExportImages
 from edgesqz.exporting.job import Job
@@ -59,7 +59,7 @@ class Exporter:
         self.plan, self.console = plan, console
         self.workspace = Workspace(Path(plan.workspace), plan.quota)
         self._scratch_dir = as_path(plan.scratch_dir)
-        self._pixels = PixelRange.parse(plan.pixel_range) if plan.pixel_range else None
+        self._pixels = parsed("pixel_range", PixelRange.parse, plan.pixel_range) if plan.pixel_range else None
         self._labels = read_labels(plan.labels) if plan.labels is not None else ()
 
     @functools.cached_property

@@ -92,6 +92,7 @@ class Export(
     def __post_init__(self) -> None:
         """Check the options that can be checked before any file is opened."""
         CalibrationOptions.__post_init__(self)
+        InputSizeOptions.__post_init__(self)
         if self.untrained and self.model is None:
             raise EdgesqzError(f"{option('untrained')} needs the name of an architecture, such as alexnet")
         if self.all_variants and self.variants:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.maintenance.contents import CHECKPOINT, COLUMNS, Item, contents, delete
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table
@@ -22,7 +23,7 @@ class CleaningPlan(Result):
         folder: The workspace.
         target_bytes: Maximum size of the workspace afterward.
         before_bytes: Size of the workspace before.
-        after_bytes: Size of the workspace afterward. Exceeds the target if too little can be deleted.
+        after_bytes: Size of the workspace afterward. It exceeds the target if too little can be deleted.
         items: Items to delete, in this order.
     """
 
@@ -40,10 +41,27 @@ class CleaningPlan(Result):
     def table(self) -> Table:
         """Return one row per item to delete."""
         caption = f"{format_size(self.before_bytes)} before, {format_size(self.after_bytes)} after"
-        if self.after_bytes > self.target_bytes:
-            caption += f", not {format_size(self.target_bytes)}: the rest cannot be reproduced, or is in use"
         rows = [[item.name, item.kind, format_size(item.size_bytes), item.origin] for item in self.items]
         return Table([*COLUMNS, Column("from", is_prose=True)], rows, caption=caption)
+
+    def check(self) -> None:
+        """Check that the target is reached.
+
+        Raises:
+            EdgesqzError: It is not. The message says how far the workspace can shrink.
+        """
+        if self.after_bytes <= self.target_bytes:
+            return
+        if self.items:
+            problem = f"the files that cannot be reproduced or are in use take {format_size(self.after_bytes)}"
+            advice = f"try {option('to')} {self.after_bytes}, or remove some of them with edgesqz workspace rm"
+        else:
+            problem = "all files are in use or cannot be reproduced"
+            advice = "remove some of them with edgesqz workspace rm"
+        raise EdgesqzError(
+            f"{self.folder} cannot shrink from {format_size(self.before_bytes)} to {format_size(self.target_bytes)}: "
+            f"{problem}; {advice}"
+        )
 
     def carry_out(self) -> None:
         """Delete the items, all or none."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from edgesqz.command import Option
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import EdgesqzError, option, parsed
 from edgesqz.options import LimitedWorkspaceOptions, WorkspaceOptions
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.sizes import parse_quota
@@ -61,7 +61,8 @@ class Clean(WorkspaceOptions):
     """Free up space by deleting as few exports as possible, after showing them.
 
     Only exports whose source model is in the workspace or the zoo are deleted. If that is not enough, checkpoints of
-    unfinished training are deleted too. Trained models are kept, except copies of those in the zoo.
+    unfinished training are deleted too. Trained models are kept, except copies of those in the zoo. If all of this is
+    not enough, nothing is deleted, and the error says how far the workspace can shrink.
 
     Example: `edgesqz workspace clean --to 1MB`
     """
@@ -72,14 +73,20 @@ class Clean(WorkspaceOptions):
     ] = None
 
     def run(self, console: Console) -> CleaningPlan:
-        """Choose what to delete. The ``carry_out`` method of the plan deletes it."""
+        """Choose what to delete. The ``carry_out`` method of the plan deletes it.
+
+        Raises:
+            EdgesqzError: The workspace has no quota and ``to`` is not given, or too little can be deleted.
+        """
         from edgesqz.maintenance.cleaning import plan_cleaning
 
         workspace = Workspace(Path(self.workspace))
-        target_bytes = parse_quota(self.to) or workspace.quota_bytes
+        target_bytes = parsed("to", parse_quota, self.to) or workspace.quota_bytes
         if target_bytes is None:
             raise EdgesqzError(f"expected {option('to')} for a workspace without a quota; try {option('to')} 1MB")
-        return plan_cleaning(workspace, target_bytes)
+        plan = plan_cleaning(workspace, target_bytes)
+        plan.check()
+        return plan
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from edgesqz.command import Option, command
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import EdgesqzError, option, parsed
 from edgesqz.models.costs import network_costs
 from edgesqz.options import InputSizeOptions
 from edgesqz.workspace.sizes import parse_quota
@@ -49,6 +49,7 @@ class Params(InputSizeOptions):
 
     def __post_init__(self) -> None:
         """Check the options."""
+        InputSizeOptions.__post_init__(self)
         if len(self.names) > 1 and not self.compare:
             raise EdgesqzError(f"expected one network, or {option('compare')}, got {len(self.names)}")
 
@@ -67,7 +68,7 @@ class Params(InputSizeOptions):
         from edgesqz.models.comparison import ParamsResult
 
         costs = (network_costs(name, classes=self.classes, input_size=self.input_size) for name in self.names)
-        return ParamsResult(tuple(costs), self.compare, parse_quota(self.max_size))
+        return ParamsResult(tuple(costs), self.compare, parsed("max_size", parse_quota, self.max_size))
 
 
 params = command(Params)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import EdgesqzError, option, parsed
 from edgesqz.models.costs import network_costs
 from edgesqz.sweeping.space import Candidate, Space
 from edgesqz.sweeping.trials import Costs, Trial
-from edgesqz.workspace.sizes import format_size, parse_size
+from edgesqz.workspace.sizes import format_size, parse_quota
 
 MAX_MISSES = 2000  # consecutive draws without a new candidate that fits, after which the space counts as exhausted
 UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
@@ -40,7 +40,11 @@ class Budget:
         Raises:
             EdgesqzError: A limit is not a valid size or number.
         """
-        return cls(_size(size), None if macs is None else _count("max_macs", str(macs)), _size(arena))
+        return cls(
+            parsed("max_size", parse_quota, size),
+            None if macs is None else parsed("max_macs", _count, str(macs)),
+            parsed("max_arena", parse_quota, arena),
+        )
 
     def within(self, quota_bytes: int | None) -> Budget:
         """Return the budget with the quota as another size limit, because a larger file could never be kept."""
@@ -59,14 +63,10 @@ class Budget:
         )
 
 
-def _size(size: str | int | None) -> int | None:
-    return None if size is None else parse_size(str(size))
-
-
-def _count(name: str, text: str) -> int:
+def _count(text: str) -> int:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s?([kMG]?)", text)
     if not match:
-        raise EdgesqzError(f"expected a number such as 5M or 800k for {option(name)}, got {text!r}")
+        raise EdgesqzError(f"expected a number such as 5M or 800k, got {text!r}")
     return round(float(match[1]) * UNITS[match[2]])
 
 

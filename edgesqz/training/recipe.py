@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgesqz import defaults
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import EdgesqzError, option, parsed
 from edgesqz.image_size import ImageSize
 from edgesqz.models.architectures import PREPROCESSING, architecture
 
@@ -72,7 +72,7 @@ class Recipe:
             if not 0 < (value := getattr(self, name)) < math.inf:
                 raise EdgesqzError(f"{option(name)} must be above 0, got {value}")
         if self.input_size is not None:
-            ImageSize.parse(self.input_size)
+            parsed("input_size", ImageSize.parse, self.input_size)
         for name, limit in (("weight_decay", math.inf), ("label_smoothing", 1), ("validation_split", 1)):
             if not 0 <= (value := getattr(self, name)) < limit:
                 raise EdgesqzError(f"{option(name)} must be at least 0 and below {limit:g}, got {value}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +89,16 @@ def check_usable(folder: Path, *, read_only: bool = False) -> None:
     needed = os.R_OK if read_only else os.W_OK
     if not os.access(nearest, needed | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if nearest != folder.absolute() and not read_only:
+        _check_makes_folders(nearest)
+
+
+def _check_makes_folders(folder: Path) -> None:
+    """Raise OSError unless a folder can be created in a folder. Those of /proc, for example, only seem writable."""
+    try:
+        Path(tempfile.mkdtemp(dir=folder, prefix=".edgesqz-")).rmdir()
+    except OSError as error:
+        raise OSError(error.errno, f"no folder can be created in {folder} ({error.strerror})") from error
 
 
 def lock(path: Path) -> FileLock:

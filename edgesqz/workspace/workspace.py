@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edgesqz import defaults
-from edgesqz.errors import EdgesqzError, NoRoomError, option
+from edgesqz.errors import EdgesqzError, NoRoomError, option, parsed
 from edgesqz.workspace import claims, disk, transaction
 from edgesqz.workspace.claims import Claim
 from edgesqz.workspace.layout import OWN, TEMPORARY_SUFFIX, stands_alone, temporary
@@ -219,7 +219,7 @@ def write_file(path: Path, content: bytes) -> None:
 def _quota_in_force(quota: str | int | None, folder: Path) -> int | None:
     """Return the effective quota in bytes: the given one, else that of the environment, else the stored one."""
     if quota is not None:
-        return parse_size(str(quota))
+        return parsed("quota", parse_size, str(quota))
     stored = folder / OWN / "quota"
     for source, text in (
         (QUOTA_VARIABLE, os.environ.get(QUOTA_VARIABLE)),

@@ -15,6 +15,7 @@ from edgesqz.cli import app
 from edgesqz.maintenance.cleaning import plan_cleaning
 from edgesqz.maintenance.contents import EXPORT, Item, contents, remove
 from edgesqz.workspace import Workspace
+from edgesqz.workspace.sizes import format_size
 
 EXPORTS = [f"squeezenet-nano.{kind}" for kind in ("fp32.onnx", "fp32.tflite", "int8.onnx", "int8.tflite")]
 
@@ -151,15 +152,30 @@ def test_files_that_cannot_be_recreated_are_kept(full: Path) -> None:
 
 
 def test_cleaning_shows_the_plan_and_asks(full: Path) -> None:
-    refused = run("clean", "--to", "1", "--workspace", full, typed="n\n")
+    least = plan_cleaning(Workspace(full), 1).after_bytes
+    refused = run("clean", "--to", str(least), "--workspace", full, typed="n\n")
     assert refused.exit_code == 1
     assert all(name in refused.output for name in EXPORTS)
     assert (full / EXPORTS[0]).exists()
-    agreed = run("clean", "--to", "1", "--workspace", full, typed="y\n")
+    agreed = run("clean", "--to", str(least), "--workspace", full, typed="y\n")
     assert agreed.exit_code == 0
     kept = {"notes.txt", ".edgesqz", "squeezenet-nano.keras", "squeezenet-nano.keras.json"}
     assert {path.name for path in full.iterdir()} == kept
-    assert "the rest cannot be reproduced" in " ".join(agreed.output.split())
+    assert Workspace(full).used_bytes() == least
+
+
+def test_cleaning_deletes_nothing_if_the_target_cannot_be_reached(full: Path) -> None:
+    before = set(full.rglob("*"))
+    least = plan_cleaning(Workspace(full), 1).after_bytes
+    refused = run("clean", "--to", "1", "--yes", "--workspace", full)
+    assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
+    assert f"to 1 byte: the files that cannot be reproduced or are in use take {format_size(least)}" in refused.stderr
+    assert f"try --to {least}, or remove" in refused.stderr
+    assert set(full.rglob("*")) == before
+
+    assert run("clean", "--to", str(least), "--yes", "--workspace", full).exit_code == 0
+    stuck = run("clean", "--to", "1", "--yes", "--workspace", full)
+    assert "all files are in use or cannot be reproduced" in stuck.stderr and "--to" not in stuck.stderr
 
 
 def test_cleaning_frees_down_to_the_quota_by_default(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:

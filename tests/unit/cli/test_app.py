@@ -213,7 +213,17 @@ BAD_INPUT = {
     "no epochs": (("train", "--dataset", "synthetic", "--epochs", "0"), ("--epochs must be above 0, got 0",)),
     "no rate": (("train", "--dataset", "synthetic", "--learning-rate", "nan"), ("--learning-rate",)),
     "no checkpoint": (("train", "--resume"), ("no checkpoint", "remove --resume")),
-    "a quota that is no size": (("train", "--quota", "plenty"), ("'plenty'", "500kB")),
+    "a quota that is no size": (("train", "--quota", "plenty"), ("--quota: expected", "'plenty'", "500kB")),
+    "a latency without a unit": (
+        ("bench", "--max-latency", "2"),
+        ("--max-latency: expected a time above zero such as 2ms, 500us or 0.01s, got '2'",),
+    ),
+    "a size that is none": (("bench", "--max-size", "abc"), ("--max-size: expected a size", "got 'abc'")),
+    "memory that is no size": (("fit", "--max-memory", "2q"), ("--max-memory: expected a size", "got '2q'")),
+    "a target that is no size": (("workspace", "clean", "--to", "abc"), ("--to: expected a size", "got 'abc'")),
+    "a part of a size": (("params", "--max-size", "1.5"), ("--max-size: expected a size", "got '1.5'")),
+    "an image size that is none": (("params", "--input-size", "abc"), ("--input-size: expected an image size",)),
+    "a pixel range that is none": (("bench", "--pixel-range", "3"), ("--pixel-range: expected a pixel range",)),
     "a data folder without the data": (("train", "--data-dir", "."), ("cifar-10-batches-py", "cifar-10-python.tar.gz")),
     "an unknown format": (("export", "--format", "coreml"), ("'coreml'", "onnx, tflite")),
     "an unknown variant": (("export", "--variant", "int4"), ("'int4'", "int8, fp16, dynamic, fp32, int16x8")),
@@ -275,9 +285,28 @@ def test_a_failed_row_is_reported_and_does_not_affect_others(workspace: Path) ->
     assert "failed" in result.stdout and "squeezenet-nano.int8.tflite" in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [("train", "--epochs", "many"), ("bench", "--speed"), ("launch",), ("predict",)])
-def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
-    assert run(*arguments).exit_code == 2
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("train --epochs many", "--epochs must be a whole number, got 'many'; see edgesqz train --help"),
+        ("train --epochs", "option '--epochs' requires an argument"),
+        ("train --seconds soon", "--seconds must be a number, got 'soon'; see edgesqz train --help"),
+        ("bench --rounds 1.5", "--rounds must be a whole number, got '1.5'; see edgesqz bench --help"),
+        ("bench --max-sise 1MB", "no such option --max-sise; did you mean --max-size? see edgesqz bench --help"),
+        ("train --minutes 3", "no such option --minutes; see edgesqz train --help"),
+        ("bensh", "no such command 'bensh'; did you mean 'bench'? see edgesqz --help"),
+        ("launch", "no such command 'launch'; see edgesqz --help"),
+        ("workspace cleen", "no such command 'cleen'; did you mean 'clean'? see edgesqz workspace --help"),
+        ("predict", "missing argument 'MODEL'; see edgesqz predict --help"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line_and_exits_with_2(arguments: str, line: str) -> None:
+    result = CliRunner().invoke(app, arguments, prog_name="edgesqz")
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"error: {line}\n")
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    assert "Keep a workspace in order" in run("workspace").output
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

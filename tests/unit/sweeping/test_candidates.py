@@ -68,8 +68,10 @@ def test_counts_can_have_a_unit_prefix(text: str | int, macs: int) -> None:
 
 
 def test_malformed_counts_are_rejected() -> None:
-    with pytest.raises(EdgesqzError, match="expected a number such as 5M or 800k for max_macs, got '5 million'"):
+    with pytest.raises(EdgesqzError, match="max_macs: expected a number such as 5M or 800k, got '5 million'"):
         Budget.parse(None, "5 million", None)
+    with pytest.raises(EdgesqzError, match="max_arena: expected a size above zero"):
+        Budget.parse(None, None, "much")
 
 
 def test_a_file_larger_than_the_quota_is_not_a_candidate() -> None:

@@ -472,3 +472,14 @@ def test_a_file_that_cannot_be_replaced_keeps_its_content(tmp_path: Path, monkey
     with pytest.raises(EdgesqzError, match=r"cannot write .*report\.json: Input/output error"):
         write_file(tmp_path / "report.json", b"new")
     assert contents(tmp_path) == {"report.json": b"old"}
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+def test_a_folder_that_only_seems_writable_is_refused_at_once() -> None:
+    with pytest.raises(EdgesqzError, match="the workspace /proc/ws cannot be used: "):
+        Workspace(Path("/proc/ws"))
+
+
+def test_checking_whether_a_folder_can_be_created_leaves_nothing(tmp_path: Path) -> None:
+    Workspace(tmp_path / "new" / "workspace")
+    assert not list(tmp_path.iterdir())
