@@ -87,20 +87,15 @@ def fire(
             result is the same, but only a quarter of the values are concatenated. Cannot be combined with ``bypass``.
     """
     squeezed = graph.add(Convolution(name=f"{name}_squeeze", channels=squeeze, kernel=1, norm=norm), x)
-    # Without a bypass each branch has its own ReLU, which converters fuse into the convolution.
-    branches = [
-        graph.add(
-            Convolution(name=f"{name}_expand{kernel}", channels=expand, kernel=kernel, norm=norm, relu=not bypass),
-            squeezed,
-        )
-        for kernel in (1, 3)
-    ]
-    if pool:
-        branches = [
-            graph.add(MaxPool(name=f"{pool}_expand{kernel}", size=2, stride=2), branch)
-            for kernel, branch in zip((1, 3), branches, strict=True)
-        ]
-    expanded = graph.add(Concatenate(name=f"{name}_concat"), *branches)
+
+    def branch(kernel: int) -> Node:
+        # Without a bypass each branch has its own ReLU, which converters fuse into the convolution.
+        layer = Convolution(name=f"{name}_expand{kernel}", channels=expand, kernel=kernel, norm=norm, relu=not bypass)
+        expanded = graph.add(layer, squeezed)
+        return graph.add(MaxPool(name=f"{pool}_expand{kernel}", size=2, stride=2), expanded) if pool else expanded
+
+    # As in a .tflite file, a branch is pooled before the next one is computed, which saves memory.
+    expanded = graph.add(Concatenate(name=f"{name}_concat"), branch(1), branch(3))
     return graph.add(AddRelu(name=f"{name}_add"), x, expanded) if bypass else expanded
 
 
