@@ -25,6 +25,7 @@ from edgesqz.benchmarking import candidate
 from edgesqz.data import cifar
 from edgesqz.image_size import ImageSize
 from edgesqz.workspace import Workspace, disk
+from tests import small
 
 # A shell makes its background jobs ignore Ctrl-C, and the commands that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -114,9 +115,9 @@ def bright_and_dark(make_once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(images: Path, make_once: MakeOnce) -> Path:
-    """A workspace with ``squeezenet-nano.keras``, trained on ``images``; read-only."""
-    options: dict[str, Any] = {"epochs": 5, "batch_size": 16, "learning_rate": 0.05}
-    return make_once("trained", lambda home: edgesqz.train("squeezenet-nano", str(images), workspace=home, **options))
+    """A workspace with ``colors.keras``, a small network trained on ``images``; read-only."""
+    options: dict[str, Any] = {"name": "colors", "epochs": 5, "batch_size": 16, "learning_rate": 0.05}
+    return make_once("trained", lambda home: edgesqz.train(small.NETWORK, str(images), workspace=home, **options))
 
 
 @pytest.fixture(scope="session")
@@ -141,15 +142,15 @@ def wide(wide_images: Path, make_once: MakeOnce) -> Path:
     """A workspace like ``exported``, for images that are not square; read-only."""
 
     def train_and_export(home: Path) -> None:
-        options: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 0.02}
-        edgesqz.train("squeezenet-nano", str(wide_images), input_size=str(WIDE), workspace=home, **options)
+        options: dict[str, Any] = {"name": "colors", "epochs": 2, "batch_size": 4, "learning_rate": 0.02}
+        edgesqz.train(small.NETWORK, str(wide_images), input_size=str(WIDE), workspace=home, **options)
         export_common(home)
 
     return make_once("wide", train_and_export)
 
 
 def export_common(home: Path) -> None:
-    edgesqz.export("squeezenet-nano", ["tflite", "onnx"], variant=["fp32", "int8"], calibration=50, workspace=home)
+    edgesqz.export("colors", ["tflite", "onnx"], variant=["fp32", "int8"], calibration=50, workspace=home)
 
 
 ConvertingOnce = Callable[[], contextlib.AbstractContextManager[None]]

@@ -13,7 +13,7 @@ from edgesqz.artifact import Artifact
 from edgesqz.image_size import ImageSize
 from edgesqz.predicting import predict
 
-FILES = [f"squeezenet-nano.{kind}" for kind in ("keras", "fp32.onnx", "int8.onnx", "fp32.tflite", "int8.tflite")]
+FILES = [f"colors.{kind}" for kind in ("keras", "fp32.onnx", "int8.onnx", "fp32.tflite", "int8.tflite")]
 
 
 def test_every_file_is_measured(wide: Path) -> None:
@@ -23,12 +23,12 @@ def test_every_file_is_measured(wide: Path) -> None:
     for row in report.measured:
         assert row.performance is not None
         assert row.accuracy is not None and row.comparison is not None
-    manifest = Artifact.open(wide / "squeezenet-nano.keras").manifest
+    manifest = Artifact.open(wide / "colors.keras").manifest
     assert manifest and manifest.training and manifest.training["recipe"]["input_size"] == "36x24"
     assert report.dataset and report.dataset.images == 12
 
 
-@pytest.mark.parametrize("file_name", ["squeezenet-nano.int8.onnx", "squeezenet-nano.int8.tflite"])
+@pytest.mark.parametrize("file_name", ["colors.int8.onnx", "colors.int8.tflite"])
 def test_files_predict_images(file_name: str, wide: Path, wide_images: Path) -> None:
     path = wide_images / "test" / "red" / "0.png"
     (found,) = predict(file_name, [path], workspace=wide).images

@@ -15,11 +15,11 @@ from edgesqz import EdgesqzError
 from edgesqz.predicting import predict
 
 MODEL_FILES = (
-    "squeezenet-nano.keras",
-    "squeezenet-nano.fp32.tflite",
-    "squeezenet-nano.int8.tflite",
-    "squeezenet-nano.fp32.onnx",
-    "squeezenet-nano.int8.onnx",
+    "colors.keras",
+    "colors.fp32.tflite",
+    "colors.int8.tflite",
+    "colors.fp32.onnx",
+    "colors.int8.onnx",
 )
 
 
@@ -36,9 +36,9 @@ def test_every_artifact_recognizes_a_red_image_of_any_size(file_name: str, expor
 
 
 def test_predictions_are_a_table_and_json(exported: Path, images: Path) -> None:
-    found = predict("squeezenet-nano.int8.tflite", [images / "test/blue/0.png"], workspace=exported)
+    found = predict("colors.int8.tflite", [images / "test/blue/0.png"], workspace=exported)
     as_data = json.loads(found.to_json())
-    assert as_data["artifact"] == "squeezenet-nano.int8.tflite"
+    assert as_data["artifact"] == "colors.int8.tflite"
     assert as_data["images"][0]["guesses"][0]["label"] == "blue"
     assert len(found.table().rows) == 3
 
@@ -54,7 +54,7 @@ def test_a_folder_means_every_image_in_it_and_an_unreadable_one_affects_only_its
     (folder / "torn.png").write_bytes(b"\x89PNG torn")
     (folder / "b" / ".hidden.png").write_bytes(b"")
     alone = tmp_path / "absent.png"
-    found = predict("squeezenet-nano.int8.tflite", [folder, alone], workspace=exported)
+    found = predict("colors.int8.tflite", [folder, alone], workspace=exported)
     assert [prediction.image for prediction in found.images] == [
         *(str(folder / name) for name in ("a.png", "b/1.PNG", "b/2.png", "torn.png")),
         str(alone),
@@ -70,12 +70,12 @@ def test_a_folder_means_every_image_in_it_and_an_unreadable_one_affects_only_its
 def test_a_folder_without_images_is_refused(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(EdgesqzError, match="no image file in the folder .*empty"):
-        predict("squeezenet-nano.int8.tflite", [tmp_path / "empty"], workspace=exported)
+        predict("colors.int8.tflite", [tmp_path / "empty"], workspace=exported)
 
 
 def test_load_returns_an_engine_that_predicts_probabilities(exported: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), np.uint8)
-    with edgesqz.load(exported / "squeezenet-nano.fp32.onnx") as model:
+    with edgesqz.load(exported / "colors.fp32.onnx") as model:
         probabilities = model.predict(images)
     assert probabilities.shape == (7, 3)
     assert probabilities.dtype == np.float32
@@ -87,25 +87,25 @@ def test_load_returns_an_engine_that_predicts_probabilities(exported: Path) -> N
 )
 def test_images_of_another_shape_are_refused(shape: tuple[int, ...], dtype: type, exported: Path) -> None:
     with (
-        edgesqz.load(exported / "squeezenet-nano.fp32.tflite") as model,
+        edgesqz.load(exported / "colors.fp32.tflite") as model,
         pytest.raises(edgesqz.EdgesqzError, match=r"expected images of shape \(N, 32, 32, 3\) and dtype uint8"),
     ):
         model.predict(np.zeros(shape, dtype))
 
 
 def test_a_file_from_another_tool_needs_a_pixel_range(exported: Path, images: Path, tmp_path: Path) -> None:
-    content = (exported / "squeezenet-nano.int8.tflite").read_bytes()
+    content = (exported / "colors.int8.tflite").read_bytes()
     (tmp_path / "theirs.tflite").write_bytes(content)
     image = images / "test/green/0.png"
     with pytest.raises(EdgesqzError, match="try pixel_range -2..1.984"):
         predict(tmp_path / "theirs.tflite", [image])
     prediction = predict(tmp_path / "theirs.tflite", [image], pixel_range="-2..1.984")
-    known = predict(exported / "squeezenet-nano.int8.tflite", [image])
+    known = predict(exported / "colors.int8.tflite", [image])
     assert [guess.probability for guess in prediction.images[0].guesses] == [
         guess.probability for guess in known.images[0].guesses
     ]
 
 
 def test_one_image_and_a_model_can_be_strings(exported: Path, images: Path) -> None:
-    found = edgesqz.predict("squeezenet-nano.int8.tflite", str(images / "test/blue/0.png"), workspace=str(exported))
+    found = edgesqz.predict("colors.int8.tflite", str(images / "test/blue/0.png"), workspace=str(exported))
     assert [prediction.guesses[0].label for prediction in found.images] == ["blue"]

@@ -103,7 +103,7 @@ def report(exported: Path) -> edgesqz.Report:
 
 def test_each_export_is_compared_with_its_source_model(report: edgesqz.Report) -> None:
     errors = {row.artifact: row.layer_sqnr_db for row in report.measured}
-    assert errors.pop("squeezenet-nano.keras") is None
+    assert errors.pop("colors.keras") is None
     for artifact, found in errors.items():
         assert found is not None
         assert {"stem_relu", "fire11_squeeze_relu", "fire23_add_relu", "classifier", "logits"} <= set(found)
@@ -121,7 +121,7 @@ def test_the_table_has_one_row_per_layer_and_one_column_per_export(report: edges
 
 
 def test_layers_are_compared_only_on_request(exported: Path) -> None:
-    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=3, workspace=exported)
+    report = edgesqz.bench(["colors.int8.tflite"], rounds=1, limit=3, workspace=exported)
     assert [row.layer_sqnr_db for row in report.measured] == [None, None]
 
 
@@ -161,9 +161,9 @@ def grows_at(source_model: Path, export: bytes, runtime: str, pixels: PixelRange
 
 @pytest.mark.parametrize(("suffix", "runtime"), [("onnx", "onnxruntime"), ("tflite", "litert")])
 def test_a_damaged_layer_is_found(suffix: str, runtime: str, exported: Path) -> None:
-    content = (exported / f"squeezenet-nano.fp32.{suffix}").read_bytes()
+    content = (exported / f"colors.fp32.{suffix}").read_bytes()
     damaged = damaged_onnx(content) if runtime == "onnxruntime" else damaged_tflite(content)
-    assert grows_at(exported / "squeezenet-nano.keras", damaged, runtime, None) == f"{LAYER}_relu"
+    assert grows_at(exported / "colors.keras", damaged, runtime, None) == f"{LAYER}_relu"
 
 
 def test_a_damaged_integer_layer_is_found() -> None:

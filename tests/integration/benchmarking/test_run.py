@@ -25,6 +25,7 @@ from edgesqz.engine import Engine, environments
 from edgesqz.errors import EdgesqzError
 from edgesqz.models import SqueezeNetModel
 from edgesqz.models.costs import network_costs
+from tests import small
 from tests.rows import errors_by_name, errors_of, ratio_of
 
 ROUNDS = 3
@@ -37,16 +38,16 @@ def by_name(report: Report) -> dict[str, Measured]:
 @pytest.fixture(scope="module")
 def report(exported: Path) -> Report:
     """A run over everything in the workspace."""
-    return edgesqz.bench(rounds=ROUNDS, max_size="150kB", workspace=exported)
+    return edgesqz.bench(rounds=ROUNDS, max_size="80kB", workspace=exported)
 
 
 def test_rows_are_the_source_model_and_every_export(report: Report) -> None:
     assert [(row.artifact, row.runtime) for row in report.rows] == [
-        ("squeezenet-nano.keras", "keras"),
-        ("squeezenet-nano.fp32.onnx", "onnxruntime"),
-        ("squeezenet-nano.int8.onnx", "onnxruntime"),
-        ("squeezenet-nano.fp32.tflite", "litert"),
-        ("squeezenet-nano.int8.tflite", "litert"),
+        ("colors.keras", "keras"),
+        ("colors.fp32.onnx", "onnxruntime"),
+        ("colors.int8.onnx", "onnxruntime"),
+        ("colors.fp32.tflite", "litert"),
+        ("colors.int8.tflite", "litert"),
     ]
     assert report.dataset
     assert (report.dataset.split, report.dataset.images) == ("test", 30)
@@ -74,8 +75,8 @@ def test_the_source_model_agrees_with_itself(report: Report) -> None:
 
 def test_latencies_are_compared_with_the_source_models(report: Report) -> None:
     for row in report.measured:
-        assert ratio_of(row).to == "squeezenet-nano.keras"
-    assert ratio_of(report.measured[0]) == Ratio("squeezenet-nano.keras", 1.0, None)  # three rounds give no interval
+        assert ratio_of(row).to == "colors.keras"
+    assert ratio_of(report.measured[0]) == Ratio("colors.keras", 1.0, None)  # three rounds give no interval
 
 
 def environment_or_skip(runtime: str) -> None:
@@ -92,7 +93,7 @@ def test_another_version_of_an_engine_gets_a_separate_row(runtime: str, exported
     name, _, version = runtime.partition("==")
     here = {"tflite-runtime": "litert", "onnxruntime": "onnxruntime"}[name]
     suffix = plugins.runtimes()[here].SUFFIXES[0]
-    report = edgesqz.bench([f"squeezenet-nano.int8{suffix}"], rounds=1, runtimes=[here, runtime], workspace=exported)
+    report = edgesqz.bench([f"colors.int8{suffix}"], rounds=1, runtimes=[here, runtime], workspace=exported)
     source_model, ours, other = report.measured
     assert [row.runtime for row in report.rows] == ["keras", here, name]
     assert other.runtime_version == (version or "2.14.0") != ours.runtime_version
@@ -102,26 +103,24 @@ def test_another_version_of_an_engine_gets_a_separate_row(runtime: str, exported
 
 def test_a_microcontroller_engine_reports_its_arena_and_no_latency(exported: Path) -> None:
     environment_or_skip("tflite-micro")
-    report = edgesqz.bench(
-        ["squeezenet-nano.int8.tflite"], rounds=1, runtimes=["litert", "tflite-micro"], workspace=exported
-    )
+    report = edgesqz.bench(["colors.int8.tflite"], rounds=1, runtimes=["litert", "tflite-micro"], workspace=exported)
     _, litert, micro = report.measured
     assert (micro.accuracy, litert.arena_bytes) == (litert.accuracy, None)
     assert micro.performance is None
-    peak = network_costs("squeezenet-nano", classes=3).peak_activation_bytes
+    peak = network_costs(small.NETWORK, classes=3).peak_activation_bytes
     assert micro.arena_bytes is not None and peak < micro.arena_bytes < 2 * peak
 
 
 def test_a_file_that_a_microcontroller_engine_cannot_run_is_reported(exported: Path, tmp_path: Path) -> None:
     environment_or_skip("tflite-micro")
     options: dict[str, Any] = {"variant": "dynamic", "workspace": tmp_path}
-    (artifact,) = edgesqz.export(exported / "squeezenet-nano.keras", **options)
+    (artifact,) = edgesqz.export(exported / "colors.keras", **options)
     report = edgesqz.bench([artifact.path], rounds=1, runtimes=["tflite-micro"])
     assert "Hybrid models are not supported" in (errors_of(report)[-1] or "")
 
 
 def test_a_nonexistent_version_affects_only_its_row(exported: Path) -> None:
-    names, runtimes = ["squeezenet-nano.fp32.onnx"], ["onnxruntime", "onnxruntime==0.0.1"]
+    names, runtimes = ["colors.fp32.onnx"], ["onnxruntime", "onnxruntime==0.0.1"]
     report = edgesqz.bench(names, rounds=1, limit=6, runtimes=runtimes, workspace=exported)
     assert [error is None for error in errors_of(report)] == [True, True, False]
     assert "cannot create an environment with onnxruntime==0.0.1" in (errors_of(report)[2] or "")
@@ -129,7 +128,7 @@ def test_a_nonexistent_version_affects_only_its_row(exported: Path) -> None:
 
 def test_engines_do_not_share_a_process(report: Report) -> None:
     rows = by_name(report)
-    performances = [rows[f"squeezenet-nano.{kind}"].performance for kind in ("keras", "int8.tflite")]
+    performances = [rows[f"colors.{kind}"].performance for kind in ("keras", "int8.tflite")]
     keras, litert = (each.peak_rss_bytes if each else None for each in performances)
     assert keras is not None and litert is not None
     assert litert < keras / 3
@@ -137,14 +136,14 @@ def test_engines_do_not_share_a_process(report: Report) -> None:
 
 def test_the_size_limit_applies_to_each_file(report: Report) -> None:
     assert {entry.label for entry in report.entries if entry.within_budget} == {
-        "squeezenet-nano.int8.onnx",
-        "squeezenet-nano.int8.tflite",
+        "colors.int8.onnx",
+        "colors.int8.tflite",
     }
 
 
 def test_the_json_has_the_documented_structure(report: Report) -> None:
     found = json.loads(report.to_json())
-    assert (found["schema"], found["budget"]["size_bytes"]) == (3, 150_000)
+    assert (found["schema"], found["budget"]["size_bytes"]) == (3, 80_000)
     derived = {"label", "within_budget", "violations"}
     assert set(found["rows"][0]) == {field.name for field in dataclasses.fields(Measured)} | derived
     performance = found["rows"][0]["performance"]
@@ -199,9 +198,9 @@ def test_the_pixel_range_is_applied_to_a_model_from_another_tool(tmp_path: Path)
 
 
 DAMAGE: dict[str, Callable[[Path], bytes]] = {
-    "cut.tflite": lambda exported: (exported / "squeezenet-nano.int8.tflite").read_bytes()[:30_000],
-    "cut.onnx": lambda exported: (exported / "squeezenet-nano.int8.onnx").read_bytes()[:30_000],
-    "cut.keras": lambda exported: (exported / "squeezenet-nano.keras").read_bytes()[:30_000],
+    "cut.tflite": lambda exported: (exported / "colors.int8.tflite").read_bytes()[:30_000],
+    "cut.onnx": lambda exported: (exported / "colors.int8.onnx").read_bytes()[:30_000],
+    "cut.keras": lambda exported: (exported / "colors.keras").read_bytes()[:30_000],
     "random.tflite": lambda exported: np.random.default_rng(0).bytes(5000),
     "random.onnx": lambda exported: np.random.default_rng(0).bytes(5000),
     "random.keras": lambda exported: np.random.default_rng(0).bytes(5000),
@@ -234,7 +233,7 @@ def test_engines_leave_no_files_behind(exported: Path, tmp_path: Path, monkeypat
 def test_an_integer_input_with_too_small_a_range_fails_with_advice(
     exported: Path, images: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "bare.tflite").write_bytes((exported / "squeezenet-nano.int8.tflite").read_bytes())
+    (tmp_path / "bare.tflite").write_bytes((exported / "colors.int8.tflite").read_bytes())
     (row,) = edgesqz.bench([tmp_path / "bare.tflite"], dataset=str(images), rounds=1).failed
     assert row.error == (
         "its input holds values from -2 to 1.984, but pixels would become 0 to 255; try pixel_range -2..1.984 "
@@ -252,7 +251,7 @@ def test_calibrating_on_other_images_does_not_change_what_it_was_trained_on(
 ) -> None:
     others = str(shutil.copytree(images, tmp_path / "others"))
     options: dict[str, Any] = {"quantize": True, "calibration": 20, "workspace": workspace}
-    (artifact,) = edgesqz.export("squeezenet-nano", dataset=others, **options)
+    (artifact,) = edgesqz.export("colors", dataset=others, **options)
     assert artifact.manifest and artifact.manifest.calibration
     assert (artifact.manifest.calibration.dataset, artifact.manifest.dataset) == (others, str(images))
     assert not edgesqz.bench([artifact.path], rounds=1, limit=6, workspace=workspace).failed
@@ -266,6 +265,6 @@ def test_the_source_model_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> 
 
 def test_models_of_different_sizes_are_measured_on_one_folder(images: Path, trained: Path, tmp_path: Path) -> None:
     SqueezeNetModel(48, 48, 3, "squeezenet-nano").build().save(tmp_path / "untrained.keras")
-    names = [tmp_path / "untrained.keras", trained / "squeezenet-nano.keras"]
+    names = [tmp_path / "untrained.keras", trained / "colors.keras"]
     rows = edgesqz.bench(names, dataset=str(images), rounds=1).measured
     assert rows[0].accuracy is not None and rows[1].accuracy is not None and rows[1].accuracy > 0.9

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgesqz.cli import app
+from tests import small
 
 NOISE = ("tensorflow", "cuda", "oneDNN", "XNNPACK", "Traceback", "WARNING", "INFO", "deprecated")
 EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
@@ -35,25 +36,25 @@ def files_below(folder: Path) -> set[str]:
 def test_all_steps(images: Path, tmp_path: Path) -> None:
     workspace = ("--workspace", tmp_path / "workspace")
     options = ("--epochs", "5", "--batch-size", "16", "--learning-rate", "0.05", "--quota", "3MB")
-    train = run_alone("train", "--model", "squeezenet-nano", "--dataset", images, *options, *workspace)
+    train = run_alone("train", "--model", small.NETWORK, "--name", "colors", "--dataset", images, *options, *workspace)
     formats = ("--format", "tflite", "--format", "onnx")
     export = run_alone("export", *formats, "--quantize", "--variant", "fp32", "--calibration", "50", *workspace)
     bench = run_alone("bench", "--max-size", "100kB", "--rounds", "2", "--json", "report.json", *workspace)
-    predict = run_alone("predict", "squeezenet-nano.int8.tflite", images / "test/green/0.png", *workspace)
+    predict = run_alone("predict", "colors.int8.tflite", images / "test/green/0.png", *workspace)
 
     for result in (train, export, bench, predict):
         assert result.returncode == 0, result.stderr
         assert not [word for word in NOISE if word in result.stdout + result.stderr]
     assert "epoch 5/5: loss" in train.stderr
-    assert "squeezenet-nano.keras" in train.stdout
+    assert "colors.keras" in train.stdout
     assert files_below(tmp_path / "workspace") == {
-        f"squeezenet-nano.{kind}{suffix}"
+        f"colors.{kind}{suffix}"
         for kind in ("keras", "fp32.tflite", "int8.tflite", "fp32.onnx", "int8.onnx")
         for suffix in ("", ".json")
     }
     assert max(map(len, bench.stdout.splitlines())) <= 100
     rows = json.loads(Path("report.json").read_text())["rows"]
-    assert {row["artifact"]: row["within_budget"] for row in rows}["squeezenet-nano.int8.tflite"] is True
+    assert {row["artifact"]: row["within_budget"] for row in rows}["colors.int8.tflite"] is True
     assert "green" in predict.stdout
 
 
@@ -77,13 +78,13 @@ main()
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_leave_a_checkpoint(sent: int, code: int, images: Path, tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
-    arguments = ("train", "--model", "squeezenet-nano", "--workspace", "workspace", "--quota", "10MB")
+    arguments = ("train", "--model", small.NETWORK, "--name", "colors", "--workspace", "workspace", "--quota", "10MB")
     recipe = ("--scratch", "scratch", "--dataset", str(images), "--epochs", "3", "--batch-size", "64")
     command = [sys.executable, "-c", STOPPED, *arguments, *recipe, str(sent)]
     stopped = subprocess.run(command, capture_output=True, text=True, check=False)
     assert stopped.returncode == code
     assert "resume the run to continue" in stopped.stderr and "Traceback" not in stopped.stderr
-    assert files_below(tmp_path / "workspace") == {"squeezenet-nano.best.npz", "squeezenet-nano.last.npz"}
+    assert files_below(tmp_path / "workspace") == {"colors.best.npz", "colors.last.npz"}
     assert not list((tmp_path / "scratch").iterdir())
 
     if sent == signal.SIGTERM:
@@ -91,7 +92,7 @@ def test_ctrl_c_and_sigterm_leave_a_checkpoint(sent: int, code: int, images: Pat
     result = run_alone(*arguments, "--resume")
     assert result.returncode == 0, result.stderr
     assert "epoch 1/3" not in result.stderr and "epoch 3/3" in result.stderr
-    assert files_below(tmp_path / "workspace") == {"squeezenet-nano.keras", "squeezenet-nano.keras.json"}
+    assert files_below(tmp_path / "workspace") == {"colors.keras", "colors.keras.json"}
 
 
 def test_train_on_synthetic_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_a_nan_loss(images: Path, tmp_path: Path) -> None:
 
 def test_layers_and_classes_have_separate_tables(exported: Path) -> None:
     tables = ("--layers", "--per-class", "--choose")
-    result = run("bench", "squeezenet-nano.int8.onnx", "--rounds", "1", *tables, "--workspace", exported)
+    result = run("bench", "colors.int8.onnx", "--rounds", "1", *tables, "--workspace", exported)
     assert result.exit_code == 0, result.output
-    for title in ("top-1 accuracy of each class, %", "SQNR of each layer, dB", "chosen: squeezenet-nano."):
+    for title in ("top-1 accuracy of each class, %", "SQNR of each layer, dB", "chosen: colors."):
         assert title in result.stdout

@@ -257,8 +257,8 @@ def test_the_c_program_rejects_bad_input(for_c: Path, tmp_path: Path) -> None:
 def test_other_models_work_too(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     fixture, name = {
         "gray": ("gray", ""),
-        "fp32": ("exported", "squeezenet-nano.fp32.tflite"),
-        "wide": ("wide", "squeezenet-nano.int8.tflite"),
+        "fp32": ("exported", "colors.fp32.tflite"),
+        "wide": ("wide", "colors.int8.tflite"),
     }[kind]
     model = request.getfixturevalue(fixture) / name
     c = embed(model, "c", out=tmp_path / "c")

@@ -15,7 +15,7 @@ def test_a_damaged_file_gets_a_result_or_a_failed_row(
     kind: str, damaged: Callable[[bytes, int], bytes], exported: Path, images: Path, tmp_path: Path
 ) -> None:
     """A small sample of the thousand files in the damage benchmark."""
-    source_model = (exported / f"squeezenet-nano.{kind}").read_bytes()
+    source_model = (exported / f"colors.{kind}").read_bytes()
     paths = [tmp_path / f"{seed}.{kind}" for seed in range(8)]
     for seed, path in enumerate(paths):
         path.write_bytes(damaged(source_model, seed))

@@ -97,7 +97,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def test_a_bench_on_a_board_has_the_same_rows_as_a_local_one(server: Server, exported: Path) -> None:
-    names = ["squeezenet-nano.int8.tflite", "squeezenet-nano.fp32.onnx"]
+    names = ["colors.int8.tflite", "colors.fp32.onnx"]
     here = edgesqz.bench(names, rounds=1, workspace=exported)
     there = edgesqz.bench(names, rounds=1, workspace=exported, host=server.address)
     assert len(there.measured) == 3
@@ -142,7 +142,7 @@ def test_a_board_that_hangs_before_an_engine_starts_affects_only_its_rows(
     monkeypatch.setattr(engine, "ANSWER_TIMEOUT_S", 3)
     hangs_later = python_after(f"[ -e {tmp_path}/checked ] && sleep 30; touch {tmp_path}/checked", tmp_path)
     options: dict[str, Any] = {"rounds": 1, "limit": 6, "host": server.with_python(hangs_later), "workspace": exported}
-    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], **options)
+    report = edgesqz.bench(["colors.int8.tflite"], **options)
     assert ["its process could not be started" in (error or "") for error in errors_of(report)] == [True, True]
 
 
@@ -151,7 +151,7 @@ def test_nothing_remains_on_a_board(server: Server, exported: Path, tmp_path: Pa
     home.mkdir()
     scratch.mkdir()
     python = python_after(f"export HOME={home} TMPDIR={scratch}; unset KERAS_HOME", tmp_path)
-    names = ["squeezenet-nano.keras", "squeezenet-nano.int8.tflite", "squeezenet-nano.fp32.onnx"]
+    names = ["colors.keras", "colors.int8.tflite", "colors.fp32.onnx"]
     report = edgesqz.bench(names, rounds=1, limit=6, workspace=exported, host=server.with_python(python))
     assert not report.failures()
     assert [*home.rglob("*"), *scratch.rglob("*")] == []
@@ -170,7 +170,7 @@ def test_a_board_that_disconnects_before_an_engine_starts_affects_only_its_rows(
         server.process.wait()
 
     monkeypatch.setattr(Host, "check", check_and_end)
-    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
+    report = edgesqz.bench(["colors.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
     error = f"its process could not be started on {getpass.getuser()}@127.0.0.1"
     assert errors_of(report) == [error] * 2
 
@@ -181,7 +181,7 @@ def test_a_missing_board_is_reported(server: Server, exported: Path) -> None:
 
 
 def test_a_version_cannot_be_chosen_for_a_board(server: Server, exported: Path) -> None:
-    names, runtimes = ["squeezenet-nano.fp32.onnx"], ["onnxruntime==1.23.2"]
+    names, runtimes = ["colors.fp32.onnx"], ["onnxruntime==1.23.2"]
     report = edgesqz.bench(names, rounds=1, limit=6, runtimes=runtimes, workspace=exported, host=server.address)
     assert "runs the version of onnxruntime that is installed there" in (errors_of(report)[-1] or "")
 
@@ -200,5 +200,5 @@ def test_a_board_that_disconnects_affects_only_its_rows(
         examine(candidate, engine, evaluation_set)
 
     monkeypatch.setattr(evaluation, "evaluate", drop_off)
-    report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
+    report = edgesqz.bench(["colors.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
     assert errors_of(report) == ["the engine's process ended unexpectedly while running this model"] * 2

@@ -41,10 +41,10 @@ def model_files(workspace: Path) -> set[str]:
 
 
 def test_exports_are_named_and_described(exported: Path, images: Path) -> None:
-    source_model = Artifact.open(exported / "squeezenet-nano.keras").manifest
+    source_model = Artifact.open(exported / "colors.keras").manifest
     assert source_model
     for file_name in ("fp32.tflite", "int8.tflite", "fp32.onnx", "int8.onnx"):
-        artifact = Artifact.open(exported / f"squeezenet-nano.{file_name}")
+        artifact = Artifact.open(exported / f"colors.{file_name}")
         manifest = artifact.manifest
         assert manifest and manifest.verification
         assert f"{manifest.variant}.{manifest.format}" == file_name
@@ -59,17 +59,17 @@ def test_exports_are_named_and_described(exported: Path, images: Path) -> None:
 
 
 def test_the_int8_input_is_the_pixel_byte(exported: Path) -> None:
-    manifest = Artifact.open(exported / "squeezenet-nano.int8.tflite").manifest
+    manifest = Artifact.open(exported / "colors.int8.tflite").manifest
     assert manifest
     assert (manifest.input.dtype, manifest.input.scale, manifest.input.zero_point) == ("int8", 1 / 64, 0)
     assert (manifest.pixels.scale, manifest.pixels.offset) == (1 / 64, -2)
-    interpreter = Interpreter(model_path=str(exported / "squeezenet-nano.int8.tflite"))
+    interpreter = Interpreter(model_path=str(exported / "colors.int8.tflite"))
     operators = [detail["op_name"] for detail in interpreter._get_ops_details()]
     assert operators[0] == "CONV_2D"
 
 
 def test_int8_onnx_has_float_pixels_and_integer_convolutions(exported: Path) -> None:
-    graph = onnx.load(exported / "squeezenet-nano.int8.onnx").graph
+    graph = onnx.load(exported / "colors.int8.onnx").graph
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     kinds = {initializer.name: initializer.data_type for initializer in graph.initializer}
     weights_of = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
@@ -78,7 +78,7 @@ def test_int8_onnx_has_float_pixels_and_integer_convolutions(exported: Path) -> 
 
 
 def test_int8_onnx_weights_saturate_on_no_processor(exported: Path) -> None:
-    for path in (exported / "squeezenet-nano.int8.onnx", *ZOO.glob("*.int8.onnx")):
+    for path in (exported / "colors.int8.onnx", *ZOO.glob("*.int8.onnx")):
         tensors = onnx.load(path).graph.initializer
         weights = [onnx.numpy_helper.to_array(tensor) for tensor in tensors if len(tensor.dims) > 1]
         integers = [values.astype(int) for values in weights if values.dtype == np.int8]
@@ -90,23 +90,23 @@ def test_int8_onnx_weights_saturate_on_no_processor(exported: Path) -> None:
 @pytest.mark.parametrize(("format", "variant"), OTHER_VARIANTS)
 def test_the_other_variants(format: str, variant: str, trained: Path, tmp_path: Path) -> None:
     (artifact,) = edgesqz.export(
-        trained / "squeezenet-nano.keras",
+        trained / "colors.keras",
         format,
         variant=variant,
         calibration=20 if variant == "int16x8" else None,
         workspace=tmp_path,
     )
-    source_model = (trained / "squeezenet-nano.keras").stat().st_size
-    assert artifact.path == tmp_path / f"squeezenet-nano.{variant}.{format}"
+    source_model = (trained / "colors.keras").stat().st_size
+    assert artifact.path == tmp_path / f"colors.{variant}.{format}"
     assert artifact.size_bytes < source_model / 2
     assert artifact.manifest and artifact.manifest.verification and artifact.manifest.verification.agreement >= 0.95
 
 
 @pytest.mark.usefixtures("convert_once")
 def test_quantize_means_int8_and_the_newest_model_is_the_default(workspace: Path) -> None:
-    (workspace / "squeezenet-nano.int8.tflite").unlink()
+    (workspace / "colors.int8.tflite").unlink()
     (artifact,) = edgesqz.export(quantize=True, calibration=20, workspace=workspace)
-    assert artifact.path == workspace / "squeezenet-nano.int8.tflite"
+    assert artifact.path == workspace / "colors.int8.tflite"
 
 
 def test_a_name_missing_from_the_workspace_is_looked_up_in_the_zoo(tmp_path: Path) -> None:
@@ -167,7 +167,8 @@ def test_files_missing_from_the_zoo_need_calibration_images(other: dict[str, Any
 
 @pytest.mark.usefixtures("convert_once")
 def test_a_users_network_is_not_mistaken_for_one_in_the_zoo(trained: Path, tmp_path: Path) -> None:
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    for suffix in (".keras", ".keras.json"):
+        shutil.copy(trained / f"colors{suffix}", tmp_path / f"squeezenet-nano{suffix}")
     (artifact,) = edgesqz.export("squeezenet-nano", quantize=True, calibration=20, workspace=tmp_path)
     assert artifact.manifest and artifact.manifest.labels == ("blue", "green", "red")
 
@@ -175,7 +176,7 @@ def test_a_users_network_is_not_mistaken_for_one_in_the_zoo(trained: Path, tmp_p
 @pytest.mark.usefixtures("convert_once")
 def test_a_model_without_a_manifest_can_be_exported_as_float(trained: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.keras"
-    foreign.write_bytes((trained / "squeezenet-nano.keras").read_bytes())
+    foreign.write_bytes((trained / "colors.keras").read_bytes())
     (artifact,) = edgesqz.export(foreign, "onnx", workspace=tmp_path)
     assert artifact.manifest and artifact.manifest.verification
     assert artifact.manifest.verification.images.dataset == "synthetic"
@@ -203,7 +204,7 @@ def test_calibration_never_sees_the_test_split(trained: Path, tmp_path: Path, mo
         raise AssertionError("the test split was read")
 
     monkeypatch.setattr(data.Dataset, "test", refuse)
-    edgesqz.export(trained / "squeezenet-nano.keras", "onnx", quantize=True, calibration=20, workspace=tmp_path)
+    edgesqz.export(trained / "colors.keras", "onnx", quantize=True, calibration=20, workspace=tmp_path)
 
 
 def answer_with(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
@@ -235,7 +236,7 @@ def test_a_file_with_different_predictions_is_not_kept(
 ) -> None:
     monkeypatch.setattr(Engine, "predict", answer_with(change))
     with pytest.raises(EdgesqzError, match=f"was not kept.*{message}"):
-        edgesqz.export(trained / "squeezenet-nano.keras", "onnx", variant=variant, workspace=tmp_path)
+        edgesqz.export(trained / "colors.keras", "onnx", variant=variant, workspace=tmp_path)
     assert not model_files(tmp_path)
 
 
@@ -244,7 +245,7 @@ def test_a_file_that_its_runtime_rejects_is_not_kept(
 ) -> None:
     monkeypatch.setattr(plugins.converter("onnx"), "convert", lambda model, variant, calibration: b"no model")
     with pytest.raises(EdgesqzError, match=r"fp32\.onnx was not kept: its runtime cannot run it: .*INVALID_PROTOBUF"):
-        edgesqz.export(trained / "squeezenet-nano.keras", "onnx", workspace=tmp_path)
+        edgesqz.export(trained / "colors.keras", "onnx", workspace=tmp_path)
     assert not model_files(tmp_path)
 
 
@@ -286,10 +287,10 @@ def test_an_untrained_export_is_marked_and_has_no_accuracy(tmp_path: Path) -> No
 
 def test_trained_and_untrained_exports_coexist(workspace: Path) -> None:
     edgesqz.export("digits", "onnx", untrained=True, workspace=workspace)
-    names = ["digits.fp32.onnx", "squeezenet-nano.fp32.onnx"]
+    names = ["digits.fp32.onnx", "colors.fp32.onnx"]
     rows = {row.artifact: row for row in edgesqz.bench(names, rounds=1, workspace=workspace).measured}
     assert rows["digits.fp32.onnx"].accuracy is None
-    accuracy = rows["squeezenet-nano.fp32.onnx"].accuracy
+    accuracy = rows["colors.fp32.onnx"].accuracy
     assert accuracy is not None and accuracy > 0.9
 
 
@@ -331,12 +332,12 @@ def test_a_file_that_exceeds_the_quota_is_not_kept(workspace: Path) -> None:
     before = model_files(workspace)
     used = sum(path.stat().st_size for path in workspace.iterdir())
     with pytest.raises(EdgesqzError, match="would not fit the quota"):
-        edgesqz.export("squeezenet-nano", "onnx", variant="fp16", quota=used + 1000, workspace=workspace)
+        edgesqz.export("colors", "onnx", variant="fp16", quota=used + 1000, workspace=workspace)
     assert model_files(workspace) == before
 
 
 def test_converters_are_quiet(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    edgesqz.export(trained / "squeezenet-nano.keras", "tflite", workspace=tmp_path)
+    edgesqz.export(trained / "colors.keras", "tflite", workspace=tmp_path)
     assert capfd.readouterr() == ("", "")
 
 
@@ -344,8 +345,8 @@ def test_converters_are_quiet(trained: Path, tmp_path: Path, capfd: pytest.Captu
 def test_progress_names_the_file(trained: Path, tmp_path: Path) -> None:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
-    Export(trained / "squeezenet-nano.keras", "onnx", workspace=tmp_path).run(console)
-    assert "squeezenet-nano.fp32.onnx" in shown.getvalue()
+    Export(trained / "colors.keras", "onnx", workspace=tmp_path).run(console)
+    assert "colors.fp32.onnx" in shown.getvalue()
 
 
 # Quotas
@@ -362,15 +363,13 @@ def test_all_variants_that_fit_are_exported_most_valuable_first(workspace: Path)
     drop_exports(workspace)
     used = Workspace(workspace).used_bytes()
     shown = io.StringIO()
-    plan = Export("squeezenet-nano", all_variants=True, calibration=20, quota=used + 600_000, workspace=workspace)
+    plan = Export("colors", all_variants=True, calibration=20, quota=used + 280_000, workspace=workspace)
     artifacts = plan.run(Console(file=shown, width=1000))
-    names = [artifact.path.name.removeprefix("squeezenet-nano.") for artifact in artifacts]
+    names = [artifact.path.name.removeprefix("colors.") for artifact in artifacts]
     assert names == ["int8.tflite", "int8.onnx", "fp16.tflite", "fp16.onnx", "dynamic.tflite"]
     skipped = [line.split(": ")[1] for line in shown.getvalue().splitlines() if line.startswith("skipped: ")]
-    assert skipped == [
-        f"squeezenet-nano.{kind}" for kind in ("dynamic.onnx", "fp32.tflite", "fp32.onnx", "int16x8.tflite")
-    ]
-    assert Workspace(workspace).used_bytes() <= used + 600_000
+    assert skipped == [f"colors.{kind}" for kind in ("dynamic.onnx", "fp32.tflite", "fp32.onnx", "int16x8.tflite")]
+    assert Workspace(workspace).used_bytes() <= used + 280_000
 
 
 @pytest.mark.usefixtures("convert_once")
@@ -386,9 +385,9 @@ def test_with_all_variants_those_that_cannot_be_exported_are_skipped(tmp_path: P
 
 def test_if_nothing_fits_the_first_reason_is_reported(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        EdgesqzError, match="none of 5 variants could be exported; the first failed with: squeezenet-nano.int8.tf"
+        EdgesqzError, match="none of 5 variants could be exported; the first failed with: colors.int8.tf"
     ):
-        edgesqz.export(trained / "squeezenet-nano.keras", "tflite", all_variants=True, quota="50kB", workspace=tmp_path)
+        edgesqz.export(trained / "colors.keras", "tflite", all_variants=True, quota="30kB", workspace=tmp_path)
     assert Workspace(tmp_path).used_bytes() == 0
 
 
@@ -415,7 +414,7 @@ def test_a_dry_run_predicts_the_sizes_of_the_export(workspace: Path) -> None:
     before = {path.name for path in workspace.iterdir()}
     used = Workspace(workspace).used_bytes()
     options: dict[str, Any] = {"variant": ["fp32", "fp16", "int8"], "calibration": 20, "workspace": workspace}
-    plan = edgesqz.export("squeezenet-nano", quota=used + 370_000, dry_run=True, **options)
+    plan = edgesqz.export("colors", quota=used + 145_000, dry_run=True, **options)
     assert {path.name for path in workspace.iterdir()} == before
     assert not plan.artifacts
     fp32, fp16, int8 = plan.planned
@@ -424,7 +423,7 @@ def test_a_dry_run_predicts_the_sizes_of_the_export(workspace: Path) -> None:
     for file in (fp32, int8):
         variant = file.file_name.split(".")[1]
         calibration = 20 if variant == "int8" else None
-        edgesqz.export("squeezenet-nano", **options | {"variant": variant, "calibration": calibration})
+        edgesqz.export("colors", **options | {"variant": variant, "calibration": calibration})
         written = sum(path.stat().st_size for path in workspace.glob(f"{file.file_name}*"))
         assert file.exact_bytes == pytest.approx(written, abs=40)  # a verification's figures have more or fewer digits
     assert fp32.expected_bytes == pytest.approx(fp32.exact_bytes, rel=0.05)

@@ -39,7 +39,7 @@ def home(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(home: Path) -> FitResult:
     used = Workspace(home).used_bytes()
-    return fit(quota=used + 200_000, calibration=20, workspace=home)
+    return fit(quota=used + 80_000, calibration=20, workspace=home)
 
 
 def test_the_workspace_contains_only_the_kept_files(found: FitResult, home: Path) -> None:
@@ -47,15 +47,15 @@ def test_the_workspace_contains_only_the_kept_files(found: FitResult, home: Path
     assert {path.name for path in home.glob("*.tflite")} == {best.file_name}
     artifact = Artifact.open(home / best.file_name)
     assert artifact.manifest and artifact.manifest.verification
-    assert best.size_bytes == sum((home / name).stat().st_size for name in best.stored_names) <= 200_000
+    assert best.size_bytes == sum((home / name).stat().st_size for name in best.stored_names) <= 80_000
 
 
 def test_every_variant_was_considered_and_zoo_models_only_if_their_images_are_available(found: FitResult) -> None:
     kinds = ("dynamic", "fp16", "fp32", "int16x8", "int8")
     files: dict[str, Kept | Rejected] = {each.file_name: each for each in found.kept}
     files |= {each.label: each for each in found.rejected}
-    assert sorted(files) == [f"squeezenet-nano.{kind}.tflite" for kind in kinds]
-    large = files["squeezenet-nano.fp32.tflite"]
+    assert sorted(files) == [f"colors.{kind}.tflite" for kind in kinds]
+    large = files["colors.fp32.tflite"]
     assert isinstance(large, Rejected) and large.reason == "too large"
     assert not any(each.in_workspace for each in files.values())
     assert large.selection_accuracy is None
@@ -74,9 +74,9 @@ def test_the_result_as_a_table_and_as_json(found: FitResult) -> None:
     console = Console(width=100, record=True)
     console.print(found.table())
     shown = console.export_text()
-    first = next(line for line in shown.splitlines() if "squeezenet-nano." in line)
+    first = next(line for line in shown.splitlines() if "colors." in line)
     assert first.split()[0] == found.kept[0].file_name and "kept" in first
-    assert "200.0 kB of the quota of" in shown
+    assert "80.0 kB of the quota of" in shown
     assert json.loads(found.to_json())["kept"][0]["dataset"] == found.kept[0].dataset
 
 

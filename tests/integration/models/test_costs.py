@@ -14,6 +14,7 @@ from edgesqz.exporting import images
 from edgesqz.image_size import ImageSize
 from edgesqz.models import ARCHITECTURES, build_model
 from edgesqz.models.costs import network_costs
+from tests import small
 
 
 @pytest.mark.parametrize("model", ARCHITECTURES)
@@ -51,9 +52,9 @@ def test_the_predicted_size_is_that_of_the_file(model: str, tmp_path: Path, monk
 
 
 def test_the_predicted_size_is_that_of_a_trained_file(exported: Path) -> None:
-    costs = network_costs("squeezenet-nano", classes=3)
-    assert within_five_percent(costs.tflite_fp32_bytes, (exported / "squeezenet-nano.fp32.tflite").stat().st_size)
-    assert within_five_percent(costs.tflite_int8_bytes, (exported / "squeezenet-nano.int8.tflite").stat().st_size)
+    costs = network_costs(small.NETWORK, classes=3)
+    assert within_five_percent(costs.tflite_fp32_bytes, (exported / "colors.fp32.tflite").stat().st_size)
+    assert within_five_percent(costs.tflite_int8_bytes, (exported / "colors.int8.tflite").stat().st_size)
 
 
 def test_no_tensorflow_is_needed() -> None:

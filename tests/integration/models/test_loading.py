@@ -238,12 +238,12 @@ def test_labels_that_cannot_be_those_of_the_model(
 
 def test_labels_against_the_manifest_are_refused(trained: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"names its classes blue, green, red; remove labels"):
-        edgesqz.export("squeezenet-nano", labels=["red", "green", "blue"], workspace=trained)
+        edgesqz.export("colors", labels=["red", "green", "blue"], workspace=trained)
 
 
 def test_a_pixel_range_against_the_manifest_is_refused(trained: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"expects pixels 0\.\.255; remove pixel_range 0\.\.1"):
-        edgesqz.export("squeezenet-nano", pixel_range="0..1", workspace=trained)
+        edgesqz.export("colors", pixel_range="0..1", workspace=trained)
     with pytest.raises(EdgesqzError, match=r"untrained, expects pixels 0\.\.255"):
         edgesqz.export("squeezenet-nano", untrained=True, pixel_range="0..1", workspace=trained)
 

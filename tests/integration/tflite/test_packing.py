@@ -21,7 +21,7 @@ def artifact(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: py
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plugins.converter("tflite"), "packed", bytes)
         (artifact,) = edgesqz.export(
-            trained / "squeezenet-nano.keras",
+            trained / "colors.keras",
             variant=request.param,
             calibration=20 if request.param == "int8" else None,
             workspace=tmp_path_factory.mktemp("unpacked"),

@@ -38,8 +38,9 @@ from edgesqz.training.recipe import Recipe, fastest_precision
 from edgesqz.training.result import TrainResult
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.sizes import parse_size
+from tests import small
 
-MODEL = "squeezenet-nano"
+MODEL = small.NETWORK
 EPOCHS, STEPS_PER_EPOCH = 3, 3
 HOLDOUT = 27  # a tenth of 270
 CHECKPOINT = f"{MODEL}.last.npz"
@@ -217,7 +218,7 @@ def test_the_saved_model_contains_only_standard_keras_layers(finished: Finished)
 
 def test_the_saved_model_is_as_accurate_as_its_manifest_says(trained: Path, images: Path) -> None:
     _, holdout = data.holdout_split(data.load(str(images)).train(), seed=0)
-    described = Artifact.open(trained / f"{MODEL}.keras")
+    described = Artifact.open(trained / "colors.keras")
     with edgesqz.load(described.path) as model:
         top1 = model.predict(holdout.images).argmax(axis=1)
     assert len(holdout) == HOLDOUT
@@ -494,7 +495,7 @@ def test_the_targets_are_the_teachers_predictions_instead_of_the_labels(
 
 
 def test_a_student_learns_to_predict_like_its_teacher(trained: Path, images: Path, tmp_path: Path) -> None:
-    teacher = trained / f"{MODEL}.keras"
+    teacher = trained / "colors.keras"
     student = train(images, tmp_path, epochs=5, batch_size=16, learning_rate=0.05, seed=1, teacher=teacher)
     assert student.manifest and student.manifest.training
     losses = [entry["loss"] for entry in student.manifest.training["history"]]  # how far it is from its teacher

@@ -9,7 +9,7 @@ from tests.permissions import run
 
 def test_a_read_only_workspace_can_be_read(read_only: Path, images: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in read_only.rglob("*")}
-    image, name = next((images / "test").glob("*/*.png")), "squeezenet-nano.int8.tflite"
+    image, name = next((images / "test").glob("*/*.png")), "colors.int8.tflite"
     for arguments in (
         ("workspace", "list"),
         ("workspace", "verify"),
