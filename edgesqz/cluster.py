@@ -66,7 +66,7 @@ def started(address: str | None, store_bytes: int) -> Iterator[None]:
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
     try:
         if address:
-            _check_answers(address)
+            _check_reachable(address)
             ray.init(address=address, **quiet)
             _check_versions()
         else:
@@ -97,7 +97,7 @@ def _check_length(folder: Path) -> None:
         )
 
 
-def _check_answers(address: str) -> None:
+def _check_reachable(address: str) -> None:
     if address.startswith("ray://"):
         raise EdgesqzError(
             f"{option('address')} {address} is a Ray Client address; make this machine a node of the cluster "

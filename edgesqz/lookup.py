@@ -75,7 +75,7 @@ def _find(name: str, folder: Path, at_hand: list[Path], shipped: list[Path], wha
         if named:
             several = " and ".join(path.name for path in named)
             where = "the zoo" if place == ZOO else place
-            raise EdgesqzError(f"{name!r} may be {several} in {where}; name one with its suffix")
+            raise EdgesqzError(f"{name!r} matches {several} in {where}; specify one with its suffix")
     raise EdgesqzError(f"no {what} {name!r}; {_nearest(name, [*at_hand, *shipped])}{_listed(folder, at_hand, shipped)}")
 
 

@@ -47,7 +47,7 @@ class Timing:
     runtimes: Annotated[
         str | Sequence[str],
         Option(
-            "Measure on this engine; repeat the option to compare engines.",
+            "Measure on this engine. Repeat the option to compare engines.",
             metavar="NAME[==VERSION]",
             default="the engine installed for each format",
             flag="--runtime",
@@ -56,8 +56,8 @@ class Timing:
     host: Annotated[
         str | None,
         Option(
-            "Run the engines on another machine, ssh://USER@BOARD[:PORT][?python=PATH]. That machine needs Python, "
-            "NumPy and the engines.",
+            "Machine to run the engines on, as ssh://USER@BOARD[:PORT][?python=PATH]. It needs Python, NumPy and the "
+            "engines.",
             metavar="URL",
             default="this machine",
         ),
@@ -67,7 +67,7 @@ class Timing:
     rounds: Annotated[
         int,
         Option(
-            "Number of timing rounds for each file; more rounds give narrower confidence intervals.", metavar="COUNT"
+            "Number of timing rounds for each file. More rounds give narrower confidence intervals.", metavar="COUNT"
         ),
     ] = defaults.BENCH_ROUNDS
     baseline: Annotated[

@@ -149,8 +149,8 @@ def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
     found = model_files(workspace)
     if not found:
         raise EdgesqzError(
-            f"no model file in {workspace}; run edgesqz train and edgesqz export, run edgesqz export squeezenet, "
-            "which ships trained, or name files"
+            f"no model file in {workspace}; run edgesqz train and edgesqz export, run edgesqz export squeezenet for a "
+            "network from the zoo, or name files"
         )
     return found
 

@@ -185,17 +185,17 @@ class BenchOutput(LayerOption):
     ] = False
     per_class: Annotated[bool, Option("Also show the accuracy of each class.")] = False
     json: Annotated[
-        str | Path | None, Option("Write the report to this file as JSON; - prints it.", metavar="FILE|-")
+        str | Path | None, Option("Write the report to this file as JSON. Use - to print it.", metavar="FILE|-")
     ] = None
     csv: Annotated[
         str | Path | None,
-        Option("Write the rows to this file as CSV, one raw number per cell; - prints them.", metavar="FILE|-"),
+        Option("Write the rows to this file as CSV, one raw number per cell. Use - to print them.", metavar="FILE|-"),
     ] = None
     markdown: Annotated[
-        str | Path | None, Option("Write the table to this file as Markdown; - prints it.", metavar="FILE|-")
+        str | Path | None, Option("Write the table to this file as Markdown. Use - to print it.", metavar="FILE|-")
     ] = None
     html: Annotated[
-        str | Path | None, Option("Write a web page with charts to this file; - prints it.", metavar="FILE|-")
+        str | Path | None, Option("Write a web page with charts to this file. Use - to print it.", metavar="FILE|-")
     ] = None
     plot: Annotated[
         str | Path | None, Option("Plot accuracy against size in this .png or .svg file.", metavar="FILE")

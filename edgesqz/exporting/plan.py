@@ -66,13 +66,13 @@ class Export(
     ] = None
     format: Annotated[
         str | Sequence[str],
-        Option("tflite or onnx; repeat it for both.", metavar="FORMAT", default="tflite"),
+        Option("Format to export to: tflite or onnx. Repeat the option for both.", metavar="FORMAT", default="tflite"),
     ] = ()
     _: KW_ONLY
     variant: Annotated[
         str | Sequence[str],
         Option(
-            "fp32, fp16, dynamic, int8 or, for tflite only, int16x8; repeat it for several.",
+            "Variant to export: fp32, fp16, dynamic, int8 or, for tflite only, int16x8. Repeat the option for several.",
             metavar="VARIANT",
             default="fp32",
         ),

@@ -55,7 +55,7 @@ def check_form(path: Path, config: dict[str, Any]) -> None:
         layers = [layer["config"] for layer in config["config"]["layers"] if layer["class_name"] == "InputLayer"]
         inputs = [[*layer["batch_shape"]] for layer in layers]
         outputs = len(list(_names(config["config"].get("output_layers")))) or 1
-    except DAMAGE:  # a damaged file or another kind of model, which loading it will report
+    except DAMAGE:  # a damaged file or another kind of model; loading it reports the problem
         return
     if inputs:
         check(path, inputs, outputs)

@@ -31,7 +31,7 @@ class Params(InputSizeOptions):
     models: Annotated[
         str | Sequence[str],
         Option(
-            "A network that `edgesqz models` lists; several with --compare.",
+            "A network from `edgesqz models`. Several networks need --compare.",
             metavar="MODEL",
             default=DEFAULT_MODEL,
             positional=True,

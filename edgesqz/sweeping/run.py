@@ -63,7 +63,7 @@ def run(plan: Sweep, console: Console) -> SweepResult:
     else:
         cluster.require_ray()
         if plan.host:
-            Host.parse(plan.host).check()  # not only after all the training
+            Host.parse(plan.host).check()  # fail before the training, not after it
         trials = _try(plan, selection, record, home, dataset, console)
         report = _bench(plan, trials, home, console)
     return SweepResult(plan.name, str(plan.dataset), home.folder, home.quota_bytes, home.used_bytes(), trials, report)
@@ -131,7 +131,7 @@ def _try(
         scratch(as_path(plan.scratch_dir), home, cluster.RAY_BYTES),
         cluster.started(plan.address, 2 * split.images.nbytes),
     ):
-        home.remove(*replaced)  # not before the cluster has answered
+        home.remove(*replaced)  # only now that the cluster has answered
         storage = Path(tempfile.gettempdir()) / "tune"
         tuning = Tuning(plan, setting, record, storage, console, space.most_epochs)
         if plan.search != "optuna":

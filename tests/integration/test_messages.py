@@ -64,7 +64,7 @@ def changed_tflite(path: Path, *, name: bytes | None = None, scales: int = 1) ->
     return path
 
 
-def test_a_scale_per_channel_is_not_blamed_on_the_pixel_range(tmp_path: Path) -> None:
+def test_a_scale_per_channel_is_not_attributed_to_the_pixel_range(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="one scale, .* 3, one per channel$"):
         load(changed_tflite(tmp_path / "theirs.tflite", scales=3))
 

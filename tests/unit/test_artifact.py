@@ -103,7 +103,7 @@ def test_a_manifest_is_read_as_it_was_written(manifest: Manifest, tmp_path: Path
     assert artifact.size_bytes == len(CONTENT)
 
 
-def test_a_manifest_leaves_out_what_it_does_not_know_but_keeps_open_sizes(tmp_path: Path) -> None:
+def test_a_manifest_omits_unknown_values_but_keeps_open_sizes(tmp_path: Path) -> None:
     path = stored(tmp_path)
     text = (tmp_path / "net.keras.json").read_text(encoding="utf-8")
     fields = json.loads(text)
@@ -119,13 +119,13 @@ def test_a_file_without_a_manifest_has_none(tmp_path: Path) -> None:
     assert Artifact.open(path) == Artifact(path, None)
 
 
-def test_a_missing_file_is_refused_by_its_path(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_names_its_path(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"no model file .*gone\.keras"):
         Artifact.open(tmp_path / "gone.keras")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b'{"name": "squee'])
-def test_a_damaged_manifest_is_refused_by_its_path(content: bytes, tmp_path: Path) -> None:
+def test_the_error_for_a_damaged_manifest_names_its_path(content: bytes, tmp_path: Path) -> None:
     path = stored(tmp_path)
     (tmp_path / "net.keras.json").write_bytes(content)
     with pytest.raises(EdgesqzError, match=r"net\.keras\.json is not an edgesqz manifest"):
@@ -141,7 +141,7 @@ def test_a_damaged_manifest_is_refused_by_its_path(content: bytes, tmp_path: Pat
         ({"input": {"shape": [1], "dtype": "int8", "stride": 1}}, r"input\.stride"),
     ],
 )
-def test_a_manifest_with_other_fields_is_refused_by_the_field(
+def test_the_error_for_a_manifest_with_unknown_fields_names_the_field(
     changes: dict[str, Any], field: str, tmp_path: Path
 ) -> None:
     path = stored(tmp_path)
@@ -150,14 +150,14 @@ def test_a_manifest_with_other_fields_is_refused_by_the_field(
         Artifact.open(path)
 
 
-def test_a_manifest_of_other_bytes_is_refused(tmp_path: Path) -> None:
+def test_a_manifest_of_other_bytes_is_rejected(tmp_path: Path) -> None:
     path = stored(tmp_path)
     path.write_bytes(CONTENT[:-1] + b"L")
     with pytest.raises(EdgesqzError, match=r"net\.keras does not match its manifest net\.keras\.json"):
         Artifact.open(path)
 
 
-def test_versions_are_those_installed() -> None:
+def test_versions_are_the_installed_ones() -> None:
     import numpy
 
     assert package_versions("numpy") == {"edgesqz": "0.1.0", "numpy": numpy.__version__}

@@ -1,4 +1,4 @@
-"""What keeps a command from a cluster is one line."""
+"""Problems with a cluster are reported in one line."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_one_sentence_says_everywhere_what_edgesqz_does() -> None:
     assert f"\nsite_description: {tagline}\n" in (ROOT / "mkdocs.yml").read_text()
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_targets() -> None:
     """MkDocs checks the links of the site, but not those of the README and CONTRIBUTING."""
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):

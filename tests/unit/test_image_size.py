@@ -1,4 +1,4 @@
-"""Image sizes: how they are read and written."""
+"""Image sizes: parsing and formatting."""
 
 from __future__ import annotations
 

@@ -23,10 +23,10 @@ from edgesqz.models import ARCHITECTURES
 HEAVY = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert")
 
 
-def shown(inventory: Installation) -> str:
+def shown(installation: Installation) -> str:
     """Return what a terminal shows, with line breaks and column gaps as single spaces."""
     terminal = io.StringIO()
-    Console(file=terminal, width=100, color_system=None).print(inventory.table())
+    Console(file=terminal, width=100, color_system=None).print(installation.table())
     return " ".join(terminal.getvalue().split())
 
 
@@ -50,30 +50,30 @@ def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
 
 
 def test_models_datasets_and_versions_are_listed() -> None:
-    inventory = info()
-    assert inventory.models == tuple(ARCHITECTURES)
-    assert inventory.datasets == {"cifar10": None, "cifar100": None, "mnist": None, "synthetic": "drawn by code"}
-    assert inventory.versions["python"] == platform.python_version()
-    assert inventory.versions["numpy"] == numpy.__version__
-    assert {"edgesqz", "tensorflow", "keras", "tf2onnx", "onnx"} <= set(inventory.versions)
+    installation = info()
+    assert installation.models == tuple(ARCHITECTURES)
+    assert installation.datasets == {"cifar10": None, "cifar100": None, "mnist": None, "synthetic": "drawn by code"}
+    assert installation.versions["python"] == platform.python_version()
+    assert installation.versions["numpy"] == numpy.__version__
+    assert {"edgesqz", "tensorflow", "keras", "tf2onnx", "onnx"} <= set(installation.versions)
 
 
 def test_a_missing_engine_is_shown_with_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         plugins, "engine_version", lambda runtime: None if runtime.ENGINE == "ai-edge-litert" else "9.8.7"
     )
-    inventory = info()
-    assert {runtime.name: runtime.version for runtime in inventory.runtimes} == {
+    installation = info()
+    assert {runtime.name: runtime.version for runtime in installation.runtimes} == {
         "keras": "9.8.7",
         "litert": None,
         "onnxruntime": "9.8.7",
         "tflite-micro": "0.dev20261023182759, in its own environment",
         "tflite-runtime": "2.14.0, in its own environment",
     }
-    (litert,) = (runtime for runtime in inventory.runtimes if runtime.name == "litert")
+    (litert,) = (runtime for runtime in installation.runtimes if runtime.name == "litert")
     assert litert.install == "pip install 'ai-edge-litert>=2.1'"
-    assert f"litert .tflite missing; {litert.install}" in shown(inventory)
-    assert "keras .keras 9.8.7" in shown(inventory)
+    assert f"litert .tflite missing; {litert.install}" in shown(installation)
+    assert "keras .keras 9.8.7" in shown(installation)
 
 
 def test_without_uv_an_engine_in_a_separate_environment_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,10 +86,10 @@ def test_available_datasets_are_shown_with_their_folders(tmp_path: Path) -> None
     folder = tmp_path / "cache" / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     (folder / "batches.meta").touch()
-    inventory = info()
-    assert inventory.datasets["cifar10"] == str(folder)
-    assert inventory.datasets["cifar100"] is None
-    assert "cifar100 not available; downloaded on first use" in shown(inventory)
+    installation = info()
+    assert installation.datasets["cifar10"] == str(folder)
+    assert installation.datasets["cifar100"] is None
+    assert "cifar100 not available; downloaded on first use" in shown(installation)
 
 
 def test_info_looks_in_the_same_folders_as_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,13 +104,13 @@ def test_info_looks_in_the_same_folders_as_the_commands(tmp_path: Path, monkeypa
 
 
 def test_the_json_contains_the_installation() -> None:
-    inventory = info()
-    text = inventory.to_json()
+    installation = info()
+    text = installation.to_json()
     as_data = json.loads(text)
     assert list(as_data) == ["versions", "converters", "runtimes", "models", "data_dir", "datasets"]
     assert as_data["models"] == list(ARCHITECTURES)
-    assert as_data["datasets"] == inventory.datasets
-    assert as_data["converters"] == {name: list(variants) for name, variants in inventory.converters.items()}
+    assert as_data["datasets"] == installation.datasets
+    assert as_data["converters"] == {name: list(variants) for name, variants in installation.converters.items()}
     assert [set(runtime) for runtime in as_data["runtimes"]] == 5 * [{"name", "suffixes", "version", "install"}]
     assert text.endswith("}\n")
 
@@ -124,13 +124,13 @@ def test_the_table_shows_how_to_train_each_model() -> None:
 
 def test_requirements_and_places_are_shown_as_they_are() -> None:
     install = "pip install 'toy-engine[fast]>=1'"
-    inventory = dataclasses.replace(
+    installation = dataclasses.replace(
         info(),
         runtimes=(Runtime("toy", (".toy",), None, install),),
         datasets={"cifar10": "/data/[old]/cifar"},
     )
-    assert install in shown(inventory)
-    assert "/data/[old]/cifar" in shown(inventory)
+    assert install in shown(installation)
+    assert "/data/[old]/cifar" in shown(installation)
 
 
 def test_info_imports_no_engine() -> None:

@@ -51,9 +51,9 @@ def test_a_path_takes_precedence_over_the_workspace_and_the_workspace_over_the_z
     for name in ("squeezenet", "squeezenet.keras"):
         assert find(name, folder) == folder / "squeezenet.keras"
     put(Path(), "squeezenet.keras")
-    assert find("squeezenet", folder) == folder / "squeezenet.keras"  # which is no path
+    assert find("squeezenet", folder) == folder / "squeezenet.keras"  # not a path
     assert find("squeezenet.keras", folder) == Path("squeezenet.keras")
-    Path("squeezenet").mkdir()  # a folder is no model file
+    Path("squeezenet").mkdir()  # a folder is not a model file
     assert find("squeezenet", folder) == folder / "squeezenet.keras"
     assert find(folder / "squeezenet.keras", Path("elsewhere")) == folder / "squeezenet.keras"
 
@@ -62,7 +62,7 @@ def test_a_name_without_its_suffix_is_the_keras_model_or_the_only_file_of_that_n
     put(folder, "mine.tflite", "mine.int8.tflite", "mine.int8.onnx", "mine.fp16.onnx")
     assert find_model_file("mine", folder) == folder / "mine.tflite"
     assert find_model_file("mine.fp16", folder) == folder / "mine.fp16.onnx"
-    with pytest.raises(EdgesqzError, match=r"'mine.int8' may be mine.int8.onnx and mine.int8.tflite in .*workspace; "):
+    with pytest.raises(EdgesqzError, match=r"'mine.int8' matches mine.int8.onnx and mine.int8.tflite in .*workspace; "):
         find_model_file("mine.int8", folder)
     put(folder, "mine.keras", "mine.onnx")
     assert find_model_file("mine", folder) == find_keras_file("mine", folder) == folder / "mine.keras"

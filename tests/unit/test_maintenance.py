@@ -26,7 +26,7 @@ def run(*arguments: str | Path, typed: str = "") -> Result:
 
 @pytest.fixture
 def full(workspace: Path) -> Path:
-    """A workspace with a source model, four exports, a checkpoint and somebody's notes."""
+    """A workspace with a source model, four exports, a checkpoint and a file of notes."""
     (workspace / "squeezenet.last.npz").write_bytes(bytes(1000))
     (workspace / "notes.txt").write_bytes(bytes(70))
     return workspace
@@ -36,7 +36,7 @@ def names(items: tuple[Item, ...]) -> list[str]:
     return [item.name for item in items]
 
 
-def test_everything_is_listed_once_with_where_it_came_from(full: Path, images: Path) -> None:
+def test_everything_is_listed_once_with_its_origin(full: Path, images: Path) -> None:
     listed = contents(Workspace(full, "2MB"))
     origins = {item.name: (item.kind, item.origin) for item in listed.items}
     assert origins == {
@@ -66,7 +66,7 @@ def test_the_list_as_a_table(full: Path) -> None:
     used = Workspace(full).used_bytes()
     shown = run("list", "--workspace", full, "--quota", str(2 * used)).output
     size = sum((full / name).stat().st_size for name in ("squeezenet-nano.keras", "squeezenet-nano.keras.json"))
-    # The row's figures, which follow its name, or stand below a name that would take half of the width.
+    # The figures of the row, which are after its name, or below a name that would take half of the width.
     assert f"source model {size / 1000:.1f} kB {size / 2 / used:.1%}" in " ".join(shown.split())
     assert "50.0% of the quota" in " ".join(shown.split())
 
@@ -101,7 +101,7 @@ def test_files_of_running_work_are_not_removed(full: Path) -> None:
         assert "squeezenet.last.npz" not in names(plan_cleaning(Workspace(full), 1).items)
 
 
-def test_cleaning_drops_the_smallest_export_that_is_enough(full: Path) -> None:
+def test_cleaning_deletes_the_smallest_export_that_is_enough(full: Path) -> None:
     workspace = Workspace(full)
     used = workspace.used_bytes()
     sizes = {item.name: item.size_bytes for item in contents(workspace).items}
@@ -233,7 +233,7 @@ def test_a_quota_is_kept_shown_and_dropped(full: Path) -> None:
     assert "no quota" in run("quota", "none", "--workspace", full).output
 
 
-def test_a_result_is_data_too(full: Path) -> None:
+def test_a_result_is_also_available_as_data(full: Path) -> None:
     shown = json.loads(run("quota", "3MB", "--workspace", full, "--json").output)
     assert shown == {"folder": str(full), "quota_bytes": 3_000_000, "used_bytes": Workspace(full).used_bytes()}
     removed = json.loads(run("rm", "notes.txt", "notes.txt", "--workspace", full, "--json").output)

@@ -1,4 +1,4 @@
-"""Which class the outputs of a network stand for, on figures made by hand."""
+"""Conversion of a network's outputs to class scores, compared with values calculated by hand."""
 
 from __future__ import annotations
 

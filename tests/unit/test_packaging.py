@@ -23,7 +23,7 @@ def test_every_folder_with_modules_is_a_package() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_package_lies_where_its_name_says(package: str) -> None:
+def test_a_package_is_in_the_folder_of_its_name(package: str) -> None:
     """Otherwise setuptools maps it with an import hook, which no type checker reads."""
     assert SETUPTOOLS["package-dir"] == {"": "."}
     assert any(ROOT.joinpath(*package.split(".")).glob("*.py"))

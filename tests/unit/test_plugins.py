@@ -61,7 +61,7 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
         sys.modules.pop(name, None)
 
 
-# What is found
+# Discovery
 
 
 def test_the_built_in_converters_are_found() -> None:
@@ -122,7 +122,7 @@ def test_a_third_partys_converter_is_found_like_the_built_in_ones() -> None:
 def test_a_third_partys_runtime_is_found_like_the_built_in_ones(tmp_path: Path) -> None:
     assert list(plugins.runtimes()) == ["keras", "litert", "onnxruntime", "tflite-micro", "tflite-runtime", "toy"]
     assert plugins.runtime_for(".toy") == "toy"
-    assert plugins.runtime_for(".tflite") == "litert"  # of two for a suffix, the first by name
+    assert plugins.runtime_for(".tflite") == "litert"  # the first by name of two runtimes for this suffix
     assert plugins.runtime_source("toy") == TOY_RUNTIME
     for name in ("net.toy", "net.bin", "net.keras", "net.unknown"):
         (tmp_path / name).touch()
@@ -159,7 +159,7 @@ def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             if node.level == 1 and str(node.module) in {path.stem for path in RUNTIMES}:
-                continue  # one runtime has another's load, and it is that one's source which is sent
+                continue  # tflite-runtime uses another runtime's load, and the source of that one is sent
             assert node.level == 0, "the package imports by full names"
             names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
     return names
@@ -191,7 +191,7 @@ def test_the_core_imports_no_converter_and_no_runtime(path: Path) -> None:
     assert not {name for name in names if any(is_of(name, package) for package in kept_apart)}
 
 
-def test_the_files_checked_are_all_there() -> None:
+def test_all_files_are_checked() -> None:
     assert {"plugins.py", "step.py", "app.py", "splits.py"} <= {path.name for path in CORE}
     assert {"worker.py", "keras.py", "litert.py", "onnxruntime.py"} <= {path.name for path in RUNTIMES}
 
@@ -207,7 +207,7 @@ def test_a_runtime_is_read_with_or_without_a_version() -> None:
     assert exact.requirements == ["onnxruntime==1.23.2", "numpy"]
 
 
-def test_an_engine_that_needs_another_python_lives_apart() -> None:
+def test_an_engine_that_needs_another_python_has_a_separate_environment() -> None:
     choice = plugins.Choice.parse("tflite-runtime")
     assert choice.lives_apart
     assert choice.runtime.PYTHON == "3.11"
@@ -219,7 +219,7 @@ def test_an_unknown_runtime_is_reported() -> None:
         plugins.Choice.parse("tensorrt==8")
 
 
-def test_the_sent_source_is_the_module_that_loads() -> None:
+def test_the_source_that_is_sent_defines_load() -> None:
     source = plugins.runtime_source("tflite-runtime")
     assert source == plugins.runtime_source("litert")
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]
@@ -229,7 +229,7 @@ def test_if_both_are_installed_the_requested_one_runs(monkeypatch: pytest.Monkey
     litert = sys.modules[plugins.runtimes()["litert"].load.__module__]
     monkeypatch.setattr(litert, "ENGINE", plugins.runtimes()["tflite-runtime"].ENGINE)
     with pytest.raises(ModuleNotFoundError, match="tflite_runtime"):
-        litert.load(b"", 1)  # though LiteRT is here
+        litert.load(b"", 1)  # although LiteRT is installed
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from pathlib import Path
 import edgesqz
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     assert all(getattr(edgesqz, name) is not None for name in edgesqz.__all__)
     assert sorted(edgesqz.__all__) == dir(edgesqz)
 
 
-def test_the_types_see_the_same_names() -> None:
+def test_type_checkers_see_the_same_names() -> None:
     tree = ast.parse(Path(edgesqz.__file__).read_text())
     imported = {alias.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert imported - {None} == set(edgesqz.__all__) - {"EdgesqzError", "__version__"}

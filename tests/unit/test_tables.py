@@ -37,7 +37,7 @@ def test_no_heading_word_or_name_is_broken(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
-def test_no_line_is_wider_than_the_terminal_but_for_a_name_that_is(width: int) -> None:
+def test_no_line_is_wider_than_the_terminal_except_for_a_wider_name(width: int) -> None:
     assert all(len(line) <= width for line in TABLE.lines(width) if LONG not in line)
 
 

@@ -100,12 +100,12 @@ def test_inspect_warns_about_saturation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ZOO.glob("*.int8.onnx")), ids=lambda path: path.name)
-def test_the_files_that_ship_do_not_saturate(path: Path) -> None:
+def test_the_files_in_the_zoo_do_not_saturate(path: Path) -> None:
     assert not may_saturate(onnx.load(path))
 
 
 @pytest.mark.parametrize(("vnni", "weight", "warned"), [(False, 127, True), (False, 64, False), (True, 127, False)])
-def test_bench_warns_where_it_can_happen(
+def test_bench_warns_on_processors_where_weights_can_saturate(
     vnni: bool, weight: int, warned: bool, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = Engine.__init__

@@ -334,7 +334,7 @@ def test_a_tflite_file_with_weights_in_blocks_of_four_bits(tmp_path: Path) -> No
     assert matrix.quantization and matrix.quantization.scales == tuple(range(1, 21))
 
 
-def test_a_tflite_file_with_four_bits_a_channel_and_shapes(tmp_path: Path) -> None:
+def test_a_tflite_file_with_four_bit_channels_and_shapes(tmp_path: Path) -> None:
     tensors = [
         Stored("x", (1, 64), "FLOAT32"),
         Stored("matrix", (10, 64), "INT4", bytes(320), scales=(0.5,) * 10),

@@ -1,4 +1,4 @@
-"""Inspect on files from edgesqz, files from other tools, and damaged files."""
+"""Inspections of files from edgesqz, files from other tools, and damaged files."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_an_onnx_file_from_another_tool(tmp_path: Path) -> None:
         helper.make_node("FancyOp", ["s"], ["t"], domain="com.example"),
     ]
     graph = helper.make_graph(nodes, "g", [value("x"), value("c", TensorProto.BOOL, ())], [value("z"), value("t")])
-    model = helper.make_model(graph, producer_name="somebody")
+    model = helper.make_model(graph, producer_name="another tool")
     helper.set_model_props(model, {"task": "none"})
     onnx.save(model, tmp_path / "theirs.onnx")
     found = inspect(tmp_path / "theirs.onnx")
@@ -110,7 +110,7 @@ def test_an_onnx_file_from_another_tool(tmp_path: Path) -> None:
     assert found.operators == {"Relu": 2, "Constant": 1, "Add": 1, "If": 1, "com.example.FancyOp": 1}
     assert [(t.name, t.size_bytes) for t in found.tensors] == [("[red]weights", 24)]
     assert found.parameters == 6
-    assert found.metadata["producer"] == "somebody" and found.metadata["task"] == "none"
+    assert found.metadata["producer"] == "another tool" and found.metadata["task"] == "none"
     assert "[red]weights float32 2x3" in shown(found)
 
 

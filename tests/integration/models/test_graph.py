@@ -52,7 +52,7 @@ def test_build_model_builds_every_network_and_squeezenet_model_only_squeezenets(
         SqueezeNetModel(name="digits").build()
 
 
-def test_pooling_the_branches_is_pooling_the_module() -> None:
+def test_pooling_the_branches_equals_pooling_the_module() -> None:
     def network(early: bool) -> Any:
         graph = Graph("fire")
         x = graph.add(Pixels(name="pixels", size=ImageSize(8, 8), channels=3))
@@ -124,7 +124,7 @@ def test_images_of_the_right_size_are_not_resized() -> None:
         ("squeezenet-nano", {"fire12", "fire22", "fire23"}),
     ],
 )
-def test_fires_have_a_bypass_from_the_second_of_a_stage_on(name: str, bypassed: set[str]) -> None:
+def test_every_fire_module_but_the_first_of_a_stage_has_a_bypass(name: str, bypassed: set[str]) -> None:
     import keras
 
     model = build_model(name)

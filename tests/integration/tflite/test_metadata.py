@@ -132,7 +132,7 @@ def test_every_engine_predicts_the_same_with_and_without_metadata(
     np.testing.assert_array_equal(with_metadata, without)
 
 
-def test_it_costs_less_than_a_kilobyte_and_keeps_the_data_aligned(described: bytes) -> None:
+def test_metadata_adds_less_than_a_kilobyte_and_keeps_the_data_aligned(described: bytes) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
     assert 0 < len(described) - MODEL.stat().st_size < 1000

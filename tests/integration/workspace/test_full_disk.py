@@ -29,7 +29,7 @@ BEST, LAST = "squeezenet-nano.best.npz", "squeezenet-nano.last.npz"
 KEPT: dict[Failure, list[set[str]]] = {
     full_after: [set(), {BEST, LAST}],
     limited_to: [set(), {BEST, LAST}],
-    broken_after: [set(), {BEST}, {BEST, LAST}],  # it cannot remove what is of no use either
+    broken_after: [set(), {BEST}, {BEST, LAST}],  # it cannot remove useless files either
 }
 
 
@@ -59,7 +59,7 @@ def points(size: int, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize("failure", [full_after, limited_to, broken_after])
-def test_an_export_is_written_whole_or_not_at_all(
+def test_an_export_is_written_completely_or_not_at_all(
     failure: Failure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def export() -> object:
@@ -69,7 +69,7 @@ def test_an_export_is_written_whole_or_not_at_all(
     exported = state(tmp_path)
     monkeypatch.setattr(
         Exporter, "make", lambda *arguments: exported
-    )  # the same, without converting and verifying it anew
+    )  # the same result, without converting and verifying again
     size = Workspace(tmp_path).used_bytes()
     old = {EXPORT: b"old", f"{EXPORT}.json": b"old"}
     at = range(3) if failure is broken_after else points((ZOO / EXPORT).stat().st_size, 3)

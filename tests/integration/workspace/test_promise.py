@@ -29,32 +29,32 @@ class Killed(BaseException):
     """Stands for SIGKILL."""
 
 
-class Touches:
-    """Of the disk, that are left to this thread until it is killed; None for no end."""
+class Accesses:
+    """The number of accesses to the disk that this thread has left before it is killed, or None for no limit."""
 
     left: ClassVar[int | None] = None
     thread: ClassVar[int] = 0
 
     @classmethod
     def count(cls, event: str, _: object) -> None:
-        """Kill at the next one if none is left; an audit hook of Python."""
-        touch = event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
-        if touch and cls.left is not None and threading.get_ident() == cls.thread:
+        """Count an access, as a Python audit hook, and kill the thread if it has none left."""
+        access = event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
+        if access and cls.left is not None and threading.get_ident() == cls.thread:
             cls.left -= 1
             if cls.left < 0:
                 raise Killed
 
 
-sys.addaudithook(Touches.count)
+sys.addaudithook(Accesses.count)
 
 
 @contextlib.contextmanager
-def killed_after(touches: int) -> Iterator[None]:
-    Touches.left, Touches.thread = touches, threading.get_ident()
+def killed_after(accesses: int) -> Iterator[None]:
+    Accesses.left, Accesses.thread = accesses, threading.get_ident()
     try:
         yield
     finally:
-        Touches.left = None
+        Accesses.left = None
 
 
 class Promise(RuleBasedStateMachine):
@@ -114,7 +114,7 @@ class Promise(RuleBasedStateMachine):
                 room = self.workspace.room_for(())
                 assert room is not None and room <= QUOTA - max(self.used(), size)
         except EdgesqzError:
-            assert self.used() + size > QUOTA - 200  # the claim itself has some bytes
+            assert self.used() + size > QUOTA - 200  # the claim itself needs some bytes
 
     def found(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.folder.iterdir() if path.name != OWN}
@@ -144,7 +144,7 @@ model = "squeezenet-nano.int8"
 versions = [{name: (ZOO / name).read_bytes() for name in (f"{model}.{suffix}", f"{model}.{suffix}.json")}
             for suffix in ("tflite", "onnx")]
 
-def write_for_ever(seed, writer):
+def write_forever(seed, writer):
     chance = random.Random(seed)
     Workspace(folder, quota).write({"checkpoint": bytes(1000)})
     sys.addaudithook(lambda event, _: event in ("open", "os.rename", "os.remove") and os.write(writer, b"."))
@@ -160,8 +160,8 @@ torn = 0
 for kill in range(kills):
     reader, writer = os.pipe()
     if not (child := os.fork()):
-        write_for_ever(kill, writer)
-    for _ in range(random.Random(kill).randrange(1, 30)):  # touches of the disk, however long they take
+        write_forever(kill, writer)
+    for _ in range(random.Random(kill).randrange(1, 30)):  # accesses to the disk, however long they take
         os.read(reader, 1)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -181,7 +181,7 @@ def test_two_hundred_kills_leave_no_partial_change(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITERS, str(tmp_path / "workspace"), "200", str(room)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 20  # so many of the kills came in the middle of a change
+    assert int(done.stdout) > 20  # the number of kills in the middle of a change
 
 
 WRITER = """

@@ -82,7 +82,7 @@ def whole_table(of: Report) -> list[dict[str, str]]:
 
 
 def line_of(row: Row, lines: list[str]) -> list[str]:
-    """The cells of a row's line; there is one, so no name is folded."""
+    """The cells of a row. It takes exactly one line, so no name is folded."""
     (line,) = (line for line in lines if row.artifact in line.split()[:2] and "ratio:" not in line)
     return line.removeprefix("•").split()
 
@@ -232,7 +232,7 @@ def test_a_saved_report_is_its_json(tmp_path: Path) -> None:
         "file/report.json",
     ],
 )
-def test_a_report_cannot_be_put_where_no_file_can_be(name: str, tmp_path: Path) -> None:
+def test_a_report_needs_a_path_that_can_be_written(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / name
     with pytest.raises(EdgesqzError, match=f"cannot write {path}; choose a file in an existing folder"):

@@ -44,8 +44,8 @@ def report(exported: Path) -> Report:
     return edgesqz.bench(rounds=ROUNDS, max_size="150kB", workspace=exported)
 
 
-def test_the_bar_says_which_engine_is_at_work(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgesqz.benchmarking.candidate.ROUND_MS", 20)  # it is drawn ten times a second
+def test_the_progress_bar_names_the_current_engine(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgesqz.benchmarking.candidate.ROUND_MS", 20)  # the bar is drawn ten times a second
     terminal = io.StringIO()
     console = Console(file=terminal, force_terminal=True, width=120)
     Bench(["squeezenet-nano.int8.tflite"], rounds=30, limit=3, workspace=exported).run(console)
@@ -230,7 +230,7 @@ def test_bad_input(arguments: dict[str, Any], message: str, exported: Path) -> N
 
 @pytest.mark.parametrize("as_given", [str, Path])
 def test_one_file_needs_no_list(as_given: type, exported: Path) -> None:
-    """Accepts a str or a Path, and an engine without a list."""
+    """A single file is a str or a Path, and a single engine needs no list either."""
     path = as_given(exported / "squeezenet-nano.int8.tflite")
     report = edgesqz.bench(path, runtimes="fake", baseline=path, rounds=1, limit=3, workspace=str(exported))
     assert [(row.artifact, row.named) for row in report.rows] == [
@@ -307,7 +307,7 @@ def test_files_of_one_name_are_distinguished_by_their_folders(tmp_path: Path) ->
 
 
 def test_two_files_of_one_name_stay_two_rows(exported: Path, images: Path, tmp_path: Path) -> None:
-    """Each with its path, its checksum and its own sheet of flips; one file spelled twice is one row."""
+    """Each has its own path, checksum and contact sheet. A file that is named twice has one row."""
     paths = [tmp_path / folder / "m.onnx" for folder in ("old", "new")]
     for path, variant in zip(paths, ("fp32", "int8"), strict=True):
         path.parent.mkdir()
@@ -330,7 +330,7 @@ def test_two_files_of_one_name_stay_two_rows(exported: Path, images: Path, tmp_p
 def test_a_file_of_another_size_is_timed_and_gets_advice(
     at_hand: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether the dataset of 32x32 images is at hand or not."""
+    """The same holds whether the dataset of 32x32 images is available or not."""
     (tmp_path / "elsewhere.onnx").write_bytes(fakes.content(size=(48, 48)))
     if at_hand:
         place = tmp_path / "cifar-10"
@@ -350,7 +350,7 @@ def test_a_file_of_another_size_is_timed_and_gets_advice(
 
 
 def test_the_exit_code_says_whether_a_named_file_failed(images: Path, tmp_path: Path) -> None:
-    """Before it tells of a missed budget."""
+    """A failed file takes precedence over a missed budget."""
     (tmp_path / "whole.onnx").write_bytes(fakes.content())
     (tmp_path / "cut.onnx").write_bytes(b"cut")
     names = [str(tmp_path / "whole.onnx"), str(tmp_path / "cut.onnx")]

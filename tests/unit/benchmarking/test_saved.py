@@ -48,7 +48,7 @@ def test_a_report_survives_the_round_trip() -> None:
     assert read.to_json() == written.to_json()
 
 
-def test_a_report_of_another_machine_is_read() -> None:
+def test_a_report_from_another_machine_can_be_read() -> None:
     text = report(FULL).to_json().replace('"threads": 1', '"threads": 4096')
     assert Report.from_json(text).plan.threads == 4096
 
@@ -72,7 +72,7 @@ def test_figures_are_found_by_content_regardless_of_the_name(model: Path, tmp_pa
     assert (found.path, found.accuracy) == ("new/renamed.tflite", 0.9)
 
 
-def test_a_file_of_the_same_name_and_size_and_another_content_gets_no_figures(model: Path, tmp_path: Path) -> None:
+def test_a_file_of_the_same_name_and_size_but_different_content_gets_no_figures(model: Path, tmp_path: Path) -> None:
     other = model.read_bytes()[::-1]
     message = f"figures for another file named m.tflite, with SHA-256 {sha256(other)[:12]} instead of "
     with pytest.raises(EdgesqzError, match=message + sha256(model.read_bytes())[:12]):

@@ -17,10 +17,10 @@ from tests.rows import report as rows_report
 
 
 def row(
-    name: str, right: int, size_bytes: int = 1000, p50: float | None = 100, *, shift: int = 0, **others: Any
+    name: str, correct: int, size_bytes: int = 1000, p50: float | None = 100, *, shift: int = 0, **others: Any
 ) -> Measured:
-    """A file of ten classes that has ``right`` of the images right, beginning with image number ``shift``."""
-    return measured(name, None, p50, **({"size_bytes": size_bytes, "evaluation": evaluated(right, shift)} | others))
+    """A file that classifies ``correct`` images correctly, beginning with image number ``shift``."""
+    return measured(name, None, p50, **({"size_bytes": size_bytes, "evaluation": evaluated(correct, shift)} | others))
 
 
 def report(*rows: Row, quota: str | None = None) -> Report:
@@ -37,7 +37,7 @@ def test_a_significantly_more_accurate_file_is_chosen() -> None:
     assert found.reasons == {"good": "accuracy 90.00%, best has 95.00% (p < 0.001)"}
 
 
-def test_within_noise_the_cheaper_is_chosen_and_the_reason_says_so() -> None:
+def test_without_a_significant_difference_the_cheaper_is_chosen_and_the_reason_says_so() -> None:
     found = choose([row("best", 903, 2000, 200), row("cheap", 900, 1000, 100)])
     assert found.chosen == "cheap"
     assert found.note == (
@@ -50,18 +50,18 @@ def test_within_noise_the_cheaper_is_chosen_and_the_reason_says_so() -> None:
     }
 
 
-def test_a_hair_smaller_and_eighty_times_slower_does_not_win() -> None:
+def test_a_slightly_smaller_and_eighty_times_slower_file_is_not_chosen() -> None:
     found = choose([row("int16x8", 900, 98_000, 8000), row("int8", 899, 99_000, 100)])
     assert found.chosen == "int8"
 
 
-def test_as_many_correct_on_other_images_is_not_the_same_as_noise() -> None:
-    """The test looks at the images, not at the two shares: 20 of 1,000 apart may be noise, or not."""
+def test_significance_depends_on_which_images_differ() -> None:
+    """The test compares individual images, so a difference of 20 in 1,000 can be significant or not."""
     assert choose([row("best", 920), row("cheap", 900, 10, 1)]).chosen == "best"
     assert choose([row("best", 920), row("cheap", 900, 10, 1, shift=500)]).chosen == "cheap"
 
 
-def test_files_without_a_clock_are_chosen_by_size_after_those_with_one() -> None:
+def test_files_without_timing_are_chosen_by_size_after_those_with_timing() -> None:
     assert choose([row("large", 900, 900, None), row("small", 900, 500, None)]).chosen == "small"
     assert choose([row("small", 900, 500, None), row("timed", 900, 900)]).chosen == "timed"
 
@@ -85,7 +85,7 @@ def test_limits_come_first() -> None:
     ("rows", "note"),
     [
         ([row("large", 950, 2000)], "no file is within the budget"),
-        ([row("unlabelled", 900, evaluation=None)], "no file has an accuracy"),
+        ([row("unlabeled", 900, evaluation=None)], "no file has an accuracy"),
         ([failed("broken")], "no file is within the budget"),
     ],
 )
@@ -112,7 +112,7 @@ def test_the_choice_is_in_the_json_and_in_the_csv() -> None:
     assert good["not_chosen"] == found.selection.reasons["good"]
 
 
-def test_the_csv_has_one_value_a_cell() -> None:
+def test_the_csv_has_one_value_per_cell() -> None:
     latency = Latency(5, 6, 7, 9, tuple(map(float, range(21))), (4, 6))
     found = report(row("m.tflite", 900, performance=performance(5, latency_us=latency)))
     (cells,) = csv.DictReader(io.StringIO(found.to_csv()))

@@ -1,4 +1,4 @@
-"""Intervals and tests, beside figures worked out elsewhere or by hand."""
+"""Intervals and tests, compared with values from other sources or calculated by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from edgesqz.stats import mcnemar_p, median_interval, share_interval
 
 
-def test_wilsons_interval_is_the_formulas() -> None:
+def test_wilsons_interval_matches_its_formula() -> None:
     z, share, of = 1.959964, 0.9, 200
     middle = (share + z**2 / (2 * of)) / (1 + z**2 / of)
     half = z * np.sqrt(share * (1 - share) / of + z**2 / (4 * of**2)) / (1 + z**2 / of)

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: help, tables, and one clear line for whatever is wrong."""
+"""The command line as users see it: help, tables, and one clear line for each error."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_line_names_what_was_written_unless_quiet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("option", "shown"), [((), []), (("--verbose",), ["used 3 MB"]), (("--quiet",), [])])
-def test_notes_of_temporary_files_are_shown_on_demand(
+def test_the_size_of_temporary_files_is_shown_on_request(
     option: tuple[str, ...], shown: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def listed(*_: Any) -> Any:
@@ -91,7 +91,7 @@ def test_notes_of_temporary_files_are_shown_on_demand(
     assert run(*option, "models").stderr.splitlines() == shown
 
 
-def test_verbose_and_quiet_exclude_each_other() -> None:
+def test_verbose_and_quiet_cannot_be_used_together() -> None:
     result = run("models", "--verbose", "--quiet")
     assert (result.exit_code, result.stderr) == (1, "error: --verbose and --quiet cannot be used together\n")
 
@@ -130,7 +130,7 @@ def test_help_shows_the_recipes_defaults() -> None:
     assert " ".join(re.sub("│", " ", shown).split()).count("(depends on the number of images)") == 3
 
 
-# Help is as slow as what it imports; tests/benchmarks/test_help_speed.py takes the time.
+# Imports determine how long help takes. tests/benchmarks/test_help_speed.py measures it.
 HEAVY = (
     "ai_edge_litert execnet filelock flatbuffers jinja2 keras matplotlib numpy onnx onnxruntime PIL psutil "
     "rich.progress tensorflow tf2onnx"
@@ -249,7 +249,9 @@ BAD_INPUT = {
 
 
 @pytest.mark.parametrize(("arguments", "words"), BAD_INPUT.values(), ids=BAD_INPUT)
-def test_bad_input_is_one_clear_line(arguments: tuple[str, ...], words: tuple[str, ...], tmp_path: Path) -> None:
+def test_bad_input_is_reported_in_one_clear_line(
+    arguments: tuple[str, ...], words: tuple[str, ...], tmp_path: Path
+) -> None:
     result = run(*arguments)
     assert result.exit_code == 1
     assert result.stdout == ""
@@ -259,14 +261,14 @@ def test_bad_input_is_one_clear_line(arguments: tuple[str, ...], words: tuple[st
     assert {path.name for path in tmp_path.iterdir()} <= {"cache"}
 
 
-def test_a_workspace_that_cannot_be_written() -> None:
+def test_a_workspace_that_cannot_be_written_is_reported() -> None:
     Path("file").write_text("in the way")
     result = run("train", "--dataset", "synthetic", "--workspace", "file/workspace")
     assert result.exit_code == 1
     assert "the workspace file/workspace cannot be used: Not a directory" in result.stderr
 
 
-def test_an_unreadable_image_costs_its_line(exported: Path, images: Path) -> None:
+def test_an_unreadable_image_affects_only_its_line(exported: Path, images: Path) -> None:
     Path("torn.png").write_bytes(b"\x89PNG torn")
     whole = images / "test/red/0.png"
     result = run("predict", "squeezenet-nano.int8.tflite", "torn.png", whole, "--workspace", exported)

@@ -1,4 +1,4 @@
-"""What is derived from a command's dataclass for the command line."""
+"""The command line that is derived from a command's dataclass."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_help_is_in_panels(app: typer.Typer) -> None:
     assert all(f"─ {panel} ─" in output for panel in ("Arguments", "Options", "Limits", "Output"))
     assert "--no-fast" not in output
     assert output.index("─ Limits ─") < output.index("─ Output ─")
-    assert "<" not in output  # no type of Python's, such as <list[str]> behind FILE or <bool> behind --fast
+    assert "<" not in output  # no Python types, such as <list[str]> after FILE or <bool> after --fast
     assert "--rounds" in output and "INTEGER" in output
 
 

@@ -1,4 +1,4 @@
-"""What the converter to ONNX does about memory."""
+"""Memory use of the ONNX converter."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from edgesqz import plugins
 
 
 class Graph:
-    """A graph as tf2onnx has them: its nodes refer to it, so that reference counting alone frees none."""
+    """A graph like those of tf2onnx, whose nodes refer to it, so that reference counting alone does not free it."""
 
     def __init__(self) -> None:
         self.graph = self
 
 
-def test_each_optimization_frees_the_copy_that_the_one_before_it_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_optimization_frees_the_previous_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     tf2onnx: Any = types.ModuleType("tf2onnx")
     tf2onnx.optimizer = types.SimpleNamespace(_get_optimizers=lambda: {"fold": Graph, "merge": Graph})
     monkeypatch.setitem(sys.modules, "tf2onnx", tf2onnx)

@@ -1,4 +1,4 @@
-"""MNIST: read from a folder, gray images and color ones."""
+"""MNIST from a folder, and conversion between grayscale and color images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_test_split_is_not_read_for_training(folder: Path, monkeypatch: pyte
     assert len(mnist.load("mnist", folder).train()) == 20
 
 
-def test_gray_and_color_become_each_other() -> None:
+def test_grayscale_and_color_images_are_converted() -> None:
     color = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]]], np.uint8)
     gray = data.with_channels(color, 1)
     assert gray[0, 0, :, 0].tolist() == [76, 150, 29, 9]

@@ -1,4 +1,4 @@
-"""The data sets: what is read from where, what is refused, and that training never sees a test image."""
+"""Datasets: where they are read from, which input is rejected, and that training never reads a test image."""
 
 import gc
 import hashlib
@@ -35,21 +35,21 @@ FOLDERS = {
     ("cifar100", "python"): "cifar-100-python",
     ("cifar100", "binary"): "cifar-100-binary",
 }
-OFFICIAL_DOWNLOADS = dict(cifar.DOWNLOADS)  # before a fixture puts others there
+OFFICIAL_DOWNLOADS = dict(cifar.DOWNLOADS)  # before a fixture replaces them
 each_layout = pytest.mark.parametrize(("name", "layout"), FOLDERS)
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """The cache that the tests are given."""
+    """The cache that the tests use."""
     return tmp_path / "cache"
 
 
-# Small CIFAR data sets
+# Small CIFAR datasets
 
 
 def cifar_split(name: str, split: str) -> Split:
-    """Return the images and labels that the small data set `name` is made of."""
+    """Return the images and labels of the small dataset `name`."""
     rng = np.random.default_rng([len(name), len(split)])
     count = BATCH_SIZE * BATCHES[name][split]
     return Split(rng.integers(0, 256, (count, 32, 32, 3), np.uint8), rng.integers(0, len(CLASS_NAMES), count))
@@ -68,7 +68,7 @@ def python2_dict(items: dict[bytes, bytes]) -> bytes:
 
 
 def python2_array(rows: NDArray[np.uint8]) -> bytes:
-    """Spell out, opcode by opcode, what Python 2 wrote for a NumPy array of bytes."""
+    """Return the opcodes that Python 2 wrote for a NumPy array of bytes."""
     dtype = b"cnumpy\ndtype\n" + python2_string(b"u1") + b"K\x00K\x01\x87R"
     dtype += b"(K\x03" + python2_string(b"|") + b"NNN" + 2 * b"J\xff\xff\xff\xff" + b"K\x00tb"
     shape = b"".join(b"J" + struct.pack("<i", size) for size in rows.shape) + b"\x86"
@@ -81,7 +81,7 @@ def python2_batch(rows: NDArray[np.uint8], labels: list[int], label_key: bytes =
 
 
 def write_cifar(parent: Path, name: str, layout: str) -> Path:
-    """Write a small data set in one of the official layouts into `parent` and return its folder."""
+    """Write a small dataset in one of the official layouts to `parent`, and return its folder."""
     folder = parent / FOLDERS[name, layout]
     folder.mkdir(parents=True)
     for split, count in BATCHES[name].items():
@@ -113,11 +113,13 @@ def write_class_names(folder: Path, name: str, layout: str) -> None:
 
 
 def archive_of(folder: Path) -> Path:
-    """Pack an unpacked folder as the official archive beside it, remove the folder and return the archive."""
+    """Replace an unpacked folder by the official archive next to it, and return the archive."""
     official = {"cifar-10-batches-py": "cifar-10-python", "cifar-10-batches-bin": "cifar-10-binary"}
     archive = folder.parent / f"{official.get(folder.name, folder.name)}.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
-        for file in sorted(folder.iterdir(), reverse=True):  # neither is the official order that of the numbers
+        for file in sorted(
+            folder.iterdir(), reverse=True
+        ):  # the official archives are not in the order of the numbers either
             tar.add(file, f"{folder.name}/{file.name}")
     shutil.rmtree(folder)
     return archive
@@ -144,7 +146,7 @@ def assert_same(split: Split, expected: Split) -> None:
 @each_layout
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("itself", [False, True])
-def test_cifar_is_read_from_a_folder_or_archive_or_from_where_it_lies(
+def test_cifar_is_read_from_a_folder_or_archive_or_from_its_parent_folder(
     tmp_path: Path, name: str, layout: str, packed: bool, itself: bool
 ) -> None:
     source = write_cifar(tmp_path / "here", name, layout)
@@ -254,7 +256,7 @@ def test_damaged_class_names_are_named(tmp_path: Path, layout: str, file: str) -
 
 
 class Malicious:
-    """Unpickled without care, it makes a folder."""
+    """Creates a folder if it is unpickled without precautions."""
 
     def __init__(self, victim: Path) -> None:
         self.victim = victim
@@ -407,7 +409,7 @@ def test_a_failed_download_says_what_to_do(
         assert way_out in message
     assert not list(cache.iterdir())
     del caught
-    gc.collect()  # pooch does not close the connection of a refused download: have the warning come here
+    gc.collect()  # pooch does not close the connection of a rejected download; trigger its warning here
 
 
 def test_the_official_archives_are_pinned() -> None:
@@ -461,7 +463,7 @@ def test_importing_the_module_is_light() -> None:
 
 
 def split_of(labels: list[int]) -> Split:
-    """Return a split whose images of one pixel tell their position."""
+    """Return a split of one-pixel images whose values are their positions."""
     positions = np.arange(len(labels), dtype=np.uint32)
     return Split(positions.view(np.uint8).reshape(-1, 1, 1, 4)[..., :3], np.array(labels, np.int64))
 
@@ -489,7 +491,7 @@ def test_a_tenth_of_cifar10_is_500_of_each_class() -> None:
 
 
 @pytest.mark.parametrize("draw", [lambda split, seed: holdout_split(split, seed=seed)[1], partial(sample, count=50)])
-def test_the_seed_decides(draw: Callable[..., Split]) -> None:
+def test_the_seed_determines_the_split(draw: Callable[..., Split]) -> None:
     split = split_of([0, 1] * 250)
     assert positions_in(draw(split, seed=1)) == positions_in(draw(split, seed=1))
     assert positions_in(draw(split, seed=1)) != positions_in(draw(split, seed=2))
@@ -522,7 +524,7 @@ def test_a_class_with_one_image_cannot_be_split() -> None:
         ([2, 3], 99, [2, 3]),
     ],
 )
-def test_a_sample_is_as_even_as_can_be(sizes: list[int], count: int, expected: list[int]) -> None:
+def test_a_sample_is_as_even_as_possible(sizes: list[int], count: int, expected: list[int]) -> None:
     split = split_of(np.repeat(np.arange(len(sizes)), sizes).tolist())
     drawn = sample(split, count, seed=0)
     assert sorted(np.bincount(drawn.labels, minlength=len(sizes)).tolist()) == expected
@@ -598,7 +600,7 @@ def test_the_exif_orientation_is_respected(tmp_path: Path) -> None:
     pixels = np.zeros((16, 16, 3), np.uint8)
     pixels[:8, :8] = RED
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    exif[0x0112] = 6  # to be rotated clockwise by 90 degrees
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
     black = (0, 0, 0)
     assert corners(read_image(tmp_path / "turned.png", 16)) == [black, RED, black, black]
@@ -624,7 +626,7 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
 
 
 def write_images(folder: Path, count: int, red: int = 0) -> Path:
-    """Write `count` images whose green value tells their position."""
+    """Write `count` images whose green values are their positions."""
     folder.mkdir(parents=True, exist_ok=True)
     for position in range(count):
         Image.new("RGB", (6, 5), (red, position, 0)).save(folder / f"{position:03}.png")
@@ -737,7 +739,7 @@ def test_only_visible_images_count(tmp_path: Path) -> None:
         ({"cat": 3, "dog": 1}, "{root}/dog/000.png is the only image of its class"),
     ],
 )
-def test_folders_that_are_not_a_dataset(tmp_path: Path, folders: dict[str, int], complaint: str) -> None:
+def test_folders_that_are_not_a_dataset_are_rejected(tmp_path: Path, folders: dict[str, int], complaint: str) -> None:
     for folder, count in folders.items():
         write_images(tmp_path / folder, count)
     with pytest.raises(EdgesqzError) as caught:
@@ -790,7 +792,7 @@ def test_shapes_are_not_stretched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def height_and_width(image: np.ndarray) -> tuple[int, int]:
-    """The extent of a shape, whose color is the second most common."""
+    """Return the extent of a shape. Its color is the second most common one."""
     colors, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
     shape = (image == colors[counts.argsort()[-2]]).all(axis=2)
     return int(shape.any(axis=1).sum()), int(shape.any(axis=0).sum())

@@ -1,4 +1,4 @@
-"""Folders for device apps: what is refused, and the names of operators."""
+"""Folders for device apps: rejected input, and the names of operators."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_without_uv_the_message_says_how_to_install_it(monkeypatch: pytest.Monke
         python_with(["engine"], None)
 
 
-def test_nothing_of_a_virtual_environment_in_the_current_folder_is_found(tmp_path: Path) -> None:
+def test_a_virtual_environment_in_the_current_folder_is_ignored(tmp_path: Path) -> None:
     if not environments.available():
         pytest.skip("no uv here")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)

@@ -53,7 +53,7 @@ def test_misbehaving_engines_affect_only_their_rows(
 
     def warm_up_impatiently(candidate: Candidate, *arguments: Any) -> None:
         with monkeypatch.context() as patched:
-            if candidate.path.stem == "hang":  # the others may be as slow as the machine makes them
+            if candidate.path.stem == "hang":  # a slow machine can delay the others
                 patched.setattr(engine, "ANSWER_TIMEOUT_S", 1)
             warm_up(candidate, *arguments)
 
@@ -102,34 +102,34 @@ def test_when_every_engine_fails_each_row_says_why(odd_files: Path, images: Path
         report.plot(odd_files / "plot.png")
 
 
-# The command, which says when an engine is at work.
-TELLING = """
+# The command, modified to print a line each time an engine is timed.
+PRINTING = """
 from edgesqz.cli import main
 from edgesqz.engine import Engine
 
 time_ns = Engine.time_ns
-def telling(engine, count):
-    print("at work", flush=True)
+def printing(engine, count):
+    print("timing", flush=True)
     return time_ns(engine, count)
-Engine.time_ns = telling
+Engine.time_ns = printing
 main()
 """
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_end_every_worker(sent: int, code: int, exported: Path) -> None:
-    command = [sys.executable, "-c", TELLING, "bench", EXPORT, "--rounds", "100000", "--workspace", str(exported)]
+    command = [sys.executable, "-c", PRINTING, "bench", EXPORT, "--rounds", "100000", "--workspace", str(exported)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as bench:
         assert bench.stdout
         engines: list[psutil.Process] = []
         while len(engines) < 2:
-            assert bench.stdout.readline() == "at work\n"
+            assert bench.stdout.readline() == "timing\n"
             engines = psutil.Process(bench.pid).children(recursive=True)
         os.kill(bench.pid, sent)
         try:
             _, errors = bench.communicate(timeout=120)
         finally:
-            bench.kill()  # a bench that goes on would be waited for
+            bench.kill()  # otherwise, the end of the block would wait for a bench that is still running
     assert bench.returncode == code
     assert errors.strip().splitlines()[-1] == "stopped"
     assert "Traceback" not in errors

@@ -19,7 +19,7 @@ def test_one_file_by_default() -> None:
     assert names() == ["net.fp32.tflite"]
 
 
-def test_every_variant_of_every_format_each_once() -> None:
+def test_every_variant_of_every_format_is_exported_once() -> None:
     assert names(format=["onnx", "tflite", "onnx"], variant=["fp16", "int8"], quantize=True) == [
         "net.fp16.onnx",
         "net.int8.onnx",

@@ -19,7 +19,7 @@ def agreeing(on: int, of: int) -> Verification:
     return Verification(images=images(of), agreement=on / of, max_error=0.5, mean_error=0.1)
 
 
-def test_one_probability_predicts_by_a_threshold_of_a_half() -> None:
+def test_a_single_probability_has_a_threshold_of_one_half() -> None:
     expected = np.array([[0.1], [0.4], [0.6], [0.9]], np.float32)
     found = verify(np.array([[0.2], [0.6], [0.4], [0.9]], np.float32), expected, images(4), None)
     assert found.agreement == 0.5
@@ -27,12 +27,12 @@ def test_one_probability_predicts_by_a_threshold_of_a_half() -> None:
     assert found.mean_error == pytest.approx(0.125)
 
 
-def test_one_logit_predicts_by_a_threshold_of_0() -> None:
+def test_a_single_logit_has_a_threshold_of_zero() -> None:
     expected = np.array([[-3], [0.2], [4]], np.float32)
     assert predictions(expected, like=expected).tolist() == [0, 1, 1]
 
 
-def test_of_several_outputs_the_greatest_decides() -> None:
+def test_with_several_outputs_the_largest_decides() -> None:
     outputs = np.array([[0.2, 0.5, 0.3], [0.9, 0, 0.1]])
     assert predictions(outputs, like=outputs).tolist() == [1, 0]
 
@@ -62,7 +62,7 @@ def test_an_exact_export_may_differ_by_a_thousandth_of_large_outputs() -> None:
         (57, 500, True),  # 11.4 % of ten classes
         (90, 500, False),
         (1, 10, True),
-        (3, 10, False),  # too few to tell
+        (3, 10, False),  # too few images to decide
         (400, 500, False),
     ],
 )
@@ -72,7 +72,7 @@ def test_guessing_is_distinguished_from_low_accuracy(correct: int, count: int, g
     assert is_guessing(predicted, labels) == guessing
 
 
-def test_naming_the_most_frequent_class_is_guessing() -> None:
+def test_always_predicting_the_most_frequent_class_is_guessing() -> None:
     labels = np.repeat([0, 1], [320, 180])
     assert is_guessing(np.zeros(500, int), labels)
 
@@ -93,7 +93,7 @@ def test_outputs_that_hardly_differ_between_images_are_constant() -> None:
 
 
 class FakeEngine:
-    """Answers each image with its first value, and notes how many images came at once."""
+    """An engine that returns the first value of each image, and records the batch sizes."""
 
     def __init__(self) -> None:
         self.batches = list[int]()

@@ -38,7 +38,7 @@ def kept(files: list[Candidate], room: int) -> set[str]:
     return {each.label for each in select(files, room) if each.reason is None}
 
 
-def test_the_most_accurate_that_fits_is_kept_within_noise_the_smaller() -> None:
+def test_the_most_accurate_file_that_fits_is_kept_or_a_smaller_one_without_a_significant_difference() -> None:
     files = [file("small", 100, 800), file("large", 300, 901), file("as good", 250, 900), file("larger", 400, 950)]
     assert kept(files, 100) == {"small"}
     assert kept(files, 300) == {"as good"}
@@ -46,7 +46,7 @@ def test_the_most_accurate_that_fits_is_kept_within_noise_the_smaller() -> None:
     assert kept(files, 99) == set()
 
 
-def test_a_slow_file_is_not_kept_for_a_hair_of_size_or_accuracy() -> None:
+def test_a_slow_file_is_not_kept_for_slightly_better_size_or_accuracy() -> None:
     assert kept([file("int16x8", 99, 901, p50=8000), file("int8", 100, 900)], 300) == {"int8"}
 
 
@@ -152,7 +152,7 @@ def test_each_model_is_measured_on_its_training_dataset_if_available(images: Pat
     assert test_data.of(manifest(str(images), untrained=True)) is None
 
 
-def test_a_dataset_that_is_asked_for_is_for_the_models_of_its_classes(images: Path) -> None:
+def test_a_requested_dataset_applies_to_models_with_its_classes(images: Path) -> None:
     test_data = TestData.find(str(images), None)
     assert test_data.of(manifest("a folder that was moved")) == str(images)
     assert test_data.of(manifest(str(images), labels=())) == str(images)

@@ -48,7 +48,7 @@ def test_the_file_sizes_are_shown_as_shares_of_the_size() -> None:
     assert "the int8 file takes" not in caption(edgesqz.params("squeezenet"))
 
 
-def test_ratios_are_to_the_first() -> None:
+def test_ratios_are_relative_to_the_first_network() -> None:
     comparison = compare("squeezenet", "alexnet")
     assert [costs.model for costs in comparison] == ["squeezenet", "alexnet"]
     ratios = [row[4] for row in comparison.table().rows if row]
@@ -57,7 +57,7 @@ def test_ratios_are_to_the_first() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_the_bars_are_an_image(suffix: str, tmp_path: Path) -> None:
+def test_the_plot_is_an_image(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"sizes.{suffix}"
     compare("squeezenet", "digits").plot(path)
     start = path.read_bytes()[:500]
@@ -65,7 +65,7 @@ def test_the_bars_are_an_image(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["sizes.docx", "missing/sizes.png"])
-def test_bars_that_cannot_be_written(name: str, tmp_path: Path) -> None:
+def test_a_plot_that_cannot_be_written_is_reported(name: str, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="cannot write"):
         compare("digits").plot(tmp_path / name)
     assert not list(tmp_path.rglob("*.*"))

@@ -1,4 +1,4 @@
-"""What networks cost, by sums alone."""
+"""Costs of networks, computed without creating weights."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_the_total_is_the_published_one(model: str, classes: int) -> None:
 
 
 @pytest.mark.parametrize("model", ARCHITECTURES)
-def test_formulas_are_sums_that_come_out(model: str) -> None:
+def test_formulas_add_up(model: str) -> None:
     layers = [layer for layer in network_costs(model).layers if layer.parameters]
     assert len(layers) > 3
     for layer in layers:
         assert eval(layer.formula) == layer.parameters
 
 
-def test_a_layer_by_hand() -> None:
+def test_the_costs_of_a_layer_match_a_calculation_by_hand() -> None:
     (layer,) = (layer for layer in network_costs("digits").layers if layer.name == "conv2")
     assert (layer.shape, layer.kernel, layer.formula) == ((14, 14, 64), "5x5", "(5*5*32 + 1)*64")
     assert layer.macs == 5 * 5 * 32 * 64 * 14 * 14
@@ -54,17 +54,17 @@ def test_twice_the_width_is_twice_the_work() -> None:
     assert wide.peak_activation_bytes == 2 * square.peak_activation_bytes
 
 
-def test_the_peak_is_where_a_bypass_waits() -> None:
+def test_memory_peaks_at_a_bypass() -> None:
     graph = Graph("three boxes")
     start = graph.add(Pixels(name="pixels", size=ImageSize(4, 4), channels=1))  # 16 values
     wide = graph.add(Convolution(name="wide", channels=5, kernel=1), start)  # 80
     narrow = graph.add(Convolution(name="narrow", channels=2, kernel=1), wide)  # 32
     again = graph.add(Convolution(name="again", channels=5, kernel=1), narrow)  # 80
     graph.add(MaxPool(name="pool", size=2, stride=2), graph.add(AddRelu(name="add"), wide, again))
-    assert peak_activation_bytes(graph) == 3 * 80  # at the addition: both that go in, and the sum
+    assert peak_activation_bytes(graph) == 3 * 80  # at the addition: both inputs and the sum
 
 
-def test_the_listing_has_every_network_with_what_the_zoo_knows() -> None:
+def test_the_listing_has_every_network_with_its_results_in_the_zoo() -> None:
     entries = {entry.name: entry for entry in list_models().models}
     assert list(entries) == list(ARCHITECTURES)
     manifest = Artifact.open(ZOO / "squeezenet.keras").manifest

@@ -13,7 +13,7 @@ from edgesqz.machine import machine
 
 worker = importlib.import_module("edgesqz.runtimes.worker")
 
-# What differs on each, from their own /proc/cpuinfo; the last has no such file.
+# The distinctive lines of /proc/cpuinfo on different machines.
 PI_OS = """processor\t: 3
 BogoMIPS\t: 108.00
 CPU implementer\t: 0x41

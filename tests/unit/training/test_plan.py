@@ -25,7 +25,7 @@ from edgesqz.training import Train
         ({"input_size": "0x3"}, "expected an image size"),
     ],
 )
-def test_bad_options_are_refused_by_their_names(options: dict[str, Any], problem: str) -> None:
+def test_errors_name_the_bad_option(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(EdgesqzError, match=problem):
         Train(**options)
 

@@ -14,7 +14,7 @@ from edgesqz.training.recipe import Recipe, fastest_precision, scaled_to
 
 
 @pytest.mark.parametrize("steps", [7, 10, 10_000])
-def test_the_rate_rises_from_a_fifth_to_its_peak_and_falls_to_nothing(steps: int) -> None:
+def test_the_rate_rises_from_a_fifth_to_its_peak_and_falls_to_zero(steps: int) -> None:
     recipe = Recipe(learning_rate=0.3)
     rates = [recipe.rate_at(step, steps) for step in range(steps)]
     np.testing.assert_allclose(rates, np.interp(range(steps), (0, 0.2 * steps, steps), (0.06, 0.3, 0)))
@@ -50,7 +50,7 @@ def test_the_shortest_runs_have_a_rate(steps: int) -> None:
         ({"model": "resnet"}, "unknown model 'resnet'; choose from squeezenet, squeezenet-nano"),
     ],
 )
-def test_values_that_no_run_can_have_are_refused_by_their_flag(values: dict[str, Any], problem: str) -> None:
+def test_impossible_values_are_rejected_with_their_names(values: dict[str, Any], problem: str) -> None:
     with pytest.raises(EdgesqzError, match=problem):
         Recipe(**values)
 
@@ -72,7 +72,7 @@ def test_an_invalid_input_size_is_rejected(input_size: int | str) -> None:
 
 def test_the_augmentation_repeats_only_with_a_teacher() -> None:
     assert [Recipe().view_of(epoch) for epoch in (0, 9, 10, 25)] == [0, 9, 10, 25]
-    assert [Recipe(teacher="somebody").view_of(epoch) for epoch in (0, 9, 10, 25)] == [0, 9, 0, 5]
+    assert [Recipe(teacher="a teacher").view_of(epoch) for epoch in (0, 9, 10, 25)] == [0, 9, 0, 5]
 
 
 @pytest.mark.parametrize("images", [50_000, 60_000])

@@ -33,7 +33,9 @@ def test_the_peak_size_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     caplog.set_level(logging.INFO, "edgesqz")
     with scratch(tmp_path, Workspace(tmp_path / "workspace"), 0):
         for size in (3_000_000, 200_000):
-            with tempfile.TemporaryDirectory() as folder:  # removed at once: a look every 5 ms would miss it
+            with (
+                tempfile.TemporaryDirectory() as folder
+            ):  # removed immediately, so that a sample every 5 ms would miss it
                 Path(folder, "a").write_bytes(bytes(size))
     assert caplog.messages == [f"temporary files: 3.0 MB at peak, in {tmp_path}"]
 

@@ -102,7 +102,7 @@ def test_a_size_that_is_not_above_zero_is_refused(text: str) -> None:
         ("0,25 MiB", "0.25 MiB"),
     ],
 )
-def test_a_size_with_separators_is_refused_with_the_right_form(text: str, form: str) -> None:
+def test_the_correct_form_of_a_size_with_separators_is_suggested(text: str, form: str) -> None:
     with pytest.raises(EdgesqzError, match=f"got {text!r}; write {form}$"):
         parse_size(text)
     assert parse_size(form) > 0
@@ -146,7 +146,7 @@ def test_a_write_of_one_byte_more_is_refused_and_leaves_nothing(tmp_path: Path) 
     assert contents(tmp_path) == before
 
 
-def test_files_that_others_put_into_the_folder_count(tmp_path: Path) -> None:
+def test_files_from_other_programs_count(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "notes.txt").write_bytes(bytes(30))
     (tmp_path / ".hidden").write_bytes(bytes(30))
@@ -178,7 +178,7 @@ def test_writers_at_the_same_time_stay_within_the_quota_together(tmp_path: Path,
     together = threading.Barrier(6)
 
     def write(name: str) -> None:
-        workspace = Workspace(tmp_path, 100)  # each its own, as in its own process
+        workspace = Workspace(tmp_path, 100)  # one for each writer, as in separate processes
         together.wait()
         try:
             workspace.write({name: name.encode() * 40})
@@ -267,11 +267,11 @@ def test_files_are_removed_with_the_same_change_that_writes_others(tmp_path: Pat
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing of the process cleans up behind it."""
+    """Stands for SIGKILL: the process has no chance to clean up."""
 
 
 def killed_at(call: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """End the process, as it were, at the ``call``-th touch of the file system."""
+    """Simulate a kill at the ``call``-th access to the file system."""
     calls = 0
 
     def counted(touch: Callable[..., object]) -> Callable[..., object]:
@@ -304,7 +304,7 @@ def test_a_kill_anywhere_leaves_the_old_state_or_the_new(tmp_path: Path, monkeyp
             else:
                 ended = True
         assert sum(disk.file_sizes(folder).values()) <= 100
-        Workspace(folder)  # whoever comes next
+        Workspace(folder)  # the next process
         seen.append(contents(folder))
         assert seen[-1] in (old, new)
         assert [path.name for path in (folder / OWN).iterdir()] == ["lock"]
@@ -321,7 +321,7 @@ def test_a_kill_while_files_are_removed_leaves_all_or_none(tmp_path: Path, monke
         Workspace(folder).write({"a": b"a", "a.json": b"{}"})
         with monkeypatch.context() as patch, contextlib.suppress(Killed):
             killed_at(call, patch)
-            Workspace(folder, 3).remove("a", "a.json")  # a full workspace: removing takes no room
+            Workspace(folder, 3).remove("a", "a.json")  # the workspace is full, but removing files needs no space
         Workspace(folder)
         seen.add(frozenset(contents(folder)))
     assert seen == {frozenset(), frozenset({"a", "a.json"})}
@@ -346,7 +346,7 @@ def test_claimed_space_is_reserved(tmp_path: Path) -> None:
         with pytest.raises(EdgesqzError, match=r"would not fit the quota of 1.0 kB \(7.. bytes used"):
             other.write({"a": bytes(300)})
         running.write({"net.last.npz": bytes(350)})
-        running.write({"net.last.npz": bytes(350)})  # beside the one that it replaces
+        running.write({"net.last.npz": bytes(350)})  # in addition to the file that it replaces
         with pytest.raises(EdgesqzError, match="would not fit"):
             running.write({"net.keras": bytes(600)})
         assert other.is_claimed("net.keras")
@@ -356,7 +356,7 @@ def test_claimed_space_is_reserved(tmp_path: Path) -> None:
     other.write({"a": bytes(650)})
 
 
-def test_more_than_is_left_cannot_be_claimed(tmp_path: Path) -> None:
+def test_more_than_the_remaining_space_cannot_be_claimed(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, 1000)
     workspace.write({"a": bytes(500)})
     with pytest.raises(EdgesqzError, match="net.keras: .* more would not fit"), workspace.claim(["net.keras"], 501):
@@ -396,7 +396,7 @@ def test_an_incomplete_claim_of_a_killed_process_is_dropped(tmp_path: Path) -> N
     assert not list(claims.iterdir())
 
 
-# Which quota is in force
+# The effective quota
 
 
 def test_the_flag_overrides_the_variable_and_the_variable_the_stored_quota(
@@ -447,7 +447,7 @@ def test_a_file_below_a_file_is_refused(tmp_path: Path) -> None:
         write_file(tmp_path / "file" / "report.json", b"{}")
 
 
-# Files that are no artifacts
+# Files that are not artifacts
 
 
 def test_a_report_in_a_workspace_is_charged_to_its_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
