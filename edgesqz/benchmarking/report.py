@@ -254,6 +254,16 @@ class Report(Result):
             if entry.row.named and entry.violations
         ]
 
+    @property
+    def misses_unknown_accuracy(self) -> bool:
+        """Whether a file that the user named violates a limit because its accuracy or its drop is unknown."""
+        return any(
+            violation.found is None and violation.limit in ("accuracy", "accuracy_drop_pp")
+            for entry in self.entries
+            if entry.row.named
+            for violation in entry.violations
+        )
+
     def mentions(self, path: Path) -> bool:
         """Return whether a file of this name was measured, regardless of its content."""
         return any(Path(row.path).name == path.name for row in self.rows)

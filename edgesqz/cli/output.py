@@ -39,6 +39,11 @@ EXIT_MISSED_BUDGET = 3
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
+UNKNOWN_ACCURACY = (
+    "to measure an unknown accuracy, name the test images with --data-dir or --dataset; a drop also needs the source "
+    "model beside the file; to bench without it, remove --min-accuracy and --max-accuracy-drop"
+)
+
 log = logging.getLogger("edgesqz")
 
 
@@ -270,6 +275,8 @@ class BenchOutput(LayerOption):
             print("\n".join(report.choice()))
         for miss in report.misses():
             say(f"over budget: {miss}")
+        if report.misses_unknown_accuracy:
+            say(UNKNOWN_ACCURACY)
 
 
 @dataclass(frozen=True, kw_only=True)

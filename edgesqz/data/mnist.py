@@ -51,7 +51,7 @@ def _download() -> Path:
     except Exception as error:  # Keras raises a plain Exception when a download fails
         raise EdgesqzError(
             f"cannot download mnist: {first_line(error)}; give the folder of a copy of {FILE_NAME} with "
-            f"{option('data_dir')}, or try {option('dataset')} synthetic"
+            f"{option('data_dir')}, or train with {option('dataset')} synthetic"
         ) from error
     path = find(None)
     assert path is not None  # Keras has just written it

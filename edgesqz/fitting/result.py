@@ -92,7 +92,7 @@ class FitResult(Result):
 
     def table(self) -> Table:
         """Return a table with one row for each file, those that were kept first."""
-        heads = ("size\nkB", "selection\ntop-1 %", "test\ntop-1 %", "p50\nµs")
+        heads = ("size with\nmanifest, kB", "selection\ntop-1 %", "test\ntop-1 %", "p50\nµs")
         kept = [
             [
                 file.file_name,

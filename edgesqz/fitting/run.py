@@ -149,9 +149,7 @@ def run(plan: Fit, console: Console) -> FitResult:
             for path, name in models
             for job in jobs
         ]
-        known = [file.file_name for file in existing]
-        new = [file for file in new if not (file.file_name in known and _is_same(file, made.folder, home.folder))]
-        files = [*existing, *new]
+        files = [*existing, *_additional(new, existing, made.folder, home.folder)]
         for name in _datasets(files):
             folders = {True: home.folder, False: made.folder}
             files = _measured(files, folders, replace(shared, dataset=name), console)
@@ -278,7 +276,8 @@ def _export(plan: Export, job: Job, dataset: str, within_reach: int, made: Works
     try:
         plan.run(Console(quiet=True))
     except NoRoomError:
-        file = replace(file, reason="too large")
+        room = format_size(max(within_reach, 0))
+        file = replace(file, reason=f"too large: {room} are free or taken by other exports")
     except EdgesqzError as error:
         file = replace(file, reason=str(error))
     else:
@@ -287,10 +286,17 @@ def _export(plan: Export, job: Job, dataset: str, within_reach: int, made: Works
     return file
 
 
-def _is_same(file: Candidate, made: Path, home: Path) -> bool:
-    """Return whether an export is identical to the file of that name in the workspace."""
-    old, new = (place / file.file_name for place in (home, made))
-    return new.is_file() and old.read_bytes() == new.read_bytes()
+def _additional(new: Sequence[Candidate], existing: Sequence[Candidate], made: Path, home: Path) -> list[Candidate]:
+    """Return the exports that add a file: not those whose file in the workspace is identical or cannot be replaced."""
+    known = {file.file_name for file in existing}
+    return [
+        file
+        for file in new
+        if file.file_name not in known
+        or (
+            file.size_bytes is not None and (made / file.file_name).read_bytes() != (home / file.file_name).read_bytes()
+        )
+    ]
 
 
 def _measured(files: Sequence[Candidate], folders: dict[bool, Path], plan: Bench, console: Console) -> list[Candidate]:
@@ -348,7 +354,9 @@ def select_files(files: Sequence[Candidate], room: int, home: Workspace) -> list
             if file.label == selection.chosen:
                 decided[id(file)] = replace(file, note=selection.note)
                 continue
-            reason = selection.reasons.get(file.label) or (file.entry and obstacle(file.entry)) or _no_room(file, left)
+            reason = (
+                selection.reasons.get(file.label) or (file.entry and obstacle(file.entry)) or _no_room(file, left, room)
+            )
             if file.label == wanted and file not in possible:
                 reason += f", but better than what is kept; {_way_out(file, group, taken, left, home)}"
             decided[id(file)] = replace(file, reason=reason)
@@ -381,9 +389,11 @@ def _can_be_kept(file: Candidate, taken: set[str], left: int) -> bool:
     return file.in_workspace or (file.cost <= left and file.file_name not in taken)
 
 
-def _no_room(file: Candidate, left: int) -> str:
+def _no_room(file: Candidate, left: int, room: int) -> str:
+    """Say why there is no room for a file, with ``left`` bytes of the ``room`` beside the files for other datasets."""
     if file.cost > left:
-        return f"no room: {format_size(file.cost)}, {format_size(max(0, left))} free"
+        others = "kept for other datasets" if left < room else "in the workspace"
+        return f"no room beside the files {others}: {format_size(file.cost)}, {format_size(max(0, left))} free"
     return "another file has this name"
 
 

@@ -160,7 +160,7 @@ class SweepResult(Result):
             Column("file", is_name=True),
             Column("validation\n%", "right"),
             Column("test\n%", "right", rank=2),
-            Column("size\nkB", "right"),
+            Column("size with\nmanifest, kB", "right"),
             Column("MACs\nM", "right", rank=3),
             Column("p50\nµs", "right", rank=1),
             Column("outcome", is_prose=True),

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from rich.console import Console
 
 from edgesqz import EdgesqzError
 from edgesqz.benchmarking.render.columns import columns, legend, measured_on
 from edgesqz.benchmarking.report import Report, check_writable, save
 from edgesqz.benchmarking.rows import Comparison, Evaluation, Latency, Measured, Ratio, Row
+from edgesqz.cli.output import BenchOutput
 from edgesqz.stats import Interval, median_interval, share_interval
 from tests.rows import failed, measured, performance
 from tests.rows import report as rows_report
@@ -313,6 +315,18 @@ def test_no_interval_of_an_accuracy_extends_beyond_0_to_100_percent(correct: int
     (cells,) = whole_table(found)
     assert cells["top-1 %"] == cell
     assert ("(low–high): 95 % confidence interval" in legend(found)) is ("–" in cell)
+
+
+@pytest.mark.parametrize(("limit", "is_unknown"), [({"max_accuracy_drop": 0.5}, True), ({"max_latency": "1us"}, False)])
+def test_an_unknown_accuracy_over_budget_comes_with_what_to_do(
+    limit: dict[str, Any], is_unknown: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = report(dataclasses.replace(MEASURED, evaluation=None, comparison=None, named=True), **limit)
+    assert found.misses_unknown_accuracy is is_unknown
+    with pytest.raises(typer.Exit):
+        BenchOutput().show(found)
+    said = capsys.readouterr().err
+    assert ("name the test images with --data-dir or --dataset" in said) is is_unknown
 
 
 def test_a_narrow_table_says_how_to_see_the_hidden_columns() -> None:

@@ -10,11 +10,14 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from edgesqz import EdgesqzError, fit
+from edgesqz import EdgesqzError, fit, plugins
 from edgesqz.artifact import Manifest, PixelRange, Tensor
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.entries import entries
 from edgesqz.cli import app
+from edgesqz.errors import NoRoomError
+from edgesqz.exporting import Export
+from edgesqz.exporting.job import Job
 from edgesqz.fitting import Fit, run
 from edgesqz.fitting.result import FitResult, Kept, Rejected
 from edgesqz.fitting.run import Candidate, TestData
@@ -62,6 +65,36 @@ def test_several_datasets_share_the_quota() -> None:
     assert kept(files, 149) == {"digits small"}
 
 
+def test_a_file_without_room_beside_those_for_other_datasets_says_so() -> None:
+    files = [file("cifar", 300, 900), file("digits", 200, 990, "mnist"), file("digits small", 50, 970, "mnist")]
+    reasons = {each.file_name: each.reason for each in select(files, 350)}
+    assert str(reasons["digits"]).startswith(
+        "no room beside the files kept for other datasets: 200 bytes, 50 bytes free, but better than what is kept"
+    )
+
+
+def test_an_export_larger_than_all_the_room_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(plan: Export, console: Console) -> None:
+        raise NoRoomError("no room")
+
+    monkeypatch.setattr(Export, "run", refuse)
+    job = Job(plugins.converter("tflite"), "int8")
+    found = run._export(Export("m.keras"), job, "cifar10", 90_000, Workspace(tmp_path, 1), Console(quiet=True))
+    assert found.reason == "too large: 90.0 kB are free or taken by other exports"
+
+
+def test_an_export_is_not_listed_beside_the_same_file_in_the_workspace(tmp_path: Path) -> None:
+    for folder, names in (("home", "same other refused"), ("made", "same other new")):
+        (tmp_path / folder).mkdir()
+        for name in names.split():
+            (tmp_path / folder / name).write_text(name if name == "same" else folder)
+    existing = [Candidate(name, "cifar10", in_workspace=True) for name in ("same", "other", "refused")]
+    new = [Candidate(name, "cifar10", size_bytes=4) for name in ("same", "other", "new")]
+    new.append(Candidate("refused", "cifar10", reason="too large"))
+    additional = run._additional(new, existing, tmp_path / "made", tmp_path / "home")
+    assert [each.file_name for each in additional] == ["other", "new"]
+
+
 def test_the_reason_for_each_decision_is_reported() -> None:
     files = [
         file("small", 100, 800),
@@ -78,7 +111,8 @@ def test_the_reason_for_each_decision_is_reported() -> None:
         "200 bytes and 100.0 µs against 250 bytes and 100.0 µs",
         "as good": "accuracy 90.10%, the highest but not significantly so; "
         "good costs less, 200 bytes and 100.0 µs against 250 bytes and 100.0 µs",
-        "too large": "no room: 301 bytes, 300 bytes free, but better than what is kept; raise the quota",
+        "too large": "no room beside the files in the workspace: 301 bytes, 300 bytes free, "
+        "but better than what is kept; raise the quota",
         "slow": "latency 9 µs",
         "ruined": "accuracy 11.00%, not significantly better than guessing (1,000 images)",
     }
@@ -101,7 +135,7 @@ def test_a_better_file_that_does_not_fit_is_reported_with_advice() -> None:
     reasons = {each.file_name: each.reason for each in select(files, 60)}
     assert reasons["there"] is None
     assert reasons["new"] == (
-        "no room: 350 bytes, 60 bytes free, but better than what is kept; "
+        "no room beside the files in the workspace: 350 bytes, 60 bytes free, but better than what is kept; "
         "edgesqz workspace rm there --workspace nowhere makes room for it"
     )
     assert kept(files, 350) == {"new"}
