@@ -276,14 +276,21 @@ def _export(plan: Export, job: Job, dataset: str, within_reach: int, made: Works
     try:
         plan.run(Console(quiet=True))
     except NoRoomError:
-        room = format_size(max(within_reach, 0))
-        file = replace(file, reason=f"too large: {room} are free or taken by other exports")
+        file = replace(file, reason=_too_large(within_reach))
     except EdgesqzError as error:
         file = replace(file, reason=str(error))
     else:
         file = replace(file, size_bytes=sum((made.folder / name).stat().st_size for name in file.stored_names))
-    console.print(f"{file.file_name}: {file.reason or 'exported'}", highlight=False, markup=False, soft_wrap=True)
+    outcome = f"not exported, {file.reason}" if file.reason else "exported"
+    console.print(f"{file.file_name}: {outcome}", highlight=False, markup=False, soft_wrap=True)
     return file
+
+
+def _too_large(within_reach: int) -> str:
+    """Say that there would be no room for an export even in place of all others."""
+    if within_reach <= 0:
+        return "no room: files other than exports fill the quota"
+    return f"too large: all exports together have room for {format_size(within_reach)}"
 
 
 def _additional(new: Sequence[Candidate], existing: Sequence[Candidate], made: Path, home: Path) -> list[Candidate]:

@@ -73,14 +73,23 @@ def test_a_file_without_room_beside_those_for_other_datasets_says_so() -> None:
     )
 
 
-def test_an_export_larger_than_all_the_room_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("room", "reason"),
+    [
+        (90_000, "too large: all exports together have room for 90.0 kB"),
+        (-1, "no room: files other than exports fill the quota"),
+    ],
+)
+def test_an_export_larger_than_all_the_room_says_so(
+    room: int, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(plan: Export, console: Console) -> None:
         raise NoRoomError("no room")
 
     monkeypatch.setattr(Export, "run", refuse)
     job = Job(plugins.converter("tflite"), "int8")
-    found = run._export(Export("m.keras"), job, "cifar10", 90_000, Workspace(tmp_path, 1), Console(quiet=True))
-    assert found.reason == "too large: 90.0 kB are free or taken by other exports"
+    found = run._export(Export("m.keras"), job, "cifar10", room, Workspace(tmp_path, 1), Console(quiet=True))
+    assert found.reason == reason
 
 
 def test_an_export_is_not_listed_beside_the_same_file_in_the_workspace(tmp_path: Path) -> None:
