@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from edgesqz.workspace.sizes import format_size
 _log = logging.getLogger(__name__)
 
 SAMPLE_INTERVAL_S = 0.005
+MAX_SHARE = 0.02  # of a core; Ray writes hundreds of files, which take long to list
 
 # Space to reserve for a conversion whose temporary files count against the quota. Measured on TensorFlow 2.21: the
 # SavedModel that TFLite's converter reads holds every weight twice, in float32, and about 10 kB per layer; ONNX
@@ -127,8 +129,11 @@ def _watched(folder: Path) -> Iterator[_Usage]:
     _notice_removals()
 
     def watch() -> None:
-        while not stopped.wait(SAMPLE_INTERVAL_S):
+        pause = SAMPLE_INTERVAL_S
+        while not stopped.wait(pause):
+            started = time.perf_counter()
             usage.sample()
+            pause = max(SAMPLE_INTERVAL_S, (time.perf_counter() - started) / MAX_SHARE)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
