@@ -9,7 +9,11 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+# Keras imports these packages if they are installed, which takes a second. The command line needs no function that uses
+# them, but a program that uses edgesqz as a library may.
+UNNEEDED = ("matplotlib", "pandas")
 
 
 @contextlib.contextmanager
@@ -63,7 +67,7 @@ def start_keras() -> None:
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with hush():
+    with hush(), _without(UNNEEDED if "edgesqz.cli" in sys.modules else ()):
         import keras
         import tensorflow
 
@@ -79,6 +83,19 @@ def start_keras() -> None:
             f"expected Keras on TensorFlow, but Keras already runs on {keras.backend.backend()} in this process; "
             "set KERAS_BACKEND=tensorflow before Keras is imported"
         )
+
+
+@contextlib.contextmanager
+def _without(names: Sequence[str]) -> Iterator[None]:
+    """Make imports of packages fail during the block, unless they are already imported."""
+    blocked = [name for name in names if name not in sys.modules]
+    for name in blocked:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for name in blocked:
+            del sys.modules[name]
 
 
 def free_models() -> None:

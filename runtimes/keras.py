@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -24,8 +25,10 @@ def load(model_bytes: bytes, threads: int) -> Session:
     if not zipfile.is_zipfile(io.BytesIO(model_bytes)):  # checked before TensorFlow is loaded, which takes seconds
         raise ValueError("the file is not a .keras archive or is truncated")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    with tempfile.TemporaryDirectory() as home:  # Keras and Matplotlib write files when they are imported
-        os.environ["KERAS_HOME"] = os.environ["MPLCONFIGDIR"] = home
+    # Keras imports these if they are installed, which takes seconds. No model needs them.
+    sys.modules["matplotlib"] = sys.modules["pandas"] = None  # type: ignore[assignment]
+    with tempfile.TemporaryDirectory() as home:  # Keras writes a file when it is imported
+        os.environ["KERAS_HOME"] = home
         import keras  # noqa: F401
         import tensorflow as tf
 
