@@ -264,7 +264,7 @@ def test_the_source_model_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> 
 
 
 def test_models_of_different_sizes_are_measured_on_one_folder(images: Path, trained: Path, tmp_path: Path) -> None:
-    SqueezeNetModel(48, 48, 3, "squeezenet-nano").build().save(tmp_path / "untrained.keras")
+    SqueezeNetModel(48, 48, 3, small.NETWORK).build().save(tmp_path / "untrained.keras")
     names = [tmp_path / "untrained.keras", trained / "colors.keras"]
     rows = edgesqz.bench(names, dataset=str(images), rounds=1).measured
     assert rows[0].accuracy is not None and rows[1].accuracy is not None and rows[1].accuracy > 0.9

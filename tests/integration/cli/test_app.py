@@ -114,12 +114,13 @@ def test_demo_replaces_an_earlier_one_with_another_dataset_and_suggests_a_workin
     monkeypatch.setattr("edgesqz.defaults.DEMO_SECONDS", 1e-9)  # not enough for one step
     monkeypatch.setattr("edgesqz.defaults.DEMO_MIN_STEPS", 3)
     monkeypatch.setattr("edgesqz.data.synthetic.COUNTS", {"train": 200, "test": 20})
+    monkeypatch.setattr("edgesqz.demonstration.MODEL", small.NETWORK)
     monkeypatch.setattr("edgesqz.demonstration.FILES", [("tflite", "fp32"), ("onnx", "fp32")])
     result = run("demo", "--workspace", "my demo")
     assert result.exit_code == 0, result.output
     assert "3 steps in 1 epoch," in result.stderr and "20 test images of synthetic" in result.stdout
-    for name in ("squeezenet-nano.keras", "squeezenet-nano.fp32.tflite", "squeezenet-nano.fp32.onnx"):
-        assert name in result.stdout
+    for kind in ("keras", "fp32.tflite", "fp32.onnx"):
+        assert f"{small.NETWORK}.{kind}" in result.stdout
     assert sum(path.stat().st_size for path in (tmp_path / "my demo").iterdir()) <= 2_000_000
     program, *command = shlex.split(result.stdout.splitlines()[-1])
     assert program == "edgesqz"

@@ -26,6 +26,7 @@ from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import Export, shipped
 from edgesqz.workspace import Workspace
+from tests import small
 
 OTHER_VARIANTS = [
     ("tflite", "fp16"),
@@ -270,7 +271,7 @@ def test_bad_input_is_reported_before_any_work(arguments: dict[str, Any], messag
 
 def test_an_untrained_export_is_marked_and_has_no_accuracy(tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"untrained": True, "workspace": tmp_path}
-    artifacts = edgesqz.export("digits", ["tflite", "onnx"], variant=["fp32", "int8"], calibration=4, **arguments)
+    artifacts = edgesqz.export(small.NETWORK, ["tflite", "onnx"], variant=["fp32", "int8"], calibration=4, **arguments)
     for artifact in artifacts:
         assert artifact.manifest and artifact.manifest.untrained
         assert (artifact.manifest.dataset, artifact.manifest.source_sha256) == (None, None)
@@ -281,15 +282,15 @@ def test_an_untrained_export_is_marked_and_has_no_accuracy(tmp_path: Path) -> No
         assert row.untrained and row.accuracy is None
         assert row.p50_us and row.p50_us > 0
     assert "untrained" in report.to_markdown()
-    (again,) = edgesqz.export("digits", **arguments)
+    (again,) = edgesqz.export(small.NETWORK, **arguments)
     assert artifacts.artifacts[0].path.read_bytes() == again.path.read_bytes()
 
 
 def test_trained_and_untrained_exports_coexist(workspace: Path) -> None:
-    edgesqz.export("digits", "onnx", untrained=True, workspace=workspace)
-    names = ["digits.fp32.onnx", "colors.fp32.onnx"]
+    edgesqz.export(small.NETWORK, "onnx", untrained=True, workspace=workspace)
+    names = [f"{small.NETWORK}.fp32.onnx", "colors.fp32.onnx"]
     rows = {row.artifact: row for row in edgesqz.bench(names, rounds=1, workspace=workspace).measured}
-    assert rows["digits.fp32.onnx"].accuracy is None
+    assert rows[f"{small.NETWORK}.fp32.onnx"].accuracy is None
     accuracy = rows["colors.fp32.onnx"].accuracy
     assert accuracy is not None and accuracy > 0.9
 
@@ -445,6 +446,7 @@ def test_all_variants_and_a_single_variant_exclude_each_other(tmp_path: Path) ->
         edgesqz.export("squeezenet-nano", all_variants=True, quantize=True, workspace=tmp_path)
 
 
+@pytest.mark.usefixtures("convert_once")
 @pytest.mark.parametrize(("options", "names"), [(["--quantize", "--dry-run"], 1), (["--all", "--format", "tflite"], 2)])
 def test_reasons_name_flags_on_the_command_line(options: list[str], names: int, tmp_path: Path) -> None:
     arguments = ["export", "squeezenet-nano", *options, "--calibration", "20", "--workspace", str(tmp_path)]
