@@ -13,7 +13,7 @@ from pathlib import Path
 from edgesqz.data import cifar, folders, mnist, synthetic
 from edgesqz.data.cifar import cache_dir
 from edgesqz.data.splits import Dataset
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize, ImageSizeLike
 
 DATASETS: tuple[str, ...] = ("cifar10", "cifar100", "mnist", "synthetic")
@@ -92,7 +92,9 @@ def locate(name: str, data_dir: Path | None = None) -> Path | None:
     found = cifar.find(name, data_dir or cache_dir())
     if found is None and data_dir is not None:
         places = [place for layout in cifar.LAYOUTS[name] for place in (layout.folder, layout.archive)]
-        raise EdgesqzError(f"no {name} in {data_dir}; expected one of {', '.join(places)} there")
+        raise EdgesqzError(
+            f"no {name} in {data_dir}; expected one of {', '.join(places)} there; choose another {option('data_dir')}"
+        )
     return found
 
 

@@ -224,7 +224,10 @@ BAD_INPUT = {
     "a part of a size": (("params", "--max-size", "1.5"), ("--max-size: expected a size", "got '1.5'")),
     "an image size that is none": (("params", "--input-size", "abc"), ("--input-size: expected an image size",)),
     "a pixel range that is none": (("bench", "--pixel-range", "3"), ("--pixel-range: expected a pixel range",)),
-    "a data folder without the data": (("train", "--data-dir", "."), ("cifar-10-batches-py", "cifar-10-python.tar.gz")),
+    "a data folder without the data": (
+        ("train", "--data-dir", "."),
+        ("cifar-10-batches-py", "choose another --data-dir"),
+    ),
     "an unknown format": (("export", "--format", "coreml"), ("'coreml'", "onnx, tflite")),
     "an unknown variant": (("export", "--variant", "int4"), ("'int4'", "int8, fp16, dynamic, fp32, int16x8")),
     "an untrained model without a name": (("export", "--untrained"), ("--untrained needs the name of",)),
