@@ -1,4 +1,4 @@
-"""A small data set in the format of MNIST."""
+"""A small dataset in the format of MNIST."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _SIMILAR = 0.7  # of two flags, which share their dashes
 
 
 def number_parser(field: Field, kind: Any) -> Callable[[Any], Any] | None:
-    """Return a function that parses a number, or None for an option that is no number."""
+    """Return a function that parses a number, or None for an option that is not a number."""
     if kind not in _EXPECTED:
         return None
 

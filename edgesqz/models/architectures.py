@@ -268,7 +268,7 @@ def _preprocessed(graph: Graph, x: Node, taken: ImageSize, processed: ImageSize,
             return x if fits else graph.add(Resize(name="resize", size=processed), x)
         case "course":
             if processed.height > taken.height or processed.width > taken.width:
-                raise EdgesqzError(f"cannot crop to more pixels than there are; try {option('preprocessing')} scale")
+                raise EdgesqzError(f"cannot crop images to a larger size; try {option('preprocessing')} scale")
             x = x if fits else graph.add(Crop(name="crop", size=processed), x)
             return graph.add(Standardize(name=NORMALIZE), x)
     raise EdgesqzError(f"unknown {option('preprocessing')} {preprocessing!r}; choose from {', '.join(PREPROCESSING)}")

@@ -1,4 +1,4 @@
-"""Images that are not square, in train, export, bench and predict. The tests of embed have their own."""
+"""Images that are not square, in train, export, bench and predict. The tests of embed include such images as well."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ def test_a_camera_image_is_scaled_exactly_as_pillow_does(size: tuple[int, int], 
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     upright = np.ascontiguousarray(data.draw(1, 200, seed=4).images[0][:, :90])
     for wanted in ((32, 32), (48, 36), (40, 17), (24, 32), (9, 31)):
-        if width * wanted[1] >= wanted[0] * height:  # of a taller one, Pillow may scale the columns first
+        if width * wanted[1] >= wanted[0] * height:  # for a taller image, Pillow may scale the columns first
             by_pillow = np.asarray(ImageOps.fit(Image.fromarray(pixels), wanted))
             np.testing.assert_array_equal(fitted(fit, pixels, wanted), by_pillow)
         by_pillow = np.asarray(ImageOps.fit(Image.fromarray(upright), wanted)).astype(int)
@@ -229,7 +229,7 @@ def test_the_c_program_prints_what_predict_prints(size: tuple[int, int], for_c: 
     (expected,) = predict(ZOO / MODEL, [tmp_path / "image.png"]).images
     shown = dict(line.strip().split(" %  ")[::-1] for line in result.stdout.splitlines())
     assert len(shown) == 5
-    for guess in expected.guesses[:3]:  # behind them are ties
+    for guess in expected.guesses[:3]:  # the others are ties
         assert float(shown[guess.label]) == pytest.approx(100 * guess.probability, abs=0.06)
 
 

@@ -209,7 +209,7 @@ def test_calibration_never_sees_the_test_split(trained: Path, tmp_path: Path, mo
 
 
 def answer_with(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
-    """A stand-in for ``Engine.predict`` that spoils what the runtime really answers."""
+    """Return a replacement for ``Engine.predict`` that changes the runtime's real outputs."""
     true_predict = Engine.predict
 
     def predict(engine: Any, images: np.ndarray) -> np.ndarray:
@@ -420,13 +420,15 @@ def test_a_dry_run_predicts_the_sizes_of_the_export(workspace: Path) -> None:
     assert not plan.artifacts
     fp32, fp16, int8 = plan.planned
     assert (fp32.fits, fp16.fits, int8.fits) == (True, False, True)
-    assert fp16.exact_bytes is None  # its parameters alone are too many
+    assert fp16.exact_bytes is None  # its parameters alone exceed the quota
     for file in (fp32, int8):
         variant = file.file_name.split(".")[1]
         calibration = 20 if variant == "int8" else None
         edgesqz.export("colors", **options | {"variant": variant, "calibration": calibration})
         written = sum(path.stat().st_size for path in workspace.glob(f"{file.file_name}*"))
-        assert file.exact_bytes == pytest.approx(written, abs=40)  # a verification's figures have more or fewer digits
+        assert file.exact_bytes == pytest.approx(
+            written, abs=40
+        )  # the number of digits in the verification results varies
     assert fp32.expected_bytes == pytest.approx(fp32.exact_bytes, rel=0.05)
 
 
@@ -441,7 +443,7 @@ def test_a_dry_run_is_shown_as_a_table_and_as_json(tmp_path: Path) -> None:
     assert found["files"][0]["expected_bytes"] == 2 * 62_378_344
 
 
-def test_all_variants_and_a_single_variant_exclude_each_other(tmp_path: Path) -> None:
+def test_all_variants_and_a_single_variant_cannot_be_used_together(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="^all_variants exports every variant; remove int8"):
         edgesqz.export("squeezenet-nano", all_variants=True, quantize=True, workspace=tmp_path)
 

@@ -43,7 +43,7 @@ def within_five_percent(predicted: int, real: int) -> bool:
 
 
 @pytest.mark.parametrize("model", ["squeezenet", "squeezenet-nano", "squeezenet-course", "squeezenet-1.1", "digits"])
-def test_the_predicted_size_is_that_of_the_file(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_predicted_size_matches_the_file(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "UNTRAINED_VERIFICATION_IMAGES", 2)
     costs = network_costs(model)
     fp32, int8 = edgesqz.export(model, untrained=True, variant=["fp32", "int8"], calibration=2, workspace=tmp_path)
@@ -51,7 +51,7 @@ def test_the_predicted_size_is_that_of_the_file(model: str, tmp_path: Path, monk
     assert within_five_percent(costs.tflite_int8_bytes, int8.size_bytes)
 
 
-def test_the_predicted_size_is_that_of_a_trained_file(exported: Path) -> None:
+def test_the_predicted_size_matches_a_trained_file(exported: Path) -> None:
     costs = network_costs(small.NETWORK, classes=3)
     assert within_five_percent(costs.tflite_fp32_bytes, (exported / "colors.fp32.tflite").stat().st_size)
     assert within_five_percent(costs.tflite_int8_bytes, (exported / "colors.int8.tflite").stat().st_size)

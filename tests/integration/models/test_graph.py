@@ -181,7 +181,7 @@ def test_four_by_four_pixels_are_enough(name: str) -> None:
         ({"original_dim": 3, "resize_dim": 3}, "needs larger images.*; got images of 3x3, processed at 3x3"),
         ({"original_dim": 32, "resize_dim": 3}, "needs larger images.*; got images of 32x32, processed at 3x3"),
         ({"original_dim": 0, "resize_dim": 32}, "expected an image size .*, got 0"),
-        ({"resize_dim": 40, "preprocessing": "course"}, "cannot crop to more pixels than there are"),
+        ({"resize_dim": 40, "preprocessing": "course"}, "cannot crop images to a larger size"),
         ({"preprocessing": "none"}, "unknown preprocessing 'none'; choose from scale, course"),
         ({"output_size": 1}, "at least 2 classes, got 1"),
     ],

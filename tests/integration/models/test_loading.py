@@ -205,7 +205,7 @@ def test_labels_name_the_classes_of_a_model_from_another_tool(from_0_to_1: Path,
     assert prediction.guesses[0].label == "fire"
 
 
-def test_labels_in_another_order_than_the_datasets_grade_nothing(
+def test_labels_in_another_order_than_the_datasets_give_no_accuracy(
     from_0_to_1: Path, images: Path, tmp_path: Path
 ) -> None:
     (artifact,) = edgesqz.export(
@@ -226,7 +226,7 @@ def test_labels_in_another_order_than_the_datasets_grade_nothing(
         (None, "names.txt"),
     ],
 )
-def test_labels_that_cannot_be_those_of_the_model(
+def test_labels_that_do_not_match_the_model_are_rejected(
     content: bytes | None, message: str, from_0_to_1: Path, tmp_path: Path
 ) -> None:
     if content is not None:
@@ -236,12 +236,12 @@ def test_labels_that_cannot_be_those_of_the_model(
     assert "\n" not in str(error.value) and not list(tmp_path.glob("*.tflite"))
 
 
-def test_labels_against_the_manifest_are_refused(trained: Path) -> None:
+def test_labels_that_contradict_the_manifest_are_rejected(trained: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"names its classes blue, green, red; remove labels"):
         edgesqz.export("colors", labels=["red", "green", "blue"], workspace=trained)
 
 
-def test_a_pixel_range_against_the_manifest_is_refused(trained: Path) -> None:
+def test_a_pixel_range_that_contradicts_the_manifest_is_rejected(trained: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"expects pixels 0\.\.255; remove pixel_range 0\.\.1"):
         edgesqz.export("colors", pixel_range="0..1", workspace=trained)
     with pytest.raises(EdgesqzError, match=r"untrained, expects pixels 0\.\.255"):
@@ -355,7 +355,7 @@ def test_a_source_model_without_a_manifest_is_measured_with_the_pixel_range_of_i
     assert "was exported for pixels 0..255 and 0..1; name" in source_model.error
 
 
-# What is refused
+# Rejected models
 
 
 def two_inputs(keras: Any) -> Any:
@@ -428,7 +428,7 @@ def test_an_operator_that_a_format_lacks_is_named_in_one_line(format: str, forma
 
 
 @pytest.mark.parametrize("build", [two_inputs, two_outputs, channels_first, with_a_lambda, with_a_class])
-def test_models_ruled_out_by_their_configuration_are_rejected_before_keras_is_loaded(
+def test_models_with_unsupported_configurations_are_rejected_before_keras_is_loaded(
     build: Callable[[Any], Any], keras: Any, tmp_path: Path
 ) -> None:
     build(keras).save("bad.keras")

@@ -78,8 +78,8 @@ class Finished:
     """An uninterrupted run."""
 
     artifact: TrainResult
-    at_rest: list[Checkpoint]  # a checkpoint an epoch
-    shown: str  # on the console
+    checkpoints: list[Checkpoint]  # one checkpoint per epoch
+    shown: str  # the output on the console
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -104,11 +104,11 @@ def recorded_checkpoints(patch: pytest.MonkeyPatch) -> list[Checkpoint]:
 def finished(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     shown = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        at_rest = recorded_checkpoints(patch)
+        checkpoints = recorded_checkpoints(patch)
         artifact = train(
             train_only, tmp_path_factory.mktemp("finished"), console=Console(file=shown, width=60, color_system=None)
         )
-    return Finished(artifact, at_rest, shown.getvalue())
+    return Finished(artifact, checkpoints, shown.getvalue())
 
 
 def press_ctrl_c(patch: pytest.MonkeyPatch, at_step: int) -> None:
@@ -144,7 +144,7 @@ def interrupted(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture
-def at_rest(interrupted: Path, tmp_path: Path) -> Path:
+def interrupted_copy(interrupted: Path, tmp_path: Path) -> Path:
     """A copy of ``interrupted`` that one test can modify."""
     return Path(shutil.copytree(interrupted, tmp_path / "at-rest"))
 
@@ -254,7 +254,7 @@ def test_the_epoch_with_the_best_validation_accuracy_is_written(
     assert not all(np.allclose(one, other) for one, other in zip(saved, written[2].weights, strict=True))
 
 
-def test_of_equally_good_epochs_the_last_is_written(
+def test_the_last_of_equally_good_epochs_is_written(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras
@@ -275,7 +275,7 @@ def test_another_seed_gives_other_weights(finished: Finished, train_only: Path, 
         train(train_only, tmp_path, seed=1)
     kernels = [
         (one, other)
-        for one, other in zip(written[-1].weights, finished.at_rest[-1].weights, strict=True)
+        for one, other in zip(written[-1].weights, finished.checkpoints[-1].weights, strict=True)
         if one.ndim == 4
     ]
     assert kernels
@@ -290,7 +290,7 @@ def test_the_seed_determines_the_initial_weights(
     for trial, seed in enumerate((3, 4, 3)):
         train(train_only, tmp_path / str(trial), epochs=1, seed=seed)
     first, other, again = (
-        np.concatenate([weight.ravel() for weight in at_rest.weights if weight.ndim == 4]) for at_rest in written
+        np.concatenate([weight.ravel() for weight in checkpoint.weights if weight.ndim == 4]) for checkpoint in written
     )
     np.testing.assert_array_equal(first, again)
     assert np.mean(first == other) < 0.01
@@ -374,19 +374,19 @@ def test_only_a_run_that_learned_nothing_prints_a_warning(
 ) -> None:
     import edgesqz.training.step
 
-    for correct, is_told in ((9, True), (25, False)):  # of 27 validation images, or of 27 of a step
+    for correct, warns in ((9, True), (25, False)):  # of 27 validation images, or of 27 of a step
         stand_in(lambda *arguments, correct=correct: (1.0, correct))
         monkeypatch.setattr(edgesqz.training.step, "evaluation", lambda network, n=correct: lambda split: n)
         options = {"epochs": 1, "batch_size": 27, "validation_split": validation_split, "force": True}
         artifact = train(train_only, tmp_path, **options)
         assert artifact.manifest and artifact.manifest.training
         warning = artifact.manifest.training["warning"]
-        assert bool(warning) is is_told
+        assert bool(warning) is warns
         if warning:
             assert "33.3% of" in warning and "is not significantly better than guessing, 33.3%; try " in warning
 
 
-def test_a_run_of_a_given_duration_takes_as_many_steps_as_its_speed_allows(
+def test_the_speed_determines_the_number_of_steps_of_a_run_with_a_duration(
     train_only: Path, tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(100_000))
@@ -498,7 +498,7 @@ def test_a_student_learns_to_predict_like_its_teacher(trained: Path, images: Pat
     teacher = trained / "colors.keras"
     student = train(images, tmp_path, epochs=5, batch_size=16, learning_rate=0.05, seed=1, teacher=teacher)
     assert student.manifest and student.manifest.training
-    losses = [entry["loss"] for entry in student.manifest.training["history"]]  # how far it is from its teacher
+    losses = [entry["loss"] for entry in student.manifest.training["history"]]  # its divergence from the teacher
     assert losses[-1] < losses[0] / 2
 
 
@@ -544,18 +544,18 @@ def test_ctrl_c_leaves_a_checkpoint_and_no_model(interrupted: Path) -> None:
 
 
 def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(
-    finished: Finished, at_rest: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Finished, interrupted_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = recorded_checkpoints(monkeypatch)
-    artifact = resume(at_rest)
-    resumed, straight = written[-1], finished.at_rest[-1]
+    artifact = resume(interrupted_copy)
+    resumed, straight = written[-1], finished.checkpoints[-1]
     assert resumed.progress.step == straight.progress.step == EPOCHS * STEPS_PER_EPOCH
     assert_same_arrays(resumed.weights, straight.weights)
     assert_same_arrays(resumed.optimizer, straight.optimizer)
     assert artifact.manifest and artifact.manifest.training
     for found, expected in zip(artifact.manifest.training["history"], finished.facts["history"], strict=True):
         assert found == pytest.approx(expected, rel=1e-4)
-    assert not list(at_rest.glob("*.npz"))
+    assert not list(interrupted_copy.glob("*.npz"))
 
 
 @pytest.mark.parametrize(
@@ -573,10 +573,10 @@ def test_a_run_is_not_resumed_with_another_recipe(name: str, value: Any, message
         resume(interrupted, **{name: value})
 
 
-def test_replacing_an_unfinished_run_is_reported(train_only: Path, at_rest: Path, stand_in: StandIn) -> None:
+def test_replacing_an_unfinished_run_is_reported(train_only: Path, interrupted_copy: Path, stand_in: StandIn) -> None:
     stand_in(lambda *arguments: (1.0, 20))
     shown = io.StringIO()
-    train(train_only, at_rest, epochs=1, console=Console(file=shown, width=200, color_system=None))
+    train(train_only, interrupted_copy, epochs=1, console=Console(file=shown, width=200, color_system=None))
     assert shown.getvalue().startswith(f"starting over: the checkpoint of an unfinished {MODEL} will be replaced")
 
 
@@ -612,36 +612,40 @@ def without_facts(_: bytes) -> bytes:
     ],
     ids=["truncated", "empty", "garbage", "foreign", "packed otherwise"],
 )
-def test_a_damaged_checkpoint_is_refused_by_its_path(damage: Callable[[bytes], bytes], at_rest: Path) -> None:
-    path = at_rest / CHECKPOINT
+def test_the_error_for_a_damaged_checkpoint_names_its_path(
+    damage: Callable[[bytes], bytes], interrupted_copy: Path
+) -> None:
+    path = interrupted_copy / CHECKPOINT
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(EdgesqzError, match=rf"the checkpoint .*{re.escape(CHECKPOINT)} is damaged"):
-        resume(at_rest)
+        resume(interrupted_copy)
 
 
-def test_a_damaged_checkpoint_is_closed(at_rest: Path) -> None:
-    path = at_rest / CHECKPOINT
+def test_a_damaged_checkpoint_is_closed(interrupted_copy: Path) -> None:
+    path = interrupted_copy / CHECKPOINT
     path.write_bytes(truncated(path.read_bytes()))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with contextlib.suppress(EdgesqzError):
-            resume(at_rest)
+            resume(interrupted_copy)
         gc.collect()
     assert not [str(warning.message) for warning in caught]
 
 
 @pytest.mark.parametrize("part", ["weights", "optimizer"])
-def test_a_checkpoint_of_another_network_is_refused(part: str, at_rest: Path) -> None:
-    workspace = Workspace(at_rest)
+def test_a_checkpoint_of_another_network_is_refused(part: str, interrupted_copy: Path) -> None:
+    workspace = Workspace(interrupted_copy)
     left = Checkpoint.read(workspace, MODEL)
     dataclasses.replace(left, **{part: getattr(left, part)[:-1]}).write(workspace)
     with pytest.raises(EdgesqzError, match=f"the checkpoint of {MODEL} is damaged"):
-        resume(at_rest)
+        resume(interrupted_copy)
 
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     progress = Progress(7, 1.5, 3.25, 40, 0.5, [{"loss": 1.0}])
-    weights = [np.full((2, 3), k, np.float32) for k in range(12)]  # enough for an order by name to go wrong
+    weights = [
+        np.full((2, 3), k, np.float32) for k in range(12)
+    ]  # enough that sorting by name would give a wrong order
     Checkpoint(MODEL, Recipe(MODEL, seed=3), progress, weights, [np.array(9, np.int64)]).write(Workspace(tmp_path))
     found = Checkpoint.read(Workspace(tmp_path), MODEL)
     assert (found.recipe, found.progress) == (Recipe(MODEL, seed=3), progress)
@@ -676,11 +680,11 @@ def test_a_nan_loss_stops_the_run_and_keeps_the_previous_epoch(
     ("learning_rate", "batch_size", "message"),
     [
         (1e30, 64, "the loss became nan in epoch 1, step 2"),
-        (1e40, 400, "weights became NaN or infinity in epoch 1, step 1"),  # after a loss that was one
-        (1e38, 400, "predictions became NaN or infinity in epoch 1, step 1"),  # after weights that were
+        (1e40, 400, "weights became NaN or infinity in epoch 1, step 1"),  # after a finite loss
+        (1e38, 400, "predictions became NaN or infinity in epoch 1, step 1"),  # after finite weights
     ],
 )
-def test_a_learning_rate_far_too_high_is_reported_and_nothing_is_kept(
+def test_a_far_too_high_learning_rate_is_reported_and_nothing_is_kept(
     learning_rate: float, batch_size: int, message: str, train_only: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(EdgesqzError, match=f"{message}; try a learning_rate below"):
@@ -714,7 +718,7 @@ def test_checkpoints_keep_as_much_as_fits_the_quota(
     assert {path.name for path in tmp_path.glob("*.*")} == {".edgesqz", f"{MODEL}.keras", f"{MODEL}.keras.json"}
 
 
-def test_the_reserved_space_is_what_a_run_needs(
+def test_a_run_reserves_the_space_that_it_needs(
     train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, peaks: list[int]
 ) -> None:
     stand_in(lambda *arguments: (1.0, 20))
@@ -738,11 +742,11 @@ def test_too_little_space_for_the_finished_model_is_reported_before_the_first_st
     assert not list(tmp_path.glob("*.*z"))
 
 
-def test_a_run_resumes_without_the_optimizer_state(at_rest: Path) -> None:
-    workspace = Workspace(at_rest)
+def test_a_run_resumes_without_the_optimizer_state(interrupted_copy: Path) -> None:
+    workspace = Workspace(interrupted_copy)
     left = Checkpoint.read(workspace, MODEL)
     dataclasses.replace(left, optimizer=[]).write(workspace)
-    assert resume(at_rest).path.is_file()
+    assert resume(interrupted_copy).path.is_file()
 
 
 @pytest.mark.parametrize(
@@ -789,7 +793,7 @@ def reference(
     return float(loss), int(correct), [np.asarray(gradient) for gradient in gradients]
 
 
-@pytest.mark.parametrize("teacher", [None, "somebody"])
+@pytest.mark.parametrize("teacher", [None, "a teacher"])
 def test_a_step_uses_nesterov_momentum_and_decays_only_kernels(teacher: str | None) -> None:
     from edgesqz.training.step import FusedBatchNormalization, Views, training_step
 
@@ -887,13 +891,13 @@ def test_a_view_augments_an_image_independently_of_the_batch() -> None:
     np.testing.assert_array_equal(views(np.array([7, 2, 19]), 3), everything[[7, 2, 19]])
 
 
-def test_images_are_moved_crops_reflected_at_the_border_half_of_them_mirrored() -> None:
+def test_images_are_shifted_and_reflected_at_the_border_and_half_of_them_mirrored() -> None:
     images = noise(600, 12, 12)
     found = [which(*pair) for pair in zip(images, seen(images), strict=True)]
     assert 240 < sum(mirrored for _, _, mirrored in found) < 360
-    for down_or_right in (0, 1):  # every shift there is, in both directions
+    for down_or_right in (0, 1):  # every possible shift, in both directions
         assert {choice[down_or_right] for choice in found} == set(range(2 * SHIFT + 1))
-    assert len(set(found)) > 100  # of 162: the three choices are made apart
+    assert len(set(found)) > 100  # of 162, because the three choices are independent
 
 
 def test_an_image_is_mirrored_in_every_other_view() -> None:
@@ -906,14 +910,14 @@ def test_an_image_is_mirrored_in_every_other_view() -> None:
     assert (mirrored[0] != mirrored[1]).all()
 
 
-def test_digits_are_moved_but_not_mirrored() -> None:
+def test_digits_are_shifted_but_not_mirrored() -> None:
     images = noise(200, 12, 12)
     for view in (0, 1):
         found = [which(*pair)[2] for pair in zip(images, seen(images, view, dataset="mnist"), strict=True)]
         assert not any(found)
 
 
-def test_images_that_are_not_square_are_moved_on_both_axes() -> None:
+def test_images_that_are_not_square_are_shifted_on_both_axes() -> None:
     images = noise(300, 12, 20)
     found = set()
     for view, image in zip(seen(images, dataset="mnist"), images, strict=True):
@@ -939,12 +943,12 @@ def test_the_evaluation_uses_the_center_on_each_axis() -> None:
 
     network = keras.Sequential([keras.Input((4, 6, 3)), keras.layers.GlobalMaxPooling2D()])
     images = np.zeros((1, 6, 10, 3), np.uint8)
-    images[0, 1, 2, 1] = 1  # the corner of the middle; whatever is brighter lies outside
+    images[0, 1, 2, 1] = 1  # the corner of the center; brighter pixels are outside it
     images[0, 0, :, 0] = images[0, :, 1, 0] = images[0, 5, :, 2] = images[0, :, 8, 2] = 2
     assert evaluation(network)(data.Split(images, np.array([1]))) == 1
 
 
-def test_crops_lie_inside_the_image_anywhere() -> None:
+def test_crops_are_anywhere_inside_the_image() -> None:
     images = noise(300, 8, 8)
     found = set()
     for crop, image in zip(seen(images, size=5, dataset="mnist"), images, strict=True):
@@ -994,14 +998,14 @@ def test_the_fused_normalization_has_the_gradients_of_the_stock_one() -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_the_fused_normalization_moves_its_averages_as_the_stock_one_does() -> None:
+def test_the_fused_normalization_updates_its_averages_like_the_stock_one() -> None:
     stock, fused, values = normalizations()
     before = np.asarray(fused.moving_variance)
     for layer in (stock, fused):
         layer(values, training=True)
     np.testing.assert_allclose(fused.moving_mean, stock.moving_mean, rtol=1e-5)
-    # The kernel averages the unbiased variance, Keras the biased one: n / (n - 1) apart, n values a channel. Of a
-    # batch of 128 images, even at 8 x 8 pixels, that is one part in eight thousand.
+    # The kernel averages the unbiased variance, and Keras the biased one. Their ratio is n / (n - 1), with n values per
+    # channel. For a batch of 128 images of 8 x 8 pixels, the difference is one part in eight thousand.
     count = values[..., 0].size
     step = (np.asarray(stock.moving_variance) - 0.99 * before) * count / (count - 1)
     np.testing.assert_allclose(fused.moving_variance, 0.99 * before + step, rtol=1e-5)
@@ -1120,7 +1124,7 @@ def test_keras_starts_on_tensorflow_silently(fresh_process: subprocess.Completed
     assert fresh_process.stderr.startswith("started\n")
 
 
-def test_later_tensorflow_logs_do_not_meet_a_closed_file(fresh_process: subprocess.CompletedProcess[str]) -> None:
+def test_later_tensorflow_logs_do_not_reach_a_closed_file(fresh_process: subprocess.CompletedProcess[str]) -> None:
     assert "Logging error" not in fresh_process.stderr
 
 
@@ -1135,7 +1139,7 @@ def test_the_networks_of_the_comparison_can_be_trained(model: str, train_only: P
 
 def test_the_course_crops_at_random_and_its_model_crops_the_center(train_only: Path, tmp_path: Path) -> None:
     recipe: dict[str, Any] = {"preprocessing": "course", "epochs": 1, "batch_size": 64}
-    with pytest.raises(EdgesqzError, match="cannot crop to more pixels than there are"):
+    with pytest.raises(EdgesqzError, match="cannot crop images to a larger size"):
         edgesqz.train("squeezenet-course", "synthetic", input_size=40, workspace=tmp_path, **recipe)
     from edgesqz.data import synthetic
 
@@ -1150,4 +1154,4 @@ def test_the_course_crops_at_random_and_its_model_crops_the_center(train_only: P
         seen, expected = model.predict(rimmed), model.predict(images)
         brighter = model.predict((images // 2 + 60).astype(np.uint8))
     np.testing.assert_allclose(seen, expected, atol=1e-6)
-    np.testing.assert_allclose(brighter, expected, atol=0.02)  # each image is standardized by itself
+    np.testing.assert_allclose(brighter, expected, atol=0.02)  # each image is standardized separately
