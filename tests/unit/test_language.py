@@ -48,7 +48,7 @@ GLOSSARY = {
     r"\bas it were\b|\bfailing that\b|\bof no use\b|\ba hair\b": "say it plainly",
     r"\b(?:that|which) is no\b(?! (?:longer|more|better|worse|larger|smaller))": "is not a",
     r"\b(?:lie|lies|lying) (?:in|on|at|inside|outside|within|between|beside)\b": "is in, is on, is outside",
-    r"\b(?:value|line|row|checkpoint|byte|image|pair|scale)s? an? (?:cell|file|class|image|channel|epoch|round)\b": "per",
+    r"\b(?:value|line|row|checkpoint|byte|pair|scale)s? an? (?:cell|file|class|image|channel|epoch|round)\b": "per",
     r"\b(?:an?|in) \w+ of (?:its|their) own\b": "its own, separate",
     r"\bworth their bytes\b": "worth their size",
     r"\bthe most bytes\b": "maximum size",
