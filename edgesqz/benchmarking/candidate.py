@@ -131,7 +131,7 @@ class Candidate:
 
     @property
     def runtime_version(self) -> str | None:
-        """Version of the engine that ran or, if none did, of the one that was to run. None if it is unknown."""
+        """Version of the engine that ran, or else of the one that was to run. None if unknown."""
         if self.engine:
             return self.engine.version
         if self.choice is None:

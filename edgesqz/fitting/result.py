@@ -49,11 +49,12 @@ class Rejected:
 
     Attributes:
         label: Name of the file, with its folder if another file has that name.
-        dataset: The dataset that it was or would be measured on; empty if unknown.
+        dataset: The dataset that it was or would be measured on, or an empty string if unknown.
         in_workspace: Whether it is in the workspace.
-        size_bytes: Size of the file with its manifest; None if it was not made.
-        selection_accuracy: Top-1 accuracy on the half of the test images that selects, 0..1; None if not measured.
-        latency_us: Median latency of one image; None if not measured.
+        size_bytes: Size of the file with its manifest, or None if it was not exported.
+        selection_accuracy: Top-1 accuracy on the half of the test images that selects, 0..1, or None if it was not
+            measured.
+        latency_us: Median latency of one image, or None if it was not measured.
         reason: Why it was not kept.
     """
 

@@ -51,10 +51,10 @@ class Candidate:
         file_name: Name of the file.
         dataset: The dataset that it is measured on.
         in_workspace: Whether it is in the workspace.
-        size_bytes: Size of the file with its manifest; None if it was not made.
-        entry: Its figures; None if it was not measured.
-        reason: Why it is not kept; None if it may be.
-        note: Why it is kept; empty until it is selected.
+        size_bytes: Size of the file with its manifest, or None if it was not exported.
+        entry: Its measurements, or None if there are none.
+        reason: Why it cannot be kept, or None if it can be.
+        note: Why it is kept, or an empty string until it is selected.
     """
 
     file_name: str
@@ -82,12 +82,12 @@ class Candidate:
 
     @property
     def accuracy(self) -> float | None:
-        """Top-1 accuracy on the half of the test images that selects, 0..1; None if it was not measured."""
+        """Top-1 accuracy on the half of the test images that selects, 0..1, or None if it was not measured."""
         return self.entry.row.accuracy if self.entry and isinstance(self.entry.row, Measured) else None
 
     @property
     def latency_us(self) -> float | None:
-        """Median latency of one image; None if it was not measured."""
+        """Median latency of one image, or None if it was not measured."""
         return self.entry.row.p50_us if self.entry and isinstance(self.entry.row, Measured) else None
 
     def kept(self, accuracy: float | None) -> Kept:
@@ -192,7 +192,7 @@ class TestData:
         return cls(requested, data.load(requested, data_dir).labels if requested else (), data_dir)
 
     def of(self, manifest: Manifest | None) -> str | None:
-        """Return the dataset for a model; None if it is not available."""
+        """Return the dataset for a model, or None if it is not available."""
         if manifest is None or manifest.untrained:
             return None
         if self.requested:

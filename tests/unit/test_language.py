@@ -52,6 +52,7 @@ GLOSSARY = {
     r"\b(?:an?|in) \w+ of (?:its|their) own\b": "its own, separate",
     r"\bworth their bytes\b": "worth their size",
     r"\bthe most bytes\b": "maximum size",
+    r"; None if\b": "or None if",
     r"\b(?:colour|behaviour|neighbour|favour|centre|catalogue|grey)s?\b": "American spelling",
     r"\b\w*(?:labell|cancell|modell|travell)(?:ed|ing)\b": "American spelling",
     r"\b\w*(?:normal|optim|initial|serial|standard|general|visual)is(?:e|ed|es|ing|ation)\b": "American spelling",
