@@ -21,14 +21,39 @@ def figure(height: float) -> tuple[Figure, Axes]:
     Raises:
         EdgesqzError: matplotlib is not installed.
     """
+    empty, (axes,) = panels(height)
+    return empty, axes
+
+
+def panels(*heights: float) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure, 8 inches wide, with plots below each other that share the x axis.
+
+    Args:
+        heights: Heights of the plots, in inches.
+
+    Raises:
+        EdgesqzError: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise EdgesqzError(f"{option('plot')} needs matplotlib; try pip install 'edgesqz[plot]'") from error
-    empty = Figure(figsize=(8, height), layout="constrained")
-    axes = empty.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return empty, axes
+    empty = Figure(figsize=(8, sum(heights)), layout="constrained")
+    grid = empty.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)
+    for axes in grid.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+    return empty, list(grid.flat)
+
+
+def check(path: Path) -> None:
+    """Check that a plot can be encoded for a file with this suffix, before hours of work.
+
+    Raises:
+        EdgesqzError: matplotlib is not installed or does not support the suffix.
+    """
+    empty, _ = figure(height=1)
+    if path.suffix.removeprefix(".").lower() not in empty.canvas.get_supported_filetypes():
+        raise EdgesqzError(f"{option('plot')}: expected a .png or .svg file, got {path}")
 
 
 def plain_numbers(axes: Axes) -> None:
@@ -40,6 +65,14 @@ def plain_numbers(axes: Axes) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.12g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def count_along_x(axes: Axes, count: int) -> None:
+    """Make the x axis show the whole numbers from 1 to ``count``."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlim(0.5, count + 0.5)
 
 
 def encode(drawn: Figure, path: Path) -> bytes:

@@ -6,7 +6,6 @@ import csv
 import functools
 import io
 import json
-import os
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -329,16 +328,6 @@ def _with_verdict(row: dict[str, Any], entry: Entry) -> dict[str, Any]:
         row["performance"]["latency_ratio"]["is_noise"] = ratio.is_noise
     verdict = {"within_budget": entry.within_budget, "violations": list(map(asdict, entry.violations))}
     return {"label": entry.label} | row | verdict
-
-
-def check_writable(path: Path) -> None:
-    """Check that a report can be written, before hours of measurements.
-
-    Raises:
-        EdgesqzError: The folder is missing or cannot be written to, or the path is a folder.
-    """
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise EdgesqzError(f"cannot write {path}; choose a file in an existing folder with write permission")
 
 
 def save(text: str, path: Path) -> None:

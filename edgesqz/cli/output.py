@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
 
 import typer
 
+from edgesqz import plotting
 from edgesqz.benchmarking.plan import LayerOption
 from edgesqz.command import Option
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.result import ExportResult, verification_summary
-from edgesqz.workspace import manifest_path
+from edgesqz.workspace import check_writable, manifest_path
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
@@ -208,9 +209,6 @@ class BenchOutput(LayerOption):
 
     def __post_init__(self) -> None:
         """Check that the files can be written, before hours of measurements."""
-        from edgesqz import plotting
-        from edgesqz.benchmarking.report import check_writable
-
         if len(self._printed) > 1:
             raise EdgesqzError("only one of --json, --csv, --markdown and --html can go to standard output")
         if self._printed and (self.per_class or self.layers) and self.json != STANDARD_OUTPUT:
@@ -218,7 +216,7 @@ class BenchOutput(LayerOption):
         for path in self._files:
             check_writable(path)
         if self.plot:
-            plotting.figure(height=1)
+            plotting.check(Path(self.plot))
 
     @property
     def _texts(self) -> dict[str, str | Path]:
@@ -365,8 +363,6 @@ class SweepOutput(JsonOption):
 
     def __post_init__(self) -> None:
         """Print the template, or check that the files can be written before hours of training."""
-        from edgesqz.benchmarking.report import check_writable
-
         if self.template:
             from edgesqz.sweeping.space import TEMPLATE
 
@@ -374,6 +370,8 @@ class SweepOutput(JsonOption):
             raise typer.Exit
         for path in self._files:
             check_writable(path)
+        if self.plot:
+            plotting.check(Path(self.plot))
 
     @property
     def _files(self) -> list[Path]:

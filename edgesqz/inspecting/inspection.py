@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz import artifact
+from edgesqz.artifact import Artifact, Manifest
+from edgesqz.errors import EdgesqzError
+from edgesqz.inspecting import training
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table
+from edgesqz.training import history
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -123,7 +127,8 @@ class Inspection(Result):
         tensors: The tensors that the model stores, largest first.
         external_files: Files beside the model that store the values of tensors. They are not read.
         metadata: The metadata of the file, as its format stores it.
-        warnings: Reasons why the model may predict differently on some machines.
+        training: The recipe and the history of the run that trained the model, or None if its manifest has none.
+        warnings: Reasons why the model may predict differently on some machines, or why its manifest is not used.
     """
 
     file: str
@@ -137,6 +142,7 @@ class Inspection(Result):
     tensors: tuple[Tensor, ...]
     external_files: tuple[ExternalFile, ...]
     metadata: dict[str, Any]
+    training: dict[str, Any] | None
     warnings: tuple[str, ...]
 
     @property
@@ -155,7 +161,16 @@ class Inspection(Result):
             _block("operators", [(name, f"{count:,}") for name, count in self.operators.items()]),
             _block("bytes by tensor", self._largest_tensors()),
             _block("metadata", list(_flat(self.metadata)) or [("none", "")]),
+            *self._training_tables(),
         )
+
+    def _training_tables(self) -> list[Table]:
+        if not self.training:
+            return []
+        tables = [_block("training", list(training.summary(self.training)))]
+        if entries := self.training.get("history"):
+            tables.append(history.table(entries))
+        return tables
 
     def _summary(self) -> list[tuple[str, str]]:
         inside = tuple(tensor for tensor in self.tensors if tensor.external_file is None)
@@ -175,6 +190,7 @@ class Inspection(Result):
 
 def inspection(path: Path, content: bytes, found: Contents) -> Inspection:
     """Combine the findings of a reader with the facts that need no reader."""
+    manifest, warnings = _manifest(path)
     return Inspection(
         file=path.name,
         format=path.suffix[1:],
@@ -187,8 +203,17 @@ def inspection(path: Path, content: bytes, found: Contents) -> Inspection:
         tensors=tuple(sorted(found.tensors, key=lambda tensor: tensor.size_bytes, reverse=True)),
         external_files=found.external_files,
         metadata=found.metadata,
-        warnings=found.warnings,
+        training=manifest.training if manifest else None,
+        warnings=(*found.warnings, *warnings),
     )
+
+
+def _manifest(path: Path) -> tuple[Manifest | None, list[str]]:
+    """Return the manifest of a file, or None and the reason why its manifest is not used."""
+    try:
+        return Artifact.open(path).manifest, []
+    except EdgesqzError as error:
+        return None, [str(error)]
 
 
 def counted(names: Iterator[str]) -> dict[str, int]:

@@ -35,14 +35,16 @@ class Progress:
         seconds: Time spent training and validating.
         epoch_loss: Sum of the losses of the current epoch's steps.
         epoch_correct: Number of training images of the current epoch that were classified correctly.
+        epoch_seconds: Time spent on the current epoch's steps.
         best_accuracy: Highest accuracy on the validation split, 0..1, or None if there is none.
-        history: One entry per finished epoch.
+        history: One entry per finished epoch. See ``edgesqz.training.history``.
     """
 
     step: int = 0
     seconds: float = 0.0
     epoch_loss: float = 0.0
     epoch_correct: int = 0
+    epoch_seconds: float = 0.0
     best_accuracy: float | None = None
     history: list[dict[str, float]] = field(default_factory=list)
 

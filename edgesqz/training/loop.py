@@ -28,6 +28,7 @@ from edgesqz.tables import counted
 from edgesqz.training import checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Detail, Progress
 from edgesqz.training.display import has_line, progress_bar
+from edgesqz.training.history import FIGURES, Entry
 from edgesqz.training.learner import Learner, LocalLearner
 from edgesqz.training.recipe import Recipe
 from edgesqz.workspace import Workspace
@@ -94,7 +95,7 @@ class TrainingRun:
         self.progress = Progress()
         self.best: list[np.ndarray] | None = None  # the weights of the best epoch so far
         self.detail = Detail.FULL
-        self.after_epoch: Callable[[Progress], None] | None = None
+        self.after_epoch: list[Callable[[Progress], None]] = []
         self._graph()  # refuses what cannot be built before TensorFlow starts
         graph = self._graph(cropped=True)
         backend.start_keras()
@@ -222,9 +223,16 @@ class TrainingRun:
     def _planned_writes(self, detail: Detail) -> list[dict[str, int]]:
         """Return the maximum sizes of the files that the rest of the run writes, in the order of the writes."""
         weights = self.learner.weights()
-        entry = dict.fromkeys(("loss", "training_accuracy", "validation_accuracy"), LONGEST_NUMBER)
-        images, epochs = len(self.images.fitted), self.recipe.epochs
-        longest = Progress(self.steps, 1e7, 1e7, images, LONGEST_NUMBER, [entry] * epochs)
+        entry = dict.fromkeys((figure.name for figure in FIGURES), LONGEST_NUMBER)
+        longest = Progress(
+            step=self.steps,
+            seconds=1e7,
+            epoch_loss=LONGEST_NUMBER,
+            epoch_correct=len(self.images.fitted),
+            epoch_seconds=LONGEST_NUMBER,
+            best_accuracy=LONGEST_NUMBER,
+            history=[entry] * self.recipe.epochs,
+        )
         manifest = artifact.stored_form(b"", self._manifest(b"", longest), self._file_name)
         model = {**_sizes(manifest), self._file_name: self.model_bytes}
         if detail is Detail.NOTHING:
@@ -264,7 +272,7 @@ class TrainingRun:
         progress, started = self.progress, time.perf_counter()
         epoch, position = divmod(progress.step, self.steps_per_epoch)
         if position == 0:
-            progress.epoch_loss, progress.epoch_correct = 0.0, 0
+            progress.epoch_loss, progress.epoch_correct, progress.epoch_seconds = 0.0, 0, 0.0
         order = _order(self.recipe.seed, epoch, len(self.images.fitted))
         indices = order[position * self.batch_size :][: self.batch_size]
         view, rate = self.recipe.view_of(epoch), self.recipe.rate_at(progress.step, self.steps)
@@ -274,7 +282,9 @@ class TrainingRun:
         progress.step += 1
         progress.epoch_loss += loss
         progress.epoch_correct += correct
-        progress.seconds += time.perf_counter() - started
+        elapsed = time.perf_counter() - started
+        progress.seconds += elapsed
+        progress.epoch_seconds += elapsed
 
     def _figures(self) -> tuple[str, str]:
         """Return the current epoch and its figures, for the progress bar."""
@@ -323,24 +333,35 @@ class TrainingRun:
     def _finish_epoch(self) -> None:
         """Validate, write checkpoints, and print a line after some of the epochs."""
         progress, weights, accuracy = self.progress, self._weights(), self._validation_accuracy()
-        loss, training_accuracy = self._epoch_averages(progress.step - len(progress.history) * self.steps_per_epoch)
-        entry = {"loss": loss, "training_accuracy": training_accuracy}
-        validated = ""
-        if accuracy is not None:
-            entry["validation_accuracy"] = accuracy
-            validated = f"validation {accuracy:.2%}, "
+        entry = self._entry(accuracy)
         progress.history.append(entry)
         self._keep_if_best(weights, accuracy)
         self._keep_last()
         if has_line(len(progress.history), self.recipe.epochs):
+            validated = "" if accuracy is None else f"validation {accuracy:.2%}, "
             self.console.print(
-                f"epoch {len(progress.history)}/{self.recipe.epochs}: loss {loss:.3f}, "
-                f"accuracy {training_accuracy:.2%}, {validated}{self._speed}",
+                f"epoch {len(progress.history)}/{self.recipe.epochs}: loss {entry['loss']:.3f}, "
+                f"accuracy {entry['training_accuracy']:.2%}, {validated}{self._speed}",
                 highlight=False,
                 soft_wrap=True,
             )
-        if self.after_epoch:
-            self.after_epoch(progress)
+        for notify in self.after_epoch:
+            notify(progress)
+
+    def _entry(self, validation_accuracy: float | None) -> Entry:
+        """Return the history entry of the epoch that just ended."""
+        progress = self.progress
+        steps = progress.step - len(progress.history) * self.steps_per_epoch
+        loss, training_accuracy = self._epoch_averages(steps)
+        validated = {} if validation_accuracy is None else {"validation_accuracy": validation_accuracy}
+        return {
+            "loss": loss,
+            "training_accuracy": training_accuracy,
+            **validated,
+            # Rounded, because every digit counts against the quota.
+            "learning_rate": float(f"{self.recipe.rate_at(progress.step - 1, self.steps):.6g}"),
+            "images_per_second": round(steps * self.batch_size / progress.epoch_seconds, 1),
+        }
 
     def _keep_if_best(self, weights: list[np.ndarray], accuracy: float | None) -> None:
         """Keep the weights of an epoch that is at least as good as the best one.

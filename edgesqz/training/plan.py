@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from edgesqz import plotting
 from edgesqz.command import Option, command
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.options import ClusterOptions, DataDirOptions, InputSizeOptions, QuotaOptions
 from edgesqz.training.recipe import Recipe
 from edgesqz.training.spec import read_spec
+from edgesqz.workspace import OWN, check_writable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -145,6 +148,28 @@ class ModelFileOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CurveOptions:
+    """Where the learning curves are shown."""
+
+    PANEL: ClassVar = "Output"
+    plot: Annotated[
+        str | Path | None,
+        Option(
+            "When training ends, plot loss, accuracy and learning rate by epoch in this .png or .svg file.",
+            metavar="FILE",
+        ),
+    ] = None
+    tensorboard: Annotated[
+        str | Path | None,
+        Option(
+            "After each epoch, write its loss, accuracy, learning rate and speed to this folder for TensorBoard. "
+            "Choose one folder per run. It must be outside the workspace, because no quota limits its size.",
+            metavar="DIR",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpecOptions:
     """The network and the recipe from a file."""
 
@@ -160,7 +185,16 @@ class SpecOptions:
 
 
 @dataclass(frozen=True)
-class Train(QuotaOptions, ModelFileOptions, WorkerOptions, RecipeOptions, TrainingData, SpecOptions, NetworkOptions):
+class Train(
+    QuotaOptions,
+    CurveOptions,
+    ModelFileOptions,
+    WorkerOptions,
+    RecipeOptions,
+    TrainingData,
+    SpecOptions,
+    NetworkOptions,
+):
     """Train a network and write it to the workspace as NAME.keras.
 
     A tenth of the training images, the validation split, selects the best epoch. The test split is never read. Ctrl-C
@@ -189,6 +223,11 @@ class Train(QuotaOptions, ModelFileOptions, WorkerOptions, RecipeOptions, Traini
             raise EdgesqzError(f"{option('address')} needs more than one worker; set {option('workers')}")
         if self.seconds is not None:
             self._check_seconds(self.seconds)
+        if self.plot:
+            check_writable(Path(self.plot))
+            plotting.check(Path(self.plot))
+        if self.tensorboard:
+            self._check_tensorboard(Path(self.tensorboard).resolve())
 
     def _check_seconds(self, seconds: float) -> None:
         if not seconds > 0:
@@ -196,6 +235,16 @@ class Train(QuotaOptions, ModelFileOptions, WorkerOptions, RecipeOptions, Traini
         for name in ("epochs", "resume"):
             if getattr(self, name):
                 raise EdgesqzError(f"{option('seconds')} decides the number of steps; remove {option(name)}")
+
+    def _check_tensorboard(self, folder: Path) -> None:
+        places = (folder, *folder.parents)
+        if Path(self.workspace).resolve() in places or any((place / OWN).is_dir() for place in places):
+            raise EdgesqzError(f"{option('tensorboard')} must be outside the workspace, got {self.tensorboard}")
+        existing = next(place for place in places if place.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            raise EdgesqzError(
+                f"{option('tensorboard')}: cannot write to {self.tensorboard}; choose a folder with write permission"
+            )
 
     @property
     def model_name(self) -> str:

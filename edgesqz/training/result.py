@@ -10,6 +10,7 @@ from typing import Any
 from edgesqz.artifact import Artifact, Manifest
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table
+from edgesqz.training import history
 from edgesqz.workspace.sizes import format_size
 
 
@@ -61,6 +62,20 @@ class TrainResult(Result):
                 "warning": self.warning,
             }
         ]
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The figures of each epoch: loss, accuracies, learning rate at its end, and images per second."""
+        assert self.manifest.training
+        return list(self.manifest.training["history"])
+
+    def plot(self, path: str | Path) -> None:
+        """Plot loss, accuracy and learning rate by epoch, as .png or .svg.
+
+        Raises:
+            EdgesqzError: matplotlib is not installed, the suffix is unknown, or the file cannot be written.
+        """
+        history.draw(self.history, Path(path))
 
     @property
     def accuracy_summary(self) -> str:

@@ -16,6 +16,7 @@ from edgesqz.models import loading
 from edgesqz.options import as_path
 from edgesqz.training import checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Progress
+from edgesqz.training.events import event_file
 from edgesqz.training.learner import LocalLearner
 from edgesqz.training.loop import Learn, TrainingImages, TrainingRun
 from edgesqz.training.plan import Train
@@ -63,15 +64,31 @@ def run(
     _check_batch(min(recipe.batch_size, len(split.fitted)), plan)
     with _learning(plan, workspace, scratch_dir, images) as learn:
         training = TrainingRun(name, recipe, split, teacher, workspace, console, learn)
-        training.after_epoch = after_epoch
+        if after_epoch:
+            training.after_epoch.append(after_epoch)
         if saved:
             training.resume(saved)
         elif plan.seconds:
             training.plan_steps(plan.seconds, min_steps)
         training.describe()
         for_keras = 0 if workspace.quota_bytes is None else training.model_bytes
-        with training.claimed_room(), scratch(scratch_dir, workspace, for_keras):
-            return TrainResult.of(_finish(training, console))
+        with training.claimed_room(), scratch(scratch_dir, workspace, for_keras), _events(plan, training):
+            result = TrainResult.of(_finish(training, console))
+    if plan.plot:
+        result.plot(plan.plot)
+        console.print(f"wrote {plan.plot}", soft_wrap=True, highlight=False, markup=False)
+    return result
+
+
+@contextlib.contextmanager
+def _events(plan: Train, training: TrainingRun) -> Iterator[None]:
+    """Write an event file during the ``with`` block, if the options say so."""
+    if not plan.tensorboard:
+        yield
+        return
+    with event_file(Path(plan.tensorboard), len(training.progress.history)) as write:
+        training.after_epoch.append(write)
+        yield
 
 
 def _finish(training: TrainingRun, console: Console) -> Artifact:

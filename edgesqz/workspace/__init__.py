@@ -7,4 +7,5 @@ from edgesqz.workspace.layout import manifest_path as manifest_path
 from edgesqz.workspace.layout import stands_alone as stands_alone
 from edgesqz.workspace.transaction import settle as settle
 from edgesqz.workspace.workspace import Workspace as Workspace
+from edgesqz.workspace.workspace import check_writable as check_writable
 from edgesqz.workspace.workspace import write_file as write_file

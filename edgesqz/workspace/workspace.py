@@ -216,6 +216,16 @@ def write_file(path: Path, content: bytes) -> None:
             temporary(path).unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Check that a file can be written, before hours of work.
+
+    Raises:
+        EdgesqzError: The folder is missing or cannot be written to, or the path is a folder.
+    """
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise EdgesqzError(f"cannot write {path}; choose a file in an existing folder with write permission")
+
+
 def _quota_in_force(quota: str | int | None, folder: Path) -> int | None:
     """Return the effective quota in bytes: the given one, else that of the environment, else the stored one."""
     if quota is not None:

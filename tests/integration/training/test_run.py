@@ -203,6 +203,13 @@ def test_the_manifest_records_the_recipe_and_its_results(finished: Finished, tra
     assert facts["history"][-1]["training_accuracy"] > 0.5  # a third by chance
 
 
+def test_the_history_has_the_learning_rate_and_the_speed_of_each_epoch(finished: Finished) -> None:
+    recipe, steps = Recipe(**finished.facts["recipe"]), EPOCHS * STEPS_PER_EPOCH
+    ends = [recipe.rate_at(step, steps) for step in (2, 5, 8)]  # of the last step of each epoch
+    assert [entry["learning_rate"] for entry in finished.artifact.history] == pytest.approx(ends, rel=1e-5)
+    assert all(entry["images_per_second"] > 0 for entry in finished.artifact.history)
+
+
 def test_training_never_reads_the_test_split(finished: Finished, train_only: Path) -> None:
     with pytest.raises(EdgesqzError, match="cannot read the image"):
         data.load(str(train_only)).test()
@@ -400,6 +407,15 @@ def test_the_speed_determines_the_number_of_steps_of_a_run_with_a_duration(
     assert artifact.manifest.training["history"][-1]["training_accuracy"] == pytest.approx(20 / 64)
 
 
+def test_the_learning_curves_are_plotted(train_only: Path, tmp_path: Path, stand_in: StandIn) -> None:
+    stand_in(lambda *arguments: (1.0, 20))
+    shown = io.StringIO()
+    plot = tmp_path / "curves.svg"
+    train(train_only, tmp_path / "workspace", plot=plot, console=Console(file=shown, width=60, color_system=None))
+    assert "<!-- learning rate -->" in plot.read_text(encoding="utf-8")
+    assert shown.getvalue().endswith(f"wrote {plot}\n")
+
+
 # Names
 
 
@@ -458,7 +474,7 @@ def test_without_a_validation_split_all_images_train_and_the_last_epoch_is_writt
     assert artifact.manifest and artifact.manifest.training
     facts = artifact.manifest.training
     assert (facts["validation_accuracy"], facts["validation_images"]) == (None, 0)
-    assert all(set(entry) == {"loss", "training_accuracy"} for entry in facts["history"])
+    assert all("validation_accuracy" not in entry for entry in facts["history"])
     assert written[-1].progress.step == EPOCHS * (270 // 64)
     assert_same_arrays(keras.models.load_model(artifact.path, compile=False).get_weights(), written[-1].weights)
     assert "0 for validation" in shown.getvalue() and ", validation " not in shown.getvalue()
@@ -553,9 +569,54 @@ def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(
     assert_same_arrays(resumed.weights, straight.weights)
     assert_same_arrays(resumed.optimizer, straight.optimizer)
     assert artifact.manifest and artifact.manifest.training
-    for found, expected in zip(artifact.manifest.training["history"], finished.facts["history"], strict=True):
-        assert found == pytest.approx(expected, rel=1e-4)
+    for found, expected in zip(artifact.history, finished.artifact.history, strict=True):
+        assert found.pop("images_per_second") > 0
+        assert found == pytest.approx({name: expected[name] for name in found}, rel=1e-4)
+        assert len(found) == len(expected) - 1
     assert not list(interrupted_copy.glob("*.npz"))
+
+
+def scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """Read the values of each tag by step from the event files of a folder, each of which must occur once."""
+    import tensorflow as tf
+
+    found: dict[str, dict[int, float]] = {}
+    for path in sorted(folder.iterdir()):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                steps = found.setdefault(value.tag, {})
+                assert value.metadata.plugin_data.plugin_name == "scalars"
+                assert event.step not in steps
+                steps[event.step] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+def test_tensorboard_can_read_each_epoch_once_it_ends_and_a_resumed_run_continues(
+    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, events = tmp_path / "workspace", tmp_path / "runs" / "first"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        press_ctrl_c(patch, at_step=5)
+        train(train_only, workspace, tensorboard=events)
+    assert set(scalars(events)["loss"]) == {1}
+    history = resume(workspace, tensorboard=events).history
+    assert len(list(events.iterdir())) == 2
+    assert scalars(events) == {
+        tag: {epoch: pytest.approx(entry[name]) for epoch, entry in enumerate(history, start=1)}
+        for tag, name in (
+            ("loss", "loss"),
+            ("accuracy/training", "training_accuracy"),
+            ("accuracy/validation", "validation_accuracy"),
+            ("learning_rate", "learning_rate"),
+            ("images_per_second", "images_per_second"),
+        )
+    }
+    assert not list(workspace.rglob("*tfevents*"))
+
+
+def test_a_run_resumed_with_a_new_tensorboard_folder_writes_all_epochs(interrupted_copy: Path, tmp_path: Path) -> None:
+    resume(interrupted_copy, tensorboard=tmp_path / "events")
+    assert list(scalars(tmp_path / "events")["loss"]) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -642,7 +703,7 @@ def test_a_checkpoint_of_another_network_is_refused(part: str, interrupted_copy:
 
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
-    progress = Progress(7, 1.5, 3.25, 40, 0.5, [{"loss": 1.0}])
+    progress = Progress(7, 1.5, 3.25, 40, 0.75, 0.5, [{"loss": 1.0}])
     weights = [
         np.full((2, 3), k, np.float32) for k in range(12)
     ]  # enough that sorting by name would give a wrong order

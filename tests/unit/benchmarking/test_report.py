@@ -17,10 +17,11 @@ from rich.console import Console
 
 from edgesqz import EdgesqzError
 from edgesqz.benchmarking.render.columns import columns, legend, measured_on
-from edgesqz.benchmarking.report import Report, check_writable, save
+from edgesqz.benchmarking.report import Report, save
 from edgesqz.benchmarking.rows import Comparison, Evaluation, Latency, Measured, Ratio, Row
 from edgesqz.cli.output import BenchOutput
 from edgesqz.stats import Interval, median_interval, share_interval
+from edgesqz.workspace import check_writable
 from tests.rows import failed, measured, performance
 from tests.rows import report as rows_report
 

@@ -10,6 +10,7 @@ import pytest
 from edgesqz import EdgesqzError
 from edgesqz.command import fields
 from edgesqz.training import Train
+from edgesqz.workspace import OWN
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,32 @@ from edgesqz.training import Train
 def test_errors_name_the_bad_option(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(EdgesqzError, match=problem):
         Train(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"plot": "curves.docx"}, "plot: expected a .png or .svg file, got curves.docx"),
+        ({"plot": "missing/curves.png"}, "cannot write missing/curves.png; choose a file in an existing folder"),
+        ({"tensorboard": "models/events"}, "tensorboard must be outside the workspace, got models/events"),
+        ({"tensorboard": "models"}, "tensorboard must be outside the workspace, got models"),
+        ({"tensorboard": "other/events"}, "tensorboard must be outside the workspace, got other/events"),
+        ({"tensorboard": "file"}, "tensorboard: cannot write to file; choose a folder with write permission"),
+        ({"tensorboard": "file/events"}, "tensorboard: cannot write to file/events; choose a folder"),
+    ],
+)
+def test_curves_that_cannot_be_written_are_reported_before_training(
+    options: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "other" / OWN).mkdir(parents=True)  # another workspace
+    with pytest.raises(EdgesqzError, match=problem):
+        Train(workspace="models", **options)
+
+
+def test_checking_the_curves_writes_nothing(tmp_path: Path) -> None:
+    Train(workspace="models", plot="curves.svg", tensorboard=tmp_path / "runs" / "1")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_recipe_gets_the_given_values() -> None:
