@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgesqz import plotting
 from edgesqz.tables import Column, Table, counted
-from edgesqz.workspace import write_file
+from edgesqz.workspace import Workspace, write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,8 +71,13 @@ def _evenly_spaced(count: int, most: int) -> list[int]:
     return [round(place * (count - 1) / (most - 1)) for place in range(most)]
 
 
-def draw(history: Sequence[Entry], path: Path) -> None:
+def draw(history: Sequence[Entry], path: Path, workspace: Workspace | None = None) -> None:
     """Plot loss, accuracy and learning rate by epoch, as .png or .svg.
+
+    Args:
+        history: The history.
+        path: The file to write.
+        workspace: The workspace of the run. Its quota applies if the file is in it.
 
     Raises:
         EdgesqzError: matplotlib is not installed, the suffix is unknown, or the file cannot be written.
@@ -90,7 +95,7 @@ def draw(history: Sequence[Entry], path: Path) -> None:
     lowest = (rate or [accuracy])[-1]
     plotting.count_along_x(lowest, len(history))
     lowest.set_xlabel("epoch")
-    write_file(path, plotting.encode(drawn, path))
+    write_file(path, plotting.encode(drawn, path), workspace)
 
 
 def _draw_accuracies(axes: Axes, history: Sequence[Entry]) -> None:

@@ -14,7 +14,7 @@ from edgesqz.artifact import Artifact
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.models import loading
 from edgesqz.options import as_path
-from edgesqz.training import checkpoint
+from edgesqz.training import checkpoint, history
 from edgesqz.training.checkpoint import Checkpoint, Progress
 from edgesqz.training.events import event_file
 from edgesqz.training.learner import LocalLearner
@@ -75,7 +75,7 @@ def run(
         with training.claimed_room(), scratch(scratch_dir, workspace, for_keras), _events(plan, training):
             result = TrainResult.of(_finish(training, console))
     if plan.plot:
-        result.plot(plan.plot)
+        history.draw(result.history, Path(plan.plot), workspace)
         console.print(f"wrote {plan.plot}", soft_wrap=True, highlight=False, markup=False)
     return result
 

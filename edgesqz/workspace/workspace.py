@@ -196,8 +196,13 @@ class Workspace:
         return f"the largest removable files are {named}; remove them with {command}, or {RAISE_QUOTA}"
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes, used: Workspace | None = None) -> None:
     """Write a file completely or not at all. Within a workspace, it counts against the quota.
+
+    Args:
+        path: The file.
+        content: Its content.
+        used: The workspace that the command uses. Its quota applies if the file is in it.
 
     Raises:
         EdgesqzError: The file does not fit the quota, or the disk reports an error.
@@ -205,7 +210,8 @@ def write_file(path: Path, content: bytes) -> None:
     place = path.parent.resolve() / path.name
     for folder in place.parents:
         if (folder / OWN).is_dir():
-            Workspace(folder).write({place.relative_to(folder).as_posix(): content})
+            workspace = used if used and used.folder.resolve() == folder else Workspace(folder)
+            workspace.write({place.relative_to(folder).as_posix(): content})
             return
     with disk.errors_named(f"cannot write {path}", path.parent):
         try:

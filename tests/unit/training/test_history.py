@@ -10,6 +10,7 @@ import pytest
 from edgesqz import EdgesqzError
 from edgesqz.training import history
 from edgesqz.training.history import Entry
+from edgesqz.workspace import Workspace
 
 
 def entries(count: int, *names: str) -> list[Entry]:
@@ -74,6 +75,14 @@ def test_a_plot_can_be_png(tmp_path: Path) -> None:
     path = tmp_path / "curves.png"
     history.draw(entries(3), path)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_plot_in_the_workspace_counts_against_the_quota_of_the_run(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, quota=1000)
+    workspace.write({"model.keras": b""})
+    with pytest.raises(EdgesqzError, match="curves.svg: .* would not fit the quota of 1.0 kB"):
+        history.draw(entries(3), tmp_path / "curves.svg", workspace)
+    history.draw(entries(3), tmp_path / "curves.svg")  # without a quota
 
 
 def test_a_plot_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
