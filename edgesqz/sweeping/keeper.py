@@ -175,9 +175,13 @@ class Keeper:
         self._save()
 
     def end(self, number: int, state: State, reason: str) -> None:
-        """Record that a running trial failed, stopped early or will be resumed later, and why."""
-        if number in self.trials and self.trials[number].state == "running":
-            self._end(number, replace(self.trials[number], state=state, reason=reason))
+        """Record that a running trial failed, stopped early or will be resumed later, and why.
+
+        A trial can also fail before it starts.
+        """
+        trial = self.trials.get(number)
+        if trial and (trial.state == "running" or (state == "failed" and not trial.is_over)):
+            self._end(number, replace(trial, state=state, reason=reason))
             self._save()
 
     def close(self) -> tuple[Trial, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from edgesqz.sweeping.proposals import Proposals
 
 EPOCH, ACCURACY = "epoch", "validation_accuracy"
+# For a stopped trial to free its memory and files before the next one starts in its process. After the 2 s that Tune
+# allows by default, it loses the next trial or waits forever.
+MAX_CLEANUP_S = 600
 MAX_RESTARTS = 3  # for a trial whose worker or node dies
 MANIFEST_BYTES = 2500  # upper limit for the manifest of one file
 # A gentle ASHA: it stops half of the trials at a rung instead of the usual three quarters, and none before a third of
@@ -64,6 +68,7 @@ def attempt(config: Mapping[str, Any], *, body: Body, setting: Setting, split: S
     """
     import ray
 
+    os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(MAX_CLEANUP_S)
     trial = trial_of(config)
     try:
         if not ray.get(keeper.is_over.remote(trial.number)):

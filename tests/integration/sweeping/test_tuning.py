@@ -117,6 +117,19 @@ def test_a_dead_worker_continues_from_its_checkpoint_and_failures_are_recorded(t
     assert begun == ["1-0", "1-1", "3-0"]
 
 
+def test_the_next_trial_waits_until_a_stopped_one_has_cleaned_up(tmp_path: Path) -> None:
+    def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
+        try:
+            for epoch in (1, 2):
+                reports.progress(epoch, 0.5 if trial.number == 2 else 0.6, {"last": b"weights"})
+            reports.finish(exported(trial), 0.1)
+        finally:
+            time.sleep(3)  # longer than Tune waits by default
+
+    found = tune(tmp_path / "workspace", 3, body, concurrent=1)
+    assert [trial.state for trial in found] == ["finished", "stopped", "finished"]
+
+
 def test_a_killed_node_loses_nothing(tmp_path: Path) -> None:
     from ray.cluster_utils import Cluster
 

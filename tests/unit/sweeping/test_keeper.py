@@ -123,6 +123,13 @@ def test_failed_and_stopped_trials_keep_their_reason(tmp_path: Path) -> None:
     assert kept.trials[1].state == "failed"
 
 
+def test_a_trial_can_fail_before_it_starts(tmp_path: Path) -> None:
+    kept = keeper(tmp_path, record=Record(OPTIONS, (trial(1), trial(2))))
+    kept.end(1, "failed", "its worker died")
+    kept.end(2, "stopped", "nothing ran")
+    assert [(each.state, each.reason) for each in kept.close()] == [("failed", "its worker died"), ("waiting", "")]
+
+
 def test_closing_marks_running_trials_as_waiting(tmp_path: Path) -> None:
     kept = keeper(tmp_path, 50 * KB)
     kept.start(trial(1), 40 * KB)
