@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 import sys
 import textwrap
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
@@ -32,7 +33,7 @@ class Option:
         metavar: Placeholder for the value on the command line, such as SIZE.
         default: Description of the default, if the value is not self-explanatory.
         flag: Name on the command line, if it differs from the field's.
-        variable: Environment variable that the command line falls back on.
+        variable: Environment variable that provides the value if it is not specified.
         positional: Whether it is a positional argument on the command line.
     """
 
@@ -55,12 +56,14 @@ class Command(Protocol[R]):
 def command(plan: Callable[P, Command[R]]) -> Callable[P, R]:
     """Derive the Python function of a command, with the fields as documented parameters.
 
-    The function shows progress only in a terminal or a notebook.
+    The function shows progress only in a terminal or a notebook. Like the command line, it falls back on environment
+    variables.
     """
 
     @functools.wraps(plan)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        return plan(*args, **kwargs).run(_progress_console())
+        complete = typing.cast(Callable[..., Command[R]], plan)
+        return complete(*args, **kwargs, **_from_environment(plan, args, kwargs)).run(_progress_console())
 
     run.__name__ = run.__qualname__ = plan.__name__.lower()
     described = _described(plan)
@@ -92,6 +95,14 @@ class Field:
         if self.option.positional:
             return self.option.metavar or self.name.upper()
         return self.option.flag or default_flag(self.name)
+
+
+def _from_environment(plan: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of the parameters that are not specified but have an environment variable."""
+    known = list(fields(plan))
+    specified = {*kwargs, *(field.name for field in known[: len(args)])}
+    variables = {field.name: field.option.variable for field in known if field.name not in specified}
+    return {name: os.environ[variable] for name, variable in variables.items() if variable and os.environ.get(variable)}
 
 
 def default_flag(name: str) -> str:

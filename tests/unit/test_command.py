@@ -19,6 +19,7 @@ from edgesqz.errors import EdgesqzError, option
 class Timing:
     PANEL: ClassVar = "Timing"
     threads: Annotated[int, Option("Threads for each engine.")] = 1
+    folder: Annotated[str, Option("Where.", variable="GREETINGS")] = "here"
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -37,16 +38,24 @@ class Greet(Timing):
 
     def run(self, console: Console) -> str:
         console.print("greeting")
-        return f"{self.names} {self.threads}"
+        return f"{self.names} {self.threads} {self.folder}"
 
 
 greet = command(Greet)
 
 
 def test_a_command_is_a_function_of_its_fields() -> None:
-    assert greet("Ada", threads=2) == "Ada 2"
-    assert list(inspect.signature(greet).parameters) == ["names", "loudly", "threads"]
+    assert greet("Ada", threads=2) == "Ada 2 here"
+    assert list(inspect.signature(greet).parameters) == ["names", "loudly", "threads", "folder"]
     assert greet.__name__ == "greet"
+
+
+def test_a_parameter_falls_back_on_its_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREETINGS", "there")
+    assert greet("Ada") == "Ada 1 there"
+    assert greet("Ada", folder="elsewhere") == "Ada 1 elsewhere"
+    monkeypatch.setenv("GREETINGS", "")
+    assert greet("Ada") == "Ada 1 here"
 
 
 def test_the_functions_docstring_describes_every_parameter() -> None:
@@ -60,6 +69,7 @@ def test_fields_know_their_panel_and_flag() -> None:
         ("NAME", None),
         ("--loudly", None),
         ("--threads", "Timing"),
+        ("--folder", "Timing"),
     ]
 
 
