@@ -47,7 +47,7 @@ class Reference:
     def warning(self, *, pixels_known: bool) -> str | None:
         """Return a warning if the source model is no better than guessing, or gives the same outputs for all images.
 
-        A wrong pixel range can have either effect.
+        A wrong pixel range can have either effect. Also warn if there are no labels to compare with.
 
         Args:
             pixels_known: Whether the user or a manifest specifies the pixel values that the model expects.
@@ -56,7 +56,7 @@ class Reference:
             EdgesqzError: The model is no better than guessing, and its pixel values are unknown.
         """
         if self.labels is None:
-            return self._constant_warning()
+            return self._constant_warning() or self._classes_warning()
         if not _is_guessing(self.outputs, self.labels):
             return None
         warning = (
@@ -73,6 +73,15 @@ class Reference:
         return (
             f"{self._source.source}: the source model gives nearly the same outputs for all images; it may be "
             f"untrained, or it may expect other pixel values ({option('pixel_range')})"
+        )
+
+    def _classes_warning(self) -> str | None:
+        count = len(self._images.class_names)
+        if self._source.untrained or not count:
+            return None
+        return (
+            f"the {self._source.classes} classes of {self._source.source} are not the {count} classes of "
+            f"{self._images.dataset}, so the accuracy of the source model was not checked"
         )
 
     def _pixel_range_to_try(self, labels: np.ndarray) -> str:

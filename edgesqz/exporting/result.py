@@ -98,7 +98,7 @@ class ExportResult(Result):
 
 def _planned_row(file: PlannedFile) -> list[str]:
     exact = "" if file.exact_bytes is None else format_size(file.exact_bytes)
-    fits = "no" if file.error else "" if file.fits is None else "yes" if file.fits else "no"
+    fits = "see below" if file.error else "" if file.fits is None else "yes" if file.fits else "no"
     return [file.file_name, f"about {format_size(file.expected_bytes)}", exact, fits]
 
 

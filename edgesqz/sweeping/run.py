@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 DEFAULT_TRIALS = 20
 # Options that a resumed sweep reads from its record. All others can change each time it is resumed.
 REMEMBERED = ("dataset", "search", "seed", "all_epochs", "max_size", "max_macs", "max_arena")
+KEPT = ("quota", "trials")  # unless specified again
 
 
 def run(plan: Sweep, console: Console) -> SweepResult:
@@ -46,8 +47,8 @@ def run(plan: Sweep, console: Console) -> SweepResult:
     """
     sections = None if plan.space is None else dict(read_sections(plan.space))
     record = _saved(plan)
-    if plan.resume and plan.quota is None:
-        plan = replace(plan, quota=record.options["quota"])
+    if plan.resume:
+        plan = replace(plan, **{name: record.options[name] for name in KEPT if getattr(plan, name) is None})
     home = Workspace(Path(plan.workspace), plan.quota, read_only=plan.dry_run)
     if sections is not None:
         record = _new_record(plan, home, sections)
@@ -85,8 +86,8 @@ def _new_record(plan: Sweep, home: Workspace, sections: dict[str, Any]) -> Recor
     dataset = str(plan.dataset)
     if dataset not in data.DATASETS:
         dataset = str(Path(dataset).resolve())  # trials run in other folders
-    remembered = {name: getattr(plan, name) for name in REMEMBERED}
-    return Record({"space": sections, **remembered, "quota": plan.quota, "dataset": dataset})
+    options = {name: getattr(plan, name) for name in (*REMEMBERED, *KEPT)}
+    return Record({"space": sections, **options, "dataset": dataset})
 
 
 def _replaced(plan: Sweep, home: Workspace) -> list[str]:

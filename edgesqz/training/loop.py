@@ -263,7 +263,7 @@ class TrainingRun:
     def _interrupt(self, stopped: type[KeyboardInterrupt]) -> KeyboardInterrupt:
         """Write a checkpoint, and return the exception to raise, which says what was kept."""
         self._write_checkpoint()
-        kept = "resume the run to continue"
+        kept = f"continue with {option('resume')}"
         if self.detail is Detail.NOTHING:
             kept = "nothing was kept, because checkpoints did not fit the quota"
         return stopped(f"stopped after step {self.progress.step} of {self.steps}; {kept}")

@@ -143,7 +143,7 @@ class ModelFileOptions:
         str | None,
         Option("Name of the model file and of the files exported from it.", default="the name of the network"),
     ] = None
-    force: Annotated[bool, Option("Replace a finished model of the same name.")] = False
+    force: Annotated[bool, Option("Replace a finished model or an unfinished run of the same name.")] = False
     resume: Annotated[bool, Option("Continue from the checkpoint of an interrupted run.")] = False
 
 

@@ -44,15 +44,13 @@ def run(
         min_steps: Number of steps to take even if they take longer than ``plan.seconds``.
     """
     workspace, name = Workspace(Path(plan.workspace), plan.quota), plan.model_name
-    _check_not_finished(workspace.folder / (name + artifact.KERAS_SUFFIX), plan)
+    _check_nothing_lost(workspace, plan)
     teacher = loading.find(plan.teacher, workspace) if plan.teacher else None
     chosen = plan.chosen | ({"teacher": teacher.sha256} if teacher else {})
     saved = Checkpoint.read(workspace, name) if plan.resume else None
     recipe = _unchanged(saved.recipe, chosen) if saved else Recipe(**{"precision": fastest_precision()} | chosen)
     if recipe.teacher and not teacher:
         raise EdgesqzError(f"the interrupted run had a {option('teacher')}; specify it again")
-    if not saved and checkpoint.exists(workspace, name):
-        console.print(f"starting over: the checkpoint of an unfinished {name} will be replaced", soft_wrap=True)
 
     dataset = _load_dataset(recipe, plan)
     images = dataset.train()
@@ -124,10 +122,17 @@ def _check_batch(batch_size: int, plan: Train) -> None:
         )
 
 
-def _check_not_finished(path: Path, plan: Train) -> None:
+def _check_nothing_lost(workspace: Workspace, plan: Train) -> None:
+    """Check that the run replaces neither a finished model nor a checkpoint, unless ``force`` says so."""
+    path = workspace.folder / (plan.model_name + artifact.KERAS_SUFFIX)
     if path.exists() and not plan.force:
         raise EdgesqzError(
             f"{path} already exists; replace it with {option('force')}, or choose another {option('name')}"
+        )
+    if checkpoint.exists(workspace, plan.model_name) and not (plan.resume or plan.force):
+        raise EdgesqzError(
+            f"{workspace.folder} contains the checkpoint of an unfinished {plan.model_name}; continue it with "
+            f"{option('resume')}, start over with {option('force')}, or choose another {option('name')}"
         )
 
 

@@ -83,7 +83,7 @@ def test_ctrl_c_and_sigterm_leave_a_checkpoint(sent: int, code: int, images: Pat
     command = [sys.executable, "-c", STOPPED, *arguments, *recipe, str(sent)]
     stopped = subprocess.run(command, capture_output=True, text=True, check=False)
     assert stopped.returncode == code
-    assert "resume the run to continue" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert "continue with --resume" in stopped.stderr and "Traceback" not in stopped.stderr
     assert files_below(tmp_path / "workspace") == {"colors.best.npz", "colors.last.npz"}
     assert not list((tmp_path / "scratch").iterdir())
 

@@ -195,6 +195,15 @@ def test_a_source_model_that_guesses_gets_a_hint_about_the_pixel_range(
     assert artifact.manifest.verification.source_accuracy == pytest.approx(1 / 3)
 
 
+def test_a_model_with_other_classes_than_the_dataset_gets_a_warning(keras: Any, images: Path, tmp_path: Path) -> None:
+    layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4, activation="softmax")]
+    keras.Sequential([keras.Input((32, 32, 3)), *layers]).save(tmp_path / "four.keras")
+    shown = io.StringIO()
+    options: dict[str, Any] = {"dataset": str(images), "pixel_range": "0..255", "workspace": tmp_path}
+    Export(tmp_path / "four.keras", "onnx", **options).run(Console(file=shown, width=1000))
+    assert f"four.keras are not the 3 classes of {images}" in shown.getvalue()
+
+
 def test_labels_name_the_classes_of_a_model_from_another_tool(from_0_to_1: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("sky\ngreen grass\r\n  fire \n", "utf-8")
     options: dict[str, Any] = {"pixel_range": "0..1", "workspace": tmp_path}

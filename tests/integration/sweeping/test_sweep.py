@@ -88,7 +88,7 @@ def test_a_second_sweep_of_the_same_name_is_refused_and_resuming_a_finished_one_
     with pytest.raises(EdgesqzError, match="already exists"):
         edgesqz.sweep(SPACE, dataset=bright_and_dark, workspace=swept.folder)
     assert record_path(swept.folder, "sweep").read_bytes() == before
-    again = edgesqz.sweep(resume=True, trials=3, workspace=swept.folder)
+    again = edgesqz.sweep(resume=True, workspace=swept.folder)
     assert again.trials == swept.trials
     assert again.quota_bytes == 300_000
 

@@ -137,7 +137,7 @@ def interrupted(train_only: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     handler = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch:
         press_ctrl_c(patch, at_step=5)
-        with pytest.raises(KeyboardInterrupt, match="stopped after step 5 of 9; resume the run to continue"):
+        with pytest.raises(KeyboardInterrupt, match="stopped after step 5 of 9; continue with resume"):
             train(train_only, workspace)
     assert signal.getsignal(signal.SIGINT) is handler
     return workspace
@@ -634,11 +634,14 @@ def test_a_run_is_not_resumed_with_another_recipe(name: str, value: Any, message
         resume(interrupted, **{name: value})
 
 
-def test_replacing_an_unfinished_run_is_reported(train_only: Path, interrupted_copy: Path, stand_in: StandIn) -> None:
+def test_an_unfinished_run_is_replaced_only_on_request(
+    train_only: Path, interrupted_copy: Path, stand_in: StandIn
+) -> None:
     stand_in(lambda *arguments: (1.0, 20))
-    shown = io.StringIO()
-    train(train_only, interrupted_copy, epochs=1, console=Console(file=shown, width=200, color_system=None))
-    assert shown.getvalue().startswith(f"starting over: the checkpoint of an unfinished {MODEL} will be replaced")
+    with pytest.raises(EdgesqzError, match=f"the checkpoint of an unfinished {MODEL}; continue it with resume, start"):
+        train(train_only, interrupted_copy, epochs=1)
+    assert checkpoint.exists(Workspace(interrupted_copy), MODEL)
+    assert train(train_only, interrupted_copy, epochs=1, force=True).path.is_file()
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None:
