@@ -313,6 +313,7 @@ class DemoOutput:
     def show(self, result: DemoResult) -> None:
         """Print to standard output."""
         show(result)
+        print("A minute of training is only a demonstration; edgesqz export squeezenet writes a fully trained network.")
         print(f"The model files and their manifests are in {result.workspace}. Try this next:")
         print(result.next_command)
 

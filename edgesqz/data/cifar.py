@@ -280,8 +280,8 @@ def download(name: str) -> Path:
         pooch.retrieve(url, f"sha256:{sha256}", archive.name, archive.parent, progressbar=True)
     except OSError as error:
         raise EdgesqzError(
-            f"cannot download {url} ({type(error).__name__}); give the location of a copy with {option('data_dir')}, "
-            f"put the archive at {archive}, or train with {option('dataset')} synthetic"
+            f"cannot download {url} ({type(error).__name__}); give the location of a copy with {option('data_dir')} or "
+            f"EDGESQZ_DATA_DIR, put the archive at {archive}, or train with {option('dataset')} synthetic"
         ) from error
     except ValueError as error:  # pooch has removed the file
         raise EdgesqzError(f"the file at {url} is not the official archive: its SHA-256 is not {sha256}") from error

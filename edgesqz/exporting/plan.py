@@ -77,7 +77,7 @@ class Export(
             default="fp32",
         ),
     ] = ()
-    quantize: Annotated[bool, Option("Add int8 to the variants.")] = False
+    quantize: Annotated[bool, Option("Export int8, in addition to any `--variant`.")] = False
     all_variants: Annotated[
         bool,
         Option(

@@ -20,6 +20,7 @@ from edgesqz.artifact import MANIFEST_SUFFIX
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option
 from edgesqz.sweeping.trials import State, Trial, TrialFile, dominating, least_valuable, model_name
 from edgesqz.workspace import Workspace
+from edgesqz.workspace.sizes import format_size, parse_quota
 
 RECORD_SUFFIX = ".sweep.json"
 SCHEMA = 1
@@ -123,6 +124,7 @@ class Keeper:
     def __init__(self, folder: Path, quota: str | int | None, name: str, record: Record) -> None:
         self.workspace, self.name, self.options = Workspace(folder, quota), name, record.options
         self.trials = {trial.number: self._updated(trial) for trial in record.trials}
+        self._max_bytes = parse_quota(record.options.get("max_size"))
         self._checkpoints: dict[int, dict[str, bytes]] = {}
         self._claims: dict[int, contextlib.ExitStack] = {}
         self._save()
@@ -215,7 +217,11 @@ class Keeper:
         self.workspace.write({record_path(Path(), self.name).name: content})
 
     def _consider(self, number: int, file: Exported) -> None:
-        """Write a file if it is more valuable than the files that it would displace."""
+        """Write a file if it is within the limit and more valuable than the files that it would displace."""
+        if self._max_bytes is not None and len(file.content) > self._max_bytes:  # its size was only predicted
+            reason = f"larger than {format_size(self._max_bytes)}"
+            self._set_file(number, TrialFile(file.name, file.size_bytes, file.accuracy, kept=False, reason=reason))
+            return
         self._set_file(number, TrialFile(file.name, file.size_bytes, file.accuracy, kept=True, reason=""))
         while not self._has_room(file.size_bytes):
             victim = least_valuable(self._kept())

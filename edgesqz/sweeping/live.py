@@ -88,8 +88,8 @@ class Live:
         parts.append(f"best validation accuracy {_percent(best)} %" if best is not None else "no files yet")
         parts.append(f"{bytes_used} used")
         done = len(over) - (self._over_before or 0)
-        if done:
-            left = (time.monotonic() - self.started) / done * max(self.planned - done, 0)
+        if 0 < done < self.planned:
+            left = (time.monotonic() - self.started) / done * (self.planned - done)
             parts.append(f"about {max(round(left / 60), 1)} min left")
         return ", ".join(parts)
 

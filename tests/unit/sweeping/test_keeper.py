@@ -65,6 +65,14 @@ def test_a_file_less_valuable_than_the_kept_ones_is_not_written(tmp_path: Path) 
     assert kept.trials[3].state == "finished"
 
 
+def test_a_file_larger_than_predicted_is_not_kept_over_the_limit(tmp_path: Path) -> None:
+    kept = keeper(tmp_path, record=Record({**OPTIONS, "max_size": "20kB"}))
+    run(kept, 1, 0.5, 20 * KB)
+    run(kept, 2, 0.6, 21 * KB)
+    assert kept_files(tmp_path) == ["sweep-0001.int8.tflite"]
+    assert [(file.kept, file.reason) for file in kept.trials[2].files] == [(False, "larger than 20.0 kB")]
+
+
 def test_the_most_accurate_file_is_discarded_last(tmp_path: Path) -> None:
     kept = keeper(tmp_path, 30 * KB)
     run(kept, 1, 0.9)
