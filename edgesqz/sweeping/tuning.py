@@ -203,7 +203,7 @@ def _watch(keeper: Any, deadline: float | None) -> Any:
             if deadline is not None and time.monotonic() >= deadline:
                 ray.get(keeper.end.remote(number, "waiting", "the time budget was used up"))
             else:
-                reason = "its validation accuracy was in the lower half of the trials so far"
+                reason = "its accuracy was in the lower half"
                 ray.get(keeper.end.remote(number, "stopped", reason))
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
