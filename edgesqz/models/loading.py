@@ -15,7 +15,7 @@ from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line, option
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models import keras_config
-from edgesqz.models.architectures import network_graph
+from edgesqz.models.architectures import ARCHITECTURES, network_graph
 from edgesqz.models.costs import network_costs
 from edgesqz.workspace import Workspace
 
@@ -83,13 +83,25 @@ def find(
             converted, or its manifest contradicts ``pixels``.
     """
     folder = workspace.folder
-    path = lookup.newest_keras_file(folder) if model is None else lookup.find_keras_file(model, folder)
+    path = lookup.newest_keras_file(folder) if model is None else _named(str(model), folder)
     found = Artifact.open(path)
     source = "the zoo" if path.parent == ZOO else str(path)
     known = found.manifest.pixels if found.manifest else None
     pixels = _pixel_range(known, pixels, f"{source}, according to its manifest,")
     sha256 = artifact.sha256(artifact.read_bytes(path))
     return SourceModel(path.stem, source, _load(path, input_size), pixels, found.manifest, sha256)
+
+
+def _named(model: str, folder: Path) -> Path:
+    try:
+        return lookup.find_keras_file(model, folder)
+    except EdgesqzError as error:
+        if model not in ARCHITECTURES:
+            raise
+        raise EdgesqzError(
+            f"{model} has no trained weights in {folder} or in the zoo; train it with edgesqz train --model {model}, "
+            f"or use random weights with edgesqz export {model} --untrained"
+        ) from error
 
 
 def _pixel_range(known: PixelRange | None, requested: PixelRange | None, model: str) -> PixelRange:

@@ -253,6 +253,10 @@ def test_a_file_that_its_runtime_rejects_is_not_kept(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            {"model": "alexnet"},
+            "^alexnet has no trained weights in .*; train it with edgesqz train --model alexnet, or",
+        ),
         ({"model": "squeezenet-mano"}, "no Keras model 'squeezenet-mano'; did you mean squeezenet-nano"),
         ({"format": "coreml"}, "unknown format 'coreml'; choose from onnx, tflite"),
         ({"variant": "int4"}, "unknown variant 'int4' for tflite; choose from int8"),
