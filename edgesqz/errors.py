@@ -39,8 +39,7 @@ class EdgesqzError(Exception):
 
     def __str__(self) -> str:
         """Return the message, with parameters under their names in Python or, within ``naming``, under other names."""
-        display = _display.get()
-        return _NAMED.sub(lambda found: display(found[1]), super().__str__())
+        return named(super().__str__())
 
 
 # Private-use characters, which occur in no file name or message.
@@ -62,6 +61,12 @@ def naming(display: Callable[[str], str]) -> Iterator[None]:
 def option(name: str) -> str:
     """Name a parameter in the message of an ``EdgesqzError``: ``limit``, or ``--limit`` on the command line."""
     return f"{_BEFORE}{name}{_BEHIND}"
+
+
+def named(message: str) -> str:
+    """Return the message of another exception with the names from ``option`` as ``EdgesqzError`` shows them."""
+    display = _display.get()
+    return _NAMED.sub(lambda found: display(found[1]), message)
 
 
 def parsed(name: str, parse: Callable[[T], R], value: T) -> R:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz import cluster, plugins
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import EdgesqzError, named, option
 from edgesqz.sweeping.keeper import Exported, Keeper, Record
 from edgesqz.sweeping.live import Live
 from edgesqz.sweeping.plan import Sweep
@@ -160,9 +160,8 @@ class Tuning:
                 tuner.fit()
             except KeyboardInterrupt as interrupt:
                 over = sum(trial.is_over for trial in ray.get(keeper.close.remote()))
-                raise type(interrupt)(
-                    f"stopped after {counted(over, 'trial')}; continue with {option('resume')}"
-                ) from interrupt
+                message = f"stopped after {counted(over, 'trial')}; continue with {option('resume')}"
+                raise type(interrupt)(named(message)) from interrupt
             return tuple(ray.get(keeper.close.remote()))
 
     def _keeper(self) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 
 from edgesqz import artifact, backend, data, stopping
 from edgesqz.artifact import Artifact, Manifest, PixelRange, Tensor
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import EdgesqzError, named, option
 from edgesqz.image_size import ImageSize
 from edgesqz.machine import machine
 from edgesqz.models.architectures import architecture, network_graph
@@ -266,7 +266,7 @@ class TrainingRun:
         kept = f"continue with {option('resume')}"
         if self.detail is Detail.NOTHING:
             kept = "nothing was kept, because checkpoints did not fit the quota"
-        return stopped(f"stopped after step {self.progress.step} of {self.steps}; {kept}")
+        return stopped(named(f"stopped after step {self.progress.step} of {self.steps}; {kept}"))
 
     def _step(self) -> None:
         progress, started = self.progress, time.perf_counter()

@@ -197,7 +197,9 @@ def test_a_source_model_that_guesses_gets_a_hint_about_the_pixel_range(
 
 def test_a_model_with_other_classes_than_the_dataset_gets_a_warning(keras: Any, images: Path, tmp_path: Path) -> None:
     layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4, activation="softmax")]
-    keras.Sequential([keras.Input((32, 32, 3)), *layers]).save(tmp_path / "four.keras")
+    model = keras.Sequential([keras.Input((32, 32, 3)), *layers])
+    model.set_weights([0.1 * np.eye(3, 4), np.zeros(4)])
+    model.save(tmp_path / "four.keras")
     shown = io.StringIO()
     options: dict[str, Any] = {"dataset": str(images), "pixel_range": "0..255", "workspace": tmp_path}
     Export(tmp_path / "four.keras", "onnx", **options).run(Console(file=shown, width=1000))
@@ -361,7 +363,7 @@ def test_a_source_model_without_a_manifest_is_measured_with_the_pixel_range_of_i
     assert [(Path(row.artifact).suffix, row.accuracy) for row in report.measured] == [(".keras", 1), (".tflite", 1)]
     edgesqz.export(mine, pixel_range="0..255", **options)
     source_model = edgesqz.bench(rounds=1, **options).failed[0]
-    assert "was exported for pixels 0..255 and 0..1; name" in source_model.error
+    assert "its exports expect different pixel ranges, 0..255 and 0..1; set" in source_model.error
 
 
 # Rejected models

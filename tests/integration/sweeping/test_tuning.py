@@ -235,7 +235,7 @@ def test_ctrl_c_keeps_finished_trials(tmp_path: Path) -> None:
     folder = tmp_path / "workspace"
     with (
         interrupted_when((marks / "2").exists),
-        pytest.raises(KeyboardInterrupt, match="stopped after 1 trial; resume"),
+        pytest.raises(KeyboardInterrupt, match="stopped after 1 trial; continue with resume"),
     ):
         tune(folder, 2, body, concurrent=1, all_epochs=True)
     states = {trial.number: trial.state for trial in Record.read(record_path(folder, "sweep")).trials}
