@@ -13,16 +13,13 @@ import pytest
 
 import edgesqz
 from edgesqz import EdgesqzError
-from edgesqz.artifact import ZOO
 from edgesqz.benchmarking.report import save
 from edgesqz.exporting.exporter import Exporter
 from edgesqz.maintenance.integrity import verify
 from edgesqz.workspace import OWN, Workspace, disk
 from tests.disks import MESSAGES, Failure, broken_after, full_after, limited_to
 
-EXPORT = "squeezenet-nano.int8.tflite"
-
-
+EXPORT = "colors.int8.tflite"
 BEST, LAST = "squeezenet-nano.best.npz", "squeezenet-nano.last.npz"
 
 
@@ -60,10 +57,11 @@ def points(size: int, count: int) -> list[int]:
 
 @pytest.mark.parametrize("failure", [full_after, limited_to, broken_after])
 def test_an_export_is_written_completely_or_not_at_all(
-    failure: Failure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    failure: Failure, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def export() -> object:
-        return edgesqz.export("squeezenet-nano", quantize=True, workspace=tmp_path, quota=1_000_000)
+        options: dict[str, Any] = {"quantize": True, "calibration": 20, "quota": 1_000_000}
+        return edgesqz.export(trained / "colors.keras", workspace=tmp_path, **options)
 
     export()
     exported = state(tmp_path)
@@ -72,7 +70,7 @@ def test_an_export_is_written_completely_or_not_at_all(
     )  # the same result, without converting and verifying again
     size = Workspace(tmp_path).used_bytes()
     old = {EXPORT: b"old", f"{EXPORT}.json": b"old"}
-    at = range(3) if failure is broken_after else points((ZOO / EXPORT).stat().st_size, 3)
+    at = range(3) if failure is broken_after else points(len(exported[EXPORT]), 3)
     for each in at:
         Workspace(tmp_path).remove(*old)
         left = fail(failure, each, export, tmp_path, monkeypatch)
