@@ -12,7 +12,8 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	@# The long files come first in the order of their names, and short ones fill in at the end.
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	# Three processes keep two cores busy, because tests often wait for the processes of engines.
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 check: lint types docs test
 
