@@ -12,7 +12,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	@# The long files come first in the order of their names, and short ones fill in at the end.
-	# Three processes keep two cores busy, because tests often wait for the processes of engines.
+	@# Three processes keep two cores busy, because tests often wait for the processes of engines.
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 check: lint types docs test
