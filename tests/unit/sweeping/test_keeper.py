@@ -146,7 +146,7 @@ def test_closing_marks_running_trials_as_waiting(tmp_path: Path) -> None:
     assert (Workspace(tmp_path, 50 * KB).room_for(()) or 0) > 40 * KB
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 99}', '{"schema": 1, "trials": []}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 99}', '{"schema": 2, "trials": []}'])
 def test_an_error_names_a_damaged_record(content: str, tmp_path: Path) -> None:
     path = record_path(tmp_path, "sweep")
     path.write_text(content)
