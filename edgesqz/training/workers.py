@@ -6,8 +6,8 @@ usual, each worker's batch normalization uses the statistics of its own part of 
 the finished network uses, are averaged over the workers.
 
 Ray Train would run the whole training loop in the workers, and write checkpoints to storage that all nodes share. Here
-the loop, with its checkpoints, quota and Ctrl-C, is the same for any number of workers and stays in the process that the
-user started.
+the loop, with its checkpoints, quota and Ctrl-C, is the same for any number of workers, and stays in the process that
+the user started.
 """
 
 from __future__ import annotations
