@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edgesqz import backend
 from edgesqz.errors import EdgesqzError, first_line, option
 
 RAY_BYTES = 50_000_000  # limit for Ray's own files, which count against the quota if they are in the workspace
@@ -21,6 +22,11 @@ MAX_SOCKET_PATH = 107
 MIN_STORE_BYTES = 100_000_000  # Ray refuses much smaller object stores
 INSTALL = "pip install 'edgesqz[sweep]'"
 
+# A gRPC server such as Ray's answers the first bytes of HTTP/2 with a frame of settings (RFC 9113, section 3.4). Ray
+# itself would wait for minutes where another service closes the connection.
+HTTP2_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HTTP2_SETTINGS
+WAIT_FOR_CLUSTER = ("RAY_gcs_server_port_wait_time_s", "5")  # for an existing cluster, instead of 20 s
 # Ray then writes and prints little, leaves Ctrl-C to edgesqz, and accepts a trial that fails before its first epoch.
 SETTINGS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
@@ -67,7 +73,9 @@ def started(address: str | None, store_bytes: int) -> Iterator[None]:
     try:
         if address:
             _check_reachable(address)
-            ray.init(address=address, **quiet)
+            os.environ.setdefault(*WAIT_FOR_CLUSTER)
+            with backend.hush():  # Ray logs every attempt
+                ray.init(address=address, **quiet)
             _check_versions()
         else:
             folder = Path(tempfile.gettempdir()) / "ray"
@@ -110,9 +118,13 @@ def _check_reachable(address: str) -> None:
     if not host or not port.isdecimal():
         raise EdgesqzError(problem)
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+        with socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S) as connection:
+            connection.sendall(HTTP2_PREFACE)
+            answer = connection.recv(len(HTTP2_SETTINGS))
     except OSError as error:
         raise EdgesqzError(f"{problem} ({error})") from error
+    if answer[3:4] != HTTP2_SETTINGS[3:4]:
+        raise EdgesqzError(f"{problem} (another service answers there)")
 
 
 def versions() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -268,3 +269,21 @@ def test_optuna_proposes_trials_within_the_budget_and_runs_waiting_ones_first(tm
 def test_an_address_without_a_cluster_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"no Ray cluster answers at 127\.0\.0\.1:1; expected address HOST:PORT"):
         tune(tmp_path, 1, lambda *_: None, address="127.0.0.1:1")
+
+
+def test_an_address_of_something_else_is_reported_without_the_messages_of_ray(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        closing = threading.Thread(target=_close_every_connection, args=(server,), daemon=True)
+        closing.start()
+        with pytest.raises(EdgesqzError, match=f"no Ray cluster answers at {address}; .*another service|reset"):
+            tune(tmp_path, 1, lambda *_: None, address=address)
+    assert capfd.readouterr() == ("", "")
+
+
+def _close_every_connection(server: socket.socket) -> None:
+    with suppress(OSError):  # the server is closed
+        while True:
+            server.accept()[0].close()
