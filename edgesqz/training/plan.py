@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from edgesqz.image_size import ImageSize
 from edgesqz.options import ClusterOptions, DataDirOptions, InputSizeOptions, QuotaOptions
 from edgesqz.training.recipe import Recipe
 from edgesqz.training.spec import read_spec
-from edgesqz.workspace import OWN, check_writable
+from edgesqz.workspace import OWN, check_writable, disk
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -240,11 +239,12 @@ class Train(
         places = (folder, *folder.parents)
         if Path(self.workspace).resolve() in places or any((place / OWN).is_dir() for place in places):
             raise EdgesqzError(f"{option('tensorboard')} must be outside the workspace, got {self.tensorboard}")
-        existing = next(place for place in places if place.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK):
+        try:
+            disk.check_usable(folder)
+        except OSError as error:
             raise EdgesqzError(
                 f"{option('tensorboard')}: cannot write to {self.tensorboard}; choose a folder with write permission"
-            )
+            ) from error
 
     @property
     def model_name(self) -> str:
