@@ -25,7 +25,7 @@ from edgesqz.benchmarking import candidate
 from edgesqz.data import cifar
 from edgesqz.image_size import ImageSize
 from edgesqz.workspace import Workspace, disk
-from tests import small
+from tests import fakes, small
 
 # A shell makes its background jobs ignore Ctrl-C, and the commands that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -190,6 +190,22 @@ def _remembering(converter: plugins.Converter, make_once: MakeOnce) -> Callable[
         return (folder / "file").read_bytes()
 
     return remembered
+
+
+@pytest.fixture
+def fake_engine() -> Iterator[None]:
+    """Install the fake engine, which runs the files of every format."""
+    with fakes.fake_engine():
+        yield
+
+
+@pytest.fixture
+def fake_exported(images: Path, tmp_path: Path, fake_engine: None) -> Path:
+    """A workspace with ``squeezenet-nano.keras`` and its four common exports, for the fake engine."""
+    home = tmp_path.with_name(f"{tmp_path.name}-exported")
+    home.mkdir()
+    fakes.write_workspace(home, images)
+    return home
 
 
 @pytest.fixture

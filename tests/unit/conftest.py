@@ -6,12 +6,9 @@ Here ``exported`` and ``workspace`` hold files with the same names as in the int
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests import fakes
 
 ENGINES = ("ai_edge_litert", "keras", "onnx", "onnxruntime", "tensorflow", "tf2onnx")
 
@@ -24,16 +21,6 @@ def no_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def fake_engine() -> Iterator[None]:
-    """Install the fake engine, which runs the files of every format."""
-    with fakes.fake_engine():
-        yield
-
-
-@pytest.fixture
-def exported(images: Path, tmp_path: Path, fake_engine: None) -> Path:
-    """A workspace with ``squeezenet-nano.keras`` and its four common exports, for the fake engine."""
-    home = tmp_path.with_name(f"{tmp_path.name}-exported")
-    home.mkdir()
-    fakes.write_workspace(home, images)
-    return home
+def exported(fake_exported: Path) -> Path:
+    """A workspace for the fake engine."""
+    return fake_exported

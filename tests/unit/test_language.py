@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TEXTS = sorted(
+PATHS = sorted(
     path
     for folder in ("edgesqz", "converters", "runtimes", "docs", "tests")
     for path in (ROOT / folder).rglob("*")
     if path.suffix in (".py", ".md", ".jinja", ".c", ".cpp", ".h") and path != Path(__file__)
 )
-TEXTS += [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PATHS += [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+TEXTS = {path: path.read_text(encoding="utf-8") for path in PATHS}
 
 # A pattern that no text may contain, including the names in code, and the term to use instead.
 GLOSSARY = {
@@ -62,10 +63,9 @@ GLOSSARY = {
 @pytest.mark.parametrize(("wrong", "right"), GLOSSARY.items())
 def test_texts_use_the_terms_of_the_field(wrong: str, right: str) -> None:
     found = [
-        f"{path.relative_to(ROOT)}:{number}: {match[0]}"
-        for path in TEXTS
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        for match in re.finditer(wrong, line, re.IGNORECASE)
+        f"{path.relative_to(ROOT)}:{len(text[: match.start()].splitlines()) or 1}: {match[0]}"
+        for path, text in TEXTS.items()
+        for match in re.finditer(wrong, text, re.IGNORECASE)
     ]
     assert not found, f"use: {right}"
 

@@ -33,6 +33,12 @@ HABITS = {
 
 
 @pytest.fixture
+def exported(fake_exported: Path) -> Path:
+    """Files for the fake engine instead of trained models."""
+    return fake_exported
+
+
+@pytest.fixture
 def odd_files(tmp_path: Path, fake_engine: None) -> Path:
     """A folder with a file for each type of misbehavior."""
     (tmp_path / "files").mkdir()

@@ -11,11 +11,18 @@ from edgesqz.workspace import OWN, Workspace, settle
 from tests.permissions import run
 
 
-@pytest.fixture(autouse=True)
-def modes_hold(tmp_path: Path) -> None:
+@pytest.fixture
+def exported(fake_exported: Path) -> Path:
+    """Files for the fake engine instead of trained models."""
+    return fake_exported
+
+
+@pytest.fixture(autouse=True, scope="module")
+def modes_hold(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skip tests if file modes cannot be enforced."""
-    (tmp_path / "probe").touch(mode=0)
-    if not run(tmp_path / "probe", program="import sys; open(sys.argv[1])").returncode:
+    probe = tmp_path_factory.mktemp("modes") / "probe"
+    probe.touch(mode=0)
+    if not run(probe, program="import sys; open(sys.argv[1])").returncode:
         pytest.skip("file modes do not hold here")
 
 
