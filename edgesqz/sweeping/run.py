@@ -24,6 +24,7 @@ from edgesqz.sweeping.space import INPUT_SIZE, Space, read_sections
 from edgesqz.sweeping.trial import Setting
 from edgesqz.sweeping.trials import Trial, front
 from edgesqz.sweeping.tuning import Tuning
+from edgesqz.training.recipe import MODELS
 from edgesqz.workspace import Workspace, manifest_path
 from edgesqz.workspace.scratch import scratch
 
@@ -124,8 +125,8 @@ def _try(
     split, space = dataset.train(), selection.space
     cores = os.cpu_count() or 1
     threads = max(cores // (plan.concurrent or cores), 1)
-    teachers = _teachers(space, home)
-    setting = Setting(plan.name, str(plan.dataset), dataset.labels, space.formats, space.variants, teachers, threads)
+    models = _models(space, home)
+    setting = Setting(plan.name, str(plan.dataset), dataset.labels, space.formats, space.variants, models, threads)
     if not plan.address:
         console.print("starting Ray", soft_wrap=True, highlight=False)
     with (
@@ -165,10 +166,10 @@ def _image_size(space: Space, dataset: str) -> int | str | None:
     return sizes[0] if sizes and isinstance(sizes[0], int | str) else None
 
 
-def _teachers(space: Space, home: Workspace) -> Mapping[str, Mapping[str, bytes]]:
-    """Return the files of each teacher in the space, by its name, because other nodes cannot read the workspace."""
+def _models(space: Space, home: Workspace) -> Mapping[str, Mapping[str, bytes]]:
+    """Return the files of each model in the space, by its name, because other nodes cannot read the workspace."""
     found = {}
-    for name in map(str, space.values_of("recipe.teacher")):
+    for name in (str(value) for knob in MODELS for value in space.values_of(f"recipe.{knob}")):
         path = find_keras_file(name, home.folder)
         files = (path, manifest_path(path))
         found[name] = {each.name: each.read_bytes() for each in files if each.is_file()}

@@ -22,7 +22,7 @@ INPUT_SIZE = "network.input_size"
 STAGE_KNOBS = ("fires", "squeeze", "expand")
 MAX_STAGES = 6
 NETWORK_KNOBS = ("model", "input_size", "stem", "pool_stem")
-INTEGERS = ("stem", *STAGE_KNOBS, "epochs", "batch_size", "seed")
+INTEGERS = ("stem", *STAGE_KNOBS, "epochs", "batch_size", "seed", "freeze")
 EXPORT_DEFAULTS = {"export.format": "tflite", "export.variant": "int8"}
 RANGE_KEYS = ("low", "high", "step", "log")
 
@@ -60,7 +60,7 @@ expand = [96, 128]
 epochs = 3
 learning_rate = { low = 0.05, high = 0.4, log = true }
 weight_decay = [0.0005, 0.001]
-# batch_size, label_smoothing, preprocessing, teacher and seed are knobs too.
+# batch_size, label_smoothing, preprocessing, teacher, init, freeze and seed are knobs too.
 
 [export]                # every trial is exported in each of these formats and variants
 format = "tflite"

@@ -14,6 +14,7 @@ import numpy as np
 from edgesqz.artifact import Artifact
 from edgesqz.sweeping.keeper import Exported
 from edgesqz.sweeping.trials import Trial, model_name
+from edgesqz.training.recipe import MODELS
 from edgesqz.workspace import manifest_path
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Setting:
         labels: Class names.
         formats: Formats to export to.
         variants: Variants to export.
-        teachers: The .keras file and the manifest of each teacher, by the teacher's name.
+        models: The .keras file and the manifest of each teacher and ``init`` model, by the model's name.
         threads: Number of cores that a trial may use.
     """
 
@@ -51,7 +52,7 @@ class Setting:
     labels: tuple[str, ...]
     formats: tuple[str, ...]
     variants: tuple[str, ...]
-    teachers: Mapping[str, Mapping[str, bytes]]
+    models: Mapping[str, Mapping[str, bytes]]
     threads: int
 
 
@@ -92,17 +93,19 @@ class _Attempt:
         self.name = model_name(setting.name, trial.number)
 
     def run(self, checkpoint: Mapping[str, bytes]) -> None:
-        for name, content in {**checkpoint, **self._teacher}.items():
-            (self.folder / name).write_bytes(content)
+        for received in (checkpoint, *self._models.values()):
+            for name, content in received.items():
+                (self.folder / name).write_bytes(content)
         trained = self._train(resume=bool(checkpoint))
         files = self._export(trained)
         assert trained.manifest.training  # training writes it
         self.reports.finish(files, trained.manifest.training["minutes"])
 
     @property
-    def _teacher(self) -> Mapping[str, bytes]:
-        """The teacher's .keras file and its manifest, by file name. Empty if the trial has no teacher."""
-        return self.setting.teachers.get(str(self.trial.candidate.recipe.get("teacher")), {})
+    def _models(self) -> Mapping[str, Mapping[str, bytes]]:
+        """The .keras file and the manifest of the teacher and of the ``init`` model, if the trial has any."""
+        recipe = self.trial.candidate.recipe
+        return {option: self.setting.models[str(recipe[option])] for option in MODELS if option in recipe}
 
     def _train(self, *, resume: bool) -> TrainResult:
         from rich.console import Console
@@ -111,8 +114,7 @@ class _Attempt:
         from edgesqz.training.plan import Train
 
         options: dict[str, Any] = {**self.trial.candidate.recipe, "resume": resume, "workspace": self.folder}
-        if self._teacher:
-            options["teacher"] = self.folder / next(iter(self._teacher))
+        options |= {option: self.folder / next(iter(files)) for option, files in self._models.items()}
         plan = Train(
             self.trial.model,
             self.setting.dataset,

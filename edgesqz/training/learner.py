@@ -11,6 +11,7 @@ from edgesqz import backend
 from edgesqz.data import Split
 from edgesqz.image_size import ImageSize
 from edgesqz.models.graph import Graph
+from edgesqz.training import fine_tuning
 from edgesqz.training.recipe import Recipe
 
 Average = Callable[[Any], Any]  # averages a list of gradients over all workers
@@ -63,6 +64,7 @@ class LocalLearner:
 
         utils.set_random_seed(recipe.seed)
         self.network = graph.to_keras(step.FusedBatchNormalization)
+        fine_tuning.freeze(self.network, fine_tuning.frozen_modules(graph, recipe.freeze))
         self.views = step.Views(images, ImageSize(*self.network.input_shape[1:3]), recipe)
         arguments = (self.network, self.views, recipe)
         self.optimizer, self._take_step = step.training_step(*arguments, *([average] if average else []))

@@ -8,7 +8,7 @@ import functools
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from edgesqz.models.graph import Graph
 from edgesqz.models.loading import SourceModel
 from edgesqz.stats import share_interval
 from edgesqz.tables import counted
-from edgesqz.training import checkpoint
+from edgesqz.training import checkpoint, fine_tuning
 from edgesqz.training.checkpoint import Checkpoint, Detail, Progress
 from edgesqz.training.display import has_line, progress_bar
 from edgesqz.training.history import FIGURES, Entry
@@ -82,7 +82,7 @@ class TrainingRun:
         name: str,
         recipe: Recipe,
         images: TrainingImages,
-        teacher: SourceModel | None,
+        models: Mapping[str, SourceModel],
         workspace: Workspace,
         console: Console,
         learn: Learn = LocalLearner,
@@ -92,14 +92,19 @@ class TrainingRun:
         self.batch_size = min(recipe.batch_size, len(images.fitted))
         self.steps_per_epoch = len(images.fitted) // self.batch_size
         self.steps = self._planned_steps()
-        self.progress = Progress()
         self.best: list[np.ndarray] | None = None  # the weights of the best epoch so far
         self.detail = Detail.FULL
         self.after_epoch: list[Callable[[Progress], None]] = []
         self._graph()  # refuses what cannot be built before TensorFlow starts
         graph = self._graph(cropped=True)
+        self.frozen = fine_tuning.frozen_modules(graph, recipe.freeze)
         backend.start_keras()
+        self.init, teacher = models.get("init"), models.get("teacher")
+        self.initial: list[np.ndarray] | None = None  # the weights to start from, unless these are random
+        if self.init:
+            self.initial = fine_tuning.initial_weights(graph, self.init, images.labels, recipe.seed)
         self.learner: Learner = learn(graph, images.fitted, recipe)
+        self._start()
         self.targets: Callable[[int], np.ndarray]  # number of a view -> probabilities (images, classes)
         if teacher:
             self._check_teacher(teacher, graph)
@@ -110,6 +115,12 @@ class TrainingRun:
         else:
             labels = _smoothed(images.fitted.labels, len(images.labels), recipe.label_smoothing)
             self.targets = lambda view: labels
+
+    def _start(self) -> None:
+        """Start before the first step."""
+        self.progress = Progress()
+        if self.initial:
+            self.learner.restore(self.initial, ())
 
     def _check_teacher(self, teacher: SourceModel, graph: Graph) -> None:
         expected = (*graph.nodes[0].shape, *graph.nodes[-1].shape)
@@ -169,14 +180,22 @@ class TrainingRun:
             f"{counted(self.batch_size, 'image')} per step, "
             f"peak learning rate {recipe.learning_rate:g}, {recipe.precision}",
         ]
+        if self.init:
+            lines.append(self._initialization(self.init))
         if images.dataset.division:
             lines.append(f"{recipe.dataset}: {images.dataset.division}")
         self.console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
+    def _initialization(self, init: SourceModel) -> str:
+        """Describe the weights that the run starts from."""
+        classifier = "" if fine_tuning.keeps_classifier(init, self.images.labels) else ", with a new classifier"
+        frozen = f"; frozen: {', '.join(self.frozen)}" if self.frozen else ""
+        return f"starts from {init.name} of {init.source}{classifier}{frozen}"
+
     def restart(self) -> None:
         """Continue from the last checkpoint, or from the start, after ``learner`` was restarted."""
         has_checkpoint = bool(self.progress.history) and self.detail is not Detail.NOTHING
-        self.progress = Progress()
+        self._start()
         if has_checkpoint:
             self.resume(Checkpoint.read(self.workspace, self.name))
 

@@ -13,7 +13,7 @@ from edgesqz.command import Option, command
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.options import ClusterOptions, DataDirOptions, InputSizeOptions, QuotaOptions
-from edgesqz.training.recipe import Recipe
+from edgesqz.training.recipe import MODELS, Recipe
 from edgesqz.training.spec import read_spec
 from edgesqz.workspace import OWN, check_writable, disk
 
@@ -36,6 +36,25 @@ class NetworkOptions(InputSizeOptions):
     model: Annotated[
         str | None,
         Option("Name of the network. `edgesqz models` lists all of them.", metavar="NAME", default=Recipe.model),
+    ] = None
+    _: KW_ONLY
+    init: Annotated[
+        str | Path | None,
+        Option(
+            "Fine-tune this model: train the same network, starting from its weights instead of random ones. It can be "
+            "a .keras file, or the name of a model in the workspace or the zoo. If the classes differ, the classifier "
+            "is replaced.",
+            metavar="MODEL",
+        ),
+    ] = None
+    freeze: Annotated[
+        int | None,
+        Option(
+            "Number of modules of the `--init` model that stay as they are, counted from the input. A module is a "
+            "convolution, a fire module or a dense layer.",
+            metavar="COUNT",
+            default=f"{Recipe.freeze}",
+        ),
     ] = None
 
 
@@ -140,7 +159,10 @@ class ModelFileOptions:
     PANEL: ClassVar = "Output"
     name: Annotated[
         str | None,
-        Option("Name of the model file and of the files exported from it.", default="the name of the network"),
+        Option(
+            "Name of the model file and of the files exported from it.",
+            default="the name of the network or of the `--init` model",
+        ),
     ] = None
     force: Annotated[bool, Option("Replace a finished model or an unfinished run of the same name.")] = False
     resume: Annotated[bool, Option("Continue from the checkpoint of an interrupted run.")] = False
@@ -209,10 +231,12 @@ class Train(
                 if getattr(self, name) is None:
                     object.__setattr__(self, name, value)
         Recipe(**self.chosen)
-        if self.name is not None and not re.fullmatch(NAME_PATTERN, self.name):
+        if self.freeze and not self.init:
+            raise EdgesqzError(f"{option('freeze')} keeps trained weights; set {option('init')} to a trained model")
+        if not (self.model_name == self.model or re.fullmatch(NAME_PATTERN, self.model_name)):
             raise EdgesqzError(
                 f"{option('name')} must be at most {NAME_LENGTH} letters, digits, hyphens and underscores, with dots "
-                f"only before digits, such as shapes-1.1; got {self.name!r}"
+                f"only before digits, such as shapes-1.1; got {self.model_name!r}"
             )
         if self.teacher and self.label_smoothing is not None:
             raise EdgesqzError(f"{option('teacher')} replaces the labels; remove {option('label_smoothing')}")
@@ -249,15 +273,15 @@ class Train(
     @property
     def model_name(self) -> str:
         """Name of the model that the run writes."""
-        return self.name or self.model or Recipe.model
+        return self.name or self.model or (Path(self.init).stem if self.init else Recipe.model)
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """The values given for the recipe, except the teacher, which the recipe identifies by its SHA-256."""
+        """The values given for the recipe, except other models, which the recipe identifies by their SHA-256."""
         values = {field.name: getattr(self, field.name, None) for field in dataclasses.fields(Recipe)}
         values["input_size"] = None if self.input_size is None else ImageSize.parse(self.input_size).plain
         values["dataset"] = None if self.dataset is None else str(self.dataset)
-        return {name: value for name, value in values.items() if value is not None and name != "teacher"}
+        return {name: value for name, value in values.items() if value is not None and name not in MODELS}
 
     def run(self, console: Console) -> TrainResult:
         """Train, and write the model.

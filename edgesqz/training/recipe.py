@@ -14,6 +14,7 @@ from edgesqz.image_size import ImageSize
 from edgesqz.models.architectures import PREPROCESSING, architecture
 
 PRECISIONS = ("float32", "bfloat16")
+MODELS = ("teacher", "init")  # fields that identify another model by its SHA-256
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Recipe:
         learning_rate: Peak learning rate.
         steps: Maximum number of steps, for a run of a given duration, or None for all epochs.
         input_size: Input size of the network as in ``ImageSize.plain``, or None for the one that it was designed for.
-        seed: Seed for initial weights, shuffling and augmentation.
+        seed: Seed for random initial weights, shuffling and augmentation.
         warmup: Fraction of the steps during which the learning rate rises.
         momentum: Nesterov momentum.
         weight_decay: L2 penalty in the loss, on kernels only.
@@ -43,6 +44,8 @@ class Recipe:
             cached.
         precision: Data type of the convolutions during training. Weights are always float32.
         preprocessing: A name in ``edgesqz.models.PREPROCESSING``. ``course`` takes random crops instead of shifting.
+        init: SHA-256 of the .keras file whose weights the run starts from, or None for random weights.
+        freeze: Number of modules that are not trained, counted from the input.
     """
 
     model: str = "squeezenet"
@@ -63,6 +66,8 @@ class Recipe:
     temperature: float = 4.0
     teacher_views: int = 10
     precision: str = "float32"
+    init: str | None = None
+    freeze: int = 0
     preprocessing: str = "scale"
 
     def __post_init__(self) -> None:
@@ -73,6 +78,8 @@ class Recipe:
                 raise EdgesqzError(f"{option(name)} must be above 0, got {value}")
         if self.input_size is not None:
             parsed("input_size", ImageSize.parse, self.input_size)
+        if self.freeze < 0:
+            raise EdgesqzError(f"{option('freeze')} must be at least 0, got {self.freeze}")
         for name, limit in (("weight_decay", math.inf), ("label_smoothing", 1), ("validation_split", 1)):
             if not 0 <= (value := getattr(self, name)) < limit:
                 raise EdgesqzError(f"{option(name)} must be at least 0 and below {limit:g}, got {value}")

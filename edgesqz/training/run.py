@@ -13,14 +13,15 @@ from edgesqz import artifact, cluster, data
 from edgesqz.artifact import Artifact
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.models import loading
+from edgesqz.models.loading import SourceModel
 from edgesqz.options import as_path
-from edgesqz.training import checkpoint, history
+from edgesqz.training import checkpoint, fine_tuning, history
 from edgesqz.training.checkpoint import Checkpoint, Progress
 from edgesqz.training.events import event_file
 from edgesqz.training.learner import LocalLearner
 from edgesqz.training.loop import Learn, TrainingImages, TrainingRun
 from edgesqz.training.plan import Train
-from edgesqz.training.recipe import Recipe, fastest_precision, scaled_to
+from edgesqz.training.recipe import MODELS, Recipe, fastest_precision, scaled_to
 from edgesqz.training.result import TrainResult
 from edgesqz.training.workers import WorkerLostError, Workers
 from edgesqz.workspace import Workspace
@@ -45,12 +46,12 @@ def run(
     """
     workspace, name = Workspace(Path(plan.workspace), plan.quota), plan.model_name
     _check_nothing_lost(workspace, plan)
-    teacher = loading.find(plan.teacher, workspace) if plan.teacher else None
-    chosen = plan.chosen | ({"teacher": teacher.sha256} if teacher else {})
+    models = {name: loading.find(model, workspace) for name in MODELS if (model := getattr(plan, name))}
+    chosen = plan.chosen | {name: model.sha256 for name, model in models.items()}
     saved = Checkpoint.read(workspace, name) if plan.resume else None
-    recipe = _unchanged(saved.recipe, chosen) if saved else Recipe(**{"precision": fastest_precision()} | chosen)
-    if recipe.teacher and not teacher:
-        raise EdgesqzError(f"the interrupted run had a {option('teacher')}; specify it again")
+    recipe = _unchanged(saved.recipe, chosen) if saved else _new(chosen, models.get("init"))
+    for missing in (name for name in MODELS if getattr(recipe, name) and name not in models):
+        raise EdgesqzError(f"the interrupted run was started with {option(missing)}; specify it again")
 
     dataset = _load_dataset(recipe, plan)
     images = dataset.train()
@@ -61,7 +62,7 @@ def run(
     split = TrainingImages.split(dataset, images, recipe)
     _check_batch(min(recipe.batch_size, len(split.fitted)), plan)
     with _learning(plan, workspace, scratch_dir, images) as learn:
-        training = TrainingRun(name, recipe, split, teacher, workspace, console, learn)
+        training = TrainingRun(name, recipe, split, models, workspace, console, learn)
         if after_epoch:
             training.after_epoch.append(after_epoch)
         if saved:
@@ -134,6 +135,14 @@ def _check_nothing_lost(workspace: Workspace, plan: Train) -> None:
             f"{workspace.folder} contains the checkpoint of an unfinished {plan.model_name}; continue it with "
             f"{option('resume')}, start over with {option('force')}, or choose another {option('name')}"
         )
+
+
+def _new(chosen: dict[str, Any], init: SourceModel | None) -> Recipe:
+    """Return the recipe of a new run, as far as it does not depend on the images."""
+    inherited = fine_tuning.network_of(init) if init else {}
+    if init and not {"model"} & (inherited.keys() | chosen.keys()):
+        raise EdgesqzError(f"{init.source} has no manifest that names its network; set {option('model')}")
+    return Recipe(**{"precision": fastest_precision()} | inherited | chosen)
 
 
 def _unchanged(recipe: Recipe, chosen: dict[str, Any]) -> Recipe:

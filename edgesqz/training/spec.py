@@ -18,6 +18,8 @@ RECIPE = (
     "label_smoothing",
     "preprocessing",
     "teacher",
+    "init",
+    "freeze",
     "seed",
 )
 

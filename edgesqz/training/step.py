@@ -32,8 +32,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalize (N, H, W, C) over N, H and W; during training, update the moving averages."""
-        if not training:
+        """Normalize (N, H, W, C) over N, H and W; during training, unless frozen, update the moving averages."""
+        if not (training and self.trainable):
             return super().call(inputs, training=False)
         outputs, moving_mean, moving_variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,

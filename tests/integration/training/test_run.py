@@ -530,7 +530,7 @@ def test_a_run_with_a_teacher_is_resumed_only_with_the_same_teacher(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         press_ctrl_c(patch, at_step=2)
         train(train_only, tmp_path, teacher=teacher)
-    with pytest.raises(EdgesqzError, match="the interrupted run had a teacher; specify it again"):
+    with pytest.raises(EdgesqzError, match="the interrupted run was started with teacher; specify it again"):
         resume(tmp_path)
     assert resume(tmp_path, teacher=teacher).path.is_file()
 

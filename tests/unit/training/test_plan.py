@@ -22,6 +22,9 @@ from edgesqz.workspace import OWN
         ({"seconds": 60, "epochs": 3}, "seconds decides the number of steps; remove epochs"),
         ({"seconds": 60, "resume": True}, "seconds decides the number of steps; remove resume"),
         ({"teacher": "squeezenet", "label_smoothing": 0.0}, "teacher replaces the labels; remove label_smoothing"),
+        ({"freeze": 2}, "freeze keeps trained weights; set init to a trained model"),
+        ({"init": "squeezenet", "freeze": -1}, "freeze must be at least 0, got -1"),
+        ({"init": "their.model.keras"}, "name must be at most 64 letters, .* got 'their.model'"),
         ({"name": "mine.int8"}, "name must be at most 64 letters, digits, hyphens and underscores"),
         ({"input_size": "0x3"}, "expected an image size"),
     ],
@@ -62,6 +65,13 @@ def test_the_recipe_gets_the_given_values() -> None:
     assert plan.chosen == {"model": "digits", "dataset": "photos", "epochs": 3, "input_size": 24, "seed": 0}
     assert plan.model_name == "mine"
     assert Train().model_name == "squeezenet"
+
+
+def test_a_fine_tuned_model_gets_the_name_of_the_model_that_it_starts_from() -> None:
+    plan = Train(init=Path("models/photos.keras"), freeze=2)
+    assert plan.model_name == "photos"
+    assert plan.chosen == {"freeze": 2}
+    assert Train("squeezenet-nano", init="photos.keras").model_name == "squeezenet-nano"
 
 
 def test_every_option_has_a_panel_and_whole_sentences() -> None:
