@@ -6,6 +6,7 @@ for grayscale images. It returns softmax probabilities, float32 (N, classes).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     import keras
 
 Body = Callable[[Graph, Node, int], Node]  # (graph, normalized pixels, number of classes) -> logits
+
+FULL_RESOLUTION_PIXELS = 64 * 64  # largest images that the stem of a small SqueezeNet keeps at full resolution
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,9 @@ def fire(
 def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int], ...]) -> Body:
     """Return a SqueezeNet for small images: a stem, then stages of fire modules, each at half the resolution.
 
+    For images of more than 64x64 pixels, the stem halves the resolution until about 64x64 pixels or fewer remain, so
+    that the costs of the stages stay bounded.
+
     Args:
         stem: Number of channels of the first 3x3 convolution.
         pool_stem: Whether to halve the resolution before the first stage, instead of after it.
@@ -109,7 +115,10 @@ def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int],
     """
 
     def body(graph: Graph, x: Node, classes: int) -> Node:
-        x = graph.add(Convolution(name="stem", channels=stem, kernel=3, norm=True), x)
+        halvings = _stem_halvings(ImageSize(*x.shape[:2]))
+        x = graph.add(Convolution(name="stem", channels=stem, kernel=3, stride=2 if halvings else 1, norm=True), x)
+        for number in range(2, halvings + 1):  # a larger stride would skip pixels
+            x = graph.add(MaxPool(name=f"stem_pool{number}", size=2, stride=2), x)
         pooled = not pool_stem
         for number, fires in enumerate(stages, start=1):
             if not pooled:
@@ -123,6 +132,11 @@ def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int],
         return graph.add(Average(name=LOGITS), x)
 
     return body
+
+
+def _stem_halvings(size: ImageSize) -> int:
+    """Return how often the stem of a small SqueezeNet halves the resolution of images of a size."""
+    return max(0, math.ceil(math.log2(size.height * size.width / FULL_RESOLUTION_PIXELS) / 2))
 
 
 def published_squeezenet(stem: tuple[int, int], pools_before: tuple[int, ...]) -> Body:

@@ -21,11 +21,11 @@ from edgesqz.artifact import PixelRange
 from edgesqz.benchmarking.candidate import Candidate, with_source_models
 from edgesqz.benchmarking.report import Report
 from edgesqz.benchmarking.rows import Comparison, Measured, Ratio
-from edgesqz.engine import Engine, environments
-from edgesqz.errors import EdgesqzError
+from edgesqz.engine import Engine
 from edgesqz.models import SqueezeNetModel
 from edgesqz.models.costs import network_costs
 from tests import small
+from tests.engine_environments import environment_or_skip
 from tests.rows import errors_by_name, errors_of, ratio_of
 
 ROUNDS = 3
@@ -77,14 +77,6 @@ def test_latencies_are_compared_with_the_source_models(report: Report) -> None:
     for row in report.measured:
         assert ratio_of(row).to == "colors.keras"
     assert ratio_of(report.measured[0]) == Ratio("colors.keras", 1.0, None)  # three rounds give no interval
-
-
-def environment_or_skip(runtime: str) -> None:
-    choice = plugins.Choice.parse(runtime)
-    try:
-        environments.python_with(choice.requirements, choice.runtime.PYTHON)
-    except EdgesqzError as error:
-        pytest.skip(f"{runtime} cannot be installed here: {error}")
 
 
 @pytest.mark.parametrize("runtime", ["tflite-runtime", "onnxruntime==1.23.2"])

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 import edgesqz
 from edgesqz import backend
+from edgesqz.artifact import Artifact
+from edgesqz.engine import Engine
 from edgesqz.exporting import images
 from edgesqz.image_size import ImageSize
 from edgesqz.models import ARCHITECTURES, build_model
 from edgesqz.models.costs import network_costs
 from tests import small
+from tests.engine_environments import environment_or_skip
 
 
 @pytest.mark.parametrize("model", ARCHITECTURES)
@@ -55,6 +60,48 @@ def test_the_predicted_size_matches_a_trained_file(exported: Path) -> None:
     costs = network_costs(small.NETWORK, classes=3)
     assert within_five_percent(costs.tflite_fp32_bytes, (exported / "colors.fp32.tflite").stat().st_size)
     assert within_five_percent(costs.tflite_int8_bytes, (exported / "colors.int8.tflite").stat().st_size)
+
+
+LARGE = "150x130"  # the stem halves these images twice, with a strided convolution and a pooling
+
+
+@pytest.fixture(scope="module")
+def for_large_images(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """An int8 file of a network for large images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "UNTRAINED_VERIFICATION_IMAGES", 2)
+        (artifact,) = edgesqz.export(
+            small.NETWORK,
+            untrained=True,
+            variant="int8",
+            input_size=LARGE,
+            calibration=2,
+            workspace=tmp_path_factory.mktemp("large"),
+        )
+    return artifact
+
+
+def test_the_predicted_size_and_macs_for_large_images_match_the_file(for_large_images: Artifact) -> None:
+    costs = network_costs(small.NETWORK, input_size=LARGE)
+    assert within_five_percent(costs.tflite_int8_bytes, for_large_images.size_bytes)
+    interpreter = Interpreter(model_path=str(for_large_images.path))
+    shapes = {detail["index"]: tuple(map(int, detail["shape"])) for detail in interpreter.get_tensor_details()}
+    operators = [
+        (operator["op_name"], *(shapes[number] for number in (*operator["inputs"][:2], *operator["outputs"])))
+        for operator in interpreter._get_ops_details()
+    ]
+    assert operators[0] == ("CONV_2D", (1, 130, 150, 3), (16, 3, 3, 3), (1, 65, 75, 16))
+    convolutions = [shapes for name, *shapes in operators if name == "CONV_2D"]
+    assert sum(math.prod(kernel) * math.prod(output[1:3]) for _, kernel, output in convolutions) == costs.macs
+
+
+def test_the_arena_for_large_images_is_hardly_larger_than_the_tensors(for_large_images: Artifact) -> None:
+    environment_or_skip("tflite-micro")
+    peak = network_costs(small.NETWORK, input_size=LARGE).peak_activation_bytes
+    artifact = for_large_images
+    assert artifact.manifest
+    with Engine(artifact.path.read_bytes(), "tflite-micro", pixels=artifact.manifest.pixels) as engine:
+        assert engine.arena_bytes and peak < engine.arena_bytes < 1.5 * peak
 
 
 def test_no_tensorflow_is_needed() -> None:

@@ -7,9 +7,11 @@ import pytest
 from edgesqz.artifact import ZOO, Artifact
 from edgesqz.image_size import ImageSize
 from edgesqz.models import ARCHITECTURES
+from edgesqz.models.architectures import network_graph
 from edgesqz.models.costs import network_costs, peak_activation_bytes
 from edgesqz.models.graph import AddRelu, Convolution, Graph, MaxPool, Pixels
 from edgesqz.models.listing import list_models
+from tests import small
 
 PUBLISHED = {
     ("squeezenet", 10): 421_642,
@@ -52,6 +54,34 @@ def test_twice_the_width_is_twice_the_work() -> None:
     assert (square.input_size, wide.input_size) == (32, "64x32")
     assert wide.macs == 2 * square.macs
     assert wide.peak_activation_bytes == 2 * square.peak_activation_bytes
+
+
+SMALL_SQUEEZENETS = ("squeezenet", "squeezenet-nano", small.NETWORK)
+
+
+@pytest.mark.parametrize("model", SMALL_SQUEEZENETS)
+@pytest.mark.parametrize("size", [32, 48, 64, "128x32"])
+def test_images_of_up_to_64x64_pixels_keep_their_resolution_in_the_stem(model: str, size: int | str) -> None:
+    stem, *others = (node for node in network_graph(model, input_size=size).nodes if node.layer.name.startswith("stem"))
+    assert stem.shape[:2] == ImageSize.parse(size)
+    assert not others
+
+
+@pytest.mark.parametrize("model", SMALL_SQUEEZENETS)
+@pytest.mark.parametrize(("size", "halved"), [(96, 48), (128, 64), ("160x90", "80x45")])
+def test_larger_images_cost_what_images_of_half_the_size_cost(model: str, size: int | str, halved: int | str) -> None:
+    whole, half = (network_costs(model, input_size=each) for each in (size, halved))
+    assert (whole.parameters, whole.macs) == (half.parameters, half.macs)
+    assert whole.tflite_int8_bytes == half.tflite_int8_bytes
+
+
+@pytest.mark.parametrize(
+    ("size", "stages_at"),
+    [(64, (64, 64)), (65, (33, 33)), (128, (64, 64)), (129, (32, 32)), (224, (56, 56)), ("320x240", (30, 40))],
+)
+def test_the_stem_halves_images_to_at_most_64x64_pixels(size: int | str, stages_at: tuple[int, int]) -> None:
+    nodes = {node.layer.name: node for node in network_graph("squeezenet", input_size=size).nodes}
+    assert nodes["fire11_squeeze"].shape[:2] == stages_at
 
 
 def test_memory_peaks_at_a_bypass() -> None:
