@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from edgesqz.converters.layerwise import LayerwiseTflite
 from edgesqz.errors import EdgesqzError
 from edgesqz.plugins import Variant
 from edgesqz.tflite.packing import packed
@@ -17,13 +18,15 @@ FORMAT = "tflite"
 SUFFIX = ".tflite"
 VARIANTS = {
     "int8": Variant(bytes_per_parameter=1, needs_calibration=True, takes_bytes=True),
+    # int4 weights of the inner convolutions, all else as int8
+    "int4": Variant(bytes_per_parameter=0.5, needs_calibration=True, takes_bytes=True, layer_bits=4),
     "fp16": Variant(bytes_per_parameter=2),  # float16 weights; most CPUs compute in float32
     "dynamic": Variant(bytes_per_parameter=1),  # int8 weights, float activations
     "fp32": Variant(bytes_per_parameter=4, exact=True),
     # int8 weights, int16 activations, float input and output
     "int16x8": Variant(bytes_per_parameter=1, needs_calibration=True),
 }
-PACKAGES = ("tensorflow", "keras")
+PACKAGES = ("tensorflow", "keras", "litert-quantizer")
 
 
 def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
@@ -53,8 +56,20 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
             converter.target_spec.supported_ops = [
                 operations.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
             ]
+    return packed(_converted(converter))
+
+
+def layerwise(model: keras.Model, calibration: np.ndarray) -> LayerwiseTflite:
+    """Convert a Keras model to float, to be quantized layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
+    import tensorflow as tf
+
+    names = {part for weight in model.weights for part in weight.path.split("/")[:-1]}
+    return LayerwiseTflite(_converted(tf.lite.TFLiteConverter.from_keras_model(model)), names, calibration)
+
+
+def _converted(converter: Any) -> bytes:
     try:
-        return packed(converter.convert())
+        return bytes(converter.convert())
     except Exception as error:
         if missing := sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", str(error)))):
             raise EdgesqzError(f"TensorFlow Lite has no operator for {', '.join(missing)}") from error

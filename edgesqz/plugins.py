@@ -35,12 +35,46 @@ class Variant:
         needs_calibration: Whether calibration images set its quantization ranges.
         takes_bytes: Whether its input is int8 and performs the normalization through its scale and zero point. The
             converter then receives the network without its normalization.
+        layer_bits: Number of bits of the weights of inner layers, if layers differ. The converter is then a
+            ``LayerwiseConverter``. None if the converter treats all layers alike.
     """
 
-    bytes_per_parameter: int
+    bytes_per_parameter: float
     exact: bool = False
     needs_calibration: bool = False
     takes_bytes: bool = False
+    layer_bits: int | None = None
+
+
+@dataclass(frozen=True)
+class WeightedLayer:
+    """A layer of a converted network that has a kernel.
+
+    Attributes:
+        name: Name of the layer in the source model.
+        operator: Name of its operator in the format.
+        weights: Number of weights of its kernel.
+        fewest_bits: The fewest bits that its weights can have.
+    """
+
+    name: str
+    operator: str
+    weights: int
+    fewest_bits: int
+
+
+class Layerwise(Protocol):
+    """A converted network whose layers can be quantized to different numbers of bits.
+
+    Attributes:
+        layers: The layers that have a kernel, in execution order.
+    """
+
+    layers: tuple[WeightedLayer, ...]
+
+    def quantize(self, bits: Mapping[str, int]) -> bytes:
+        """Return a file with these numbers of bits for the weights of each layer."""
+        ...
 
 
 class Converter(Protocol):
@@ -53,6 +87,14 @@ class Converter(Protocol):
 
     def convert(self, model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
         """Convert ``model``. ``calibration`` is float32 (N, H, W, 3), in the range of the model's input."""
+        ...
+
+
+class LayerwiseConverter(Converter, Protocol):
+    """A converter that can quantize each layer differently."""
+
+    def layerwise(self, model: keras.Model, calibration: np.ndarray) -> Layerwise:
+        """Convert and calibrate ``model`` once, to be quantized with any numbers of bits."""
         ...
 
 

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from edgesqz import artifact, backend, plugins, progress
 from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option, parsed
-from edgesqz.exporting import shipped, verify
+from edgesqz.exporting import precision, shipped, verify
 from edgesqz.exporting.images import ExportImages
 from edgesqz.exporting.job import Job
 from edgesqz.exporting.labels import check_labels, read_labels
@@ -31,6 +31,7 @@ from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
+    import keras
     from rich.console import Console
 
 # A converter can save a share of the parameters by folding batch normalization into convolutions.
@@ -45,11 +46,15 @@ class Converted:
         content: The bytes of the file.
         pixels: How a pixel becomes a value of the file's input.
         calibration: The images that the file was calibrated on, or None if its variant is not calibrated.
+        weight_bits: Number of bits of each layer's weights, or None if its variant treats all layers alike.
+        note: Which layers have more bits than others and why, or an empty string.
     """
 
     content: bytes
     pixels: PixelRange
     calibration: Images | None
+    weight_bits: dict[str, int] | None = None
+    note: str = ""
 
 
 class Exporter:
@@ -102,7 +107,7 @@ class Exporter:
 
     def expected_bytes(self, job: Job) -> int:
         """Estimate the size of a job's file from the number of parameters."""
-        return job.kind.bytes_per_parameter * self.parameters
+        return round(job.kind.bytes_per_parameter * self.parameters)
 
     def cannot_fit(self, jobs: Sequence[Job], room: int | None) -> bool:
         """Return whether the number of parameters shows that files exceed a number of bytes."""
@@ -137,6 +142,8 @@ class Exporter:
             _ = self._source_warning  # a reason to stop comes before the work of converting
             with progress.status(self.console, f"{self.file_name(job)}: converting"):
                 converted = self._convert(job)
+            if converted.note:
+                self._print(f"{self.file_name(job)}: {converted.note}")
             with self._engine(converted.content, job, converted.pixels) as engine:
                 manifest = self._manifest(job, converted, engine)
             return artifact.stored_form(converted.content, manifest, self.file_name(job))
@@ -216,12 +223,22 @@ class Exporter:
             values, record = pixels.values(_spanning_all_bytes(calibration.pixels)), calibration.record
         try:
             with backend.hush():
+                if job.kind.layer_bits and values is not None:
+                    content, bits, note = self._quantize_layers(job, model, values)
+                    return Converted(content, pixels, record, bits, note)
                 return Converted(job.converter.convert(model, job.variant, values), pixels, record)
         except Exception as error:  # a converter, possibly from a third party, can raise anything
             reason = str(error) if isinstance(error, EdgesqzError) else f"{type(error).__name__}: {first_line(error)}"
             raise EdgesqzError(
                 f"{job.converter.FORMAT} {job.variant}: the converter cannot convert {self.source.source}: {reason}"
             ) from error
+
+    def _quantize_layers(self, job: Job, model: keras.Model, values: np.ndarray) -> tuple[bytes, dict[str, int], str]:
+        """Return the file of a variant whose layers differ in bits, the bits by layer, and a note on them."""
+        assert job.kind.layer_bits
+        layerwise = cast(plugins.LayerwiseConverter, job.converter).layerwise(model, values)
+        bits = precision.default_bits(layerwise.layers, job.kind.layer_bits)
+        return layerwise.quantize(bits), bits, precision.describe_eight_bit_layers(layerwise.layers, bits)
 
     def _verify(self, engine: Engine, job: Job) -> Verification:
         """Run a new file and its source model on the same images. Reject the file if their predictions differ."""
@@ -241,6 +258,8 @@ class Exporter:
             return f"these images are synthetic because {dataset} is not available; specify {option('data_dir')}"
         if not job.kind.needs_calibration:
             return f"try longer training or another {option('variant')}"
+        if job.kind.layer_bits:
+            return f"fine-tune with train {option('init')} {self.source.name} {option('quantize_aware')} {job.variant}"
         float_variants = [name for name, kind in job.converter.VARIANTS.items() if not kind.needs_calibration]
         return (
             f"try more {option('calibration')} images, longer training, or {option('variant')} "
@@ -265,6 +284,7 @@ class Exporter:
             source_sha256=source.sha256,
             source_pixels=None if described or source.untrained else source.pixels,
             calibration=converted.calibration,
+            weight_bits=converted.weight_bits,
             verification=self._verify(engine, job),
             versions=artifact.package_versions(*job.converter.PACKAGES),
         )

@@ -72,7 +72,8 @@ class Export(
     variant: Annotated[
         str | Sequence[str],
         Option(
-            "Variant to export: fp32, fp16, dynamic, int8 or, for tflite only, int16x8. Repeat the option for several.",
+            "Variant to export: fp32, fp16, dynamic, int8 or, for tflite only, int4 or int16x8. Repeat the option for "
+            "several.",
             metavar="VARIANT",
             default="fp32",
         ),

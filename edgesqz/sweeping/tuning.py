@@ -89,7 +89,7 @@ def expected_bytes(trial: Trial, setting: Setting) -> int:
     """Estimate the total size of a trial's files and their manifests."""
     overhead = trial.costs.tflite_int8_bytes - trial.costs.parameters + MANIFEST_BYTES
     variants = (plugins.converter(name).VARIANTS[each] for name in setting.formats for each in setting.variants)
-    return sum(each.bytes_per_parameter * trial.costs.parameters + overhead for each in variants)
+    return sum(round(each.bytes_per_parameter * trial.costs.parameters) + overhead for each in variants)
 
 
 @dataclass(frozen=True)

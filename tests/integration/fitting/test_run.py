@@ -51,7 +51,7 @@ def test_the_workspace_contains_only_the_kept_files(found: FitResult, home: Path
 
 
 def test_every_variant_was_considered_and_zoo_models_only_if_their_images_are_available(found: FitResult) -> None:
-    kinds = ("dynamic", "fp16", "fp32", "int16x8", "int8")
+    kinds = ("dynamic", "fp16", "fp32", "int16x8", "int4", "int8")
     files: dict[str, Kept | Rejected] = {each.file_name: each for each in found.kept}
     files |= {each.label: each for each in found.rejected}
     assert sorted(files) == [f"colors.{kind}.tflite" for kind in kinds]

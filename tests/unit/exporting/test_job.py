@@ -29,7 +29,7 @@ def test_every_variant_of_every_format_is_exported_once() -> None:
 
 
 def test_of_all_variants_the_most_valuable_comes_first() -> None:
-    assert names(all_variants=True)[:4] == ["net.int8.tflite", "net.int8.onnx", "net.fp16.tflite", "net.fp16.onnx"]
+    assert names(all_variants=True)[:4] == ["net.int8.tflite", "net.int8.onnx", "net.int4.tflite", "net.fp16.onnx"]
     assert names(format="onnx", all_variants=True) == [
         f"net.{kind}.onnx" for kind in ("int8", "fp16", "dynamic", "fp32")
     ]
@@ -51,7 +51,7 @@ def test_bad_requests(options: dict[str, Any], message: str) -> None:
 
 def test_calibration_images_are_for_quantized_files() -> None:
     assert names(calibration=20, variant=["fp32", "int8"]) == ["net.fp32.tflite", "net.int8.tflite"]
-    assert len(names(calibration=20, all_variants=True)) == 9
+    assert len(names(calibration=20, all_variants=True)) == 10
 
 
 def test_the_number_of_calibration_images_has_a_default() -> None:

@@ -1,0 +1,163 @@
+"""Quantize a float .tflite file with LiteRT's quantizer: the weights of each layer to 8 or 4 bits, or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgesqz.errors import EdgesqzError
+from edgesqz.plugins import WeightedLayer
+from edgesqz.quantization import FLOAT_BITS
+from edgesqz.tflite.packing import packed
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Operators whose second input is a kernel, and the fewest bits that its weights are given.
+FEWEST_BITS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 8, "FULLY_CONNECTED": 8}
+
+
+@dataclass(frozen=True)
+class _Operator:
+    """An operator of a .tflite file. The first output's name identifies it to the quantizer.
+
+    Attributes:
+        kind: Its name in TFLite's schema.
+        output: Name of the first output.
+        has_float_output: Whether the first output is float.
+        kernel: Name of the second input if that is stored in the file, or an empty string.
+        weights: Number of values of that input.
+    """
+
+    kind: str
+    output: str
+    has_float_output: bool
+    kernel: str
+    weights: int
+
+
+class LayerwiseTflite:
+    """A float .tflite file, calibrated once, to be quantized with any number of bits per layer.
+
+    Args:
+        content: The file.
+        names: Names of the layers of the network that it was converted from.
+        calibration: float32 (N, H, W, channels), in the range of the file's input.
+    """
+
+    def __init__(self, content: bytes, names: Collection[str], calibration: np.ndarray) -> None:
+        self._content = content
+        self._operators = _by_layer(content, names)
+        self.layers = tuple(
+            WeightedLayer(name, operator.kind, operator.weights, FEWEST_BITS[operator.kind])
+            for name, operator in self._operators.items()
+        )
+        self._ranges = _activation_ranges(content, calibration)
+
+    def quantize(self, bits: Mapping[str, int]) -> bytes:
+        """Return a file with int8 activations and the given number of bits for the weights of each layer.
+
+        Args:
+            bits: 4 or 8 for each layer. ``FLOAT_BITS`` keeps a layer and its activations float.
+
+        Raises:
+            EdgesqzError: The network has an operator that the quantizer leaves in float.
+        """
+        from litert_quantizer.quantizer import Quantizer
+        from litert_quantizer.recipe_manager import AlgorithmName
+
+        recipe, kept = _int8_recipe(), set()
+        for name, operator in self._operators.items():
+            scope = f"^{re.escape(operator.output)};"
+            if bits[name] == FLOAT_BITS:
+                recipe.add_quantization_config(scope, operator.kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
+                kept.add(operator.output)
+            elif bits[name] < 8:
+                recipe.add_static_config(scope, operator.kind, activation_num_bits=8, weight_num_bits=bits[name])
+        quantizer = Quantizer(self._content, recipe.get_quantization_recipe())
+        result = quantizer.quantize(self._ranges, enable_progress_bar=False, enable_progress_report=False)
+        content = bytes(result.quantized_model)
+        _refuse_float(content, kept)
+        return packed(content)
+
+
+def _int8_recipe() -> Any:
+    from litert_quantizer.qtyping import TFLOperationName
+    from litert_quantizer.recipe_manager import RecipeManager
+
+    recipe = RecipeManager()
+    recipe.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
+    return recipe
+
+
+def _activation_ranges(content: bytes, images: np.ndarray) -> dict[str, Any]:
+    """Return the least and greatest value of each tensor over the images, as the quantizer takes them."""
+    from ai_edge_litert import schema_py_generated as schema
+    from litert_quantizer.calibrator import Calibrator
+    from litert_quantizer.utils.qsv_utils import min_max_update
+
+    (signature,) = schema.ModelT.InitFromPackedBuf(content, 0).signatureDefs
+    name = signature.inputs[0].name.decode()
+    # By default, the quantizer averages the ranges of the images, which would make the input's range inexact.
+    calibrator = Calibrator(content, num_threads=1, qsv_update_func=min_max_update)
+    calibrator.calibrate({signature.signatureKey.decode(): [{name: image[None]} for image in images]}, _int8_recipe())
+    return dict(calibrator.get_model_qsvs())
+
+
+def _by_layer(content: bytes, names: Collection[str]) -> dict[str, _Operator]:
+    """Return the operators that have a kernel, in execution order, by the names of their layers."""
+    found: dict[str, _Operator] = {}
+    for operator in _operators(content):
+        if operator.kind in FEWEST_BITS and operator.kernel:
+            name = _layer_name(operator.kernel, names)
+            found[operator.output if name in found else name] = operator
+    return found
+
+
+def _layer_name(tensor: str, names: Collection[str]) -> str:
+    """Return the layer that a tensor belongs to: ``stem`` for ``functional_1/stem_1/convolution``.
+
+    TensorFlow appends a number to the name of a layer.
+    """
+    for part in reversed(tensor.split(";")[0].split("/")):
+        for name in (re.sub(r"_\d+$", "", part), part):
+            if name in names:
+                return name
+    return tensor.split(";")[0]
+
+
+def _operators(content: bytes) -> Iterator[_Operator]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    kinds = {number: name for name, number in vars(schema.BuiltinOperator).items()}
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    (graph,) = model.subgraphs
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        output = graph.tensors[operator.outputs[0]]
+        kernel = graph.tensors[operator.inputs[1]] if len(operator.inputs) > 1 else None
+        is_stored = kernel is not None and model.buffers[kernel.buffer].data is not None
+        yield _Operator(
+            kind=kinds[max(code.builtinCode, code.deprecatedBuiltinCode)],
+            output=output.name.decode(),
+            has_float_output=output.type == schema.TensorType.FLOAT32,
+            kernel=kernel.name.decode() if kernel and is_stored else "",
+            weights=int(kernel.shape.prod()) if kernel and is_stored else 0,
+        )
+
+
+def _refuse_float(content: bytes, kept: Collection[str]) -> None:
+    """Reject a file with operators that compute in float, other than the layers that are kept float.
+
+    Raises:
+        EdgesqzError: There are such operators.
+    """
+    found = {
+        operator.kind
+        for operator in _operators(content)
+        if operator.has_float_output and operator.kind != "DEQUANTIZE" and operator.output not in kept
+    }
+    if found:
+        raise EdgesqzError(f"LiteRT's quantizer has no int8 form of {', '.join(sorted(found))}; choose variant int8")

@@ -1,0 +1,143 @@
+"""Files whose convolutions have int4 weights."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from rich.console import Console
+
+from edgesqz import backend
+from edgesqz.artifact import Artifact
+from edgesqz.converters import tflite
+from edgesqz.converters.layerwise import LayerwiseTflite
+from edgesqz.errors import EdgesqzError
+from edgesqz.exporting import Export
+from edgesqz.quantization import quantize_kernel
+
+EDGES = ("stem", "classifier")
+
+
+@pytest.fixture(scope="module")
+def int4(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Artifact, str]:
+    """The trained network with int4 weights, and what the export printed."""
+    shown = io.StringIO()
+    workspace = tmp_path_factory.mktemp("int4")
+    plan = Export(trained / "colors.keras", variant="int4", calibration=20, workspace=workspace)
+    (artifact,) = plan.run(Console(file=shown, width=200))
+    return artifact, shown.getvalue()
+
+
+def graph(content: bytes) -> Any:
+    return schema.ModelT.InitFromPackedBuf(content, 0).subgraphs[0]
+
+
+def kernels(content: bytes) -> list[tuple[np.ndarray, Any]]:
+    """The kernel of each operator that has one, as integers or floats, and the tensor that describes it."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    found = []
+    for operator in model.subgraphs[0].operators:
+        tensor = model.subgraphs[0].tensors[operator.inputs[1]] if len(operator.inputs) == 3 else None
+        if tensor is not None:
+            found.append((_values(tensor, model.buffers[tensor.buffer].data), tensor))
+    return found
+
+
+def _values(tensor: Any, data: np.ndarray) -> np.ndarray:
+    if tensor.type == schema.TensorType.INT4:  # two values in each byte, the first one in the low bits
+        halves = np.stack([data << 4, data], axis=-1).astype(np.int8) >> 4
+        return np.asarray(halves.reshape(-1)[: tensor.shape.prod()].reshape(tensor.shape))
+    kind = np.float32 if tensor.type == schema.TensorType.FLOAT32 else np.int8
+    return np.asarray(np.frombuffer(data, kind).reshape(tensor.shape))
+
+
+def layerwise(*layers: Any) -> LayerwiseTflite:
+    """A network of Keras layers behind an input of 8 by 8 pixels, converted and calibrated on random values."""
+    import keras
+
+    backend.start_keras()
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    values = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype(np.float32)
+    with backend.hush():
+        return tflite.layerwise(model, values)
+
+
+def quantized(found: LayerwiseTflite, **bits: int) -> bytes:
+    with backend.hush():
+        return found.quantize(bits)
+
+
+def test_inner_convolutions_have_int4_weights(int4: tuple[Artifact, str], exported: Path) -> None:
+    artifact, shown = int4
+    manifest = artifact.manifest
+    assert manifest and manifest.weight_bits and manifest.verification
+    assert manifest.verification.agreement >= 0.9
+    assert {name for name, bits in manifest.weight_bits.items() if bits == 8} == set(EDGES)
+    types = [tensor.type for _, tensor in kernels(artifact.path.read_bytes())]
+    assert types == [
+        schema.TensorType.INT4 if bits == 4 else schema.TensorType.INT8 for bits in manifest.weight_bits.values()
+    ]
+    assert artifact.size_bytes < (exported / "colors.int8.tflite").stat().st_size
+    assert "8-bit weights in stem and classifier (first and last layer)" in shown
+
+
+def test_the_input_is_the_pixel_byte_as_for_int8(int4: tuple[Artifact, str]) -> None:
+    artifact, _ = int4
+    manifest = artifact.manifest
+    assert manifest
+    assert (manifest.input.dtype, manifest.input.scale, manifest.input.zero_point) == ("int8", 1 / 64, 0)
+    assert (manifest.output.dtype, manifest.output.scale, manifest.output.zero_point) == ("int8", 1 / 256, -128)
+    found = graph(artifact.path.read_bytes())
+    assert list(found.operators[0].inputs)[0] == found.inputs[0]
+    assert len(found.operators[0].inputs) == 3  # a convolution
+    assert not [tensor.name for tensor in found.tensors if tensor.type == schema.TensorType.FLOAT32]
+
+
+def test_the_weights_are_those_of_the_grid_in_the_core(int4: tuple[Artifact, str], exported: Path) -> None:
+    artifact, _ = int4
+    folded = kernels((exported / "colors.fp32.tflite").read_bytes())
+    for (values, tensor), (wanted, _) in zip(kernels(artifact.path.read_bytes()), folded, strict=True):
+        bits = 4 if tensor.type == schema.TensorType.INT4 else 8
+        integers, scales = quantize_kernel(wanted, bits, axis=0)
+        np.testing.assert_array_equal(values, integers)
+        np.testing.assert_array_equal(np.asarray(tensor.quantization.scale, np.float32), scales)
+
+
+def test_weights_on_the_grid_are_exported_bit_for_bit() -> None:
+    from keras import layers
+
+    convolution = layers.Conv2D(16, 3, activation="relu", name="inner")
+    stack = (layers.Conv2D(8, 3, name="stem"), convolution, layers.Conv2D(2, 1, name="last"))
+    convolution.build((None, 6, 6, 8))
+    integers, scales = quantize_kernel(convolution.get_weights()[0])
+    convolution.set_weights([integers * scales, np.linspace(-1, 1, 16)])
+    content = quantized(layerwise(*stack), stem=8, inner=4, last=8)
+    values, tensor = kernels(content)[1]
+    np.testing.assert_array_equal(np.moveaxis(values, 0, -1), integers)
+    np.testing.assert_array_equal(np.asarray(tensor.quantization.scale, np.float32), scales)
+
+
+def test_layers_have_the_names_of_the_source_model() -> None:
+    from keras import layers
+
+    found = layerwise(
+        layers.Conv2D(4, 3, name="conv"),
+        layers.DepthwiseConv2D(3, name="conv_1"),
+        layers.SeparableConv2D(4, 1, name="both"),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(4, name="dense"),
+        layers.Dense(2, name="dense_1"),
+    ).layers
+    assert [(layer.name, layer.fewest_bits) for layer in found] == []
+
+
+def test_an_operator_without_an_int8_form_is_refused() -> None:
+    from keras import layers
+
+    found = layerwise(layers.Conv2D(4, 3, name="stem"), layers.LeakyReLU(), layers.Conv2D(4, 3, name="last"))
+    with pytest.raises(EdgesqzError, match="^LiteRT's quantizer has no int8 form of LEAKY_RELU"):
+        quantized(found, stem=8, last=8)
