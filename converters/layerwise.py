@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class LayerwiseTflite:
 
     Args:
         content: The file.
-        names: Names of the layers of the network that it was converted from.
+        names: Names of the layers with a kernel in the network that it was converted from.
         calibration: float32 (N, H, W, channels), in the range of the file's input.
     """
 
@@ -51,8 +52,8 @@ class LayerwiseTflite:
         self._content = content
         self._operators = _by_layer(content, names)
         self.layers = tuple(
-            WeightedLayer(name, operator.kind, operator.weights, FEWEST_BITS[operator.kind])
-            for name, operator in self._operators.items()
+            WeightedLayer(name, first.kind, first.weights, FEWEST_BITS[first.kind])
+            for name, (first, *_) in self._operators.items()
         )
         self._ranges = _activation_ranges(content, calibration)
 
@@ -69,13 +70,14 @@ class LayerwiseTflite:
         from litert_quantizer.recipe_manager import AlgorithmName
 
         recipe, kept = _int8_recipe(), set()
-        for name, operator in self._operators.items():
-            scope = f"^{re.escape(operator.output)};"
-            if bits[name] == FLOAT_BITS:
-                recipe.add_quantization_config(scope, operator.kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
-                kept.add(operator.output)
-            elif bits[name] < 8:
-                recipe.add_static_config(scope, operator.kind, activation_num_bits=8, weight_num_bits=bits[name])
+        for name, operators in self._operators.items():
+            for operator in operators:
+                scope = f"^{re.escape(operator.output)};"
+                if bits[name] == FLOAT_BITS:
+                    recipe.add_quantization_config(scope, operator.kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
+                    kept.add(operator.output)
+                elif bits[name] < 8:
+                    recipe.add_static_config(scope, operator.kind, activation_num_bits=8, weight_num_bits=bits[name])
         quantizer = Quantizer(self._content, recipe.get_quantization_recipe())
         result = quantizer.quantize(self._ranges, enable_progress_bar=False, enable_progress_report=False)
         content = bytes(result.quantized_model)
@@ -106,26 +108,36 @@ def _activation_ranges(content: bytes, images: np.ndarray) -> dict[str, Any]:
     return dict(calibrator.get_model_qsvs())
 
 
-def _by_layer(content: bytes, names: Collection[str]) -> dict[str, _Operator]:
-    """Return the operators that have a kernel, in execution order, by the names of their layers."""
-    found: dict[str, _Operator] = {}
+def _by_layer(content: bytes, names: Collection[str]) -> dict[str, list[_Operator]]:
+    """Return the operators that have a kernel by the names of their layers, in execution order.
+
+    A layer that the network uses several times has one kernel and several operators. The second kernel of a layer, such
+    as that of a separable convolution, counts as a layer of its name and ``.2``.
+    """
+    by_kernel: dict[str, list[_Operator]] = {}
     for operator in _operators(content):
         if operator.kind in FEWEST_BITS and operator.kernel:
-            name = _layer_name(operator.kernel, names)
-            found[operator.output if name in found else name] = operator
+            by_kernel.setdefault(operator.kernel, []).append(operator)
+    found: dict[str, list[_Operator]] = {}
+    for operators in by_kernel.values():
+        name = _layer_name(operators[0], names)
+        numbered = (f"{name}.{number}" if number > 1 else name for number in itertools.count(1))
+        found[next(each for each in numbered if each not in found)] = operators
     return found
 
 
-def _layer_name(tensor: str, names: Collection[str]) -> str:
-    """Return the layer that a tensor belongs to: ``stem`` for ``functional_1/stem_1/convolution``.
+def _layer_name(operator: _Operator, names: Collection[str]) -> str:
+    """Return the layer that an operator belongs to: ``stem`` for the kernel ``functional_1/stem_1/convolution``.
 
-    TensorFlow appends a number to the name of a layer.
+    TensorFlow appends a number to the name of a layer. A kernel that several operators share has a name of its own, but
+    the names of their outputs list the layers that were merged into them.
     """
-    for part in reversed(tensor.split(";")[0].split("/")):
-        for name in (re.sub(r"_\d+$", "", part), part):
-            if name in names:
-                return name
-    return tensor.split(";")[0]
+    for text in (operator.kernel, *operator.output.split(";")):
+        for part in reversed(text.split("/")):
+            for name in (re.sub(r"_\d+$", "", part), part):
+                if name in names:
+                    return name
+    return operator.kernel
 
 
 def _operators(content: bytes) -> Iterator[_Operator]:

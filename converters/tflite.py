@@ -63,7 +63,8 @@ def layerwise(model: keras.Model, calibration: np.ndarray) -> LayerwiseTflite:
     """Convert a Keras model to float, to be quantized layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
     import tensorflow as tf
 
-    names = {part for weight in model.weights for part in weight.path.split("/")[:-1]}
+    paths = [weight.path.split("/") for weight in model.weights]
+    names = {path[-2] for path in paths if path[-1].endswith("kernel")}
     return LayerwiseTflite(_converted(tf.lite.TFLiteConverter.from_keras_model(model)), names, calibration)
 
 

@@ -131,8 +131,23 @@ def test_layers_have_the_names_of_the_source_model() -> None:
         layers.GlobalAveragePooling2D(),
         layers.Dense(4, name="dense"),
         layers.Dense(2, name="dense_1"),
-    ).layers
-    assert [(layer.name, layer.fewest_bits) for layer in found] == []
+    )
+    names = ["conv", "conv_1", "both", "both.2", "dense", "dense_1"]
+    assert [layer.name for layer in found.layers] == names
+    assert [layer.fewest_bits for layer in found.layers] == [4, 8, 8, 4, 8, 8]
+    content = quantized(found, **{layer.name: layer.fewest_bits for layer in found.layers})
+    types = [tensor.type == schema.TensorType.INT4 for _, tensor in kernels(content)]
+    assert types == [True, False, False, True, False, False]
+
+
+def test_a_layer_that_is_used_twice_has_one_kernel() -> None:
+    from keras import layers
+
+    twice = layers.Conv2D(3, 3, padding="same", name="twice")
+    found = layerwise(twice, layers.ReLU(), twice, layers.Conv2D(2, 1, name="last"))
+    assert [layer.name for layer in found.layers] == ["twice", "last"]
+    content = quantized(found, twice=4, last=8)
+    assert [values.shape for values, _ in kernels(content)] == [(3, 3, 3, 3), (3, 3, 3, 3), (2, 1, 1, 3)]
 
 
 def test_an_operator_without_an_int8_form_is_refused() -> None:
