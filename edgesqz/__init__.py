@@ -12,6 +12,7 @@ from edgesqz.errors import EdgesqzError
 
 if TYPE_CHECKING:
     from edgesqz.benchmarking import bench as bench
+    from edgesqz.comparing import compare as compare
     from edgesqz.demonstration import demo as demo
     from edgesqz.embedding import embed as embed
     from edgesqz.engine import load as load
@@ -31,6 +32,7 @@ _HOMES = {
     "SqueezeNetModel": "edgesqz.models",
     "bench": "edgesqz.benchmarking",
     "build_model": "edgesqz.models",
+    "compare": "edgesqz.comparing",
     "demo": "edgesqz.demonstration",
     "embed": "edgesqz.embedding",
     "export": "edgesqz.exporting",

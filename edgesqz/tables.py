@@ -59,6 +59,13 @@ class Table:
         """Return the table as text. A line exceeds ``width`` only if a single word or name does."""
         return [line for line, _ in self._styled(width)]
 
+    def markdown(self) -> list[str]:
+        """Return the columns and rows as the lines of a Markdown table."""
+        bars = ["--:" if column.justify == "right" else "---" for column in self.columns]
+        heads = [column.head.replace("\n", " ") for column in self.columns]
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in self.rows if row is not None]
+        return [f"| {' | '.join(line)} |" for line in (heads, bars, *cells)]
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """Yield the lines for Rich to print."""
         from rich.text import Text

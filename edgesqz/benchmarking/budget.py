@@ -12,7 +12,16 @@ from edgesqz.workspace.sizes import parse_quota, quantity, right_form
 if TYPE_CHECKING:
     from edgesqz.benchmarking.rows import Measured
 
-Limit = Literal["size_bytes", "latency_us", "memory_bytes", "accuracy", "accuracy_drop_pp"]
+Limit = Literal[
+    "size_bytes",
+    "latency_us",
+    "memory_bytes",
+    "accuracy",
+    "accuracy_drop_pp",
+    "slowdown_percent",  # this and the following are limits on the changes since an earlier report
+    "size_growth_percent",
+    "arena_growth_percent",
+]
 
 MICROSECONDS = {"us": 1, "\u00b5s": 1, "\u03bcs": 1, "ms": 1000, "s": 1_000_000}
 
@@ -22,7 +31,7 @@ class Violation:
     """A limit that a file does not meet.
 
     Attributes:
-        limit: Name of the limit in ``Budget``, including its unit.
+        limit: Name of the limit, including its unit.
         found: The file's value, or None if it is unknown.
         allowed: The limit: a minimum for accuracy, and a maximum for everything else.
     """

@@ -43,12 +43,14 @@ class EvaluatedImages:
         split: Split of the dataset.
         images: Number of images.
         labels: Names of the classes.
+        sha256: SHA-256 of the images and their classes, or None in a report from an older version.
     """
 
     name: str
     split: str
     images: int
     labels: tuple[str, ...]
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, repr=False)

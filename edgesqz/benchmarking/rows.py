@@ -37,6 +37,7 @@ class Latency:
         every_5th: Percentiles 0, 5, 10, …, 100.
         p50_interval: 95 % confidence interval of the median, from the medians of the rounds, or None for fewer than six
             rounds.
+        rounds_p50: Median of each round. Rounds with the same number ran at about the same time in all rows.
     """
 
     p50: float
@@ -45,6 +46,7 @@ class Latency:
     n: int
     every_5th: tuple[float, ...]
     p50_interval: Interval | None = None
+    rounds_p50: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, rounds: Sequence[Sequence[int]]) -> Latency:
@@ -52,8 +54,8 @@ class Latency:
         durations = np.concatenate(rounds) / 1000
         p50, p90, p99 = (float(value) for value in np.percentile(durations, (50, 90, 99)))
         every_5th = tuple(np.percentile(durations, range(0, 101, 5)).tolist())
-        interval = median_interval([float(np.median(each)) / 1000 for each in rounds])
-        return cls(p50, p90, p99, len(durations), every_5th, interval)
+        rounds_p50 = tuple(float(np.median(each)) / 1000 for each in rounds)
+        return cls(p50, p90, p99, len(durations), every_5th, median_interval(rounds_p50), rounds_p50)
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,9 @@ class Ratio:
     interval: Interval | None
 
     @classmethod
-    def of(cls, rounds: Sequence[Sequence[int]], to: str, others: Sequence[Sequence[int]]) -> Ratio:
-        """Compare durations in nanoseconds round by round, so that drift of the machine's speed cancels out."""
-        ratios = [float(np.median(ours) / np.median(theirs)) for ours, theirs in zip(rounds, others, strict=True)]
+    def of(cls, ours: Latency, to: str, theirs: Latency) -> Ratio:
+        """Compare two rows of one run round by round, so that drift of the machine's speed cancels out."""
+        ratios = [one / other for one, other in zip(ours.rounds_p50, theirs.rounds_p50, strict=True)]
         return cls(to, float(np.median(ratios)), median_interval(ratios))
 
     @property

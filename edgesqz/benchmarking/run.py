@@ -95,7 +95,7 @@ def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
 
 def _evaluated_images(evaluation_set: EvaluationSet, candidates: Sequence[Candidate]) -> EvaluatedImages:
     images = evaluation_set.split(evaluation.first_size(candidates))
-    return EvaluatedImages(evaluation_set.name, "test", len(images), evaluation_set.labels)
+    return EvaluatedImages(evaluation_set.name, "test", len(images), evaluation_set.labels, images.sha256)
 
 
 def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
@@ -320,4 +320,4 @@ def _may_saturate(candidate: Candidate) -> bool:
 def _latency_ratio(timing: Timing, other: Candidate | None) -> Ratio | None:
     if other is None or other.error or other.timing is None:
         return None
-    return Ratio.of(timing.rounds_ns, other.name, other.timing.rounds_ns)
+    return Ratio.of(Latency.of(timing.rounds_ns), other.name, Latency.of(other.timing.rounds_ns))

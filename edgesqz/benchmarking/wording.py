@@ -34,12 +34,20 @@ def format_p(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
+def format_percent(percent: float) -> str:
+    """Format a change in percent."""
+    return f"{percent:.1f} %"
+
+
 _WORDINGS: dict[Limit, _Wording] = {
     "size_bytes": _Wording("size", format_size),
     "latency_us": _Wording("latency", format_time),
     "memory_bytes": _Wording("memory", format_size),
     "accuracy": _Wording("accuracy", format_share, "at least"),
     "accuracy_drop_pp": _Wording("drop", "{:.2f} pp".format),
+    "slowdown_percent": _Wording("slowdown", format_percent),
+    "size_growth_percent": _Wording("growth of the file", format_percent),
+    "arena_growth_percent": _Wording("growth of the arena", format_percent),
 }
 
 

@@ -23,6 +23,7 @@ from edgesqz.cli.output import (
     EXIT_TERMINATED,
     BenchOutput,
     CleanOutput,
+    CompareOutput,
     DemoOutput,
     EmbedOutput,
     ExportOutput,
@@ -39,6 +40,7 @@ from edgesqz.cli.output import (
 )
 from edgesqz.cli.usage import EXIT_WRONG_USAGE, UsageError, describe
 from edgesqz.command import default_flag
+from edgesqz.comparing import Compare
 from edgesqz.demonstration import Demo
 from edgesqz.embedding import Embed
 from edgesqz.errors import EdgesqzError, naming
@@ -141,6 +143,7 @@ def options(
 add(app, Train, TrainOutput, progress_console)
 add(app, Export, ExportOutput, progress_console)
 add(app, Bench, BenchOutput, progress_console)
+add(app, Compare, CompareOutput, progress_console)
 add(app, Fit, FitOutput, progress_console)
 add(app, Sweep, SweepOutput, progress_console)
 add(app, Predict, PredictOutput, progress_console)

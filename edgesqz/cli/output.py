@@ -16,6 +16,7 @@ import typer
 from edgesqz import plotting
 from edgesqz.benchmarking.plan import LayerOption
 from edgesqz.command import Option
+from edgesqz.comparing.plan import ChangeLimits
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.result import ExportResult, verification_summary
 from edgesqz.workspace import check_writable, manifest_path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from edgesqz.benchmarking.report import Report
+    from edgesqz.comparing.result import CompareResult
     from edgesqz.demonstration import DemoResult
     from edgesqz.embedding.writing import Embedding
     from edgesqz.fitting.result import FitResult
@@ -177,8 +179,95 @@ class EmbedOutput:
 STANDARD_OUTPUT = "-"
 
 
+def write_or_print(text: str, path: str | Path) -> None:
+    """Write a text to a file, or print it if the path is ``-``."""
+    from edgesqz.benchmarking.report import save
+
+    if str(path) == STANDARD_OUTPUT:
+        print(text, end="")
+    else:
+        save(text, Path(path))
+
+
 @dataclass(frozen=True, kw_only=True)
-class BenchOutput(LayerOption):
+class CompareOutput(JsonOption):
+    """Print what changed. The exit code says whether a file violates a limit."""
+
+    PANEL: ClassVar = "Output"
+    markdown: Annotated[
+        str | Path | None, Option("Write the table to this file as Markdown. Use - to print it.", metavar="FILE|-")
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check that the file can be written."""
+        if self.json and str(self.markdown) == STANDARD_OUTPUT:
+            raise EdgesqzError("only one of --json and --markdown can go to standard output")
+        if self.markdown and str(self.markdown) != STANDARD_OUTPUT:
+            check_writable(Path(self.markdown))
+
+    def show(self, result: CompareResult) -> None:
+        """Print the changes to standard output, and the violations to standard error."""
+        if str(self.markdown) != STANDARD_OUTPUT:
+            show(result, self.json)
+        if self.markdown:
+            write_or_print(result.to_markdown(), self.markdown)
+            say_written([self.markdown] if str(self.markdown) != STANDARD_OUTPUT else [])
+        print_changes(result)
+        if result.misses():
+            raise typer.Exit(EXIT_MISSED_BUDGET)
+
+
+def print_changes(result: CompareResult) -> None:
+    """Print what cannot be compared and what violates a limit to standard error."""
+    for line in result.unmatched():
+        say(line)
+    for line in result.within_noise():
+        say(f"not significant: {line}")
+    for line in result.misses():
+        say(f"regression: {line}")
+    if result.misses_unknown_figure:
+        say("\n".join(result.notes()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgainstOptions(ChangeLimits):
+    """An earlier report to compare with, and limits on what changed."""
+
+    PANEL: ClassVar = "Limits"
+    against: Annotated[
+        str | Path | None,
+        Option("Also compare with this earlier report, as `edgesqz compare` does.", metavar="OLD.json"),
+    ] = None
+    max_accuracy_drop: Annotated[
+        float | None,
+        Option(
+            "Maximum loss of top-1 accuracy against the source model, in percentage points. With --against, also the "
+            "maximum significant loss against the earlier report.",
+            metavar="POINTS",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check the limits, and that the earlier report can be read."""
+        from edgesqz.benchmarking.report import Report
+
+        ChangeLimits.__post_init__(self)
+        if self.against:
+            Report.read(Path(self.against))
+        elif self.max_slowdown is not None or self.max_growth is not None:
+            raise EdgesqzError("--max-slowdown and --max-growth limit changes since an earlier report; add --against")
+
+    def compare(self, report: Report) -> CompareResult | None:
+        """Compare a report with the earlier one, or return None if there is none."""
+        from edgesqz.comparing.result import NamedReport, compare_reports
+
+        if not self.against:
+            return None
+        return compare_reports(NamedReport.of(self.against, "old"), NamedReport("this report", report), self.limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOutput(AgainstOptions, LayerOption):
     """Print a report, or write it to files. The exit code says whether files failed or missed a limit."""
 
     PANEL: ClassVar = "Output"
@@ -208,7 +297,8 @@ class BenchOutput(LayerOption):
     ] = None
 
     def __post_init__(self) -> None:
-        """Check that the files can be written, before hours of measurements."""
+        """Check that the files can be read and written, before hours of measurements."""
+        AgainstOptions.__post_init__(self)
         if len(self._printed) > 1:
             raise EdgesqzError("only one of --json, --csv, --markdown and --html can go to standard output")
         if self._printed and (self.per_class or self.layers) and self.json != STANDARD_OUTPUT:
@@ -235,31 +325,37 @@ class BenchOutput(LayerOption):
 
     def show(self, result: Report) -> None:
         """Print the report or write it to files."""
-        from edgesqz.benchmarking.report import save
-
+        changes = self.compare(result)
         if not self._printed:
-            self._print_tables(result)
+            self._print_tables(result, changes)
         for name, path in self._texts.items():
-            text = result.to_html(Path(path).parent) if name == "html" else getattr(result, f"to_{name}")()
-            if name in self._printed:
-                print(text, end="")
-            else:
-                save(text, Path(path))
+            write_or_print(self._text(name, Path(path), result, changes), path)
         if self.plot:
             result.plot(Path(self.plot))
         say_written([*self._files, *(row.flips for row in result.measured if row.flips)])
         self._print_notes(result)
+        if changes:
+            print_changes(changes)
         if result.named_file_failed:
             raise typer.Exit(EXIT_BAD_INPUT)
-        if result.misses() or (self.choose and not result.selection.chosen):
+        if result.misses() or (changes and changes.misses()) or (self.choose and not result.selection.chosen):
             raise typer.Exit(EXIT_MISSED_BUDGET)
 
-    def _print_tables(self, report: Report) -> None:
+    def _print_tables(self, report: Report, changes: CompareResult | None) -> None:
         show(report)
         if self.per_class:
             draw(report.class_table())
         if self.layers:
             draw(report.layer_table())
+        if changes:
+            show(changes)
+
+    def _text(self, name: str, path: Path, report: Report, changes: CompareResult | None) -> str:
+        """Return the report in a text format. The Markdown also contains the changes."""
+        if name == "html":
+            return report.to_html(path.parent)
+        text: str = getattr(report, f"to_{name}")()
+        return f"{text}\n{changes.to_markdown()}" if changes and name == "markdown" else text
 
     def _print_notes(self, report: Report) -> None:
         """Print problems to standard error, and the chosen file to standard output."""

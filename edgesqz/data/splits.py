@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,14 @@ class Split:
     def channels(self) -> int:
         """Number of channels: 3 for RGB, 1 for gray."""
         return int(self.images.shape[3])
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the images and their labels, in hexadecimal."""
+        content = hashlib.sha256(repr(self.images.shape).encode())
+        content.update(np.ascontiguousarray(self.images).data)
+        content.update(np.ascontiguousarray(self.labels).data)
+        return content.hexdigest()
 
     def take(self, indices: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> Split:
         """Return the images at integer `indices` (M,), in that order, or those where a boolean mask (N,) is true."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgesqz.benchmarking.render.columns import columns, legend, measured_on
+from edgesqz.tables import Column, Table
 
 if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report
@@ -13,11 +14,10 @@ if TYPE_CHECKING:
 def text(report: Report) -> str:
     """Return the table, its legend, and the best file."""
     shown = columns(report)
-    bars = ["--:" if column.justify == "right" else "---" for column in shown]
-    cells = [[column.cell(entry).replace("|", "\\|") for column in shown] for entry in report.entries]
-    lines = [f"| {' | '.join(line)} |" for line in [[column.head for column in shown], bars, *cells]]
+    heads = [Column(column.head, column.justify) for column in shown]
+    table = Table(heads, [[column.cell(entry) for column in shown] for entry in report.entries])
     about = [measured_on(report), legend(report), *report.warnings()]
-    return "\n".join([report.title(), "", *lines, "", *about, "", *_choice(report), ""])
+    return "\n".join([report.title(), "", *table.markdown(), "", *about, "", *_choice(report), ""])
 
 
 def _choice(report: Report) -> list[str]:

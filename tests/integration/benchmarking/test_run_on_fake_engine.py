@@ -96,7 +96,7 @@ def test_accuracy_is_counted_by_hand(exported: Path, images: Path) -> None:
     chosen = data.sample(chosen, 12, seed=evaluation.SEED)
     with edgesqz.load(exported / "squeezenet-nano.int8.tflite") as model:
         right = model.predict(chosen.images).argmax(axis=1) == chosen.labels
-    assert report.dataset and report.dataset.images == 12
+    assert report.dataset and (report.dataset.images, report.dataset.sha256) == (12, chosen.sha256)
     assert {row.artifact: row.accuracy for row in report.measured}["squeezenet-nano.int8.tflite"] == right.mean()
 
 

@@ -101,7 +101,7 @@ def test_latency_is_reported_as_percentiles_in_microseconds() -> None:
 
 
 def test_one_inference_is_enough_for_a_latency() -> None:
-    assert Latency.of([[2500]]) == Latency(2.5, 2.5, 2.5, 1, (2.5,) * 21)
+    assert Latency.of([[2500]]) == Latency(2.5, 2.5, 2.5, 1, (2.5,) * 21, rounds_p50=(2.5,))
 
 
 def test_the_interval_of_the_median_is_of_the_rounds_medians() -> None:
@@ -114,7 +114,7 @@ def test_the_interval_of_the_median_is_of_the_rounds_medians() -> None:
 def test_a_ratio_is_stable_while_the_machine_drifts() -> None:
     others = [[1000 * drift, 1010 * drift, 990 * drift] for drift in range(1, 31)]
     ours = [[number // 2 for number in numbers] for numbers in others]
-    ratio = Ratio.of(ours, "net.keras", others)
+    ratio = Ratio.of(Latency.of(ours), "net.keras", Latency.of(others))
     assert (ratio.to, ratio.median, ratio.interval) == ("net.keras", 0.5, (0.5, 0.5))
     assert not ratio.is_noise
 
@@ -122,7 +122,7 @@ def test_a_ratio_is_stable_while_the_machine_drifts() -> None:
 @pytest.mark.parametrize("rounds", [3, 30])
 def test_a_ratio_that_may_be_due_to_chance_is_noise(rounds: int) -> None:
     durations = np.random.default_rng(0).lognormal(5, 1, (2, rounds, 1)).astype(int).tolist()
-    assert Ratio.of(durations[0], "net.keras", durations[1]).is_noise
+    assert Ratio.of(Latency.of(durations[0]), "net.keras", Latency.of(durations[1])).is_noise
 
 
 def rows_of(found: Report) -> list[dict[str, Any]]:
@@ -141,6 +141,7 @@ def test_a_measured_row_has_figures_and_no_error() -> None:
         "n": 600,
         "every_5th": list(SPREAD),
         "p50_interval": [1.0, 2.0],
+        "rounds_p50": [],
     }
     assert (row["label"], row["evaluation"]["accuracy"]) == ("squeezenet-nano.int8.tflite", 0.8765)
     assert (row["comparison"]["agreement"], row["evaluation"]["correct"]) == (0.991, "1" * 30)
@@ -179,7 +180,8 @@ def test_the_json_has_the_documented_keys(max_size_bytes: int | None) -> None:
     assert as_data["pareto_front"] == ["squeezenet-nano.int8.tflite"]
     assert as_data["schema"] == 3
     assert as_data["machine"]["cpu"] == "A processor"
-    expected = {"name": "cifar10", "split": "test", "images": 10_000, "labels": ["cat", "dog [old]", "frog"]}
+    labels = ["cat", "dog [old]", "frog"]
+    expected = {"name": "cifar10", "split": "test", "images": 10_000, "labels": labels, "sha256": None}
     assert as_data["dataset"] == expected
     assert as_data["budget"]["size_bytes"] == max_size_bytes == as_data["plan"]["max_size"]
     missed = {"limit": "size_bytes", "found": 73_512, "allowed": max_size_bytes}

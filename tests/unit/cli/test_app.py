@@ -23,6 +23,7 @@ COMMANDS = (
     "train",
     "export",
     "bench",
+    "compare",
     "fit",
     "sweep",
     "predict",
@@ -50,7 +51,7 @@ def test_help_has_an_example(command: str) -> None:
     assert f"Example: edgesqz {command}" in result.output
 
 
-@pytest.mark.parametrize("command", ["bench", "fit", "export", "predict", "embed", "demo", *OF_A_WORKSPACE])
+@pytest.mark.parametrize("command", ["bench", "compare", "fit", "export", "predict", "embed", "demo", *OF_A_WORKSPACE])
 def test_help_fits_a_narrow_terminal_and_shows_no_type_of_python(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     shown = run(*command.split(), "--help").output

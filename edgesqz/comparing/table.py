@@ -1,0 +1,102 @@
+"""The changes between two reports as a table, for terminals and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from edgesqz.benchmarking.wording import describe_violation
+from edgesqz.comparing.changes import Change, SizeChange
+from edgesqz.tables import Column, Table
+
+if TYPE_CHECKING:
+    from edgesqz.comparing.result import CompareResult
+
+Cell = Callable[[Change], str]
+
+
+def table(result: CompareResult) -> Table:
+    """Return one row per file, without the columns that are empty in every row."""
+    every = [*_COLUMNS, *([_VERDICT] if result.limits else [])]
+    shown = [(column, cell) for column, cell in every if any(map(cell, result.changes))]
+    return Table(
+        [column for column, _ in shown],
+        [[cell(change) for _, cell in shown] for change in result.changes],
+        result.title(),
+        "\n".join(result.notes()),
+        "use --markdown",
+    )
+
+
+def markdown(result: CompareResult) -> str:
+    """Return the table, its notes, and a list of the violations."""
+    lists = {"": result.unmatched(), "Regressions:": result.misses(), "Not significant:": result.within_noise()}
+    listed = [line for head, items in lists.items() if items for line in (head, *(f"- {item}" for item in items), "")]
+    rows = [*table(result).markdown(), "", *result.notes(), ""] if result.changes else []
+    return "\n".join([result.title(), "", *rows, *listed])
+
+
+def _size(change: Change) -> str:
+    return f"{change.size.new_bytes / 1000:.1f}"
+
+
+def _growth(change: Change) -> str:
+    return _signed(change.size.growth_percent, 1)
+
+
+def _accuracy(change: Change) -> str:
+    return f"{100 * change.accuracy.new:.2f}" if change.accuracy else ""
+
+
+def _gain(change: Change) -> str:
+    if change.accuracy is None:
+        return ""
+    return _signed(-change.accuracy.drop_pp, 2) + _star(change.accuracy.is_significant)
+
+
+def _p(change: Change) -> str:
+    found = change.accuracy
+    return "" if found is None or found.mcnemar_p is None else f"{found.mcnemar_p:.3f}"
+
+
+def _latency(change: Change) -> str:
+    if change.latency is None:
+        return ""
+    ratio = change.latency.ratio
+    if ratio.is_own:
+        return "1"
+    return "noise" if ratio.is_noise else f"{ratio.median:.2f}" + _star(change.latency.is_significant)
+
+
+def _size_difference(change: SizeChange | None, unit_bytes: float, digits: int) -> str:
+    return _signed((change.new_bytes - change.old_bytes) / unit_bytes, digits) if change else ""
+
+
+def _signed(value: float, digits: int) -> str:
+    """Format a difference with its sign, or as 0."""
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else "0"
+
+
+def _star(is_significant: bool) -> str:
+    return "*" if is_significant else ""
+
+
+def _verdict(change: Change) -> str:
+    return "; ".join(map(describe_violation, change.violations)) or "ok"
+
+
+_COLUMNS: list[tuple[Column, Cell]] = [
+    (Column("artifact", is_name=True), lambda change: change.artifact),
+    (Column("runtime", rank=3), lambda change: change.runtime),
+    (Column("file", rank=2), lambda change: "same" if change.same_file else "new"),
+    (Column("size\nkB", "right", rank=4), _size),
+    (Column("change\n%", "right"), _growth),
+    (Column("top-1\n%", "right", rank=1), _accuracy),
+    (Column("change\npp", "right"), _gain),
+    (Column("p", "right", rank=7), _p),
+    (Column("latency\nnew/old", "right"), _latency),
+    (Column("memory\nMB", "right", rank=5), lambda change: _size_difference(change.memory, 1e6, 1)),
+    (Column("arena\nkB", "right", rank=6), lambda change: _size_difference(change.arena, 1e3, 1)),
+]
+_VERDICT: tuple[Column, Cell] = (Column("limits", is_prose=True), _verdict)
