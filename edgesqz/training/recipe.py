@@ -33,6 +33,7 @@ class Recipe:
         input_size: Input size of the network as in ``ImageSize.plain``, or None for the one that it was designed for.
         seed: Seed for random initial weights, shuffling and augmentation.
         warmup: Fraction of the steps during which the learning rate rises.
+        optimizer: ``sgd``, or ``muon`` for the kernels that batch normalization follows. See ``training.optimizers``.
         momentum: Nesterov momentum.
         weight_decay: L2 penalty in the loss, on kernels only.
         label_smoothing: Fraction of each label that is spread evenly over all classes.
@@ -40,8 +41,14 @@ class Recipe:
         validation_split: Fraction of the training images that is used to select the epoch instead of for training.
         teacher: SHA-256 of the teacher's .keras file for distillation, or None to train on the labels.
         temperature: Softmax temperature of the distillation.
+        standardized: Whether distillation compares logits that were scaled to mean 0 and standard deviation 1.
+        label_weight: Weight of the cross-entropy with the labels in the loss of distillation.
         teacher_views: Number of epochs after which the augmentation repeats, so that the teacher's predictions can be
             cached.
+        average: Momentum of the exponential moving average of the weights, which the finished network consists of, or 0
+            for the weights after the last step.
+        branches: Whether to train each 3x3 convolution as a sum of 3x3, 1x3 and 3x1 convolutions, which the finished
+            network folds into one.
         precision: Data type of the convolutions during training. Weights are always float32.
         preprocessing: A name in ``edgesqz.models.PREPROCESSING``. ``course`` takes random crops instead of shifting.
         init: SHA-256 of the .keras file whose weights the run starts from, or None for random weights.
@@ -57,6 +64,7 @@ class Recipe:
     input_size: int | str | None = None
     seed: int = 0
     warmup: float = 0.2
+    optimizer: str = "sgd"
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
@@ -64,7 +72,11 @@ class Recipe:
     validation_split: float = 0.1
     teacher: str | None = None
     temperature: float = 4.0
+    standardized: bool = False
+    label_weight: float = 0.0
     teacher_views: int = 10
+    average: float = 0.0
+    branches: bool = False
     precision: str = "float32"
     init: str | None = None
     freeze: int = 0
