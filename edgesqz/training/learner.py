@@ -12,6 +12,7 @@ from edgesqz.data import Split
 from edgesqz.image_size import ImageSize
 from edgesqz.models.graph import Graph
 from edgesqz.training import fine_tuning
+from edgesqz.training.branches import branched
 from edgesqz.training.recipe import Recipe
 
 Average = Callable[[Any], Any]  # averages a list of gradients over all workers
@@ -31,6 +32,14 @@ class Learner(Protocol):
 
         Returns:
             The loss, and the number of correctly classified images.
+        """
+
+    def use_average(self, batches: np.ndarray, view: int) -> None:
+        """Replace the weights by their moving average, and estimate the statistics of batch normalization anew.
+
+        Args:
+            batches: Batches to estimate them from, as positions in the training images, int (batches, B).
+            view: Number of the view that augments them.
         """
 
     def count_correct(self, split: Split) -> float:
@@ -63,11 +72,12 @@ class LocalLearner:
         from edgesqz.training import step
 
         utils.set_random_seed(recipe.seed)
-        self.network = graph.to_keras(step.FusedBatchNormalization)
+        self.network = (branched(graph) if recipe.branches else graph).to_keras(step.FusedBatchNormalization)
         fine_tuning.freeze(self.network, fine_tuning.frozen_modules(graph, recipe.freeze))
         self.views = step.Views(images, ImageSize(*self.network.input_shape[1:3]), recipe)
         arguments = (self.network, self.views, recipe)
         self.optimizer, self._take_step = step.training_step(*arguments, *([average] if average else []))
+        self._refresh_statistics = step.statistics_refresh(*arguments)
         self._count_correct = step.evaluation(self.network)
 
     def step(self, indices: np.ndarray, view: int, targets: np.ndarray, learning_rate: float) -> tuple[float, int]:
@@ -75,6 +85,12 @@ class LocalLearner:
         self.optimizer.learning_rate = learning_rate
         loss, correct = self._take_step(indices, view, targets)
         return float(loss), int(correct)
+
+    def use_average(self, batches: np.ndarray, view: int) -> None:
+        """Replace the weights by their moving average. See ``Learner.use_average``."""
+        self.optimizer.finalize_variable_values(self.network.trainable_variables)
+        for indices in batches:
+            self._refresh_statistics(indices, view)
 
     def count_correct(self, split: Split) -> float:
         """Return the number of correctly classified images, or NaN if a prediction is NaN or infinity."""

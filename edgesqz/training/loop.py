@@ -26,6 +26,7 @@ from edgesqz.models.loading import SourceModel
 from edgesqz.stats import share_interval
 from edgesqz.tables import counted
 from edgesqz.training import checkpoint, fine_tuning
+from edgesqz.training.branches import folded
 from edgesqz.training.checkpoint import Checkpoint, Detail, Progress
 from edgesqz.training.display import has_line, progress_bar
 from edgesqz.training.history import FIGURES, Entry
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 Learn = Callable[[Graph, data.Split, Recipe], Learner]
 
 MAX_LISTED_CLASSES = 12
+MAX_REFRESH_BATCHES = 300  # each moves the statistics by 1 %
 TIMED_STEPS = 10  # for a run of a given duration
 LONGEST_NUMBER = 1.2345678901234567e-05  # no float takes more characters in JSON
 
@@ -292,8 +294,7 @@ class TrainingRun:
         epoch, position = divmod(progress.step, self.steps_per_epoch)
         if position == 0:
             progress.epoch_loss, progress.epoch_correct, progress.epoch_seconds = 0.0, 0, 0.0
-        order = _order(self.recipe.seed, epoch, len(self.images.fitted))
-        indices = order[position * self.batch_size :][: self.batch_size]
+        indices = self._batches(epoch)[position]
         view, rate = self.recipe.view_of(epoch), self.recipe.rate_at(progress.step, self.steps)
         loss, correct = self.learner.step(indices, view, self.targets(view)[indices], rate)
         if not math.isfinite(loss):
@@ -351,6 +352,8 @@ class TrainingRun:
 
     def _finish_epoch(self) -> None:
         """Validate, write checkpoints, and print a line after some of the epochs."""
+        if self.recipe.average and self.progress.step == self.steps:
+            self._use_average()
         progress, weights, accuracy = self.progress, self._weights(), self._validation_accuracy()
         entry = self._entry(accuracy)
         progress.history.append(entry)
@@ -366,6 +369,19 @@ class TrainingRun:
             )
         for notify in self.after_epoch:
             notify(progress)
+
+    def _use_average(self) -> None:
+        """Continue with the moving average of the weights."""
+        started = time.perf_counter()
+        epoch = self.recipe.epochs  # one that training does not reach
+        batches = self._batches(epoch)[:MAX_REFRESH_BATCHES]
+        self.learner.use_average(batches, self.recipe.view_of(epoch))
+        self.progress.seconds += time.perf_counter() - started
+
+    def _batches(self, epoch: int) -> np.ndarray:
+        """Return the indices of the images in each batch of an epoch, int64 (steps, images)."""
+        order = _order(self.recipe.seed, epoch, len(self.images.fitted))
+        return order[: self.steps_per_epoch * self.batch_size].reshape(self.steps_per_epoch, self.batch_size)
 
     def _entry(self, validation_accuracy: float | None) -> Entry:
         """Return the history entry of the epoch that just ended."""
@@ -411,10 +427,9 @@ class TrainingRun:
 
     def _write_model(self) -> Artifact:
         """Write the best epoch's weights as a model of standard Keras layers, replacing the checkpoints."""
-        stock = self._graph().to_keras()
+        assert self.best is not None  # the last epoch has ended
         with checkpoint.damage_named(f"of {self.name}"):
-            stock.set_weights(self.best)
-        content = keras_bytes(stock)
+            content = keras_bytes(finished(self._graph(), self.recipe, self.best))
         manifest = self._manifest(content, self.progress)
         files = artifact.stored_form(content, manifest, self._file_name)
         self.workspace.write(files, removing=checkpoint.names(self.name))
@@ -466,6 +481,15 @@ class TrainingRun:
             f"the {split} accuracy, {accuracy:.1%} of {len(seen)} images, is not significantly better than guessing, "
             f"{guessing:.1%}; try more images, more epochs or a lower learning rate, and check the labels"
         )
+
+
+def finished(graph: Graph, recipe: Recipe, weights: list[np.ndarray]) -> keras.Model:
+    """Build the finished network, of standard Keras layers, from the weights of the network that was trained."""
+    if recipe.branches:
+        return folded(graph, weights)
+    model = graph.to_keras()
+    model.set_weights(weights)
+    return model
 
 
 def _sizes(files: dict[str, bytes]) -> dict[str, int]:

@@ -30,8 +30,8 @@ class Muon(keras.optimizers.SGD):
     orthonormal columns or rows. Because batch normalization cancels the scale of these kernels, each update first
     restores their initial scale, at which every output channel has norm 1; L2 penalties have no effect on them.
 
-    ``keras.optimizers.Muon`` updates convolution kernels with AdamW, since they are not matrices. Source: Jordan et al.,
-    "Muon: An optimizer for hidden layers in neural networks", 2024, and its use in airbench94_muon.
+    ``keras.optimizers.Muon`` updates convolution kernels with AdamW, because they are not matrices. Source: Jordan et
+    al., "Muon: An optimizer for hidden layers in neural networks", 2024, and its use in airbench94_muon.
     """
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:

@@ -146,6 +146,23 @@ def training_step(
     return optimizer, take_step
 
 
+def statistics_refresh(network: keras.Model, views: Views, recipe: Recipe) -> Callable[[np.ndarray, int], None]:
+    """Build the function that updates the moving averages of batch normalization, and no weights, from a batch.
+
+    It takes the indices of a batch of images (B,) and the number of the view.
+    """
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int32)])
+    def update(indices: tf.Tensor, view: tf.Tensor) -> None:
+        network(tf.cast(views(indices, view), tf.float32), training=True)
+
+    def refresh(indices: np.ndarray, view: int) -> None:
+        with arithmetic(recipe.precision):
+            update(indices, view)
+
+    return refresh
+
+
 def divergence(targets: Any, logits: Any, temperature: float) -> Any:
     """Return the mean Kullback-Leibler divergence of the predictions from the targets, in nats.
 

@@ -125,6 +125,10 @@ class Workers:
         )
         return float(np.mean([loss for loss, _ in results])), sum(correct for _, correct in results)
 
+    def use_average(self, batches: np.ndarray, view: int) -> None:
+        """Replace the weights by their moving average. See ``Learner.use_average``."""
+        self._all([worker.call.remote("use_average", batches, view) for worker in self._workers])
+
     def count_correct(self, split: Split) -> float:
         """Return the number of correctly classified images, or NaN if a prediction is NaN or infinity."""
         parts = np.array_split(np.arange(len(split)), self._count)
