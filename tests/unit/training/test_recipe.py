@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,3 +91,18 @@ def test_fewer_images_mean_smaller_batches_a_lower_rate_and_more_epochs() -> Non
 def test_if_tensorflows_kernels_are_limited_training_uses_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert fastest_precision() == "float32"
+
+
+@pytest.mark.parametrize(
+    ("description", "precision"),
+    [
+        ("vendor_id : AuthenticAMD\nflags : avx2 avx512f avx512_bf16", "bfloat16"),
+        ("vendor_id : GenuineIntel\nflags : avx2 avx512f avx512_bf16", "float32"),  # no more products per cycle
+        ("vendor_id : GenuineIntel\nflags : avx2 avx512f avx512_bf16 amx_bf16", "bfloat16"),
+        ("vendor_id : AuthenticAMD\nflags : avx2", "float32"),
+    ],
+)
+def test_processors_that_multiply_bfloat16_faster_use_it(description: str, precision: str, tmp_path: Path) -> None:
+    processor = tmp_path / "cpuinfo"
+    processor.write_text(description)
+    assert fastest_precision(processor) == precision
