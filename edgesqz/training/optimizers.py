@@ -34,12 +34,21 @@ class Muon(keras.optimizers.SGD):
     al., "Muon: An optimizer for hidden layers in neural networks", 2024, and its use in airbench94_muon.
     """
 
-    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Create the state, and note which variables are kernels without a bias."""
+        super().build(variables)
+        paths = {variable.path for variable in variables}
+        self._is_orthogonalized = [
+            len(variable.shape) == 4 and variable.path.replace("kernel", "bias") not in paths for variable in variables
+        ]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable."""
-        if not _is_normalized_kernel(variable):
+        index = self._get_variable_index(variable)
+        if not self._is_orthogonalized[index]:
             super().update_step(gradient, variable, learning_rate)
             return
-        momentum = self.momentums[self._get_variable_index(variable)]
+        momentum = self.momentums[index]
         momentum.assign(self.momentum * momentum + gradient)
         direction = gradient + self.momentum * momentum
         matrix = tf.reshape(direction, (-1, variable.shape[-1]))
@@ -62,7 +71,3 @@ def orthogonalized(matrix: Any) -> Any:
         gram = tf.matmul(x, x, transpose_b=True)
         x = a * x + tf.matmul(b * gram + c * tf.matmul(gram, gram), x)
     return x if is_wide else tf.transpose(x)
-
-
-def _is_normalized_kernel(variable: keras.Variable) -> bool:
-    return len(variable.shape) == 4 and not variable.path.startswith("classifier")

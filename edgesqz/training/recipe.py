@@ -157,8 +157,8 @@ def fastest_precision(processor: Path = Path("/proc/cpuinfo")) -> str:
     """Return ``bfloat16`` on Linux on x86 processors that multiply it faster than float32, otherwise ``float32``.
 
     These are processors with AMX, and AMD's with AVX-512 BF16. Intel's without AMX also have AVX-512 BF16, but multiply
-    no more of these numbers per cycle than of float32, and converting them takes time: on a Xeon, ``squeezenet`` trained
-    at 274 instead of 357 images/s. ``tests/benchmarks/test_training_speed.py`` repeats the comparison.
+    no more of these numbers per cycle than of float32, and converting them takes time: on a Xeon, ``squeezenet``
+    trained at 274 instead of 357 images/s. ``tests/benchmarks/test_training_speed.py`` repeats the comparison.
 
     Args:
         processor: The file in which Linux describes the processor.
