@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.errors import EdgesqzError
@@ -346,6 +346,16 @@ class Graph:
         node = Node(layer, inputs, shape)
         self.nodes.append(node)
         return node
+
+    def with_layers(self, kind: type[Layer], names: Collection[str]) -> Graph:
+        """Return a copy in which some layers are of another kind, a subclass of theirs with the same fields."""
+        copy, nodes = Graph(self.name), dict[Node, Node]()
+        for node in self.nodes:
+            layer = node.layer
+            if layer.name in names:
+                layer = kind(**{field.name: getattr(layer, field.name) for field in fields(layer)})
+            nodes[node] = copy.add(layer, *(nodes[source] for source in node.inputs))
+        return copy
 
     def to_keras(self, normalization: Callable[..., Any] | None = None) -> keras.Model:
         """Build the Keras model, with random weights.

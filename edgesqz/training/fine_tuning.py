@@ -62,8 +62,8 @@ def keeps_classifier(source: SourceModel, labels: Sequence[str]) -> bool:
     return source.manifest is not None and source.manifest.labels == tuple(labels)
 
 
-def initial_weights(graph: Graph, source: SourceModel, labels: Sequence[str], seed: int) -> list[np.ndarray]:
-    """Return the weights to start from, in the order of the Keras model.
+def initial_model(graph: Graph, source: SourceModel, labels: Sequence[str], seed: int) -> keras.Model:
+    """Build the network to start from.
 
     Args:
         graph: The network to train.
@@ -87,8 +87,7 @@ def initial_weights(graph: Graph, source: SourceModel, labels: Sequence[str], se
         )
     for name, weights in theirs.items():
         network.get_layer(name).set_weights(weights)
-    initial: list[np.ndarray] = network.get_weights()
-    return initial
+    return network
 
 
 def mismatch(expected: Shapes, found: Shapes) -> str | None:

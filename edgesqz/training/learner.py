@@ -11,8 +11,7 @@ from edgesqz import backend
 from edgesqz.data import Split
 from edgesqz.image_size import ImageSize
 from edgesqz.models.graph import Graph
-from edgesqz.training import fine_tuning
-from edgesqz.training.branches import branched
+from edgesqz.training import fine_tuning, forms
 from edgesqz.training.recipe import Recipe
 
 Average = Callable[[Any], Any]  # averages a list of gradients over all workers
@@ -72,7 +71,7 @@ class LocalLearner:
         from edgesqz.training import step
 
         utils.set_random_seed(recipe.seed)
-        self.network = (branched(graph) if recipe.branches else graph).to_keras(step.FusedBatchNormalization)
+        self.network = forms.trained_form(graph, recipe).to_keras(step.FusedBatchNormalization)
         fine_tuning.freeze(self.network, fine_tuning.frozen_modules(graph, recipe.freeze))
         self.views = step.Views(images, ImageSize(*self.network.input_shape[1:3]), recipe)
         arguments = (self.network, self.views, recipe)

@@ -25,8 +25,7 @@ from edgesqz.models.graph import Graph
 from edgesqz.models.loading import SourceModel
 from edgesqz.stats import share_interval
 from edgesqz.tables import counted
-from edgesqz.training import checkpoint, fine_tuning
-from edgesqz.training.branches import folded
+from edgesqz.training import checkpoint, fine_tuning, forms
 from edgesqz.training.checkpoint import Checkpoint, Detail, Progress
 from edgesqz.training.display import has_line, progress_bar
 from edgesqz.training.history import FIGURES, Entry
@@ -99,12 +98,15 @@ class TrainingRun:
         self.after_epoch: list[Callable[[Progress], None]] = []
         self._graph()  # refuses what cannot be built before TensorFlow starts
         graph = self._graph(cropped=True)
+        forms.trained_form(graph, recipe)  # refuses as well
         self.frozen = fine_tuning.frozen_modules(graph, recipe.freeze)
         backend.start_keras()
         self.init, teacher = models.get("init"), models.get("teacher")
         self.initial: list[np.ndarray] | None = None  # the weights to start from, unless these are random
         if self.init:
-            self.initial = fine_tuning.initial_weights(graph, self.init, images.labels, recipe.seed)
+            self.initial = forms.start(
+                graph, recipe, fine_tuning.initial_model(graph, self.init, images.labels, recipe.seed)
+            )
         self.learner: Learner = learn(graph, images.fitted, recipe)
         self._start()
         self.targets: Callable[[int], np.ndarray]  # number of a view -> probabilities (images, classes)
@@ -429,7 +431,7 @@ class TrainingRun:
         """Write the best epoch's weights as a model of standard Keras layers, replacing the checkpoints."""
         assert self.best is not None  # the last epoch has ended
         with checkpoint.damage_named(f"of {self.name}"):
-            content = keras_bytes(finished(self._graph(), self.recipe, self.best))
+            content = keras_bytes(forms.finished(self._graph(), self.recipe, self.best))
         manifest = self._manifest(content, self.progress)
         files = artifact.stored_form(content, manifest, self._file_name)
         self.workspace.write(files, removing=checkpoint.names(self.name))
@@ -481,15 +483,6 @@ class TrainingRun:
             f"the {split} accuracy, {accuracy:.1%} of {len(seen)} images, is not significantly better than guessing, "
             f"{guessing:.1%}; try more images, more epochs or a lower learning rate, and check the labels"
         )
-
-
-def finished(graph: Graph, recipe: Recipe, weights: list[np.ndarray]) -> keras.Model:
-    """Build the finished network, of standard Keras layers, from the weights of the network that was trained."""
-    if recipe.branches:
-        return folded(graph, weights)
-    model = graph.to_keras()
-    model.set_weights(weights)
-    return model
 
 
 def _sizes(files: dict[str, bytes]) -> dict[str, int]:

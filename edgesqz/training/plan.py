@@ -125,6 +125,34 @@ class RecipeOptions:
             metavar="MODEL",
         ),
     ] = None
+    quantize_aware: Annotated[
+        str | None,
+        Option(
+            "Train with weights as the exported files of this variant store them: int4. Starts from a trained network, "
+            "see `--init`.",
+            metavar="VARIANT",
+        ),
+    ] = None
+    optimizer: Annotated[
+        str | None,
+        Option("sgd, or muon for convolutions.", metavar="NAME", default=Recipe.optimizer),
+    ] = None
+    average: Annotated[
+        float | None,
+        Option(
+            "Momentum of a moving average of the weights, such as 0.995, which the finished network consists of. With "
+            "0, it has the weights of the last step.",
+            metavar="FRACTION",
+            default=f"{Recipe.average:g}",
+        ),
+    ] = None
+    branches: Annotated[
+        bool,
+        Option(
+            "Train each 3x3 convolution as a sum of 3x3, 1x3 and 3x1 convolutions, which the finished network folds "
+            "into one."
+        ),
+    ] = False
     precision: Annotated[
         str | None,
         Option(

@@ -14,6 +14,8 @@ from edgesqz.image_size import ImageSize
 from edgesqz.models.architectures import PREPROCESSING, architecture
 
 PRECISIONS = ("float32", "bfloat16")
+OPTIMIZERS = ("sgd", "muon")
+QUANTIZED = ("int4",)
 MODELS = ("teacher", "init")  # fields that identify another model by its SHA-256
 
 
@@ -49,6 +51,7 @@ class Recipe:
             for the weights after the last step.
         branches: Whether to train each 3x3 convolution as a sum of 3x3, 1x3 and 3x1 convolutions, which the finished
             network folds into one.
+        quantize_aware: Variant whose weights the network computes with while it is trained, or None. Requires ``init``.
         precision: Data type of the convolutions during training. Weights are always float32.
         preprocessing: A name in ``edgesqz.models.PREPROCESSING``. ``course`` takes random crops instead of shifting.
         init: SHA-256 of the .keras file whose weights the run starts from, or None for random weights.
@@ -77,6 +80,7 @@ class Recipe:
     teacher_views: int = 10
     average: float = 0.0
     branches: bool = False
+    quantize_aware: str | None = None
     precision: str = "float32"
     init: str | None = None
     freeze: int = 0
@@ -92,12 +96,27 @@ class Recipe:
             parsed("input_size", ImageSize.parse, self.input_size)
         if self.freeze < 0:
             raise EdgesqzError(f"{option('freeze')} must be at least 0, got {self.freeze}")
-        for name, limit in (("weight_decay", math.inf), ("label_smoothing", 1), ("validation_split", 1)):
+        for name, limit in (
+            ("weight_decay", math.inf),
+            ("label_smoothing", 1),
+            ("validation_split", 1),
+            ("average", 1),
+        ):
             if not 0 <= (value := getattr(self, name)) < limit:
                 raise EdgesqzError(f"{option(name)} must be at least 0 and below {limit:g}, got {value}")
-        for name, choices in (("preprocessing", PREPROCESSING), ("precision", PRECISIONS)):
+        for name, choices in (
+            ("preprocessing", PREPROCESSING),
+            ("precision", PRECISIONS),
+            ("optimizer", OPTIMIZERS),
+        ):
             if (value := getattr(self, name)) not in choices:
                 raise EdgesqzError(f"unknown {option(name)} {value!r}; choose from {', '.join(choices)}")
+        if self.quantize_aware not in (None, *QUANTIZED):
+            raise EdgesqzError(
+                f"{option('quantize_aware')} must be {' or '.join(QUANTIZED)}, got {self.quantize_aware!r}"
+            )
+        if self.branches and (self.init or self.freeze):
+            raise EdgesqzError(f"{option('branches')} start from random weights; remove {option('init')}")
         if not 0 <= self.seed < 2**32:
             raise EdgesqzError(f"{option('seed')} must be from 0 to {2**32 - 1}, got {self.seed}")
 

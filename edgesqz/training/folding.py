@@ -1,0 +1,52 @@
+"""Fold batch normalization into the convolution before it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+
+def folded(model: keras.Model, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a kernel and an offset per channel that compute the same as a convolution with its batch normalization.
+
+    Args:
+        model: The network.
+        name: Name of the convolution. Without batch normalization, the offset is its bias.
+
+    Returns:
+        The kernel, float32 (height, width, input channels, output channels), and the offset, float32 (output
+        channels,).
+    """
+    kernel, *bias = model.get_layer(name).get_weights()
+    if bias:
+        return kernel, bias[0]
+    norm = model.get_layer(f"{name}_norm")
+    gamma, beta, mean, variance = norm.get_weights()
+    factor = gamma / np.sqrt(variance + norm.epsilon)
+    return kernel * factor, beta - mean * factor
+
+
+def set_folded(model: keras.Model, name: str, kernel: np.ndarray, offset: np.ndarray) -> None:
+    """Make a convolution compute with exactly this kernel and offset.
+
+    Its batch normalization, if it has one, gets a variance of 1 - epsilon, so that it multiplies by exactly 1.
+    """
+    layer = model.get_layer(name)
+    if layer.use_bias:
+        layer.set_weights([kernel, offset])
+        return
+    norm, one = model.get_layer(f"{name}_norm"), np.ones_like(offset)
+    layer.set_weights([kernel])
+    norm.set_weights([one, offset, 0 * one, one - np.float32(norm.epsilon)])
+
+
+def copy_others(source: keras.Model, target: keras.Model, excluded: Collection[str]) -> None:
+    """Copy the weights of all layers except some convolutions and their batch normalization."""
+    for layer in target.layers:
+        if layer.weights and layer.name.removesuffix("_norm") not in excluded:
+            layer.set_weights(source.get_layer(layer.name).get_weights())
