@@ -268,6 +268,8 @@ class Train(
             )
         if self.teacher and self.label_smoothing is not None:
             raise EdgesqzError(f"{option('teacher')} replaces the labels; remove {option('label_smoothing')}")
+        if self.quantize_aware and not self.init:
+            raise EdgesqzError(f"{option('quantize_aware')} starts from a trained network; set {option('init')}")
         if self.workers < 1:
             raise EdgesqzError(f"{option('workers')} must be at least 1, got {self.workers}")
         if self.address and self.workers == 1:
@@ -309,7 +311,11 @@ class Train(
         values = {field.name: getattr(self, field.name, None) for field in dataclasses.fields(Recipe)}
         values["input_size"] = None if self.input_size is None else ImageSize.parse(self.input_size).plain
         values["dataset"] = None if self.dataset is None else str(self.dataset)
-        return {name: value for name, value in values.items() if value is not None and name not in MODELS}
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None and value is not False and name not in MODELS
+        }
 
     def run(self, console: Console) -> TrainResult:
         """Train, and write the model.

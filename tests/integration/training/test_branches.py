@@ -7,7 +7,7 @@ import pytest
 
 from edgesqz import backend
 from edgesqz.models.architectures import network_graph
-from edgesqz.training.branches import branched, folded
+from edgesqz.training.branches import branched, finished
 from tests import small
 
 
@@ -21,7 +21,7 @@ def test_the_folded_network_computes_the_same() -> None:
     trained = branched(graph).to_keras()
     weights = [each + rng.uniform(0.1, 0.5, each.shape).astype(np.float32) for each in trained.get_weights()]
     trained.set_weights(weights)
-    model = folded(graph, weights)
+    model = finished(graph, weights)
     images = rng.integers(0, 256, (4, 32, 32, 3)).astype(np.float32)
     expected, found = (each.predict(images, verbose=0) for each in (trained, model))
     assert np.std(expected) > 0.01
