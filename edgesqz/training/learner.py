@@ -34,7 +34,7 @@ class Learner(Protocol):
         """
 
     def use_average(self, batches: np.ndarray, view: int) -> None:
-        """Replace the weights by their moving average, and estimate the statistics of batch normalization anew.
+        """Replace the weights by their moving average, and estimate the statistics of batch normalization again.
 
         Args:
             batches: Batches to estimate them from, as positions in the training images, int (batches, B).

@@ -33,7 +33,7 @@ def tuned(trained: Path, images: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def fine_tune(init: Path, images: Path, workspace: Path, **options: Any) -> TrainResult:
-    chosen = {"epochs": 1, "batch_size": 32, "learning_rate": 0.01, "name": "tuned"} | options
+    chosen: dict[str, Any] = {"epochs": 1, "batch_size": 32, "learning_rate": 0.01, "name": "tuned"} | options
     return edgesqz.train(dataset=images, init=init, quantize_aware="int4", workspace=workspace, **chosen)
 
 

@@ -140,7 +140,7 @@ def test_params_and_models_print_tables_and_json() -> None:
     assert "3,274,634" in compared and Path("sizes.png").exists()
     layers = run("params", "squeezenet-nano", "--max-size", "300kB")
     assert "(3*3*16 + 4)*48" in layers.output and max(map(len, layers.output.splitlines())) <= 100
-    assert len(json.loads(run("models", "--json").output)["models"]) == 8
+    assert len(json.loads(run("models", "--json").output)["models"]) == 9
 
 
 def test_params_compare_networks_with_a_size() -> None:
