@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.errors import EdgesqzError
@@ -347,13 +347,11 @@ class Graph:
         self.nodes.append(node)
         return node
 
-    def with_layers(self, kind: type[Layer], names: Collection[str]) -> Graph:
-        """Return a copy in which some layers are of another kind, a subclass of theirs with the same fields."""
+    def with_layers(self, layers: Mapping[str, Layer]) -> Graph:
+        """Return a copy in which some layers, by name, are replaced by others of the same shape."""
         copy, nodes = Graph(self.name), dict[Node, Node]()
         for node in self.nodes:
-            layer = node.layer
-            if layer.name in names:
-                layer = kind(**{field.name: getattr(layer, field.name) for field in fields(layer)})
+            layer = layers.get(node.layer.name, node.layer)
             nodes[node] = copy.add(layer, *(nodes[source] for source in node.inputs))
         return copy
 

@@ -41,24 +41,23 @@ class BranchedConvolution(Convolution):
 
 def branched(graph: Graph) -> Graph:
     """Return a network in which every 3x3 convolution with batch normalization has branches."""
-    names = [node.layer.name for node in graph.nodes if _can_branch(node.layer)]
-    return graph.with_layers(BranchedConvolution, names)
+    return graph.with_layers({layer.name: BranchedConvolution(**vars(layer)) for layer in _branching(graph)})
 
 
 def finished(graph: Graph, weights: Sequence[np.ndarray]) -> keras.Model:
     """Build a network from the weights of its branched form, in Keras's order."""
-    form = branched(graph)
-    trained, model = form.to_keras(), graph.to_keras()
+    trained, model = branched(graph).to_keras(), graph.to_keras()
     trained.set_weights(weights)
-    replaced = [node.layer.name for node in form.nodes if isinstance(node.layer, BranchedConvolution)]
-    folding.copy_others(trained, model, replaced)
-    for name in replaced:
+    names = [layer.name for layer in _branching(graph)]
+    folding.copy_weights(trained, model, names)
+    for name in names:
         folding.set_folded(model, name, *_folded_branches(trained, name))
     return model
 
 
-def _can_branch(layer: object) -> bool:
-    return isinstance(layer, Convolution) and layer.kernel == 3 and layer.norm and layer.groups == 1
+def _branching(graph: Graph) -> list[Convolution]:
+    """Return the convolutions that get branches."""
+    return [each for each in folding.normalized(graph).values() if each.kernel == 3 and each.groups == 1]
 
 
 def _folded_branches(model: keras.Model, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ import numpy as np
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.models.graph import Graph
 from edgesqz.models.loading import SourceModel
+from edgesqz.training import folding
 
 if TYPE_CHECKING:
     import keras
@@ -63,7 +64,7 @@ def keeps_classifier(source: SourceModel, labels: Sequence[str]) -> bool:
 
 
 def initial_model(graph: Graph, source: SourceModel, labels: Sequence[str], seed: int) -> keras.Model:
-    """Build the network to start from.
+    """Build the network to start from. Where the trained network has a bias instead of batch normalization, it has too.
 
     Args:
         graph: The network to train.
@@ -77,7 +78,9 @@ def initial_model(graph: Graph, source: SourceModel, labels: Sequence[str], seed
     from keras import utils
 
     utils.set_random_seed(seed)
-    network = graph.to_keras()
+    theirs_by_name = {layer.name: layer for layer in source.model.layers}
+    has_bias = [name for name in folding.normalized(graph) if getattr(theirs_by_name.get(name), "use_bias", False)]
+    network = folding.without_normalization(graph, has_bias).to_keras()
     replaced = None if keeps_classifier(source, labels) else modules(graph)[-1]
     ours, theirs = _weights(network, replaced), _weights(source.model, replaced)
     if problem := mismatch(_shapes(ours), _shapes(theirs)):

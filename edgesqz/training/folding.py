@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from edgesqz.models.graph import Convolution, Graph
 
 if TYPE_CHECKING:
     import keras
@@ -32,20 +35,25 @@ def folded(model: keras.Model, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def set_folded(model: keras.Model, name: str, kernel: np.ndarray, offset: np.ndarray) -> None:
-    """Make a convolution compute with exactly this kernel and offset.
-
-    Its batch normalization, if it has one, gets a variance of 1 - epsilon, so that it multiplies by exactly 1.
-    """
-    layer = model.get_layer(name)
-    if layer.use_bias:
-        layer.set_weights([kernel, offset])
-        return
+    """Make a convolution with batch normalization compute with this kernel and offset."""
     norm, one = model.get_layer(f"{name}_norm"), np.ones_like(offset)
-    layer.set_weights([kernel])
+    model.get_layer(name).set_weights([kernel])
     norm.set_weights([one, offset, 0 * one, one - np.float32(norm.epsilon)])
 
 
-def copy_others(source: keras.Model, target: keras.Model, excluded: Collection[str]) -> None:
+def normalized(graph: Graph) -> dict[str, Convolution]:
+    """Return the convolutions with batch normalization, by name."""
+    convolutions = (node.layer for node in graph.nodes if isinstance(node.layer, Convolution))
+    return {each.name: each for each in convolutions if each.norm}
+
+
+def without_normalization(graph: Graph, names: Collection[str]) -> Graph:
+    """Return a network in which some convolutions have a bias instead of batch normalization."""
+    found = normalized(graph)
+    return graph.with_layers({name: replace(found[name], norm=False) for name in names if name in found})
+
+
+def copy_weights(source: keras.Model, target: keras.Model, excluded: Collection[str] = ()) -> None:
     """Copy the weights of all layers except some convolutions and their batch normalization."""
     for layer in target.layers:
         if layer.weights and layer.name.removesuffix("_norm") not in excluded:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgesqz.models.graph import Graph
-from edgesqz.training import branches, quantization
+from edgesqz.training import branches, folding, quantization
 from edgesqz.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -30,7 +30,12 @@ def start(graph: Graph, recipe: Recipe, model: keras.Model) -> list[np.ndarray]:
     """Return the weights of the trained form, in Keras's order, that make it the same network as a model."""
     if recipe.quantize_aware:
         return quantization.start(graph, model)
-    weights: list[np.ndarray] = model.get_weights()
+    network = graph.to_keras()
+    has_bias = [name for name in folding.normalized(graph) if model.get_layer(name).use_bias]
+    folding.copy_weights(model, network, has_bias)
+    for name in has_bias:
+        folding.set_folded(network, name, *folding.folded(model, name))
+    weights: list[np.ndarray] = network.get_weights()
     return weights
 
 

@@ -42,19 +42,19 @@ def quantized(graph: Graph) -> Graph:
     Raises:
         EdgesqzError: There is no convolution between the first and the last layer.
     """
-    names = _inner_convolutions(graph)
-    if not names:
+    inner = _inner_convolutions(graph)
+    if not inner:
         raise EdgesqzError(
             f"{option('quantize_aware')} expects a network with convolutions between its first and its last layer; "
             f"{graph.name} has none"
         )
-    return graph.with_layers(QuantizedConvolution, names)
+    return graph.with_layers({layer.name: QuantizedConvolution(**vars(layer)) for layer in inner})
 
 
 def start(graph: Graph, model: keras.Model) -> list[np.ndarray]:
     """Return the weights of the quantized form, in Keras's order, that make it the same network as a trained one."""
-    network, names = quantized(graph).to_keras(), _inner_convolutions(graph)
-    folding.copy_others(model, network, names)
+    network, names = quantized(graph).to_keras(), [layer.name for layer in _inner_convolutions(graph)]
+    folding.copy_weights(model, network, names)
     for name in names:
         network.get_layer(name).set_weights(folding.folded(model, name))
     weights: list[np.ndarray] = network.get_weights()
@@ -62,17 +62,22 @@ def start(graph: Graph, model: keras.Model) -> list[np.ndarray]:
 
 
 def finished(graph: Graph, weights: Sequence[np.ndarray]) -> keras.Model:
-    """Build a network of standard layers, with quantized weights, from those of its quantized form."""
-    trained, model, names = quantized(graph).to_keras(), graph.to_keras(), _inner_convolutions(graph)
+    """Build a network of standard layers, with quantized weights, from the weights of its quantized form.
+
+    Its inner convolutions have a bias instead of batch normalization. Multiplying quantized weights by the factor of
+    batch normalization, even by 1 as TensorFlow computes it, would round them off the grid.
+    """
+    names = [layer.name for layer in _inner_convolutions(graph)]
+    trained, model = quantized(graph).to_keras(), folding.without_normalization(graph, names).to_keras()
     trained.set_weights(weights)
-    folding.copy_others(trained, model, names)
+    folding.copy_weights(trained, model)
     for name in names:
-        kernel, offset = trained.get_layer(name).get_weights()
+        kernel, bias = trained.get_layer(name).get_weights()
         integers, scales = quantize_kernel(kernel)
-        folding.set_folded(model, name, integers * scales, offset)
+        model.get_layer(name).set_weights([integers * scales, bias])
     return model
 
 
-def _inner_convolutions(graph: Graph) -> list[str]:
+def _inner_convolutions(graph: Graph) -> list[Convolution]:
     weighted = [node.layer for node in graph.nodes if isinstance(node.layer, Convolution | Dense)]
-    return [layer.name for layer in weighted[1:-1] if isinstance(layer, Convolution) and layer.groups == 1]
+    return [layer for layer in weighted[1:-1] if isinstance(layer, Convolution) and layer.groups == 1]

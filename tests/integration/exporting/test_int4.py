@@ -11,13 +11,16 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from rich.console import Console
 
+import edgesqz
 from edgesqz import backend
 from edgesqz.artifact import Artifact
 from edgesqz.converters import tflite
 from edgesqz.converters.layerwise import LayerwiseTflite
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import Export
+from edgesqz.models import loading
 from edgesqz.quantization import quantize_kernel
+from edgesqz.workspace import Workspace
 
 EDGES = ("stem", "classifier")
 
@@ -119,6 +122,27 @@ def test_weights_on_the_grid_are_exported_bit_for_bit() -> None:
     values, tensor = kernels(content)[1]
     np.testing.assert_array_equal(np.moveaxis(values, 0, -1), integers)
     np.testing.assert_array_equal(np.asarray(tensor.quantization.scale, np.float32), scales)
+
+
+def test_a_network_trained_for_int4_is_exported_bit_for_bit(trained: Path, images: Path, tmp_path: Path) -> None:
+    tuned = edgesqz.train(
+        dataset=images,
+        init=trained / "colors.keras",
+        quantize_aware="int4",
+        epochs=1,
+        learning_rate=0.01,
+        workspace=tmp_path,
+    )
+    (artifact,) = edgesqz.export(tuned.path, variant="int4", calibration=20, workspace=tmp_path).artifacts
+    assert artifact.manifest and artifact.manifest.weight_bits
+    stored = dict(zip(artifact.manifest.weight_bits, kernels(artifact.path.read_bytes()), strict=True))
+    model = loading.find(tuned.path, Workspace(tmp_path)).model
+    inner = [name for name, bits in artifact.manifest.weight_bits.items() if bits == 4]
+    assert len(inner) > 3
+    for name in inner:
+        values, tensor = stored[name]
+        kernel = values * np.asarray(tensor.quantization.scale, np.float32)[:, None, None, None]
+        np.testing.assert_array_equal(np.moveaxis(kernel, 0, -1), model.get_layer(name).get_weights()[0])
 
 
 def test_layers_have_the_names_of_the_source_model() -> None:

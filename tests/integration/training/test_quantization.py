@@ -13,7 +13,7 @@ from edgesqz import EdgesqzError, backend
 from edgesqz.models import loading
 from edgesqz.models.architectures import network_graph
 from edgesqz.quantization import quantize_kernel
-from edgesqz.training import forms
+from edgesqz.training import fine_tuning, forms
 from edgesqz.training.recipe import Recipe
 from edgesqz.training.result import TrainResult
 from edgesqz.workspace import Workspace
@@ -55,7 +55,7 @@ def test_the_finished_network_has_standard_layers_with_weights_on_the_grid(tuned
     model = loading.find(tuned.path, Workspace(tuned.path.parent)).model
     assert [type(each).__module__.split(".")[0] for each in model.layers] == ["keras"] * len(model.layers)
     for name in INNER:
-        (kernel,) = model.get_layer(name).get_weights()
+        kernel, _ = model.get_layer(name).get_weights()  # the bias takes the place of batch normalization
         integers, scales = quantize_kernel(kernel)
         np.testing.assert_array_equal(integers * scales, kernel)
         assert len(np.unique(integers)) <= 15
@@ -63,6 +63,19 @@ def test_the_finished_network_has_standard_layers_with_weights_on_the_grid(tuned
     assert all(len(np.unique(each[..., 0])) > 15 for each in (stem, classifier))
     assert tuned.manifest.training
     assert tuned.manifest.training["recipe"]["quantize_aware"] == "int4"
+
+
+def test_training_can_continue_from_it_with_and_without_quantization(tuned: TrainResult) -> None:
+    graph = network_graph(small.NETWORK, classes=3)
+    source = loading.find(tuned.path, Workspace(tuned.path.parent))
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
+    expected = source.model.predict(images, verbose=0)
+    for quantize_aware in (None, "int4"):
+        recipe = Recipe(small.NETWORK, quantize_aware=quantize_aware)
+        initial = fine_tuning.initial_model(graph, source, ("blue", "green", "red"), 0)
+        network = forms.trained_form(graph, recipe).to_keras()
+        network.set_weights(forms.start(graph, recipe, initial))
+        np.testing.assert_allclose(network.predict(images, verbose=0), expected, atol=1e-4)
 
 
 def test_without_a_trained_network_it_is_refused(images: Path, tmp_path: Path) -> None:
