@@ -261,10 +261,11 @@ class Train(
         Recipe(**self.chosen)
         if self.freeze and not self.init:
             raise EdgesqzError(f"{option('freeze')} keeps trained weights; set {option('init')} to a trained model")
-        if not (self.model_name == self.model or re.fullmatch(NAME_PATTERN, self.model_name)):
+        name = self.model_name if self.name is None else self.name
+        if not (name == self.model or re.fullmatch(NAME_PATTERN, name)):
             raise EdgesqzError(
                 f"{option('name')} must be at most {NAME_LENGTH} letters, digits, hyphens and underscores, with dots "
-                f"only before digits, such as shapes-1.1; got {self.model_name!r}"
+                f"only before digits, such as shapes-1.1; got {name!r}"
             )
         if self.teacher and self.label_smoothing is not None:
             raise EdgesqzError(f"{option('teacher')} replaces the labels; remove {option('label_smoothing')}")
