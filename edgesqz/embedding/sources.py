@@ -134,7 +134,7 @@ def c_array(values: bytes | NDArray[Any]) -> str:
 
 def c_float(value: float) -> str:
     """Return a C float literal with the fewest digits that identify it."""
-    return f"{np.float32(value)}f"
+    return f"{np.float32(value)!s}f"
 
 
 def micro_operator(name: str) -> str:

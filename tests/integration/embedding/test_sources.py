@@ -28,11 +28,9 @@ from edgesqz.embedding.writing import Embedding
 from edgesqz.engine import Engine, environments
 from edgesqz.models.normalization import without_normalization
 from edgesqz.predicting import predict
+from tests.compiling import STRICT, executed, run_make
 
 MODEL = "squeezenet-nano.int8.tflite"
-
-
-STRICT = "-O1 -Wall -Wextra -Wdouble-promotion -Werror"
 
 
 STUB = Path(__file__).parent / "tflm_stub"
@@ -52,14 +50,6 @@ def library() -> str:
     package = importlib.util.find_spec("ai_edge_litert")
     assert package and package.submodule_search_locations
     return f"{package.submodule_search_locations[0]}/libLiteRt.so"
-
-
-def executed(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **options)
-
-
-def run_make(folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return executed("make", "-C", folder, f"CFLAGS={STRICT}", f"CXXFLAGS={STRICT}", *arguments, **options)
 
 
 def numbers_of(source: str, array: str) -> list[int]:
