@@ -43,6 +43,14 @@ class Outputs:
         own, theirs = (class_scores(each.probabilities, like=self.probabilities) for each in (self, other))
         return int(np.sum(own.argmax(1) == theirs.argmax(1)))
 
+    def differing_values(self, other: Outputs) -> int:
+        """Count the stored values that differ."""
+        return int(np.sum(self.values != other.values))
+
+    def max_steps(self, other: Outputs) -> int:
+        """Return the largest difference of any stored integer."""
+        return int(np.abs(self.values.astype(int) - other.values).max())
+
     def max_difference(self, other: Outputs) -> float:
         """Return the largest difference of any probability."""
         return float(np.abs(self.probabilities - other.probabilities).max())

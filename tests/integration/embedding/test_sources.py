@@ -274,12 +274,9 @@ def test_other_models_work_too(kind: str, request: pytest.FixtureRequest, tmp_pa
 def compiled_for_micro(folder: Path, tmp_path: Path) -> Path:
     """Compile a copy of a folder against the stub, with the outputs that the stub returns."""
     copy = Path(shutil.copytree(folder, tmp_path / "app"))
-    outputs = (
-        (copy / "test_vectors.c").read_text().partition("const model_value expected_outputs")[2].partition("= {")[2]
-    )
-    (copy / "outputs.h").write_text(
-        '#pragma once\n#include "model.h"\nconstexpr model_value kOutputs[][MODEL_LABELS] = {' + outputs
-    )
+    _, _, outputs = (copy / "test_vectors.c").read_text().partition("#if SINGLE_ROUNDING")
+    outputs = outputs.replace("const model_value expected_outputs[TEST_IMAGES]", "constexpr model_value kOutputs[]")
+    (copy / "outputs.h").write_text(f'#pragma once\n#include "model.h"\n#ifdef STUB_SINGLE_ROUNDING{outputs}')
     shutil.copy(STUB / "tensorflow/lite/micro/micro_log.cpp", copy / "stub_log.cpp")
     return copy
 
@@ -305,10 +302,26 @@ def test_the_micro_program_compiles_against_the_interface_and_runs(for_micro: Em
     assert len(re.findall(r"^\d+ % \w+$", tested.stdout, re.MULTILINE)) == 8
 
 
+def test_the_micro_self_test_expects_the_rounding_of_the_library(for_micro: Embedding, tmp_path: Path) -> None:
+    folder = compiled_for_micro(for_micro.folder, tmp_path)
+    for option, library_flag, engine in (
+        ("SINGLE_ROUNDING=0", "", "tflite-micro"),
+        ("SINGLE_ROUNDING=1", "-DSTUB_SINGLE_ROUNDING", "litert"),
+    ):
+        tested = run_make_for_micro(folder, "test", option, f"CXXFLAGS={STRICT} -I{folder} {library_flag}")
+        assert tested.returncode == 0, tested.stderr
+        assert f"self-test passed: 8 images, every byte as expected from {engine}" in tested.stdout
+    mixed = run_make_for_micro(folder, "test", "SINGLE_ROUNDING=1")
+    assert mixed.returncode != 0
+    assert "is tflite-micro built with the same TFLITE_SINGLE_ROUNDING?" in mixed.stdout
+
+
 def test_the_micro_self_test_fails_when_a_byte_changes(for_micro: Embedding, tmp_path: Path) -> None:
     folder = compiled_for_micro(for_micro.folder, tmp_path)
-    change_number(folder / "test_vectors.c", "expected_outputs", 0, 1)
-    tested = run_make_for_micro(folder, "test")
+    change_number(folder / "test_vectors.c", "expected_outputs", 0, 1)  # with single rounding
+    tested = run_make_for_micro(
+        folder, "test", "SINGLE_ROUNDING=1", f"CXXFLAGS={STRICT} -I{folder} -DSTUB_SINGLE_ROUNDING"
+    )
     assert tested.returncode != 0
     assert "self-test FAILED: test vector 0, label 0 (airplane): expected " in tested.stdout
 
@@ -518,9 +531,9 @@ def test_the_contract_for_micro_states_the_arena_and_what_was_not_tested(for_mic
     assert "the test vectors add 24,656 bytes until you remove the self-test" in text
     arena = for_micro.contract.outputs["tflite-micro"].arena_bytes
     assert arena and f"{arena:,} bytes for `arena` and 3,072 for `pixels`, the image: {arena + 3072:,} bytes" in text
+    assert "with `-DTFLITE_SINGLE_ROUNDING=1` (recommended) | those of litert 2.3.0, the engine of `edgesqz" in text
     micro, bench = (for_micro.contract.outputs[name] for name in ("tflite-micro", "litert"))
-    agreeing = micro.agreement_count(bench)
-    assert f"predicts the same label as litert 2.3.0, the engine of `edgesqz bench`, on {agreeing} of the 8" in text
+    assert f"{micro.differing_values(bench)} of the 80 bytes differ, by up to {micro.max_steps(bench)} steps" in text
     assert "passed this self-test byte for byte on x86-64 and on emulated Cortex-M3" in text
     assert "It has never run on a board." in text
     assert "`Arduino_TensorFlowLite`, version 2.4.0-ALPHA" in text
