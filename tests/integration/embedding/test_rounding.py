@@ -35,7 +35,7 @@ def rounded_twice(values: Integers, multiplier: Integers, shift: Integers) -> In
     high = np.sign(nudged) * (np.abs(nudged) >> 31)  # C's division rounds toward zero
     right = np.maximum(-shift, 0)
     mask = (1 << right) - 1
-    return (high >> right) + ((high & mask) > (mask >> 1) + (high < 0))
+    return np.asarray((high >> right) + ((high & mask) > (mask >> 1) + (high < 0)))
 
 
 def stored(real: Any) -> tuple[Integers, Integers]:
@@ -69,7 +69,7 @@ class Network:
 
     def quantization(self, tensor: int) -> tuple[NDArray[np.float64], int]:
         found = self.graph.tensors[tensor].quantization
-        return np.float64(found.scale), int(found.zeroPoint[0])
+        return np.array(found.scale, np.float64), int(found.zeroPoint[0])
 
     def constant(self, tensor: int, dtype: Any) -> Integers:
         table = self.graph.tensors[tensor]
@@ -84,7 +84,7 @@ class Network:
 
     def max_pool_2d(self, op: Any, computed: dict[int, Integers], rescale: Rescale) -> Integers:
         size = op.builtinOptions.filterHeight, op.builtinOptions.filterWidth
-        return np.max(list(windows(computed[op.inputs[0]], size, op.builtinOptions, -128).values()), axis=0)
+        return np.asarray(np.max(list(windows(computed[op.inputs[0]], size, op.builtinOptions, -128).values()), axis=0))
 
     def concatenation(self, op: Any, computed: dict[int, Integers], rescale: Rescale) -> Integers:
         return np.concatenate([computed[tensor] for tensor in op.inputs], axis=op.builtinOptions.axis)
@@ -108,7 +108,7 @@ class Network:
     def softmax(self, op: Any, computed: dict[int, Integers], rescale: Rescale) -> Integers:
         logits = computed[op.inputs[0]] * self.quantization(op.inputs[0])[0]
         powers = np.exp(logits - logits.max(-1, keepdims=True))
-        return np.rint(256 * powers / powers.sum(-1, keepdims=True)).astype(np.int64) - 128
+        return np.asarray(np.rint(256 * powers / powers.sum(-1, keepdims=True)) - 128, np.int64)
 
 
 def windows(values: Integers, size: Any, options: Any, padding: int) -> dict[tuple[int, int], Integers]:
