@@ -128,20 +128,24 @@ class RecipeOptions:
     quantize_aware: Annotated[
         str | None,
         Option(
-            "Train with weights as the exported files of this variant store them: int4. Starts from a trained network, "
-            "see `--init`.",
+            "Variant that the network is fine-tuned for: int4. It computes with the weights that the exported file "
+            "will store. Requires `--init`.",
             metavar="VARIANT",
         ),
     ] = None
     optimizer: Annotated[
         str | None,
-        Option("sgd, or muon for convolutions.", metavar="NAME", default=Recipe.optimizer),
+        Option(
+            "Optimizer: sgd, or muon, which makes the updates of convolution kernels orthogonal.",
+            metavar="NAME",
+            default=Recipe.optimizer,
+        ),
     ] = None
     average: Annotated[
         float | None,
         Option(
-            "Momentum of a moving average of the weights, such as 0.995, which the finished network consists of. With "
-            "0, it has the weights of the last step.",
+            "Momentum of a moving average of the weights over the steps, for example 0.995. The finished network has "
+            "the averaged weights. With 0, it has the weights of the last step.",
             metavar="FRACTION",
             default=f"{Recipe.average:g}",
         ),
@@ -271,6 +275,8 @@ class Train(
             raise EdgesqzError(f"{option('teacher')} replaces the labels; remove {option('label_smoothing')}")
         if self.quantize_aware and not self.init:
             raise EdgesqzError(f"{option('quantize_aware')} starts from a trained network; set {option('init')}")
+        if self.branches and self.init:
+            raise EdgesqzError(f"{option('branches')} start from random weights; remove {option('init')}")
         if self.workers < 1:
             raise EdgesqzError(f"{option('workers')} must be at least 1, got {self.workers}")
         if self.address and self.workers == 1:

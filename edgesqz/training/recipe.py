@@ -115,8 +115,6 @@ class Recipe:
             raise EdgesqzError(
                 f"{option('quantize_aware')} must be {' or '.join(QUANTIZED)}, got {self.quantize_aware!r}"
             )
-        if self.branches and (self.init or self.freeze):
-            raise EdgesqzError(f"{option('branches')} start from random weights; remove {option('init')}")
         if not 0 <= self.seed < 2**32:
             raise EdgesqzError(f"{option('seed')} must be from 0 to {2**32 - 1}, got {self.seed}")
 

@@ -73,11 +73,12 @@ def test_other_classes_get_a_new_classifier(trained: Path, bright_and_dark: Path
     assert tuned.manifest.labels == ("bright", "dark")
 
 
+@pytest.mark.parametrize("changes", [{"freeze": 1}, {"quantize_aware": "int4", "average": 0.9, "optimizer": "muon"}])
 def test_a_resumed_run_gives_the_same_network(
-    trained: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], trained: Path, images: Path, tmp_path: Path
 ) -> None:
     init = Path(shutil.copy(trained / "colors.keras", tmp_path / "init.keras"))
-    options: dict[str, Any] = {"model": small.NETWORK, "epochs": 2, "freeze": 1}
+    options: dict[str, Any] = {"model": small.NETWORK, "epochs": 2} | changes
     whole = fine_tune(init, images, tmp_path, name="whole", **options)
 
     def stop(progress: object) -> None:
