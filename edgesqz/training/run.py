@@ -56,8 +56,8 @@ def run(
     dataset = _load_dataset(recipe, plan)
     images = dataset.train()
     if not saved:
-        scaled = {name: value for name, value in scaled_to(len(images)).items() if name not in chosen}
-        recipe = dataclasses.replace(recipe, **scaled)
+        scaled = scaled_to(len(images), recipe.quantize_aware)
+        recipe = dataclasses.replace(recipe, **{name: scaled[name] for name in scaled if name not in chosen})
     scratch_dir = as_path(plan.scratch_dir)
     split = TrainingImages.split(dataset, images, recipe)
     _check_batch(min(recipe.batch_size, len(split.fitted)), plan)

@@ -369,11 +369,11 @@ def test_defaults_depend_on_the_number_of_images_and_are_printed_before_training
     artifact = Train(MODEL, str(train_only), epochs=2, workspace=tmp_path).run(console)
     assert artifact.manifest and artifact.manifest.training
     recipe = artifact.manifest.training["recipe"]
-    assert (recipe["epochs"], recipe["batch_size"], recipe["learning_rate"]) == (2, 16, 0.009)
+    assert (recipe["epochs"], recipe["batch_size"], recipe["learning_rate"]) == (2, 16, 0.0088)
     said = shown.getvalue()
     before = said[: said.index("epoch 1/2")]
     assert "3 classes (blue, green, red); 243 images for training, 27 for validation, 30 for testing" in before
-    assert "30 steps in 2 epochs, 16 images per step, peak learning rate 0.009" in before
+    assert "30 steps in 2 epochs, 16 images per step, peak learning rate 0.0088" in before
 
 
 @pytest.mark.parametrize("validation_split", [0.1, 0])

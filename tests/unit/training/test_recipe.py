@@ -84,7 +84,7 @@ def test_the_defaults_for_many_images_are_the_recipes(images: int) -> None:
 def test_fewer_images_mean_smaller_batches_a_lower_rate_and_more_epochs() -> None:
     found = [scaled_to(images) for images in (1, 60, 180, 600, 5_000, 50_000)]
     assert [each["batch_size"] for each in found] == [16, 16, 16, 32, 128, 128]
-    assert [each["learning_rate"] for each in found] == [0.009, 0.009, 0.009, 0.025, 0.2, 0.2]
+    assert [each["learning_rate"] for each in found] == [0.0088, 0.0088, 0.0088, 0.025, 0.2, 0.2]
     assert [each["epochs"] for each in found] == [200, 200, 137, 84, 39, 30]
 
 
@@ -106,3 +106,9 @@ def test_processors_that_multiply_bfloat16_faster_use_it(description: str, preci
     processor = tmp_path / "cpuinfo"
     processor.write_text(description)
     assert fastest_precision(processor) == precision
+
+
+def test_quantization_aware_training_takes_fewer_epochs_and_a_far_lower_rate() -> None:
+    found = [scaled_to(images, "int4") for images in (180, 50_000)]
+    assert [each["epochs"] for each in found] == [137, 6]
+    assert [each["learning_rate"] for each in found] == [1.8e-05, 0.0004]
