@@ -46,8 +46,8 @@ _WORDINGS: dict[Limit, _Wording] = {
     "accuracy": _Wording("accuracy", format_share, "at least"),
     "accuracy_drop_pp": _Wording("drop", "{:.2f} pp".format),
     "slowdown_percent": _Wording("slowdown", format_percent),
-    "size_growth_percent": _Wording("growth of the file", format_percent),
-    "arena_growth_percent": _Wording("growth of the arena", format_percent),
+    "size_growth_percent": _Wording("growth", format_percent),
+    "arena_growth_percent": _Wording("arena growth", format_percent),
 }
 
 

@@ -82,13 +82,14 @@ class LatencyChange:
         new: The new latency, in the same unit.
         ratio: The new latency divided by the old one, with an interval from the bounds of the two intervals. It is
             wider than a 95 % interval, and None if one of the reports has fewer than six timing rounds.
-        is_significant: Whether the intervals of the old and the new latency do not overlap.
+        noise: Factor by which unchanged files on the same runtime became slower or faster between the two runs, at
+            least 1.
     """
 
     old: float
     new: float
     ratio: Ratio
-    is_significant: bool
+    noise: float = 1.0
 
     @classmethod
     def of(cls, old: tuple[float, Interval | None], new: tuple[float, Interval | None], to: str) -> LatencyChange:
@@ -100,11 +101,20 @@ class LatencyChange:
             to: Name of the old report.
         """
         (before, old_interval), (after, new_interval) = old, new
-        if old_interval is None or new_interval is None:
-            return cls(before, after, Ratio(to, after / before, None), is_significant=False)
-        interval = new_interval[0] / old_interval[1], new_interval[1] / old_interval[0]
-        significant = not _overlap(old_interval, new_interval)
-        return cls(before, after, Ratio(to, after / before, interval), significant)
+        interval = None
+        if old_interval and new_interval:
+            interval = new_interval[0] / old_interval[1], new_interval[1] / old_interval[0]
+        return cls(before, after, Ratio(to, after / before, interval))
+
+    @property
+    def factor(self) -> float:
+        """The factor by which the latency changed at least, in either direction, according to the interval."""
+        return max(1.0, self.ratio.interval[0], 1 / self.ratio.interval[1]) if self.ratio.interval else 1.0
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the intervals of the two latencies do not overlap, and no unchanged file changed as much."""
+        return self.factor > self.noise
 
     @property
     def slowdown_percent(self) -> float:
@@ -121,6 +131,7 @@ class Change:
         artifact: File name.
         runtime: Name of the runtime, with its version if several versions ran the file.
         same_file: Whether the file has the same SHA-256 in both reports.
+        same_engine: Whether the version of the engine and the number of threads are the same in both reports.
         size: Size of the file.
         arena: Size of the engine's memory arena.
         memory: Peak memory that the engine added to its idle process.
@@ -134,6 +145,7 @@ class Change:
     artifact: str
     runtime: str
     same_file: bool
+    same_engine: bool
     size: SizeChange
     arena: SizeChange | None
     memory: SizeChange | None

@@ -73,7 +73,8 @@ class Compare(ChangeLimits):
     Latencies are compared relative to a file that is the same in both reports, so that the reports can come from
     different machines: measure both with the same `edgesqz bench --baseline`.
 
-    The exit code is 3 if a file violates a limit. A difference that is not significant violates no limit.
+    The exit code is 3 if a file violates a limit. A difference that is not significant violates no limit. Limits apply
+    to the files that were named for the new report or, if none were, to all.
 
     Example: `edgesqz compare old.json new.json --max-accuracy-drop 0.5 --max-slowdown 10`
     """

@@ -71,7 +71,8 @@ class CompareResult(Result):
         only_old: The rows that only the old report has.
         only_new: The rows that were measured only for the new report.
         failed: Why rows of the old report could not be measured for the new one, by label.
-        limits: The limits, by name.
+        limits: The limits, by name. They apply to the files that the user named for the new report or, if there are
+            none, to all.
         same_images: Number of test images if both reports measured the same ones, or None.
         baseline: The row that latencies are relative to, or None without one.
         same_machine: Whether both reports come from the same machine.
@@ -190,11 +191,16 @@ def compare_reports(old: NamedReport, new: NamedReport, limits: Mapping[Limit, f
         if isinstance(entry.row, Failed) and _measured(before.get(key))
     }
     common = {pair.entry.label for pair in pairs}
+    judged = [pair for pair in pairs if pair.new.named] or pairs
     comparer = _Comparer(old, new, pairs)
+    changes = _with_noise([comparer.change(pair) for pair in pairs])
     return CompareResult(
         old=old.name,
         new=new.name,
-        changes=tuple(comparer.change(pair, limits) for pair in pairs),
+        changes=tuple(
+            _with_verdict(change, pair.old, limits if pair in judged else {})
+            for change, pair in zip(changes, pairs, strict=True)
+        ),
         only_old=tuple(entry.label for key, entry in before.items() if key not in after),
         only_new=tuple(e.label for e in after.values() if isinstance(e.row, Measured) and e.label not in common),
         failed=failed,
@@ -214,13 +220,13 @@ class _Pair:
     new: Measured
 
     @property
-    def is_baseline(self) -> bool:
-        """Whether nothing but the machine can have changed its latency."""
-        return (
-            self.old.sha256 == self.new.sha256 is not None
-            and (self.old.runtime, self.old.runtime_version) == (self.new.runtime, self.new.runtime_version)
-            and self.old.threads == self.new.threads
-        )
+    def same_file(self) -> bool:
+        return self.new.sha256 is not None and self.old.sha256 == self.new.sha256
+
+    @property
+    def same_engine(self) -> bool:
+        old, new = self.old, self.new
+        return (old.runtime, old.runtime_version, old.threads) == (new.runtime, new.runtime_version, new.threads)
 
     @property
     def latencies(self) -> tuple[Latency, Latency] | None:
@@ -249,24 +255,20 @@ class _Comparer:
         self.same_machine = old.report.machine == new.report.machine
         self.baseline = _baseline(pairs, new.report)
 
-    def change(self, pair: _Pair, limits: Mapping[Limit, float]) -> Change:
+    def change(self, pair: _Pair) -> Change:
+        """Compare two rows without checking them against limits."""
         old, new = pair.old, pair.new
-        change = Change(
+        return Change(
             label=pair.entry.label,
             artifact=new.artifact,
             runtime=pair.entry.runtime,
-            same_file=old.sha256 == new.sha256 is not None,
+            same_file=pair.same_file,
+            same_engine=pair.same_engine,
             size=SizeChange(old.size_bytes, new.size_bytes),
             arena=size_change(old.arena_bytes, new.arena_bytes),
             memory=size_change(memory_bytes(old), memory_bytes(new)),
             accuracy=self._accuracy(old, new),
             latency=self._latency(old, new),
-        )
-        found = list(exceeded(change, old, limits))
-        return replace(
-            change,
-            violations=tuple(violation for violation, is_significant in found if is_significant),
-            within_noise=tuple(violation for violation, is_significant in found if not is_significant),
         )
 
     def _accuracy(self, old: Measured, new: Measured) -> AccuracyChange | None:
@@ -286,6 +288,28 @@ class _Comparer:
         return LatencyChange.of(before, after, self.old_name) if before and after else None
 
 
+def _with_noise(changes: Sequence[Change]) -> list[Change]:
+    """Add to each latency how much the latencies of unchanged files on the same runtime differ between the runs."""
+    noise: dict[str, float] = {}
+    for change in changes:
+        if change.latency and change.same_file and change.same_engine:
+            noise[change.runtime] = max(noise.get(change.runtime, 1.0), change.latency.factor)
+    return [
+        replace(change, latency=change.latency and replace(change.latency, noise=noise.get(change.runtime, 1.0)))
+        for change in changes
+    ]
+
+
+def _with_verdict(change: Change, old: Measured, limits: Mapping[Limit, float]) -> Change:
+    """Check a change against the limits."""
+    found = list(exceeded(change, old, limits))
+    return replace(
+        change,
+        violations=tuple(violation for violation, is_significant in found if is_significant),
+        within_noise=tuple(violation for violation, is_significant in found if not is_significant),
+    )
+
+
 def _by_key(report: Report) -> dict[tuple[str, str], Entry]:
     """Return the entries by file name and runtime."""
     return {(entry.row.artifact, entry.runtime): entry for entry in report.entries}
@@ -297,7 +321,9 @@ def _measured(entry: Entry | None) -> Measured | None:
 
 def _baseline(pairs: Sequence[_Pair], new: Report) -> Baseline | None:
     """Return the baseline of the new report if it qualifies, or else the file with the narrowest relative interval."""
-    found = [(pair, *latencies) for pair in pairs if pair.is_baseline and (latencies := pair.latencies)]
+    found = [
+        (pair, *latencies) for pair in pairs if pair.same_file and pair.same_engine and (latencies := pair.latencies)
+    ]
     if not found:
         return None
     named = Path(new.plan.baseline).name if new.plan.baseline else None

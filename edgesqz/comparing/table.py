@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edgesqz.benchmarking.wording import describe_violation
+from edgesqz.benchmarking.wording import limit_name
 from edgesqz.comparing.changes import Change, SizeChange
 from edgesqz.tables import Column, Table
 
@@ -56,7 +56,9 @@ def _gain(change: Change) -> str:
 
 def _p(change: Change) -> str:
     found = change.accuracy
-    return "" if found is None or found.mcnemar_p is None else f"{found.mcnemar_p:.3f}"
+    if found is None or found.mcnemar_p is None:
+        return ""
+    return "<0.001" if found.mcnemar_p < 0.001 else f"{found.mcnemar_p:.3f}"
 
 
 def _latency(change: Change) -> str:
@@ -65,7 +67,9 @@ def _latency(change: Change) -> str:
     ratio = change.latency.ratio
     if ratio.is_own:
         return "1"
-    return "noise" if ratio.is_noise else f"{ratio.median:.2f}" + _star(change.latency.is_significant)
+    if ratio.is_noise and not change.latency.is_significant:
+        return "noise"
+    return f"{ratio.median:.2f}" + _star(change.latency.is_significant)
 
 
 def _size_difference(change: SizeChange | None, unit_bytes: float, digits: int) -> str:
@@ -82,8 +86,9 @@ def _star(is_significant: bool) -> str:
     return "*" if is_significant else ""
 
 
-def _verdict(change: Change) -> str:
-    return "; ".join(map(describe_violation, change.violations)) or "ok"
+def _violated_limits(change: Change) -> str:
+    """Return the names of the limits that a file violates. The messages about them have the values."""
+    return ", ".join(limit_name(violation.limit) for violation in change.violations) or "ok"
 
 
 _COLUMNS: list[tuple[Column, Cell]] = [
@@ -91,12 +96,12 @@ _COLUMNS: list[tuple[Column, Cell]] = [
     (Column("runtime", rank=3), lambda change: change.runtime),
     (Column("file", rank=2), lambda change: "same" if change.same_file else "new"),
     (Column("size\nkB", "right", rank=4), _size),
-    (Column("change\n%", "right"), _growth),
+    (Column("growth\n%", "right"), _growth),
     (Column("top-1\n%", "right", rank=1), _accuracy),
-    (Column("change\npp", "right"), _gain),
+    (Column("gain\npp", "right"), _gain),
     (Column("p", "right", rank=7), _p),
     (Column("latency\nnew/old", "right"), _latency),
     (Column("memory\nMB", "right", rank=5), lambda change: _size_difference(change.memory, 1e6, 1)),
     (Column("arena\nkB", "right", rank=6), lambda change: _size_difference(change.arena, 1e3, 1)),
 ]
-_VERDICT: tuple[Column, Cell] = (Column("limits", is_prose=True), _verdict)
+_VERDICT: tuple[Column, Cell] = (Column("limits", is_prose=True), _violated_limits)
