@@ -192,9 +192,9 @@ class TrainingRun:
 
     def _initialization(self, init: SourceModel) -> str:
         """Describe the weights that the run starts from."""
-        classifier = "" if fine_tuning.keeps_classifier(init, self.images.labels) else ", with a new classifier"
+        classifier = "" if fine_tuning.keeps_classifier(init, self.images.labels) else " with a new classifier"
         frozen = f"; frozen: {', '.join(self.frozen)}" if self.frozen else ""
-        return f"starts from {init.name} of {init.source}{classifier}{frozen}"
+        return f"initial weights: {init.name} ({init.source}){classifier}{frozen}"
 
     def restart(self) -> None:
         """Continue from the last checkpoint, or from the start, after ``learner`` was restarted."""

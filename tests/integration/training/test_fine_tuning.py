@@ -52,7 +52,7 @@ def test_frozen_modules_keep_their_weights_and_statistics(trained: Path, images:
     tuned = fine_tune(init, images, tmp_path, freeze=2, console=Console(file=shown, width=200))
     every = modules(network_graph(small.NETWORK))
     assert differing(weights(init), weights(tuned.path)) == set(every[2:])
-    assert f"starts from colors of {init}; frozen: stem, fire11\n" in shown.getvalue()
+    assert f"initial weights: colors ({init}); frozen: stem, fire11\n" in shown.getvalue()
     assert tuned.manifest.training
     recipe = tuned.manifest.training["recipe"]
     assert (recipe["model"], recipe["freeze"]) == (small.NETWORK, 2)
@@ -65,7 +65,7 @@ def test_other_classes_get_a_new_classifier(trained: Path, bright_and_dark: Path
     tuned = fine_tune(
         init, bright_and_dark, tmp_path, freeze=3, learning_rate=1e-9, console=Console(file=shown, width=200)
     )
-    assert f"starts from colors of {init}, with a new classifier; frozen: stem, fire11, fire21\n" in shown.getvalue()
+    assert f"initial weights: colors ({init}) with a new classifier; frozen: stem, fire11, fire21\n" in shown.getvalue()
     before, after = weights(init), weights(tuned.path)
     assert after["classifier"][0].shape[-1] == 2 != before["classifier"][0].shape[-1]
     del before["classifier"], after["classifier"]

@@ -32,6 +32,11 @@ def test_a_grid_has_every_combination_once() -> None:
     assert len(list(found.grid())) == 2 * 2 * 3
 
 
+def test_fine_tuning_has_knobs() -> None:
+    found = space(recipe={"init": "squeezenet-nano", "freeze": {"low": 0, "high": 3}})
+    assert {candidate.recipe["freeze"] for candidate in found.grid()} == {0, 1, 2, 3}
+
+
 def test_knobs_of_a_stage_without_fire_modules_make_no_difference() -> None:
     found = space(network={"stem": 8, "stage1": STAGE, "stage2": {"fires": [0], "squeeze": [4, 8], "expand": 16}})
     assert len(list(found.grid())) == 2
