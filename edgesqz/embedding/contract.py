@@ -38,6 +38,7 @@ class Contract:
         channels: 3 for RGB, 1 for grayscale.
         input_values: The stored input value for each pixel 0..255; int8 or float32 (256,).
         operators: The number of occurrences of each operator.
+        macs: The number of multiply-accumulates in convolutions and dense layers for one image.
         images: The synthetic images of the test vectors; uint8 (N, H, W, channels).
         outputs: The expected outputs by the name of the runtime.
         unavailable: Optional runtimes without expected outputs, each with the reason.
@@ -53,6 +54,7 @@ class Contract:
     channels: int
     input_values: NDArray[Any]
     operators: dict[str, int]
+    macs: int
     images: NDArray[np.uint8]
     outputs: dict[str, Outputs]
     unavailable: dict[str, str]
@@ -95,6 +97,7 @@ class Contract:
             channels=channels,
             input_values=stored_pixels(manifest),
             operators=tflite.operators(content),
+            macs=tflite.macs(content),
             images=images,
             outputs=outputs,
             unavailable=unavailable,

@@ -44,6 +44,8 @@ class Target:
 
 ARRAYS = ("model.h", "model.c", "test_vectors.h", "test_vectors.c")
 
+MICRO_FILES = ("classifier.h", "classifier.cpp", "image.h", "image.c", "edgesqz_app.cpp", SKETCH, "Makefile")
+
 TARGETS = {
     "c": Target(
         ("litert",),
@@ -52,7 +54,7 @@ TARGETS = {
     ),
     "micro": Target(
         ("litert", "tflite-micro"),
-        (*ARRAYS, *(f"micro/{n}" for n in ("classifier.h", "classifier.cpp", "edgesqz_app.cpp", SKETCH, "Makefile"))),
+        (*ARRAYS, *(f"micro/{name}" for name in MICRO_FILES)),
         "make test TFLM=/path/to/tflite-micro",
     ),
     "python": Target(

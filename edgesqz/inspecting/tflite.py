@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,12 +15,18 @@ from edgesqz.tflite import metadata
 _Table = TypeVar("_Table")
 
 MAX_TABLES = 1_000_000  # the limit of FlatBuffers' own verifier
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")  # operators whose second input is the weights
 BYTES_PER_TABLE = 8  # minimum size of a table: its offset, and the offset of its fields
 
 
 def operators(content: bytes) -> dict[str, int]:
     """Count the operators in a .tflite file by their names in TFLite's schema, most frequent first."""
     return _Tflite(content).operators()
+
+
+def macs(content: bytes) -> int:
+    """Count the multiply-accumulates of a .tflite file for one image, in convolutions and dense layers."""
+    return _Tflite(content).macs()
 
 
 class _Tflite:
@@ -57,6 +64,16 @@ class _Tflite:
         names = [self._operator(code) for code in self._codes]
         used = [op for graph in self.graphs for op in self.all(graph.OperatorsLength(), graph.Operators)]
         return counted(names[op.OpcodeIndex()] for op in used)
+
+    def macs(self) -> int:
+        """Count the multiply-accumulates of the first graph, the one that runs."""
+        graph, total = self.graphs[0], 0
+        for op in self.all(graph.OperatorsLength(), graph.Operators):
+            if self._operator(self._codes[op.OpcodeIndex()]) in WEIGHTED:
+                weights = _numbers(graph.Tensors(op.Inputs(1)).ShapeAsNumpy())
+                output = _numbers(graph.Tensors(op.Outputs(0)).ShapeAsNumpy())
+                total += math.prod(weights) * math.prod(output[1:-1])
+        return total
 
     def stored(self) -> tuple[list[Tensor], list[Tensor]]:
         """Return the tensors that the file stores, one per buffer, and those of them that are parameters."""

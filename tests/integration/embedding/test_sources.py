@@ -360,6 +360,25 @@ def test_make_for_micro_names_what_is_missing(goal: str, for_micro: Embedding) -
     assert run_make(for_micro.folder, "clean").returncode == 0
 
 
+def test_micro_scales_camera_images_as_pillow_does(for_micro: Embedding, tmp_path: Path) -> None:
+    options = [*STRICT.split(), "-std=c11", "-fsanitize=undefined", "-fno-sanitize-recover"]
+    source = for_micro.folder / "image.c"
+    subprocess.run(["gcc", *options, "-shared", "-fPIC", "-o", tmp_path / "image.so", source], check=True)
+    fit = ctypes.CDLL(str(tmp_path / "image.so")).image_fit
+    for width, height in ((320, 240), (211, 97), (32, 32), (7, 5), (640, 1), (1, 1)):
+        colors = np.random.default_rng(0).integers(0, (32, 64, 32), (height, width, 3), np.uint16)
+        red, green, blue = (colors[..., channel] for channel in range(3))
+        rgb565 = red << 11 | green << 5 | blue
+        rgb888 = np.dstack([red << 3 | red >> 2, green << 2 | green >> 4, blue << 3 | blue >> 2]).astype(np.uint8)
+        expected = np.asarray(ImageOps.fit(Image.fromarray(rgb888), (32, 32)))
+        for layout, image in enumerate((rgb888, rgb565.astype("<u2"), rgb565.astype(">u2"))):
+            fitted = np.zeros((32, 32, 3), np.uint8)
+            assert fit(ctypes.c_void_p(image.ctypes.data), layout, width, height, ctypes.c_void_p(fitted.ctypes.data))
+            np.testing.assert_array_equal(fitted, expected)
+    for width, height in ((641, 480), (0, 480), (480, -1)):
+        assert not fit(None, 0, width, height, None)
+
+
 def test_make_for_micro_links_one_library(for_micro: Embedding, tmp_path: Path) -> None:
     libraries = [tmp_path / f"gen/{target}/lib/libtensorflow-microlite.a" for target in ("cortex_m", "linux")]
     missing = run_make(for_micro.folder, "test", f"TFLM={tmp_path}")
@@ -517,6 +536,8 @@ def test_the_contract_states_everything_that_a_program_needs(for_c: Path) -> Non
         "set `OUTPUT_TOLERANCE` in `test_vectors.h` to 1",
         "embed the fp32 file for them",
         "0. airplane 1. automobile 2. bird 3. cat 4. deer 5. dog 6. frog 7. horse 8. ship 9. truck",
+        "7,819,264 multiply-accumulates per image",
+        "sRGB in the full range 0..255",
         "17 `CONV_2D`, 5 `CONCATENATION`, 3 `ADD`, 2 `MAX_POOL_2D`, 1 `MEAN`, 1 `SOFTMAX`",
         "89.61 % top-1 on 10,000 test images of cifar10, measured with LiteRT on AMD EPYC",
         "none; LiteRT allocates memory as needed",
@@ -528,7 +549,8 @@ def test_the_contract_for_micro_states_the_arena_and_what_was_not_tested(for_mic
     text = " ".join((for_micro.folder / "CONTRACT.md").read_text().split())
     assert f"{for_micro.contract.outputs['tflite-micro'].arena_bytes:,} bytes, aligned to 16" in text
     assert "| 85,408 bytes for `model_data`, " in text
-    assert "the test vectors add 24,656 bytes until you remove the self-test" in text
+    assert "The test vectors add 24,656 bytes until you remove the self-test" in text
+    assert "plus 2,268 for `image_fit()`" in text
     arena = for_micro.contract.outputs["tflite-micro"].arena_bytes
     assert arena and f"{arena:,} bytes for `arena` and 3,072 for `pixels`, the image: {arena + 3072:,} bytes" in text
     assert "with `-DTFLITE_SINGLE_ROUNDING=1` (recommended) | those of litert 2.3.0, the engine of `edgesqz" in text
