@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgesqz.converters.layers import layer_name
 from edgesqz.errors import EdgesqzError
 from edgesqz.plugins import WeightedLayer
 from edgesqz.quantization import FLOAT_BITS
@@ -119,25 +120,13 @@ def _by_layer(content: bytes, names: Collection[str]) -> dict[str, list[_Operato
         if operator.kind in FEWEST_BITS and operator.kernel:
             by_kernel.setdefault(operator.kernel, []).append(operator)
     found: dict[str, list[_Operator]] = {}
-    for operators in by_kernel.values():
-        name = _layer_name(operators[0], names)
+    for kernel, operators in by_kernel.items():
+        # A kernel that several operators share has a name of its own. Then the outputs' names tell the layer: they list
+        # the layers that were merged.
+        name = layer_name((kernel, *operators[0].output.split(";")), names) or kernel
         numbered = (f"{name}.{number}" if number > 1 else name for number in itertools.count(1))
         found[next(each for each in numbered if each not in found)] = operators
     return found
-
-
-def _layer_name(operator: _Operator, names: Collection[str]) -> str:
-    """Return the layer that an operator belongs to: ``stem`` for the kernel ``functional_1/stem_1/convolution``.
-
-    TensorFlow appends a number to the name of a layer. A kernel that several operators share has a name of its own, but
-    the names of their outputs list the layers that were merged into them.
-    """
-    for text in (operator.kernel, *operator.output.split(";")):
-        for part in reversed(text.split("/")):
-            for name in (re.sub(r"_\d+$", "", part), part):
-                if name in names:
-                    return name
-    return operator.kernel
 
 
 def _operators(content: bytes) -> Iterator[_Operator]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgesqz.converters.layers import kernel_layers, layer_name
 from edgesqz.errors import EdgesqzError
-from edgesqz.plugins import Variant
+from edgesqz.plugins import Variant, WeightedLayer
+from edgesqz.quantization import FLOAT_BITS
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +25,7 @@ FORMAT = "onnx"
 SUFFIX = ".onnx"
 VARIANTS = {
     # QuantizeLinear and DequantizeLinear pairs; input and output are float32
-    "int8": Variant(bytes_per_parameter=1, needs_calibration=True),
+    "int8": Variant(bytes_per_parameter=1, needs_calibration=True, layer_bits=8),
     "fp16": Variant(bytes_per_parameter=2),  # computes in float16; input and output are float32
     "dynamic": Variant(bytes_per_parameter=1),  # uint8 weights; activations are quantized at inference
     "fp32": Variant(bytes_per_parameter=4, exact=True),
@@ -41,17 +44,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
     Raises:
         EdgesqzError: The network has an operator that ONNX lacks.
     """
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is first imported
-    import tensorflow as tf
-    import tf2onnx
-
-    (pixels,) = model.inputs
-    signature = [tf.TensorSpec(pixels.shape, tf.float32, name=pixels.name)]
-    with collecting_copies() as optimizers:
-        graph, _ = tf2onnx.convert.from_keras(
-            model, signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}, optimizers=optimizers
-        )
-    _refuse_unknown_operators(graph)
+    graph = _graph(model)
     match variant:
         case "fp16":
             from onnxruntime.transformers import float16
@@ -63,6 +56,60 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
             assert calibration is not None  # the variant says that it needs it
             graph = _static(graph, calibration)
     return bytes(graph.SerializeToString())
+
+
+def layerwise(model: keras.Model, calibration: np.ndarray) -> LayerwiseOnnx:
+    """Convert a Keras model to float, to be quantized layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
+    return LayerwiseOnnx(_graph(model), kernel_layers(model), calibration)
+
+
+class LayerwiseOnnx:
+    """A float graph whose layers can be quantized to 8 bits or kept float.
+
+    Args:
+        graph: The graph.
+        names: Names of the layers with a kernel in the network that it was converted from.
+        calibration: float32 (N, H, W, channels), in the range of the graph's input.
+    """
+
+    def __init__(self, graph: onnx.ModelProto, names: Collection[str], calibration: np.ndarray) -> None:
+        self._graph, self._calibration = graph, calibration
+        stored = {tensor.name: math.prod(tensor.dims) for tensor in graph.graph.initializer}
+        self._nodes: dict[str, list[str]] = {}
+        layers = list[WeightedLayer]()
+        for node in graph.graph.node:
+            if node.op_type in WEIGHTED_OPERATORS and (weights := stored.get(node.input[1])):
+                name = layer_name((node.input[1], node.name), names) or node.name
+                if name not in self._nodes:
+                    layers.append(WeightedLayer(name, node.op_type, weights, fewest_bits=8))
+                self._nodes.setdefault(name, []).append(node.name)
+        self.layers = tuple(layers)
+
+    def quantize(self, bits: Mapping[str, int]) -> bytes:
+        """Return a file in which each layer has 8 bits or, for ``FLOAT_BITS``, stays float."""
+        kept = [node for name, count in bits.items() if count == FLOAT_BITS for node in self._nodes[name]]
+        return bytes(_static(self._graph, self._calibration, kept).SerializeToString())
+
+
+def _graph(model: keras.Model) -> onnx.ModelProto:
+    """Convert a Keras model to a float graph.
+
+    Raises:
+        EdgesqzError: The network has an operator that ONNX lacks.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is first imported
+    import tensorflow as tf
+    import tf2onnx
+
+    (pixels,) = model.inputs
+    signature = [tf.TensorSpec(pixels.shape, tf.float32, name=pixels.name)]
+    with collecting_copies() as optimizers:
+        graph: onnx.ModelProto
+        graph, _ = tf2onnx.convert.from_keras(
+            model, signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}, optimizers=optimizers
+        )
+    _refuse_unknown_operators(graph)
+    return graph
 
 
 @contextlib.contextmanager
@@ -126,8 +173,8 @@ def quantize_dynamic(graph: onnx.ModelProto) -> onnx.ModelProto:
         return _loaded(path)
 
 
-def _static(graph: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
-    """Quantize to uint8 activations and int8 weights per channel, the engine's fastest pair.
+def _static(graph: onnx.ModelProto, calibration: np.ndarray, kept: Sequence[str] = ()) -> onnx.ModelProto:
+    """Quantize all nodes but the ``kept`` to uint8 activations and int8 weights per channel, the engine's fastest pair.
 
     The weights use 7 bits. On x86 processors without VNNI, the engine adds pairs of products in 16 bits, with
     saturation (VPMADDUBSW), and 2 * 255 * 64 = 32,640 is less than 32,768.
@@ -146,7 +193,7 @@ def _static(graph: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
             per_channel=True,
             reduce_range=True,
             op_types_to_quantize=QUANTIZED_OPERATORS,
-            nodes_to_exclude=list(_normalization_nodes(graph)),
+            nodes_to_exclude=[*_normalization_nodes(graph), *kept],
         )
         return _loaded(path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from edgesqz.converters.layers import kernel_layers
 from edgesqz.converters.layerwise import LayerwiseTflite
 from edgesqz.errors import EdgesqzError
 from edgesqz.plugins import Variant
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 FORMAT = "tflite"
 SUFFIX = ".tflite"
 VARIANTS = {
-    "int8": Variant(bytes_per_parameter=1, needs_calibration=True, takes_bytes=True),
+    "int8": Variant(bytes_per_parameter=1, needs_calibration=True, takes_bytes=True, layer_bits=8),
     # int4 weights of the inner convolutions, all else as int8
     "int4": Variant(bytes_per_parameter=0.5, needs_calibration=True, takes_bytes=True, layer_bits=4),
     "fp16": Variant(bytes_per_parameter=2),  # float16 weights; most CPUs compute in float32
@@ -63,9 +64,9 @@ def layerwise(model: keras.Model, calibration: np.ndarray) -> LayerwiseTflite:
     """Convert a Keras model to float, to be quantized layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
     import tensorflow as tf
 
-    paths = [weight.path.split("/") for weight in model.weights]
-    names = {path[-2] for path in paths if path[-1].endswith("kernel")}
-    return LayerwiseTflite(_converted(tf.lite.TFLiteConverter.from_keras_model(model)), names, calibration)
+    return LayerwiseTflite(
+        _converted(tf.lite.TFLiteConverter.from_keras_model(model)), kernel_layers(model), calibration
+    )
 
 
 def _converted(converter: Any) -> bytes:

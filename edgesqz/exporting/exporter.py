@@ -20,6 +20,7 @@ from edgesqz.exporting.images import ExportImages
 from edgesqz.exporting.job import Job
 from edgesqz.exporting.labels import check_labels, read_labels
 from edgesqz.exporting.plan import Export
+from edgesqz.exporting.precision import INT8_BITS
 from edgesqz.exporting.reference import Reference
 from edgesqz.exporting.shipped import Shipped
 from edgesqz.models import loading
@@ -134,7 +135,7 @@ class Exporter:
             download: Whether to download the images for calibration if they are missing.
         """
         if job.kind.needs_calibration:
-            if found := self._find_shipped(job):
+            if not self.plan.keep and (found := self._find_shipped(job)):
                 return self._verify_shipped(found, job)
             if not download:
                 self.images.refuse_download()
@@ -221,24 +222,33 @@ class Exporter:
         if job.kind.needs_calibration:
             calibration = self.images.calibration
             values, record = pixels.values(_spanning_all_bytes(calibration.pixels)), calibration.record
+        if values is not None and job.is_layerwise(self.plan.keep):
+            content, bits, note = self._quantize_layers(job, model, values)
+            return Converted(content, pixels, record, bits, note)
+        with self._converting(job):
+            return Converted(job.converter.convert(model, job.variant, values), pixels, record)
+
+    def _quantize_layers(self, job: Job, model: keras.Model, values: np.ndarray) -> tuple[bytes, dict[str, int], str]:
+        """Return a file whose layers may differ in bits, the bits by layer, and a note on them."""
+        assert job.kind.layer_bits
+        with self._converting(job):
+            layerwise = cast(plugins.LayerwiseConverter, job.converter).layerwise(model, values)
+        bits = precision.choose_bits(layerwise.layers, job.kind.layer_bits, self.plan.keep)
+        with self._converting(job):
+            content = layerwise.quantize(bits)
+        return content, bits, precision.describe(layerwise.layers, bits, job.kind.layer_bits)
+
+    @contextlib.contextmanager
+    def _converting(self, job: Job) -> Iterator[None]:
+        """Hide the output of a converter, which is possibly from a third party, and explain what it raises."""
         try:
             with backend.hush():
-                if job.kind.layer_bits and values is not None:
-                    content, bits, note = self._quantize_layers(job, model, values)
-                    return Converted(content, pixels, record, bits, note)
-                return Converted(job.converter.convert(model, job.variant, values), pixels, record)
-        except Exception as error:  # a converter, possibly from a third party, can raise anything
+                yield
+        except Exception as error:
             reason = str(error) if isinstance(error, EdgesqzError) else f"{type(error).__name__}: {first_line(error)}"
             raise EdgesqzError(
                 f"{job.converter.FORMAT} {job.variant}: the converter cannot convert {self.source.source}: {reason}"
             ) from error
-
-    def _quantize_layers(self, job: Job, model: keras.Model, values: np.ndarray) -> tuple[bytes, dict[str, int], str]:
-        """Return the file of a variant whose layers differ in bits, the bits by layer, and a note on them."""
-        assert job.kind.layer_bits
-        layerwise = cast(plugins.LayerwiseConverter, job.converter).layerwise(model, values)
-        bits = precision.default_bits(layerwise.layers, job.kind.layer_bits)
-        return layerwise.quantize(bits), bits, precision.describe_eight_bit_layers(layerwise.layers, bits)
 
     def _verify(self, engine: Engine, job: Job) -> Verification:
         """Run a new file and its source model on the same images. Reject the file if their predictions differ."""
@@ -258,7 +268,7 @@ class Exporter:
             return f"these images are synthetic because {dataset} is not available; specify {option('data_dir')}"
         if not job.kind.needs_calibration:
             return f"try longer training or another {option('variant')}"
-        if job.kind.layer_bits:
+        if job.kind.layer_bits is not None and job.kind.layer_bits < INT8_BITS:
             return f"fine-tune with train {option('init')} {self.source.name} {option('quantize_aware')} {job.variant}"
         float_variants = [name for name, kind in job.converter.VARIANTS.items() if not kind.needs_calibration]
         return (

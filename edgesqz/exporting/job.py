@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from edgesqz import plugins
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
+from edgesqz.exporting.precision import INT8_BITS, Keep
+from edgesqz.quantization import FLOAT_BITS
 
 DEFAULT_FORMAT, DEFAULT_VARIANT = "tflite", "fp32"
 
@@ -42,6 +44,29 @@ class Job:
         """The properties of the variant."""
         return self.converter.VARIANTS[self.variant]
 
+    def is_layerwise(self, keep: Keep) -> bool:
+        """Return whether layers of the file may differ in bits."""
+        return self.kind.layer_bits is not None and (self.kind.layer_bits < INT8_BITS or bool(keep))
+
+    def check(self, keep: Keep) -> None:
+        """Check that the variant can protect layers.
+
+        Raises:
+            EdgesqzError: It cannot. The message lists the variants that can.
+        """
+        for name, patterns, most_bits in (
+            ("keep_int8", keep.int8, INT8_BITS - 1),
+            ("keep_float", keep.float, INT8_BITS),
+        ):
+            able = [
+                name for name, kind in self.converter.VARIANTS.items() if (kind.layer_bits or FLOAT_BITS) <= most_bits
+            ]
+            if patterns and self.variant not in able:
+                raise EdgesqzError(
+                    f"{option(name)} does not apply to {self.converter.FORMAT} {self.variant}; it applies to "
+                    f"{', '.join(able) or 'no variant of this format'}"
+                )
+
     def file_name(self, model_name: str) -> str:
         """Return NAME.VARIANT.SUFFIX."""
         return f"{model_name}.{self.variant}{self.converter.SUFFIX}"
@@ -51,13 +76,15 @@ def requested_jobs(plan: Export) -> list[Job]:
     """Return the files that a plan requests. With ``all_variants``, the most valuable come first.
 
     Raises:
-        EdgesqzError: A format or variant is unknown, or a number of calibration images is given although no variant is
-            calibrated.
+        EdgesqzError: A format or variant is unknown, layers are to be protected in a variant that cannot, or a number
+            of calibration images is given although no variant is calibrated.
     """
     if plan.all_variants:
         return _all_variants(plan.formats or tuple(dict.fromkeys([DEFAULT_FORMAT, *plugins.converters()])))
     formats, variants = plan.formats or (DEFAULT_FORMAT,), plan.variants or (DEFAULT_VARIANT,)
     jobs = [Job.parse(format, variant) for format in formats for variant in variants]
+    for job in jobs:
+        job.check(plan.keep)
     if plan.calibration is not None and not any(job.kind.needs_calibration for job in jobs):
         raise EdgesqzError(
             f"{option('calibration')} applies only to calibrated variants such as int8, got {', '.join(variants)}; "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from edgesqz.command import Option, command
 from edgesqz.errors import EdgesqzError, option
+from edgesqz.exporting.precision import Keep
 from edgesqz.options import CalibrationOptions, DataOptions, InputSizeOptions, PixelOptions, QuotaOptions, as_list
 
 if TYPE_CHECKING:
@@ -42,9 +43,46 @@ class LabelOptions:
     ] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class PrecisionOptions:
+    """Layers to protect from quantization."""
+
+    PANEL: ClassVar = "Variants"
+    keep_int8: Annotated[
+        str | Sequence[str],
+        Option(
+            "Give the layers whose names match this pattern 8-bit weights in an int4 file, for example 'fire2_*'. "
+            "Repeat the option for several.",
+            metavar="PATTERN",
+            default="none",
+        ),
+    ] = ()
+    keep_float: Annotated[
+        str | Sequence[str],
+        Option(
+            "Keep the layers whose names match this pattern float in an int8 or int4 file. Repeat the option for "
+            "several. `edgesqz inspect` shows the names.",
+            metavar="PATTERN",
+            default="none",
+        ),
+    ] = ()
+
+    @property
+    def keep(self) -> Keep:
+        """The layers to protect."""
+        return Keep(tuple(map(str, as_list(self.keep_int8))), tuple(map(str, as_list(self.keep_float))))
+
+
 @dataclass(frozen=True)
 class Export(
-    DryRunOptions, QuotaOptions, PixelOptions, LabelOptions, InputSizeOptions, CalibrationOptions, DataOptions
+    DryRunOptions,
+    QuotaOptions,
+    PixelOptions,
+    LabelOptions,
+    InputSizeOptions,
+    PrecisionOptions,
+    CalibrationOptions,
+    DataOptions,
 ):
     """Convert a Keras model to other formats, and verify each file against the model before keeping it.
 
@@ -98,6 +136,11 @@ class Export(
             raise EdgesqzError(f"{option('untrained')} needs the name of an architecture, such as alexnet")
         if self.all_variants and self.variants:
             raise EdgesqzError(f"{option('all_variants')} exports every variant; remove {', '.join(self.variants)}")
+        if self.all_variants and self.keep:
+            raise EdgesqzError(
+                f"{option('keep_int8')} and {option('keep_float')} apply to some variants only; name them with "
+                f"{option('variant')} instead of {option('all_variants')}"
+            )
 
     @property
     def formats(self) -> tuple[str, ...]:

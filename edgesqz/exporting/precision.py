@@ -2,43 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.plugins import WeightedLayer
+from edgesqz.quantization import FLOAT_BITS
 
-EDGE_BITS = 8  # of the first and the last layer, which lose most accuracy and have few weights
+INT8_BITS = 8
 
 
-def default_bits(layers: Sequence[WeightedLayer], inner_bits: int) -> dict[str, int]:
-    """Return the number of bits of each layer, 8 where the layer takes no fewer or is the first or the last one.
+@dataclass(frozen=True)
+class Keep:
+    """Patterns of layers to protect.
+
+    Attributes:
+        int8: Patterns of layers with 8-bit weights.
+        float: Patterns of layers that stay float. They take precedence.
+    """
+
+    int8: Sequence[str] = ()
+    float: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        """Return whether there is a pattern."""
+        return bool(self.int8 or self.float)
+
+    def bits(self, layers: Sequence[WeightedLayer]) -> dict[str, int]:
+        """Return the number of bits of each layer that matches a pattern.
+
+        Raises:
+            EdgesqzError: A pattern matches no layer.
+        """
+        return _matching("keep_int8", self.int8, layers, INT8_BITS) | _matching(
+            "keep_float", self.float, layers, FLOAT_BITS
+        )
+
+
+def _matching(name: str, patterns: Sequence[str], layers: Sequence[WeightedLayer], bits: int) -> dict[str, int]:
+    names, found = [layer.name for layer in layers], dict[str, int]()
+    for pattern in patterns:
+        matches = fnmatch.filter(names, pattern)
+        if not matches:
+            raise EdgesqzError(f"{option(name)}: no layer matches {pattern!r}; the layers are {', '.join(names)}")
+        found |= dict.fromkeys(matches, bits)
+    return found
+
+
+def choose_bits(layers: Sequence[WeightedLayer], inner_bits: int, keep: Keep) -> dict[str, int]:
+    """Return the number of bits of each layer.
+
+    The first and the last layer have 8 bits, because they lose most accuracy and have few weights. So do layers whose
+    operator takes no fewer.
 
     Args:
         layers: The layers in execution order.
         inner_bits: Number of bits of inner layers.
+        keep: Layers to protect.
 
     Raises:
-        EdgesqzError: No layer would have ``inner_bits``.
+        EdgesqzError: A pattern matches no layer, or no layer would have ``inner_bits``.
     """
-    bits = {layer.name: max(inner_bits, layer.fewest_bits) for layer in layers[1:-1]}
-    if inner_bits not in bits.values():
+    bits = {layer.name: INT8_BITS for layer in layers}
+    bits |= {layer.name: max(inner_bits, layer.fewest_bits) for layer in layers[1:-1]}
+    bits |= keep.bits(layers)
+    if inner_bits < INT8_BITS and inner_bits not in bits.values():
         raise EdgesqzError(
-            f"expected a convolution between the first and the last layer, whose weights int{inner_bits} would store "
-            f"in {inner_bits} bits; found {', '.join(layer.name for layer in layers) or 'no layers'}; choose variant "
-            "int8"
+            f"expected a convolution for int{inner_bits} weights between the first and the last layer; the layers are "
+            f"{', '.join(bits) or 'none'}; choose variant int8"
         )
-    return {layer.name: bits.get(layer.name, EDGE_BITS) for layer in layers}
+    return bits
 
 
-def describe_eight_bit_layers(layers: Sequence[WeightedLayer], bits: dict[str, int]) -> str:
-    """Say which layers have 8-bit weights and why, for a file whose other layers have fewer bits."""
-    return "8-bit weights in " + "; ".join(_reasons(layers, bits))
+def describe(layers: Sequence[WeightedLayer], bits: Mapping[str, int], inner_bits: int) -> str:
+    """Say which layers have more than ``inner_bits`` and why. Empty if none has."""
+    found: dict[str, list[str]] = {}
+    for layer in layers:
+        if bits[layer.name] > inner_bits:
+            is_edge = layer in (layers[0], layers[-1])
+            found.setdefault(_reason(layer, bits[layer.name], is_edge=is_edge), []).append(layer.name)
+    return "; ".join(f"{reason} ({', '.join(names)})" for reason, names in found.items())
 
 
-def _reasons(layers: Sequence[WeightedLayer], bits: dict[str, int]) -> Iterator[str]:
-    edges = (layers[0], layers[-1])
-    yield f"{layers[0].name} and {layers[-1].name} (first and last layer)"
-    kinds = dict.fromkeys(layer.operator for layer in layers if layer.fewest_bits == EDGE_BITS and layer not in edges)
-    for kind in kinds:
-        names = [layer.name for layer in layers if layer.operator == kind and layer not in edges]
-        yield f"{', '.join(names)} ({kind} takes no fewer)"
+def _reason(layer: WeightedLayer, bits: int, *, is_edge: bool) -> str:
+    if bits == FLOAT_BITS:
+        return "float as requested"
+    if is_edge:
+        return "8-bit weights in the first and the last layer"
+    if layer.fewest_bits == INT8_BITS:
+        return f"8-bit weights in {layer.operator}, which takes no fewer bits"
+    return "8-bit weights as requested"

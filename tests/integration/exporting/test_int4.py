@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from rich.console import Console
@@ -180,3 +181,36 @@ def test_an_operator_without_an_int8_form_is_refused() -> None:
     found = layerwise(layers.Conv2D(4, 3, name="stem"), layers.LeakyReLU(), layers.Conv2D(4, 3, name="last"))
     with pytest.raises(EdgesqzError, match="^LiteRT's quantizer has no int8 form of LEAKY_RELU"):
         quantized(found, stem=8, last=8)
+
+
+def test_layers_can_be_kept_float_and_the_input_is_still_the_pixel_byte(trained: Path, tmp_path: Path) -> None:
+    (artifact,) = edgesqz.export(
+        trained / "colors.keras", variant="int8", keep_float=["stem", "*_squeeze"], calibration=20, workspace=tmp_path
+    )
+    assert artifact.manifest and artifact.manifest.weight_bits
+    expected = [32 if name == "stem" or name.endswith("squeeze") else 8 for name in artifact.manifest.weight_bits]
+    assert list(artifact.manifest.weight_bits.values()) == expected
+    found = kernels(artifact.path.read_bytes())
+    assert [32 if tensor.type == schema.TensorType.FLOAT32 else 8 for _, tensor in found] == expected
+    assert artifact.manifest.input.scale == 1 / 64
+
+
+def test_onnx_layers_can_be_kept_float(trained: Path, tmp_path: Path) -> None:
+    (artifact,) = edgesqz.export(
+        trained / "colors.keras", "onnx", variant="int8", keep_float="classifier", calibration=20, workspace=tmp_path
+    )
+    nodes = onnx.load(artifact.path).graph.node
+    makers = {output: node.op_type for node in nodes for output in node.output}
+    weights = [makers.get(node.input[1]) for node in nodes if node.op_type == "Conv"]
+    assert weights[-1] is None
+    assert set(weights[:-1]) == {"DequantizeLinear"}
+    assert artifact.manifest and artifact.manifest.weight_bits
+    assert [name for name, bits in artifact.manifest.weight_bits.items() if bits == 32] == ["classifier"]
+
+
+def test_a_pattern_that_matches_no_layer_lists_them(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        EdgesqzError, match=r"^keep_int8: no layer matches 'fire9\*'; the layers are stem, "
+    ):
+        edgesqz.export(trained / "colors.keras", variant="int4", keep_int8="fire9*", calibration=20, workspace=tmp_path)
+    assert not list(tmp_path.glob("*.tflite"))

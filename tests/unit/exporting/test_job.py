@@ -42,6 +42,14 @@ def test_of_all_variants_the_most_valuable_comes_first() -> None:
         ({"format": "onnx", "variant": "int16x8"}, "^unknown variant 'int16x8' for onnx; choose from int8, fp16"),
         ({"calibration": 20}, "^calibration applies only to calibrated variants such as int8, got fp32; add quantize"),
         ({"calibration": 20, "variant": ["fp16", "dynamic"]}, "such as int8, got fp16, dynamic; "),
+        ({"keep_int8": "a*", "quantize": True}, "^keep_int8 does not apply to tflite int8; it applies to int4$"),
+        (
+            {"keep_float": "a*", "variant": "int16x8"},
+            "^keep_float does not apply to tflite int16x8; .* int8, ",
+        ),
+        ({"keep_float": "a*", "format": "onnx"}, "^keep_float does not apply to onnx fp32; it applies to int8$"),
+        ({"keep_int8": "a*", "format": "onnx", "quantize": True}, "it applies to no variant of this format$"),
+        ({"keep_float": "a*", "all_variants": True}, "name them with variant instead of all_variants$"),
     ],
 )
 def test_bad_requests(options: dict[str, Any], message: str) -> None:
