@@ -6,7 +6,9 @@ import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from edgesqz.converters.layers import layer_name
 from edgesqz.errors import EdgesqzError
@@ -14,14 +16,12 @@ from edgesqz.plugins import WeightedLayer
 from edgesqz.quantization import FLOAT_BITS
 from edgesqz.tflite.packing import packed
 
-if TYPE_CHECKING:
-    import numpy as np
-
-# Operators whose second input is a kernel, and the fewest bits that its weights are given.
+# Operators whose second input is a kernel: the fewest bits that its weights are given, and the axis of its channels.
 FEWEST_BITS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 8, "FULLY_CONNECTED": 8}
+CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Operator:
     """An operator of a .tflite file. The first output's name identifies it to the quantizer.
 
@@ -29,15 +29,15 @@ class _Operator:
         kind: Its name in TFLite's schema.
         output: Name of the first output.
         has_float_output: Whether the first output is float.
-        kernel: Name of the second input if that is stored in the file, or an empty string.
-        weights: Number of values of that input.
+        kernel: Name of the second input, or an empty string.
+        values: The values of that input if the file stores them as floats, or None.
     """
 
     kind: str
     output: str
     has_float_output: bool
     kernel: str
-    weights: int
+    values: np.ndarray | None
 
 
 class LayerwiseTflite:
@@ -53,8 +53,11 @@ class LayerwiseTflite:
         self._content = content
         self._operators = _by_layer(content, names)
         self.layers = tuple(
-            WeightedLayer(name, first.kind, first.weights, FEWEST_BITS[first.kind])
+            WeightedLayer(
+                name, first.kind, np.moveaxis(first.values, CHANNEL_AXIS[first.kind], -1), FEWEST_BITS[first.kind]
+            )
             for name, (first, *_) in self._operators.items()
+            if first.values is not None
         )
         self._ranges = _activation_ranges(content, calibration)
 
@@ -117,7 +120,7 @@ def _by_layer(content: bytes, names: Collection[str]) -> dict[str, list[_Operato
     """
     by_kernel: dict[str, list[_Operator]] = {}
     for operator in _operators(content):
-        if operator.kind in FEWEST_BITS and operator.kernel:
+        if operator.kind in FEWEST_BITS and operator.values is not None:
             by_kernel.setdefault(operator.kernel, []).append(operator)
     found: dict[str, list[_Operator]] = {}
     for kernel, operators in by_kernel.items():
@@ -139,14 +142,23 @@ def _operators(content: bytes) -> Iterator[_Operator]:
         code = model.operatorCodes[operator.opcodeIndex]
         output = graph.tensors[operator.outputs[0]]
         kernel = graph.tensors[operator.inputs[1]] if len(operator.inputs) > 1 else None
-        is_stored = kernel is not None and model.buffers[kernel.buffer].data is not None
         yield _Operator(
             kind=kinds[max(code.builtinCode, code.deprecatedBuiltinCode)],
             output=output.name.decode(),
             has_float_output=output.type == schema.TensorType.FLOAT32,
-            kernel=kernel.name.decode() if kernel and is_stored else "",
-            weights=int(kernel.shape.prod()) if kernel and is_stored else 0,
+            kernel=kernel.name.decode() if kernel else "",
+            values=_floats(model, kernel) if kernel else None,
         )
+
+
+def _floats(model: Any, tensor: Any) -> np.ndarray | None:
+    """Return the values of a float tensor that the file stores, or None."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    data = model.buffers[tensor.buffer].data
+    if data is None or tensor.type != schema.TensorType.FLOAT32:
+        return None
+    return np.asarray(np.asarray(data, np.uint8).view(np.float32).reshape(tensor.shape))
 
 
 def _refuse_float(content: bytes, kept: Collection[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import math
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -73,15 +72,19 @@ class LayerwiseOnnx:
     """
 
     def __init__(self, graph: onnx.ModelProto, names: Collection[str], calibration: np.ndarray) -> None:
+        import numpy as np
+        import onnx
+
         self._graph, self._calibration = graph, calibration
-        stored = {tensor.name: math.prod(tensor.dims) for tensor in graph.graph.initializer}
+        stored = {tensor.name: tensor for tensor in graph.graph.initializer}
         self._nodes: dict[str, list[str]] = {}
         layers = list[WeightedLayer]()
         for node in graph.graph.node:
-            if node.op_type in WEIGHTED_OPERATORS and (weights := stored.get(node.input[1])):
+            if node.op_type in WEIGHTED_OPERATORS and (tensor := stored.get(node.input[1])):
                 name = layer_name((node.input[1], node.name), names) or node.name
                 if name not in self._nodes:
-                    layers.append(WeightedLayer(name, node.op_type, weights, fewest_bits=8))
+                    kernel = onnx.numpy_helper.to_array(tensor)
+                    layers.append(WeightedLayer(name, node.op_type, np.moveaxis(kernel, 0, -1), fewest_bits=8))
                 self._nodes.setdefault(name, []).append(node.name)
         self.layers = tuple(layers)
 

@@ -21,6 +21,8 @@ VARIANTS = {
     "int8": Variant(bytes_per_parameter=1, needs_calibration=True, takes_bytes=True, layer_bits=8),
     # int4 weights of the inner convolutions, all else as int8
     "int4": Variant(bytes_per_parameter=0.5, needs_calibration=True, takes_bytes=True, layer_bits=4),
+    # int4 weights only where they cost least for a limit on size or accuracy
+    "mixed": Variant(bytes_per_parameter=0.5, needs_calibration=True, takes_bytes=True, layer_bits=4, needs_limit=True),
     "fp16": Variant(bytes_per_parameter=2),  # float16 weights; most CPUs compute in float32
     "dynamic": Variant(bytes_per_parameter=1),  # int8 weights, float activations
     "fp32": Variant(bytes_per_parameter=4, exact=True),

@@ -37,6 +37,7 @@ class Variant:
             converter then receives the network without its normalization.
         layer_bits: Number of bits of the weights of inner layers, if layers differ. The converter is then a
             ``LayerwiseConverter``. None if the converter treats all layers alike.
+        needs_limit: Whether the bits of each layer are chosen for a limit on size or accuracy that the user must set.
     """
 
     bytes_per_parameter: float
@@ -44,23 +45,29 @@ class Variant:
     needs_calibration: bool = False
     takes_bytes: bool = False
     layer_bits: int | None = None
+    needs_limit: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightedLayer:
     """A layer of a converted network that has a kernel.
 
     Attributes:
         name: Name of the layer in the source model.
         operator: Name of its operator in the format.
-        weights: Number of weights of its kernel.
+        kernel: Its float weights, with batch normalization folded in and the output channels last.
         fewest_bits: The fewest bits that its weights can have.
     """
 
     name: str
     operator: str
-    weights: int
+    kernel: np.ndarray
     fewest_bits: int
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return self.kernel.size
 
 
 class Layerwise(Protocol):

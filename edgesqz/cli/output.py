@@ -399,6 +399,8 @@ class ExportOutput(JsonOption):
         else:
             for artifact in result:
                 print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {verification_summary(artifact)}")
+            for table in result.layer_tables():
+                draw(table)
         say_written(with_manifests(artifact.path for artifact in result))
 
 

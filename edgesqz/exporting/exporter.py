@@ -22,6 +22,7 @@ from edgesqz.exporting.labels import check_labels, read_labels
 from edgesqz.exporting.plan import Export
 from edgesqz.exporting.precision import INT8_BITS
 from edgesqz.exporting.reference import Reference
+from edgesqz.exporting.sensitivity import Bits, LayerChoice, Score, Search
 from edgesqz.exporting.shipped import Shipped
 from edgesqz.models import loading
 from edgesqz.models.loading import SourceModel
@@ -59,7 +60,11 @@ class Converted:
 
 
 class Exporter:
-    """Exports one model. Shared data is loaded at most once, when it is first needed."""
+    """Exports one model. Shared data is loaded at most once, when it is first needed.
+
+    Attributes:
+        layer_choices: The layers of each mixed file, by its name, with the bits chosen for them.
+    """
 
     def __init__(self, plan: Export, console: Console) -> None:
         self.plan, self.console = plan, console
@@ -67,6 +72,7 @@ class Exporter:
         self._scratch_dir = as_path(plan.scratch_dir)
         self._pixels = parsed("pixel_range", PixelRange.parse, plan.pixel_range) if plan.pixel_range else None
         self._labels = read_labels(plan.labels) if plan.labels is not None else ()
+        self.layer_choices: dict[str, tuple[LayerChoice, ...]] = {}
 
     @functools.cached_property
     def source(self) -> SourceModel:
@@ -141,8 +147,7 @@ class Exporter:
                 self.images.refuse_download()
         with scratch(self._scratch_dir, self.workspace, for_conversion(self.parameters)):
             _ = self._source_warning  # a reason to stop comes before the work of converting
-            with progress.status(self.console, f"{self.file_name(job)}: converting"):
-                converted = self._convert(job)
+            converted = self._convert(job)
             if converted.note:
                 self._print(f"{self.file_name(job)}: {converted.note}")
             with self._engine(converted.content, job, converted.pixels) as engine:
@@ -204,10 +209,10 @@ class Exporter:
         return artifact.stored_form(found.content, manifest, self.file_name(job))
 
     @contextlib.contextmanager
-    def _engine(self, content: bytes, job: Job, pixels: PixelRange) -> Iterator[Engine]:
+    def _engine(self, content: bytes, job: Job, pixels: PixelRange, purpose: str = "verifying") -> Iterator[Engine]:
         """Load a new file to verify it. A file that its runtime rejects is not kept."""
         file_name = self.file_name(job)
-        with progress.status(self.console, f"{file_name}: verifying"):
+        with progress.status(self.console, f"{file_name}: {purpose}"):
             try:
                 with Engine(content, plugins.runtime_for(job.converter.SUFFIX), pixels=pixels) as engine:
                     yield engine
@@ -223,26 +228,47 @@ class Exporter:
             calibration = self.images.calibration
             values, record = pixels.values(_spanning_all_bytes(calibration.pixels)), calibration.record
         if values is not None and job.is_layerwise(self.plan.keep):
-            content, bits, note = self._quantize_layers(job, model, values)
+            content, bits, note = self._quantize_layers(job, model, values, pixels)
             return Converted(content, pixels, record, bits, note)
         with self._converting(job):
             return Converted(job.converter.convert(model, job.variant, values), pixels, record)
 
-    def _quantize_layers(self, job: Job, model: keras.Model, values: np.ndarray) -> tuple[bytes, dict[str, int], str]:
+    def _quantize_layers(
+        self, job: Job, model: keras.Model, values: np.ndarray, pixels: PixelRange
+    ) -> tuple[bytes, dict[str, int], str]:
         """Return a file whose layers may differ in bits, the bits by layer, and a note on them."""
         assert job.kind.layer_bits
         with self._converting(job):
             layerwise = cast(plugins.LayerwiseConverter, job.converter).layerwise(model, values)
         bits = precision.choose_bits(layerwise.layers, job.kind.layer_bits, self.plan.keep)
+        if job.kind.needs_limit:
+            bits = self._choose_layers(job, layerwise, bits, pixels)
         with self._converting(job):
             content = layerwise.quantize(bits)
-        return content, bits, precision.describe(layerwise.layers, bits, job.kind.layer_bits)
+        note = "" if job.kind.needs_limit else precision.describe(layerwise.layers, bits, job.kind.layer_bits)
+        return content, bits, note
+
+    def _choose_layers(self, job: Job, layerwise: plugins.Layerwise, bits: Bits, pixels: PixelRange) -> dict[str, int]:
+        """Return the bits of all layers, those of 4-bit layers chosen for the plan's limit."""
+
+        def quantize(bits: Bits) -> bytes:
+            with self._converting(job):
+                return layerwise.quantize(bits)
+
+        def score(content: bytes) -> Score:
+            with self._engine(content, job, pixels, "measuring layers") as engine:
+                return self.reference.sensitivity_score(engine.predict(self.images.sensitivity.pixels))
+
+        search = Search(layerwise.layers, bits, quantize, score)
+        choices = search.choose(self.plan.limit, self.reference.source_accuracy)
+        self.layer_choices[self.file_name(job)] = choices
+        return {**bits, **{choice.layer: choice.bits for choice in choices}}
 
     @contextlib.contextmanager
     def _converting(self, job: Job) -> Iterator[None]:
         """Hide the output of a converter, which is possibly from a third party, and explain what it raises."""
         try:
-            with backend.hush():
+            with progress.status(self.console, f"{self.file_name(job)}: converting"), backend.hush():
                 yield
         except Exception as error:
             reason = str(error) if isinstance(error, EdgesqzError) else f"{type(error).__name__}: {first_line(error)}"
@@ -269,7 +295,7 @@ class Exporter:
         if not job.kind.needs_calibration:
             return f"try longer training or another {option('variant')}"
         if job.kind.layer_bits is not None and job.kind.layer_bits < INT8_BITS:
-            return f"fine-tune with train {option('init')} {self.source.name} {option('quantize_aware')} {job.variant}"
+            return f"fine-tune with train {option('init')} {self.source.name} {option('quantize_aware')} int4"
         float_variants = [name for name, kind in job.converter.VARIANTS.items() if not kind.needs_calibration]
         return (
             f"try more {option('calibration')} images, longer training, or {option('variant')} "

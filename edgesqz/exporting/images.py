@@ -17,7 +17,8 @@ from edgesqz.options import as_path
 VERIFICATION_IMAGES = 500
 UNTRAINED_VERIFICATION_IMAGES = 50  # enough to find NaN or infinity, which is all that random weights are checked for
 SYNTHETIC = "synthetic"
-SEED = 0
+SENSITIVITY_IMAGES = 1000
+SEED, SENSITIVITY_SEED = 0, 1
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,14 @@ class ExportImages:
         if self._source.untrained and self.dataset is None:
             return self._synthetic(self._calibration_images)
         return self._sample(data.sample(self._splits[0], self._calibration_images, seed=SEED), self._required_dataset)
+
+    @functools.cached_property
+    def sensitivity(self) -> Sample:
+        """Images for measuring how much each layer loses with fewer bits. They are not used for verification."""
+        if self._source.untrained and self.dataset is None:
+            return self._synthetic(UNTRAINED_VERIFICATION_IMAGES)
+        split = data.sample(self._splits[0], SENSITIVITY_IMAGES, seed=SENSITIVITY_SEED)
+        return self._sample(split, self._required_dataset)
 
     @functools.cached_property
     def verification(self) -> Sample:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgesqz import plugins
@@ -85,6 +86,7 @@ def requested_jobs(plan: Export) -> list[Job]:
     jobs = [Job.parse(format, variant) for format in formats for variant in variants]
     for job in jobs:
         job.check(plan.keep)
+    _check_limit(jobs, plan)
     if plan.calibration is not None and not any(job.kind.needs_calibration for job in jobs):
         raise EdgesqzError(
             f"{option('calibration')} applies only to calibrated variants such as int8, got {', '.join(variants)}; "
@@ -93,6 +95,23 @@ def requested_jobs(plan: Export) -> list[Job]:
     return jobs
 
 
+def _check_limit(jobs: Sequence[Job], plan: Export) -> None:
+    """Check that there is one limit for files whose layers are chosen for it, and none for others."""
+    limits = f"{option('max_size')} or {option('max_accuracy_drop')}"
+    needs = any(job.kind.needs_limit for job in jobs)
+    if needs and (plan.max_size is None) == (plan.max_accuracy_drop is None):
+        raise EdgesqzError(f"variant mixed needs either {limits}")
+    if plan.limit and not needs:
+        raise EdgesqzError(
+            f"{limits} chooses the layers of variant mixed; add {option('variant')} mixed, or check files with bench"
+        )
+
+
+def available_jobs(converter: plugins.Converter) -> list[Job]:
+    """Return the files of every variant of a format that needs no limit."""
+    return [Job(converter, variant) for variant, kind in converter.VARIANTS.items() if not kind.needs_limit]
+
+
 def _all_variants(formats: tuple[str, ...]) -> list[Job]:
-    ranked = [[Job.parse(format, variant) for variant in plugins.converter(format).VARIANTS] for format in formats]
+    ranked = [available_jobs(plugins.converter(format)) for format in formats]
     return [job for rank in itertools.zip_longest(*ranked) for job in rank if job]

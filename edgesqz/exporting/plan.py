@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from edgesqz.command import Option, command
-from edgesqz.errors import EdgesqzError, option
-from edgesqz.exporting.precision import Keep
+from edgesqz.errors import EdgesqzError, option, parsed
+from edgesqz.exporting.precision import Keep, Limit
 from edgesqz.options import CalibrationOptions, DataOptions, InputSizeOptions, PixelOptions, QuotaOptions, as_list
+from edgesqz.workspace.sizes import parse_quota
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,6 +68,36 @@ class PrecisionOptions:
         ),
     ] = ()
 
+    max_size: Annotated[
+        str | int | None,
+        Option(
+            "For variant mixed: maximum size of the file, for example 60kB. Layers get 4-bit weights until it fits, "
+            "those with the smallest loss per byte saved first.",
+            metavar="SIZE",
+        ),
+    ] = None
+    max_accuracy_drop: Annotated[
+        float | None,
+        Option(
+            "For variant mixed: maximum loss of top-1 accuracy on training images against the source model, in "
+            "percentage points. As many layers as possible get 4-bit weights.",
+            metavar="POINTS",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check the limit."""
+        _ = self.limit
+        if self.max_accuracy_drop is not None and not 0 <= self.max_accuracy_drop <= 100:
+            raise EdgesqzError(
+                f"{option('max_accuracy_drop')} must be from 0 to 100 percentage points, got {self.max_accuracy_drop}"
+            )
+
+    @property
+    def limit(self) -> Limit:
+        """The limit on a mixed file."""
+        return Limit(parsed("max_size", parse_quota, self.max_size), self.max_accuracy_drop)
+
     @property
     def keep(self) -> Keep:
         """The layers to protect."""
@@ -110,8 +141,8 @@ class Export(
     variant: Annotated[
         str | Sequence[str],
         Option(
-            "Variant to export: fp32, fp16, dynamic, int8 or, for tflite only, int4 or int16x8. Repeat the option for "
-            "several.",
+            "Variant to export: fp32, fp16, dynamic, int8 or, for tflite only, int4, mixed or int16x8. Repeat the "
+            "option for several.",
             metavar="VARIANT",
             default="fp32",
         ),
@@ -131,15 +162,18 @@ class Export(
     def __post_init__(self) -> None:
         """Check the options that can be checked before any file is opened."""
         CalibrationOptions.__post_init__(self)
+        PrecisionOptions.__post_init__(self)
         InputSizeOptions.__post_init__(self)
         if self.untrained and self.model is None:
             raise EdgesqzError(f"{option('untrained')} needs the name of an architecture, such as alexnet")
         if self.all_variants and self.variants:
             raise EdgesqzError(f"{option('all_variants')} exports every variant; remove {', '.join(self.variants)}")
-        if self.all_variants and self.keep:
+        if self.all_variants and (self.keep or self.limit):
+            names = ("keep_int8", "keep_float", "max_size", "max_accuracy_drop")
+            given = next(name for name in names if getattr(self, name) not in (None, ()))
             raise EdgesqzError(
-                f"{option('keep_int8')} and {option('keep_float')} apply to some variants only; name them with "
-                f"{option('variant')} instead of {option('all_variants')}"
+                f"{option(given)} applies to some variants only; name them with {option('variant')} instead of "
+                f"{option('all_variants')}"
             )
 
     @property

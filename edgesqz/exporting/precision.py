@@ -40,6 +40,24 @@ class Keep:
         )
 
 
+@dataclass(frozen=True)
+class Limit:
+    """The limit of a mixed file. At least one of the two is None.
+
+    Attributes:
+        size_bytes: Maximum size of the file.
+        accuracy_drop_pp: Maximum loss of accuracy on training images against the source model, in percentage
+            points.
+    """
+
+    size_bytes: int | None = None
+    accuracy_drop_pp: float | None = None
+
+    def __bool__(self) -> bool:
+        """Return whether there is a limit."""
+        return self.size_bytes is not None or self.accuracy_drop_pp is not None
+
+
 def _matching(name: str, patterns: Sequence[str], layers: Sequence[WeightedLayer], bits: int) -> dict[str, int]:
     names, found = [layer.name for layer in layers], dict[str, int]()
     for pattern in patterns:

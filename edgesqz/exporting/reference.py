@@ -11,6 +11,7 @@ from edgesqz.artifact import PixelRange
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting import verify
 from edgesqz.exporting.images import ExportImages
+from edgesqz.exporting.sensitivity import Score
 from edgesqz.models.loading import SourceModel
 
 USUAL_PIXEL_RANGES = ("0..1", "-1..1")  # tried in this order if a model from another tool only guesses
@@ -31,14 +32,33 @@ class Reference:
     @functools.cached_property
     def outputs(self) -> np.ndarray:
         """The source model's outputs, float32 (N, classes)."""
-        return self._predict(self._source.pixels)
+        return self._predict(self._source.pixels, self._images.verification.pixels)
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
         """The true classes of the images, int64 (N,), or None if the classes of dataset and model differ."""
+        return self._images.verification.labels if self._has_classes_of_images else None
+
+    @property
+    def _has_classes_of_images(self) -> bool:
         names = self._images.class_names
-        matches = names == self._class_names if self._class_names else len(names) == max(self._source.classes, 2)
-        return self._images.verification.labels if matches else None
+        return names == self._class_names if self._class_names else len(names) == max(self._source.classes, 2)
+
+    def sensitivity_score(self, outputs: np.ndarray) -> Score:
+        """Return how well a file with these outputs for the images that measure sensitivity does."""
+        expected, labels = self._sensitivity_outputs, self._images.sensitivity.labels
+        wanted = labels if self._has_classes_of_images else verify.predictions(expected, like=expected)
+        correct = verify.predictions(outputs, like=expected) == wanted
+        return Score(float(np.mean(np.square(outputs - expected))), float(np.mean(correct)))
+
+    @functools.cached_property
+    def source_accuracy(self) -> float:
+        """The source model's accuracy on the images that measure sensitivity, 0..1; 1 if there are no labels."""
+        return self.sensitivity_score(self._sensitivity_outputs).accuracy
+
+    @functools.cached_property
+    def _sensitivity_outputs(self) -> np.ndarray:
+        return self._predict(self._source.pixels, self._images.sensitivity.pixels)
 
     def accuracy(self, count: int | None = None) -> float | None:
         """Return the top-1 accuracy of the source model on the first ``count`` images, 0..1, or None without labels."""
@@ -86,7 +106,7 @@ class Reference:
 
     def _pixel_range_to_try(self, labels: np.ndarray) -> str:
         for text in USUAL_PIXEL_RANGES:
-            outputs = self._predict(PixelRange.parse(text))
+            outputs = self._predict(PixelRange.parse(text), self._images.verification.pixels)
             if not _is_guessing(outputs, labels):
                 accuracy = _accuracy(outputs, labels)
                 return f"try {option('pixel_range')} {text}, which gives an accuracy of {accuracy:.1%}"
@@ -95,9 +115,9 @@ class Reference:
             f"{option('pixel_range')} 0..255 exports it as is"
         )
 
-    def _predict(self, pixels: PixelRange) -> np.ndarray:
+    def _predict(self, pixels: PixelRange, images: np.ndarray) -> np.ndarray:
         with backend.hush():
-            values = pixels.values(self._images.verification.pixels)
+            values = pixels.values(images)
             return np.asarray(self._source.model.predict(values, verbose=0))
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgesqz.exporting.sensitivity import LayerChoice
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
+    from rich.console import Group
+
     from edgesqz.artifact import Artifact
 
 
@@ -44,12 +48,14 @@ class ExportResult(Result):
         planned: The files that a dry run would have written.
         quota_bytes: The quota of the workspace, or None if there is none.
         used_bytes: Number of bytes used in the workspace after the export.
+        layer_choices: The layers of each mixed file, by its name, with the bits chosen for them.
     """
 
     artifacts: tuple[Artifact, ...]
     planned: tuple[PlannedFile, ...]
     quota_bytes: int | None
     used_bytes: int
+    layer_choices: Mapping[str, tuple[LayerChoice, ...]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Artifact]:
         """Iterate over the artifacts."""
@@ -61,16 +67,33 @@ class ExportResult(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """One record per file."""
-        return [*map(_record, self.artifacts), *map(dataclasses.asdict, self.planned)]
+        """One record per file. That of a mixed file has the layers."""
+        found = [*map(_record, self.artifacts), *map(dataclasses.asdict, self.planned)]
+        return [record | self._layers(Path(record.get("path") or record["file_name"]).name) for record in found]
+
+    def _layers(self, file_name: str) -> dict[str, Any]:
+        choices = self.layer_choices.get(file_name)
+        return {"layers": [dataclasses.asdict(choice) for choice in choices]} if choices else {}
 
     def to_json(self) -> str:
         """Return the files, the quota and the bytes used as JSON text."""
         found = {"files": self.records, "quota_bytes": self.quota_bytes, "used_bytes": self.used_bytes}
         return json.dumps(found, indent=2) + "\n"
 
-    def table(self) -> Table:
-        """Return one row per file. The caption shows the quota, and why some files cannot be exported."""
+    def table(self) -> Group:
+        """Return one row per file, and a table of layers for each mixed file.
+
+        The caption shows the quota, and why some files cannot be exported.
+        """
+        from rich.console import Group
+
+        return Group(self._files_table(), *self.layer_tables())
+
+    def layer_tables(self) -> list[Table]:
+        """Return a table of the layers of each mixed file."""
+        return [choices_table(name, choices) for name, choices in self.layer_choices.items()]
+
+    def _files_table(self) -> Table:
         used = f"{format_size(self.used_bytes)} used"
         caption = used if self.quota_bytes is None else f"quota {format_size(self.quota_bytes)} ({used})"
         return self._planned_table(f"{caption}; nothing was written") if self.planned else self._written_table(caption)
@@ -94,6 +117,34 @@ class ExportResult(Result):
             [_planned_row(file) for file in self.planned],
             caption="\n".join([caption, *reasons]),
         )
+
+
+def choices_table(file_name: str, choices: Sequence[LayerChoice]) -> Table:
+    """Return the layers of a mixed file that can have 8 or 4 bits, and which of the two each has."""
+    columns = [
+        Column("layer", is_name=True),
+        Column("8 bits\nB", "right"),
+        Column("4 bits\nB", "right"),
+        Column("SQNR\ndB", "right"),
+        Column("loss\n/ kB", "right"),
+        Column("chosen\nbits", "right"),
+    ]
+    rows = [
+        [
+            choice.layer,
+            f"{choice.int8_bytes:,}",
+            f"{choice.int4_bytes:,}",
+            f"{choice.sqnr_db:.1f}",
+            f"{choice.loss_per_kb:.1e}",
+            str(choice.bits),
+        ]
+        for choice in choices
+    ]
+    caption = (
+        "SQNR of the weights with 4 bits; loss: mean squared change of the outputs on training images if only this "
+        "layer has 4 bits, per 1,000 bytes saved"
+    )
+    return Table(columns, rows, file_name, caption)
 
 
 def _planned_row(file: PlannedFile) -> list[str]:

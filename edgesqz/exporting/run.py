@@ -20,4 +20,5 @@ def run(plan: Export, console: Console) -> ExportResult:
     exporter = Exporter(plan, console)
     planned = plan_files(exporter, jobs) if plan.dry_run else ()
     artifacts = () if plan.dry_run else exporter.export_all(jobs)
-    return ExportResult(artifacts, planned, exporter.workspace.quota_bytes, exporter.workspace.used_bytes())
+    workspace = exporter.workspace
+    return ExportResult(artifacts, planned, workspace.quota_bytes, workspace.used_bytes(), exporter.layer_choices)

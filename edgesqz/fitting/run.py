@@ -25,7 +25,7 @@ from edgesqz.benchmarking.run import measure
 from edgesqz.benchmarking.selection import obstacle, select
 from edgesqz.errors import EdgesqzError, NoRoomError, option
 from edgesqz.exporting import Export
-from edgesqz.exporting.job import Job
+from edgesqz.exporting.job import Job, available_jobs
 from edgesqz.fitting.plan import Fit
 from edgesqz.fitting.result import FitResult, Kept, Rejected
 from edgesqz.lookup import model_files
@@ -125,7 +125,7 @@ def run(plan: Fit, console: Console) -> FitResult:
     """
     data_dir = as_path(plan.data_dir)
     formats = [str(name) for name in as_list(plan.format)]
-    jobs = [Job(converter, variant) for converter in map(plugins.converter, formats) for variant in converter.VARIANTS]
+    jobs = [job for name in formats for job in available_jobs(plugins.converter(name))]
     home = Workspace(Path(plan.workspace), plan.quota)
     room = home.room_for(())
     if room is None or home.quota_bytes is None:

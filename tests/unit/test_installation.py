@@ -33,7 +33,7 @@ def shown(installation: Installation) -> str:
 def test_converters_are_listed_with_their_variants() -> None:
     assert info().converters == {
         "onnx": ("int8", "fp16", "dynamic", "fp32"),
-        "tflite": ("int8", "int4", "fp16", "dynamic", "fp32", "int16x8"),
+        "tflite": ("int8", "int4", "mixed", "fp16", "dynamic", "fp32", "int16x8"),
     }
 
 
@@ -119,7 +119,7 @@ def test_the_table_shows_how_to_train_each_model() -> None:
     output = shown(info())
     assert "edgesqz train --model squeezenet edgesqz" not in output  # each command on its own model's line
     assert "squeezenet edgesqz train --model squeezenet squeezenet-nano edgesqz train --model squeezenet-nano" in output
-    assert "tflite int8, int4, fp16, dynamic, fp32, int16x8" in output
+    assert "tflite int8, int4, mixed, fp16, dynamic, fp32, int16x8" in output
 
 
 def test_requirements_and_places_are_shown_as_they_are() -> None:

@@ -82,15 +82,17 @@ def test_the_built_in_runtimes_are_found() -> None:
 
 @pytest.mark.parametrize(
     ("format_name", "variants"),
-    [("tflite", ["int8", "int4", "fp16", "dynamic", "fp32", "int16x8"]), ("onnx", ["int8", "fp16", "dynamic", "fp32"])],
+    [
+        ("tflite", ["int8", "int4", "mixed", "fp16", "dynamic", "fp32", "int16x8"]),
+        ("onnx", ["int8", "fp16", "dynamic", "fp32"]),
+    ],
 )
 def test_a_converter_lists_its_variants(format_name: str, variants: list[str]) -> None:
     found = plugins.converter(format_name).VARIANTS
     assert list(found) == variants
     assert [name for name, variant in found.items() if variant.exact] == ["fp32"]
-    assert {name for name, variant in found.items() if variant.needs_calibration} == {"int8", "int4", "int16x8"} & set(
-        variants
-    )
+    calibrated = {name for name, variant in found.items() if variant.needs_calibration}
+    assert calibrated == {"int8", "int4", "mixed", "int16x8"} & set(variants)
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:

@@ -209,8 +209,22 @@ def test_onnx_layers_can_be_kept_float(trained: Path, tmp_path: Path) -> None:
 
 
 def test_a_pattern_that_matches_no_layer_lists_them(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        EdgesqzError, match=r"^keep_int8: no layer matches 'fire9\*'; the layers are stem, "
-    ):
+    with pytest.raises(EdgesqzError, match=r"^keep_int8: no layer matches 'fire9\*'; the layers are stem, "):
         edgesqz.export(trained / "colors.keras", variant="int4", keep_int8="fire9*", calibration=20, workspace=tmp_path)
     assert not list(tmp_path.glob("*.tflite"))
+
+
+def test_the_layers_of_a_mixed_file_are_chosen_for_its_size(
+    int4: tuple[Artifact, str], exported: Path, tmp_path: Path
+) -> None:
+    limit = (int4[0].size_bytes + (exported / "colors.int8.tflite").stat().st_size) // 2
+    result = edgesqz.export(
+        exported / "colors.keras", variant="mixed", max_size=limit, calibration=20, workspace=tmp_path
+    )
+    (artifact,), (record,) = result, result.records
+    assert int4[0].size_bytes < artifact.size_bytes <= limit
+    assert artifact.manifest and artifact.manifest.weight_bits
+    chosen = {layer["layer"]: layer["bits"] for layer in record["layers"]}
+    assert set(chosen.values()) == {4, 8}
+    assert artifact.manifest.weight_bits == {name: chosen.get(name, 8) for name in artifact.manifest.weight_bits}
+    assert set(artifact.manifest.weight_bits) - set(chosen) == set(EDGES)

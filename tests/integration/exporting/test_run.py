@@ -259,7 +259,7 @@ def test_a_file_that_its_runtime_rejects_is_not_kept(
         ),
         ({"model": "squeezenet-mano"}, "no Keras model 'squeezenet-mano'; did you mean squeezenet-nano"),
         ({"format": "coreml"}, "unknown format 'coreml'; choose from onnx, tflite"),
-        ({"variant": "int4"}, "unknown variant 'int4' for tflite; choose from int8"),
+        ({"variant": "int2"}, "unknown variant 'int2' for tflite; choose from int8"),
         ({"format": "onnx", "variant": "int16x8"}, "unknown variant 'int16x8' for onnx"),
         ({"calibration": 0}, "^calibration must be at least 1, got 0"),
         ({"calibration": 20}, "^calibration applies only to calibrated variants such as int8, got fp32; add quantize"),
@@ -371,9 +371,9 @@ def test_all_variants_that_fit_are_exported_most_valuable_first(workspace: Path)
     plan = Export("colors", all_variants=True, calibration=20, quota=used + 280_000, workspace=workspace)
     artifacts = plan.run(Console(file=shown, width=1000))
     names = [artifact.path.name.removeprefix("colors.") for artifact in artifacts]
-    assert names == ["int8.tflite", "int8.onnx", "fp16.tflite", "fp16.onnx", "dynamic.tflite"]
+    assert names == ["int8.tflite", "int8.onnx", "int4.tflite", "fp16.onnx", "fp16.tflite", "dynamic.tflite"]
     skipped = [line.split(": ")[1] for line in shown.getvalue().splitlines() if line.startswith("skipped: ")]
-    assert skipped == [f"colors.{kind}" for kind in ("dynamic.onnx", "fp32.tflite", "fp32.onnx", "int16x8.tflite")]
+    assert skipped == [f"colors.{kind}" for kind in ("dynamic.onnx", "fp32.onnx", "fp32.tflite", "int16x8.tflite")]
     assert Workspace(workspace).used_bytes() <= used + 280_000
 
 
@@ -384,15 +384,15 @@ def test_with_all_variants_those_that_cannot_be_exported_are_skipped(tmp_path: P
     plan = Export("squeezenet-nano", "tflite", all_variants=True, calibration=calibration, workspace=tmp_path)
     artifacts = plan.run(Console(file=shown, width=1000))
     assert [artifact.manifest.variant for artifact in artifacts if artifact.manifest] == ["fp16", "dynamic", "fp32"]
-    assert shown.getvalue().count("skipped: ") == 2
+    assert shown.getvalue().count("skipped: ") == 3
     assert "cannot download" in shown.getvalue()
 
 
 def test_if_nothing_fits_the_first_reason_is_reported(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        EdgesqzError, match="none of 5 variants could be exported; the first failed with: colors.int8.tf"
+        EdgesqzError, match="none of 6 variants could be exported; the first failed with: colors.int8.tf"
     ):
-        edgesqz.export(trained / "colors.keras", "tflite", all_variants=True, quota="30kB", workspace=tmp_path)
+        edgesqz.export(trained / "colors.keras", "tflite", all_variants=True, quota="10kB", workspace=tmp_path)
     assert Workspace(tmp_path).used_bytes() == 0
 
 

@@ -180,7 +180,10 @@ BAD_INPUT = {
         ("cifar-10-batches-py", "choose another --data-dir"),
     ),
     "an unknown format": (("export", "--format", "coreml"), ("'coreml'", "onnx, tflite")),
-    "an unknown variant": (("export", "--variant", "int2"), ("'int2'", "int8, int4, fp16, dynamic, fp32, int16x8")),
+    "an unknown variant": (
+        ("export", "--variant", "int2"),
+        ("'int2'", "int8, int4, mixed, fp16, dynamic"),
+    ),
     "an untrained model without a name": (("export", "--untrained"), ("--untrained needs the name of",)),
     "several networks at once": (("params", "digits", "alexnet"), ("--compare",)),
     "images too small": (("params", "alexnet", "--input-size", "20"), ("alexnet needs larger images", "20x20")),

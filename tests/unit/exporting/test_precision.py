@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from edgesqz.errors import EdgesqzError
@@ -11,7 +12,7 @@ from edgesqz.plugins import WeightedLayer
 
 def layers(**fewest_bits: int) -> list[WeightedLayer]:
     kinds = {4: "CONV_2D", 8: "DEPTHWISE_CONV_2D"}
-    return [WeightedLayer(name, kinds[bits], 100, bits) for name, bits in fewest_bits.items()]
+    return [WeightedLayer(name, kinds[bits], np.ones((10, 10)), bits) for name, bits in fewest_bits.items()]
 
 
 def test_the_first_and_the_last_layer_have_8_bits() -> None:
