@@ -36,6 +36,12 @@ MODEL = "squeezenet-nano.int8.tflite"
 STUB = Path(__file__).parent / "tflm_stub"
 
 
+ARDUINO = Path(__file__).parent / "arduino_stub"
+
+
+CORE = ARDUINO / "hardware/edgesqz/host/cores/host"  # a console and a main() that calls setup() and loop() twice
+
+
 LABELS = ('a "quoted" \\ one', "Hündin??/", "1st */ | `x`")
 
 
@@ -281,14 +287,6 @@ def compiled_for_micro(folder: Path, tmp_path: Path) -> Path:
     return copy
 
 
-ARDUINO = """
-#include <cstdio>
-inline void delay(unsigned long) {}
-struct Console { void print(const char *text) { printf("%s", text); } };
-inline Console Serial;
-"""
-
-
 def run_make_for_micro(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     stub = (f"TFLM={STUB}", "LIBRARY=stub_log.o", f"CXXFLAGS={STRICT} -I{folder}")
     return run_make(folder, *stub, "stub_log.o", *arguments)
@@ -300,6 +298,31 @@ def test_the_micro_program_compiles_against_the_interface_and_runs(for_micro: Em
     assert tested.returncode == 0, tested.stderr
     assert "self-test passed: 8 images, every byte as expected from tflite-micro" in tested.stdout
     assert len(re.findall(r"^\d+ % \w+$", tested.stdout, re.MULTILINE)) == 8
+
+
+@pytest.mark.skipif(not shutil.which("arduino-builder"), reason="needs the Debian package arduino-builder")
+def test_arduino_finds_the_library_and_compiles_the_sketch(for_micro: Embedding, tmp_path: Path) -> None:
+    folder, library_folder = compiled_for_micro(for_micro.folder, tmp_path), tmp_path / "libraries/TensorFlowLite"
+    (folder / "stub_log.cpp").unlink()
+    shutil.copytree(STUB, library_folder / "src")
+    shutil.copy(ARDUINO / "library.properties", library_folder)
+    (library_folder / "src/TensorFlowLite.h").touch()
+    for header in ("outputs.h", "model.h", "test_vectors.h"):  # for the stub's interpreter
+        shutil.copy(folder / header, library_folder / "src")
+    (tmp_path / "build").mkdir()
+    folders = ("-libraries", tmp_path / "libraries", "-tools", tmp_path / "build", "-build-path", tmp_path / "build")
+    hardware = (
+        "-hardware",
+        "/usr/share/arduino-builder",
+        "-hardware",
+        ARDUINO / "hardware",
+        "-fqbn",
+        "edgesqz:host:pc",
+    )
+    built = executed("arduino-builder", "-compile", *hardware, *folders, folder / "app.ino")
+    assert built.returncode == 0, built.stderr
+    shown = executed(tmp_path / "build/app.ino.elf").stdout
+    assert re.search(r"self-test passed: 8 images, .*\n\d+ % \w+\n\d+ % \w+\n", shown)
 
 
 def test_the_micro_self_test_expects_the_rounding_of_the_library(for_micro: Embedding, tmp_path: Path) -> None:
@@ -343,10 +366,8 @@ def test_a_board_says_again_and_again_why_it_does_nothing(
         classifier.write_text(
             classifier.read_text().replace("kArenaBytes = kPortableArenaBytes;", "kArenaBytes = 1000;")
         )
-    main = "void setup(); void loop(); int main() { setup(); loop(); loop(); }"
-    (folder / "board.cpp").write_text(f'#include "Arduino.h"\n{main}\n')
-    (folder / "Arduino.h").write_text(ARDUINO)
-    flags = f"CXXFLAGS={STRICT} -I{folder} -DARDUINO {board}"
+    shutil.copy(CORE / "main.cpp", folder / "board.cpp")
+    flags = f"CXXFLAGS={STRICT} -I{folder} -I{CORE} -DARDUINO {board}"
     built = run_make_for_micro(folder, "board.o", "edgesqz_app", flags, "LIBRARY=stub_log.o board.o")
     assert built.returncode == 0, built.stderr
     assert executed(folder / "edgesqz_app").stdout.count(f"\nnot running: {reason}") == 2
