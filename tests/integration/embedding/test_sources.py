@@ -381,11 +381,19 @@ def test_make_for_micro_names_what_is_missing(goal: str, for_micro: Embedding) -
     assert run_make(for_micro.folder, "clean").returncode == 0
 
 
+def image_fit(folder: Path, tmp_path: Path) -> Any:
+    """Compile image.c of a folder for microcontrollers, with checks of integer overflow."""
+    options = [*STRICT.split(), "-std=c11", "-fsanitize=undefined", "-fno-sanitize-recover", "-shared", "-fPIC"]
+    subprocess.run(["gcc", *options, "-o", tmp_path / "image.so", folder / "image.c"], check=True)
+    return ctypes.CDLL(str(tmp_path / "image.so")).image_fit
+
+
+def address(array: np.ndarray) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
 def test_micro_scales_camera_images_as_pillow_does(for_micro: Embedding, tmp_path: Path) -> None:
-    options = [*STRICT.split(), "-std=c11", "-fsanitize=undefined", "-fno-sanitize-recover"]
-    source = for_micro.folder / "image.c"
-    subprocess.run(["gcc", *options, "-shared", "-fPIC", "-o", tmp_path / "image.so", source], check=True)
-    fit = ctypes.CDLL(str(tmp_path / "image.so")).image_fit
+    fit = image_fit(for_micro.folder, tmp_path)
     for width, height in ((320, 240), (211, 97), (32, 32), (7, 5), (640, 1), (1, 1)):
         colors = np.random.default_rng(0).integers(0, (32, 64, 32), (height, width, 3), np.uint16)
         red, green, blue = (colors[..., channel] for channel in range(3))
@@ -394,10 +402,20 @@ def test_micro_scales_camera_images_as_pillow_does(for_micro: Embedding, tmp_pat
         expected = np.asarray(ImageOps.fit(Image.fromarray(rgb888), (32, 32)))
         for layout, image in enumerate((rgb888, rgb565.astype("<u2"), rgb565.astype(">u2"))):
             fitted = np.zeros((32, 32, 3), np.uint8)
-            assert fit(ctypes.c_void_p(image.ctypes.data), layout, width, height, ctypes.c_void_p(fitted.ctypes.data))
+            assert fit(address(image), layout, width, height, address(fitted))
             np.testing.assert_array_equal(fitted, expected)
     for width, height in ((641, 480), (0, 480), (480, -1)):
         assert not fit(None, 0, width, height, None)
+
+
+def test_micro_converts_camera_images_to_gray_for_a_gray_model(gray: Path, tmp_path: Path) -> None:
+    runtime = plugins.runtimes()["tflite-micro"]
+    environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    fit = image_fit(embed(gray, "micro", out=tmp_path / "app").folder, tmp_path)
+    image, fitted = data.draw(1, 40, seed=5).images[0], np.zeros((12, 12), np.uint8)
+    assert fit(address(image), 0, 40, 40, address(fitted))
+    expected = np.asarray(ImageOps.fit(Image.fromarray(image), (12, 12))) @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(fitted, expected, atol=0.51)
 
 
 def test_make_for_micro_links_one_library(for_micro: Embedding, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ class MicroMutableOpResolver : public MicroOpResolver {
   TfLiteStatus AddConv2D() { return Add(BuiltinOperator_CONV_2D); }
   TfLiteStatus AddMaxPool2D() { return Add(BuiltinOperator_MAX_POOL_2D); }
   TfLiteStatus AddMean() { return Add(BuiltinOperator_MEAN); }
+  TfLiteStatus AddMul() { return Add(BuiltinOperator_MUL); }
   TfLiteStatus AddSoftmax() { return Add(BuiltinOperator_SOFTMAX); }
   bool full() const override { return count_ == tOpCount; }
   const TFLMRegistration *FindOp(BuiltinOperator op) const override {

@@ -13,6 +13,7 @@ enum BuiltinOperator : int32_t {
   BuiltinOperator_CONCATENATION = 2,
   BuiltinOperator_CONV_2D = 3,
   BuiltinOperator_MAX_POOL_2D = 17,
+  BuiltinOperator_MUL = 18,
   BuiltinOperator_RELU = 19,
   BuiltinOperator_SOFTMAX = 25,
   BuiltinOperator_MEAN = 40,
