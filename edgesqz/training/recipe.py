@@ -145,33 +145,60 @@ class Recipe:
         return self.learning_rate * (steps - step) / (steps - rising)
 
 
-MIN_STEPS, MAX_EPOCHS = 1500, 200
-QUANTIZED_PEAK = (6, 0.0004)  # epochs and learning rate of quantization-aware training on many images
+@dataclass(frozen=True)
+class _Defaults:
+    """Values for 50,000 images or more, and how they follow a smaller number.
+
+    Attributes:
+        epochs: Number of epochs, and the minimum for fewer images.
+        learning_rate: Peak learning rate at the batch size of 128.
+        min_steps: Number of steps for few images.
+        power: Exponent of the batch size that the peak learning rate is proportional to.
+    """
+
+    epochs: int
+    learning_rate: float
+    min_steps: int = 1500
+    power: float = 1.5
+
+
+FROM_SCRATCH = _Defaults(Recipe.epochs, Recipe.learning_rate)
+FINE_TUNING = _Defaults(10, Recipe.learning_rate, min_steps=500, power=0.5)
+QUANTIZATION_AWARE = _Defaults(6, 0.0004)
+MAX_EPOCHS = 200
 MIN_BATCH_SIZE, MIN_STEPS_PER_EPOCH = 16, 16
 
 
-def scaled_to(images: int, quantize_aware: str | None = None) -> dict[str, Any]:
+def scaled_to(images: int, *, init: bool = False, quantize_aware: bool = False) -> dict[str, Any]:
     """Return the epochs, batch size and learning rate that suit a number of training images.
 
     With few images, batches are smaller, down to 16, and there are more epochs, up to 200, which makes about 1,500
     steps in total. The peak learning rate falls with the batch size to the power of 1.5, faster than the linear rule
     (Goyal et al., "Accurate, Large Minibatch SGD", 2017), because the warm-up shrinks as well: it takes 2,340 steps
-    with 50,000 images. ``squeezenet``, trained on 180 images of three drawn shapes, classified 66 % of 300 other images
-    correctly with a peak of 0.05, and 87 % with 0.01 (one seed each). From 2,048 images on, only the number of epochs
-    changes; from 50,000 on, nothing does. ``tests/benchmarks/test_small_data.py`` repeats the experiment.
+    with 50,000 images. From 2,048 images on, only the number of epochs changes; from 50,000 on, nothing does.
+
+    Fine-tuning takes a third of the steps, about 500 as in BiT (Kolesnikov et al., "Big Transfer", 2020). Trained
+    weights withstand a high rate, so its peak falls only with the square root of the batch size. The figures behind
+    both rules are in ``docs/how-to/fine-tune.md``.
 
     Quantization-aware training adjusts trained weights, and without batch normalization: it takes fewer epochs and a
     far lower rate. Starting from the zoo's ``squeezenet-nano``, a peak of 0.02 diverged after 11 steps.
+
+    Args:
+        images: The number of training images.
+        init: Whether training starts from a trained network.
+        quantize_aware: Whether training is quantization-aware.
     """
-    epochs, rate = QUANTIZED_PEAK if quantize_aware else (Recipe.epochs, Recipe.learning_rate)
+    defaults = QUANTIZATION_AWARE if quantize_aware else FINE_TUNING if init else FROM_SCRATCH
     per_step = images // MIN_STEPS_PER_EPOCH
     power_of_two = 1 << max(per_step.bit_length() - 1, 0)
     batch_size = min(max(power_of_two, MIN_BATCH_SIZE), Recipe.batch_size)
     steps_per_epoch = max(images // batch_size, 1)
+    share = batch_size / Recipe.batch_size
     return {
-        "epochs": min(max(math.ceil(MIN_STEPS / steps_per_epoch), epochs), MAX_EPOCHS),
+        "epochs": min(max(math.ceil(defaults.min_steps / steps_per_epoch), defaults.epochs), MAX_EPOCHS),
         "batch_size": batch_size,
-        "learning_rate": float(f"{rate * (batch_size / Recipe.batch_size) ** 1.5:.2g}"),
+        "learning_rate": float(f"{defaults.learning_rate * share**defaults.power:.2g}"),
     }
 
 

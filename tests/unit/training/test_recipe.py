@@ -88,6 +88,13 @@ def test_fewer_images_mean_smaller_batches_a_lower_rate_and_more_epochs() -> Non
     assert [each["epochs"] for each in found] == [200, 200, 137, 84, 39, 30]
 
 
+def test_fine_tuning_takes_a_third_of_the_steps_and_a_rate_that_falls_more_slowly() -> None:
+    found = [scaled_to(images, init=True) for images in (180, 600, 5_000, 50_000)]
+    assert [each["batch_size"] for each in found] == [16, 32, 128, 128]
+    assert [each["learning_rate"] for each in found] == [0.071, 0.1, 0.2, 0.2]
+    assert [each["epochs"] for each in found] == [46, 28, 13, 10]
+
+
 def test_if_tensorflows_kernels_are_limited_training_uses_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert fastest_precision() == "float32"
@@ -109,6 +116,6 @@ def test_processors_that_multiply_bfloat16_faster_use_it(description: str, preci
 
 
 def test_quantization_aware_training_takes_fewer_epochs_and_a_far_lower_rate() -> None:
-    found = [scaled_to(images, "int4") for images in (180, 50_000)]
+    found = [scaled_to(images, init=True, quantize_aware=True) for images in (180, 50_000)]
     assert [each["epochs"] for each in found] == [137, 6]
     assert [each["learning_rate"] for each in found] == [1.8e-05, 0.0004]
