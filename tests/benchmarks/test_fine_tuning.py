@@ -27,6 +27,7 @@ IMAGES_PER_CLASS = 60
 SEEDS = (0, 1, 2)
 MARGIN = 0.05
 NEW_CLASSES = ("cat", "dog", "truck")
+SHAPES = synthetic.load("synthetic", ImageSize(32, 32)).labels
 DATA_DIR = os.environ.get("EDGESQZ_DATA_DIR")
 
 
@@ -59,12 +60,30 @@ def _percent(count: int, total: int) -> str:
 
 
 def test_the_zoos_network_learns_drawn_shapes(tmp_path: Path) -> None:
-    labels = synthetic.load("synthetic", ImageSize(32, 32)).labels
-
     def draw(seed: int) -> Split:
-        return synthetic.draw(IMAGES_PER_CLASS * len(labels), 32, seed=2000 + seed)
+        return synthetic.draw(IMAGES_PER_CLASS * len(SHAPES), 32, seed=2000 + seed)
 
-    compare(labels, draw, synthetic.draw(2000, 32, seed=97), MODEL, tmp_path)
+    compare(SHAPES, draw, synthetic.draw(2000, 32, seed=97), MODEL, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model": MODEL},
+        {"model": MODEL, "learning_rate": 0.1},
+        {"init": MODEL, "learning_rate": 0.025},
+        {"init": MODEL},
+        {"init": MODEL, "learning_rate": 0.2},
+        {"init": MODEL, "learning_rate": 0.05, "freeze": 3},
+    ],
+    ids=str,
+)
+def test_the_rates_that_the_defaults_were_chosen_from(options: dict[str, Any], tmp_path: Path) -> None:
+    """Use other images than the comparison, because they selected the recipe."""
+    images, others = synthetic.draw(IMAGES_PER_CLASS * len(SHAPES), 32, seed=1000), synthetic.draw(2000, 32, seed=99)
+    count = correct(trained("rates", SHAPES, images, tmp_path, **options), others)
+    print(f"{options}: {_percent(count, len(others))}")
+    assert count > 2 * len(others) / len(SHAPES)  # twice as many as by chance
 
 
 @pytest.mark.skipif(not DATA_DIR, reason="set EDGESQZ_DATA_DIR to a folder with CIFAR-10")
