@@ -1,6 +1,7 @@
 """TensorFlow Lite for Microcontrollers, which shows how much memory a model needs and whether all operators exist.
 
-It runs the portable kernels on this processor, so its predictions match a microcontroller's, but timing is meaningless.
+It runs the portable kernels on this processor, so its predictions match those of a microcontroller whose library was
+built by default, without TFLITE_SINGLE_ROUNDING. Its timing is meaningless.
 """
 
 from __future__ import annotations

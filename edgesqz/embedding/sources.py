@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 CONTRACT_FILE = "CONTRACT.md"
 SKETCH = "sketch.ino"  # renamed, because Arduino requires the name of the folder
+CAMERA_SIZE = 640  # largest width and height of the camera images that a microcontroller scales
 COLUMNS = 100  # of numbers and base64 text
 
 
@@ -117,6 +118,7 @@ def _facts(target: str, contract: Contract, folder_name: str) -> dict[str, Any]:
         "two_roundings": target == "micro" and contract.quantized,
         "verification": kind.verification,
         "alignment": ARENA_ALIGNMENT,
+        "camera_size": CAMERA_SIZE,
         "version": package_versions()["edgesqz"],
         "folder": folder_name,
     }
