@@ -10,7 +10,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Protocol
@@ -138,6 +138,8 @@ class Choice:
             raise EdgesqzError(f"unknown runtime {name!r}; choose from {', '.join(runtimes())}")
         if pinned and not version:
             raise EdgesqzError(f"expected a runtime as NAME or NAME==VERSION, got {text!r}")
+        if version and hasattr(runtimes()[name], "installed_version"):
+            raise EdgesqzError(f"{name} is not a Python package, so only its one version can run; got {text!r}")
         return cls(name, version or None)
 
     def __str__(self) -> str:
@@ -204,6 +206,9 @@ def runtime_for(suffix: str) -> str:
 
 def engine_version(runtime: Runtime) -> str | None:
     """Return the installed version of a runtime's engine, or None if it is missing."""
+    own: Callable[[], str | None] | None = getattr(runtime, "installed_version", None)
+    if own:
+        return own()
     try:
         return metadata.version(runtime.ENGINE)
     except metadata.PackageNotFoundError:
@@ -212,6 +217,9 @@ def engine_version(runtime: Runtime) -> str | None:
 
 def install_command(runtime: Runtime) -> str:
     """Return the command that installs a runtime's engine."""
+    own: Callable[[], str] | None = getattr(runtime, "install_command", None)
+    if own:
+        return own()
     return "pip install " + " ".join(f"'{requirement}'" for requirement in runtime.REQUIREMENTS)
 
 

@@ -65,7 +65,7 @@ def _ratio(value: Callable[[Ratio], Value]) -> Figure:
 
 
 def _percentile(number: int) -> Figure:
-    return _performance(lambda found: found.latency_us.every_5th[number])
+    return _performance(lambda found: found.latency_us.every_5th[number] if found.latency_us.batch == 1 else None)
 
 
 def _class_accuracy(number: int) -> Figure:

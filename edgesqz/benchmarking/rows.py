@@ -31,31 +31,43 @@ class Latency:
 
     Attributes:
         p50: Median.
-        p90: 90th percentile.
-        p99: 99th percentile.
+        p90: 90th percentile, or None if batches were timed.
+        p99: 99th percentile, or None if batches were timed.
         n: Number of timed inferences.
-        every_5th: Percentiles 0, 5, 10, …, 100.
+        every_5th: Percentiles 0, 5, 10, …, 100, of the means of batches if batches were timed.
         p50_interval: 95 % confidence interval of the median, from the medians of the rounds, or None for fewer than six
             rounds.
         rounds_p50: Median of each round. Rounds with the same number ran at about the same time in all rows.
+        batch: Number of inferences that were timed together. If it is not 1, each duration is the mean of a batch.
     """
 
     p50: float
-    p90: float
-    p99: float
+    p90: float | None
+    p99: float | None
     n: int
     every_5th: tuple[float, ...]
     p50_interval: Interval | None = None
     rounds_p50: tuple[float, ...] = ()
+    batch: int = 1
 
     @classmethod
-    def of(cls, rounds: Sequence[Sequence[int]]) -> Latency:
+    def of(cls, rounds: Sequence[Sequence[int]], batch: int = 1) -> Latency:
         """Summarize durations in nanoseconds, grouped by round. Each round has at least one duration."""
         durations = np.concatenate(rounds) / 1000
         p50, p90, p99 = (float(value) for value in np.percentile(durations, (50, 90, 99)))
+        single = batch == 1
         every_5th = tuple(np.percentile(durations, range(0, 101, 5)).tolist())
         rounds_p50 = tuple(float(np.median(each)) / 1000 for each in rounds)
-        return cls(p50, p90, p99, len(durations), every_5th, median_interval(rounds_p50), rounds_p50)
+        return cls(
+            p50,
+            p90 if single else None,
+            p99 if single else None,
+            batch * len(durations),
+            every_5th,
+            median_interval(rounds_p50),
+            rounds_p50,
+            batch,
+        )
 
 
 @dataclass(frozen=True)

@@ -296,7 +296,7 @@ def _performance(candidate: Candidate, reference: Candidate | None) -> Performan
     if engine is None or timing is None or memory is None:
         return None
     return Performance(
-        latency_us=Latency.of(timing.rounds_ns),
+        latency_us=Latency.of(timing.rounds_ns, engine.batch),
         latency_ratio=_latency_ratio(timing, reference),
         stable=timing.stable,
         overhead_us=engine.overhead_us,

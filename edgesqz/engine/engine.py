@@ -53,6 +53,7 @@ class Engine:
         arena_bytes: Size of the fixed memory arena that the engine works in, or None if it has none.
         idle_rss_bytes: Resident memory before loading, or None if the system does not report it.
         overhead_us: Median time that ``time_ns`` measures for an empty call, in microseconds.
+        batch: Number of inferences that ``time_ns`` times together: 1, or more where the clock is too coarse.
 
     Raises:
         EngineError: The engine is not installed or rejects the model.
@@ -92,6 +93,7 @@ class Engine:
         self.arena_bytes: int | None = facts["arena_bytes"]
         self.idle_rss_bytes: int | None = facts["idle_rss_bytes"]
         self.overhead_us: float = facts["overhead_ns"] / 1000
+        self.batch: int = facts["batch"]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Classify images.
@@ -136,7 +138,11 @@ class Engine:
         return float(self._request(("first", _packed(image))))
 
     def time_ns(self, count: int) -> list[int]:
-        """Time ``count`` inferences of one image in the engine's process. Return the nanoseconds of each."""
+        """Time ``count`` inferences of one image in the engine's process.
+
+        Returns:
+            The nanoseconds of each, or the means of as many batches of ``batch`` as ``count`` fills, at least one.
+        """
         return list(self._request(("time", count)))
 
     def peak_rss_bytes(self) -> int | None:

@@ -75,6 +75,7 @@ def test_the_built_in_runtimes_are_found() -> None:
         "keras": (".keras",),
         "litert": (".tflite",),
         "onnxruntime": (".onnx",),
+        "onnxruntime-web": (".onnx",),
         "tflite-micro": (".tflite",),
         "tflite-runtime": (".tflite",),
     }
@@ -124,7 +125,9 @@ def test_a_third_partys_converter_is_found_like_the_built_in_ones() -> None:
 
 @pytest.mark.usefixtures("third_party")
 def test_a_third_partys_runtime_is_found_like_the_built_in_ones(tmp_path: Path) -> None:
-    assert list(plugins.runtimes()) == ["keras", "litert", "onnxruntime", "tflite-micro", "tflite-runtime", "toy"]
+    assert list(plugins.runtimes()) == [
+        *("keras", "litert", "onnxruntime", "onnxruntime-web", "tflite-micro", "tflite-runtime", "toy")
+    ]
     assert plugins.runtime_for(".toy") == "toy"
     assert plugins.runtime_for(".tflite") == "litert"  # the first by name of two runtimes for this suffix
     assert plugins.runtime_source("toy") == TOY_RUNTIME
@@ -209,6 +212,21 @@ def test_a_runtime_is_read_with_or_without_a_version() -> None:
     assert (str(plain), str(exact)) == ("litert", "onnxruntime==1.23.2")
     assert (plain.lives_apart, exact.lives_apart) == (False, True)
     assert exact.requirements == ["onnxruntime==1.23.2", "numpy"]
+
+
+def test_an_engine_that_is_not_a_python_package_has_one_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = plugins.runtimes()["onnxruntime-web"]
+    monkeypatch.setenv("EDGESQZ_CACHE_DIR", str(tmp_path))
+    assert plugins.engine_version(runtime) is None
+    (tmp_path / "onnxruntime-web-1.30.0.tgz").touch()
+    assert plugins.engine_version(runtime) == "1.30.0"
+    assert plugins.install_command(runtime) == (
+        f"mkdir -p {tmp_path} && npm pack onnxruntime-web@1.30.0 --pack-destination {tmp_path}"
+    )
+    with pytest.raises(EdgesqzError, match="only its one version can run; got 'onnxruntime-web==1.29.0'"):
+        plugins.Choice.parse("onnxruntime-web==1.29.0")
 
 
 def test_an_engine_that_needs_another_python_has_a_separate_environment() -> None:

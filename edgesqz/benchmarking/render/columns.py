@@ -70,6 +70,9 @@ def notes(column: Column, report: Report) -> list[str]:
     if column.name == "ratio":
         ratios = [row.performance.latency_ratio for row in report.measured if row.performance]
         found.append(f"ratio: latency relative to {' or '.join(sorted({ratio.to for ratio in ratios if ratio}))}")
+    if column.name in ("p90", "p99"):
+        batches = {row.performance.latency_us.batch for row in report.measured if row.performance} - {1}
+        found += [f"no p90 or p99: not measurable, because batches of {batch} were timed" for batch in sorted(batches)]
     if column is VERDICT:
         found.append(f"budget: {describe_budget(report.budget)}")
     return found
@@ -135,8 +138,8 @@ def _drop(comparison: Comparison) -> str:
     return number(comparison.accuracy_drop_pp, 1, 2) + ("*" if comparison.is_significant else "")
 
 
-def _microseconds(time_us: float) -> str:
-    return f"{time_us:.{0 if time_us >= 1000 else 1}f}"
+def _microseconds(time_us: float | None) -> str:
+    return "" if time_us is None else f"{time_us:.{0 if time_us >= 1000 else 1}f}"
 
 
 def _ratio(performance: Performance) -> str:

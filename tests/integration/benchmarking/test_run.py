@@ -139,7 +139,16 @@ def test_the_json_has_the_documented_structure(report: Report) -> None:
     derived = {"label", "within_budget", "violations"}
     assert set(found["rows"][0]) == {field.name for field in dataclasses.fields(Measured)} | derived
     performance = found["rows"][0]["performance"]
-    assert set(performance["latency_us"]) == {"p50", "p90", "p99", "n", "every_5th", "p50_interval", "rounds_p50"}
+    assert set(performance["latency_us"]) == {
+        "p50",
+        "p90",
+        "p99",
+        "n",
+        "every_5th",
+        "p50_interval",
+        "rounds_p50",
+        "batch",
+    }
     assert set(performance["latency_ratio"]) == {"to", "median", "interval", "is_noise"}
     assert Report.from_json(report.to_json()).rows == report.rows
 

@@ -104,6 +104,15 @@ def test_one_inference_is_enough_for_a_latency() -> None:
     assert Latency.of([[2500]]) == Latency(2.5, 2.5, 2.5, 1, (2.5,) * 21, rounds_p50=(2.5,))
 
 
+def test_batches_show_the_median_but_no_percentiles_of_single_inferences() -> None:
+    latency = Latency.of([[1000, 2000, 3000]], batch=100)
+    assert (latency.p50, latency.p90, latency.p99, latency.n) == (2, None, None, 300)
+    shown = report(MEASURED, measured("net.int8.onnx", None, performance=performance(2, latency_us=latency)))
+    (row,) = (row for row in shown.records if row["artifact"] == "net.int8.onnx")
+    assert (row["latency_p50_us"], row["latency_p45_us"], row["latency_p99_us"]) == (2, None, None)
+    assert "no p90 or p99: not measurable, because batches of 100 were timed" in shown.to_markdown()
+
+
 def test_the_interval_of_the_median_is_of_the_rounds_medians() -> None:
     rounds = [[1000 * number, 1000 * number, 10**9] for number in range(1, 31)]
     interval = Latency.of(rounds).p50_interval
@@ -142,6 +151,7 @@ def test_a_measured_row_has_figures_and_no_error() -> None:
         "every_5th": list(SPREAD),
         "p50_interval": [1.0, 2.0],
         "rounds_p50": [],
+        "batch": 1,
     }
     assert (row["label"], row["evaluation"]["accuracy"]) == ("squeezenet-nano.int8.tflite", 0.8765)
     assert (row["comparison"]["agreement"], row["evaluation"]["correct"]) == (0.991, "1" * 30)

@@ -1,0 +1,32 @@
+"""The runtimes in an installed browser. The tests are skipped without one, or without the npm package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import edgesqz
+from edgesqz.artifact import ZOO
+from tests.browsers import install_or_skip
+from tests.rows import errors_by_name
+
+
+def test_a_page_predicts_the_same_as_the_native_engine_and_a_damaged_file_costs_its_row(tmp_path: Path) -> None:
+    install_or_skip("onnxruntime-web")
+    content = (ZOO / "squeezenet-nano.int8.onnx").read_bytes()
+    names = "intact.onnx", "damaged.onnx"
+    for name, part in zip(names, (content, content[:1000]), strict=True):
+        (tmp_path / name).write_bytes(part)  # without a manifest and without its source model
+    report = edgesqz.bench(
+        names, runtimes=["onnxruntime", "onnxruntime-web"], rounds=2, threads=2, dataset="synthetic", limit=20
+    )
+    assert [name for name, error in errors_by_name(report).items() if error] == ["damaged.onnx"]
+    native, page = report.measured
+    assert (native.runtime, page.runtime) == ("onnxruntime", "onnxruntime-web")
+    assert page.runtime_version and page.runtime_version.startswith("1.30.0 (Chrome ")
+    assert page.runtime_version.endswith(", SIMD, 2 threads)")
+    assert native.evaluation and page.evaluation
+    assert page.evaluation.confusion == native.evaluation.confusion
+    assert page.performance
+    latency = page.performance.latency_us
+    assert latency.p50 > 0 and latency.n >= 200 and latency.batch == 100 and latency.p99 is None
+    assert page.performance.memory_bytes is None or page.performance.memory_bytes > 2**20

@@ -1,0 +1,209 @@
+"""The runtimes in a browser, with a program that speaks the DevTools protocol instead of a browser."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import os
+import sys
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edgesqz
+from edgesqz.data import cache_dir
+from tests.rows import errors_of
+from tests.waiting import wait_for
+
+browser: Any = importlib.import_module("edgesqz.runtimes.browser")
+PACKAGE = browser.PACKAGES["onnxruntime-web"]
+
+# A browser ends with the process that started it, so nothing else closes the pipes.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+# Answers each call, and each expression as if the model added 1 to its four values.
+FAKE_BROWSER = """#!{python}
+import json, sys, urllib.request
+commands, answers = open(3, "rb"), open(4, "wb", buffering=0)
+address, batch = None, b""
+def send(**message):
+    answers.write(json.dumps(message).encode() + b"\\0")
+def evaluated(expression):
+    global batch
+    if expression.startswith("set"):
+        with urllib.request.urlopen(address + "batch") as answer:
+            batch = answer.read()
+    if expression.startswith("run"):
+        import array
+        values = array.array("f", batch)
+        return list(array.array("f", [value + 1 for value in values]).tobytes())
+    if expression.startswith("time"):
+        return int(expression[5:-1]) * [0.25]
+    tensor = dict(dtype="float32", shape=[None, 4])
+    return dict(inputs=[tensor], outputs=[tensor], threads=2, load_ms=7.5, overhead_ms=0.001, isolated={isolated})
+content = b""
+while part := commands.read1():
+    content += part
+    while b"\\0" in content:
+        text, _, content = content.partition(b"\\0")
+        message = json.loads(text)
+        number, method, values = message["id"], message["method"], message["params"]
+        result = {{}}
+        if method == "Browser.getVersion":
+            result = dict(product="HeadlessChrome/1.2.3")
+        elif method == "Target.createTarget":
+            result = dict(targetId="T")
+        elif method == "Target.attachToTarget":
+            result = dict(sessionId="S")
+        elif method == "Page.navigate":
+            address = values["url"]
+        elif method == "SystemInfo.getProcessInfo":
+            result = dict(processInfo=[dict(id=0, type="browser")])
+        elif method == "Runtime.evaluate":
+            {habit}
+            result = dict(result=dict(value=evaluated(values["expression"])))
+        send(id=number, result=result)
+        if method == "Page.navigate":
+            send(method="Page.loadEventFired", params={{}})
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A package with one file, in the cache."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for name in ("package/dist/engine.mjs", "package/README.md"):
+            member = tarfile.TarInfo(name)
+            member.size = 4
+            archive.addfile(member, io.BytesIO(b"code"))
+    digest = b64encode(hashlib.sha512(content.getvalue()).digest()).decode()
+    package = browser.Package("@scope/engine", "1.0.0", digest, ("dist/engine.mjs",), "")
+    package.archive.parent.mkdir(exist_ok=True)
+    package.archive.write_bytes(content.getvalue())
+    monkeypatch.setitem(browser.PACKAGES, "onnxruntime-web", package)
+    return package
+
+
+def install_browser(folder: Path, monkeypatch: pytest.MonkeyPatch, habit: str = "pass", isolated: bool = True) -> None:
+    program = folder / "bin" / "chromium"
+    program.parent.mkdir()
+    program.write_text(FAKE_BROWSER.format(python=sys.executable, habit=habit, isolated=isolated))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/bin:/usr/bin")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+
+def test_a_model_runs_in_a_page(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_browser(tmp_path, monkeypatch)
+    session = browser.load(b"model", threads=2)
+    assert session.inputs == [{"dtype": "float32", "shape": [None, 4], "scale": None, "zero_point": None}]
+    assert session.facts == {
+        "version": "1.0.0 (Chrome 1.2.3, SIMD, 2 threads)",
+        "load_ms": 7.5,
+        "overhead_ns": 1000,
+        "idle_rss_bytes": None,
+        "batch": 100,
+    }
+    values = np.arange(8, dtype=np.float32).reshape(2, 4)
+    np.testing.assert_array_equal(session.run(values), values + 1)
+    assert session.time(3) == [250_000]
+    assert session.time(201) == 3 * [250_000]
+    assert session.peak_rss_bytes() is None
+    assert list(tmp_path.glob("edgesqz-browser-*"))
+    session.browser.commands.close()  # as at the end of the process
+    wait_for(lambda: not list(tmp_path.glob("edgesqz-browser-*")))
+
+
+@pytest.mark.parametrize(
+    ("habit", "message"),
+    [
+        ("sys.exit()", "the browser ended unexpectedly"),
+        ("send(method='Inspector.targetCrashed', params={}); continue", "the page crashed in the browser"),
+        (
+            "send(id=number, result=dict(result={}, exceptionDetails=dict(text='Uncaught', "
+            "exception=dict(description='Error: no such operator\\n    at line 1')))); continue",
+            "Error: no such operator$",
+        ),
+        (
+            "send(id=number, result=dict(result={}, exceptionDetails=dict(text='Uncaught', exception=dict(value=7)))); "
+            "continue",
+            "^7$",
+        ),
+        ("send(id=number, error=dict(message='not found')); continue", "Runtime.evaluate: not found"),
+    ],
+)
+def test_a_browser_that_fails_says_why(
+    habit: str, message: str, package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_browser(tmp_path, monkeypatch, habit)
+    with pytest.raises(RuntimeError, match=message):
+        browser.load(b"model", threads=1)
+
+
+def test_a_page_without_isolation_is_refused(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_browser(tmp_path, monkeypatch, isolated=False)
+    with pytest.raises(RuntimeError, match=r"Chrome 1.2.3 refused the isolation"):
+        browser.load(b"model", threads=1)
+
+
+def test_without_a_browser_nothing_is_loaded(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(browser, "BROWSERS", ("chromium",))
+    with pytest.raises(RuntimeError, match="no Chromium or Chrome found; install one"):
+        browser.load(b"model", threads=1)
+
+
+def test_only_the_named_files_of_a_package_are_read(package: Any) -> None:
+    assert package.archive.name == "scope-engine-1.0.0.tgz"
+    assert package.read() == {"engine.mjs": b"code"}
+
+
+def test_another_archive_is_refused(package: Any) -> None:
+    package.archive.write_bytes(b"another")
+    with pytest.raises(RuntimeError, match=r"expected .* to be @scope/engine 1.0.0, but its SHA-512 differs; remove"):
+        package.read()
+
+
+def test_a_missing_package_costs_its_row_and_the_row_says_how_to_install_it(exported: Path) -> None:
+    report = edgesqz.bench(
+        "squeezenet-nano.int8.onnx", runtimes=["fake", "onnxruntime-web"], rounds=1, limit=3, workspace=exported
+    )
+    assert len(report.measured) == 2
+    (error,) = filter(None, errors_of(report))
+    assert error == f"the engine onnxruntime-web is not installed; try {PACKAGE.install_command}"
+
+
+def test_files_are_served_with_the_headers_that_isolate_a_page() -> None:
+    address = browser.serve({"/model": ("application/octet-stream", b"abc")})
+    with urllib.request.urlopen(f"{address}model") as answer:
+        assert answer.read() == b"abc"
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    with pytest.raises(urllib.error.HTTPError, match="404") as missing:
+        urllib.request.urlopen(f"{address}other")
+    missing.value.close()
+
+
+def test_packages_and_datasets_have_the_same_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert browser.cache_dir() == cache_dir()
+    monkeypatch.delenv("EDGESQZ_CACHE_DIR")
+    assert browser.cache_dir() == cache_dir()
+
+
+def test_the_memory_of_a_process_is_read_where_the_system_reports_it() -> None:
+    found = browser._status_bytes(os.getpid(), "VmHWM")
+    assert found is None or found > 2**20
+    assert browser._status_bytes(0, "VmHWM") is None
