@@ -61,7 +61,7 @@ def test_measurements_are_plausible(report: Report) -> None:
         performance = row.performance
         assert performance is not None
         latency = performance.latency_us
-        assert 1 < latency.p50 <= latency.p90 <= latency.p99 and latency.n >= ROUNDS
+        assert latency.p90 and latency.p99 and 1 < latency.p50 <= latency.p90 <= latency.p99 and latency.n >= ROUNDS
         assert performance.load_ms > 0 and performance.first_us > 0
         assert performance.peak_rss_bytes is not None and 10e6 < performance.peak_rss_bytes < 5e9
         assert performance.memory_bytes is not None and 1e6 < performance.memory_bytes < performance.peak_rss_bytes

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import edgesqz
 from edgesqz.artifact import ZOO
+from edgesqz.benchmarking import candidate
 from tests.browsers import install_or_skip
 from tests.rows import errors_by_name
 
 
-def test_a_page_predicts_the_same_as_the_native_engine_and_a_damaged_file_costs_its_row(tmp_path: Path) -> None:
+def test_a_page_predicts_the_same_as_the_native_engine_and_a_damaged_file_costs_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install_or_skip("onnxruntime-web")
+    monkeypatch.setattr(candidate, "MAX_WARM_UP_ROUNDS", 1)
     content = (ZOO / "squeezenet-nano.int8.onnx").read_bytes()
     names = "intact.onnx", "damaged.onnx"
     for name, part in zip(names, (content, content[:1000]), strict=True):
