@@ -7,6 +7,7 @@ differentiates and updates.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,8 +37,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         """Normalize (N, H, W, C) over N, H and W; during training, unless frozen, update the moving averages."""
         if not (training and self.trainable):
             return super().call(inputs, training=False)
+        # The kernel treats all positions alike, so that they can be arranged as images of any size. With at most 8
+        # pixels, it is up to four times as fast on processors without AVX-512, and about as fast on others.
+        height, width, channels = inputs.shape[1:]
+        small_images = tf.reshape(inputs, [-1, 1, math.gcd(height * width, 8), channels])
         outputs, moving_mean, moving_variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
+            x=small_images,
             scale=self.gamma,
             offset=self.beta,
             mean=self.moving_mean,
@@ -48,7 +53,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         )
         self.moving_mean.assign(moving_mean)
         self.moving_variance.assign(moving_variance)
-        return outputs
+        return tf.reshape(outputs, tf.shape(inputs))
 
 
 class Views:
