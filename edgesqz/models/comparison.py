@@ -62,7 +62,7 @@ class ParamsResult(Result):
         return self._comparison() if self.compare else self._layers(self[0])
 
     def _layers(self, network: NetworkCosts) -> Table:
-        sizes = (_scaled(size, 1e3) for size in (network.fp32_bytes, network.fp16_bytes, network.int8_bytes))
+        sizes = (_scaled(size, 1e3) for size in _weight_sizes(network))
         total = ["total", "", "", f"{network.parameters:,}", "", _scaled(network.macs, 1e6), "", *sizes]
         return Table(
             [
@@ -76,6 +76,7 @@ class ParamsResult(Result):
                 Column("fp32\nkB", "right"),
                 Column("fp16\nkB", "right", rank=3),
                 Column("int8\nkB", "right"),
+                Column("int4\nkB", "right"),
             ],
             [*map(_layer_cells, network.layers), None, total],
             f"{network.model}, {network.classes} classes, {ImageSize.parse(network.input_size)} pixels",
@@ -85,13 +86,14 @@ class ParamsResult(Result):
     def _summary(self, network: NetworkCosts) -> Iterator[str]:
         yield (
             f"estimated .tflite files: {format_size(network.tflite_fp32_bytes)} as fp32, "
-            f"{format_size(network.tflite_int8_bytes)} as int8; peak activations of the int8 graph: "
+            f"{format_size(network.tflite_int8_bytes)} as int8, {format_size(network.tflite_int4_bytes)} as int4; "
+            "peak activations of the int8 graph: "
             f"{format_size(network.peak_activation_bytes)}"
         )
         if size := self.max_size_bytes:
             yield (
                 f"of {format_size(size)}, the int8 file takes {network.tflite_int8_bytes / size:.1%}, the fp32 file "
-                f"{network.tflite_fp32_bytes / size:.1%}"
+                f"{network.tflite_fp32_bytes / size:.1%}, the int4 file {network.tflite_int4_bytes / size:.1%}"
             )
 
     def _comparison(self) -> Table:
@@ -110,6 +112,7 @@ class ParamsResult(Result):
                 Column("ratio", "right", rank=1),
                 Column("fp32\n.tflite", "right"),
                 Column("int8\n.tflite", "right"),
+                Column("int4\n.tflite", "right"),
                 Column("activations\nint8", "right", rank=2),
             ],
             [_network_cells(network, self[0]) for network in self],
@@ -122,19 +125,19 @@ class ParamsResult(Result):
         Raises:
             EdgesqzError: matplotlib is missing, the suffix is unknown, or the file cannot be written.
         """
-        figure, axes = plotting.figure(height=1.2 + 0.6 * len(self))
-        for offset, (kind, color) in enumerate((("fp32", "#9db4c0"), ("int8", "#1f6f8b"))):
+        figure, axes = plotting.figure(height=1.2 + 0.8 * len(self))
+        for offset, (kind, color) in enumerate((("fp32", "#9db4c0"), ("int8", "#1f6f8b"), ("int4", "#0b3954"))):
             sizes = [getattr(network, f"tflite_{kind}_bytes") / 1000 for network in self]
-            positions = [position + 0.38 * offset for position in range(len(self))]
-            bars = axes.barh(positions, sizes, height=0.36, color=color, label=f"{kind} .tflite")
+            positions = [position + 0.28 * offset for position in range(len(self))]
+            bars = axes.barh(positions, sizes, height=0.26, color=color, label=f"{kind} .tflite")
             axes.bar_label(bars, [format_size(round(1000 * size)) for size in sizes], padding=3, fontsize=8)
-        axes.set_yticks([position + 0.19 for position in range(len(self))], [network.model for network in self])
+        axes.set_yticks([position + 0.28 for position in range(len(self))], [network.model for network in self])
         axes.invert_yaxis()
         axes.set_xscale("log")
         axes.margins(x=0.2)
         plotting.plain_numbers(axes)
         axes.set_xlabel("kB, logarithmic")
-        axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+        axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
         write_file(Path(path), plotting.encode(figure, Path(path)))
 
 
@@ -147,10 +150,12 @@ def _layer_cells(layer: LayerCosts) -> list[str]:
         layer.formula,
         _scaled(layer.macs, 1e6),
         _scaled(layer.activation_bytes, 1e3),
-        _scaled(layer.fp32_bytes, 1e3),
-        _scaled(layer.fp16_bytes, 1e3),
-        _scaled(layer.int8_bytes, 1e3),
+        *(_scaled(size, 1e3) for size in _weight_sizes(layer)),
     ]
+
+
+def _weight_sizes(costs: LayerCosts | NetworkCosts) -> tuple[int, int, int, int]:
+    return costs.fp32_bytes, costs.fp16_bytes, costs.int8_bytes, costs.int4_bytes
 
 
 def _network_cells(network: NetworkCosts, first: NetworkCosts) -> list[str]:
@@ -165,6 +170,7 @@ def _network_cells(network: NetworkCosts, first: NetworkCosts) -> list[str]:
         f"{network.macs / first.macs:.4g}",
         format_size(network.tflite_fp32_bytes),
         format_size(network.tflite_int8_bytes),
+        format_size(network.tflite_int4_bytes),
         format_size(network.peak_activation_bytes),
     ]
 

@@ -36,6 +36,7 @@ class LayerCosts:
         fp32_bytes: Size of weights and biases as a converter stores them, with batch normalization folded in.
         fp16_bytes: The same as float16.
         int8_bytes: The same as int8, with biases as int32.
+        int4_bytes: The same in an int4 file, which stores the weights of inner convolutions as int4 and others as int8.
     """
 
     name: str
@@ -48,12 +49,14 @@ class LayerCosts:
     fp32_bytes: int
     fp16_bytes: int
     int8_bytes: int
+    int4_bytes: int
 
     @classmethod
-    def of(cls, node: Node) -> LayerCosts:
-        """Return the costs of a node of a graph."""
+    def of(cls, node: Node, *, is_edge: bool = False) -> LayerCosts:
+        """Return the costs of a node of a graph. The edges are its first and its last node with weights."""
         cost, layer = node.cost(), node.layer
         size = layer.kernel if isinstance(layer, Convolution) else layer.size if isinstance(layer, MaxPool) else None
+        is_int4 = isinstance(layer, Convolution) and not is_edge
         return cls(
             name=layer.name,
             shape=node.shape,
@@ -65,6 +68,7 @@ class LayerCosts:
             fp32_bytes=4 * (cost.weights + cost.biases),
             fp16_bytes=2 * (cost.weights + cost.biases),
             int8_bytes=cost.weights + 4 * cost.biases,
+            int4_bytes=(-(-cost.weights // 2) if is_int4 else cost.weights) + 4 * cost.biases,
         )
 
 
@@ -82,8 +86,10 @@ class NetworkCosts:
         fp32_bytes: Size of all weights and biases.
         fp16_bytes: The same as float16.
         int8_bytes: The same as int8, with biases as int32.
+        int4_bytes: The same in an int4 file, which stores the weights of inner convolutions as int4 and others as int8.
         tflite_fp32_bytes: Size of the fp32 .tflite file, estimated within a few percent.
         tflite_int8_bytes: Size of the int8 .tflite file, estimated within a few percent.
+        tflite_int4_bytes: Size of the int4 .tflite file, estimated within a few percent.
         peak_activation_bytes: Peak size of the tensors of the int8 graph that are needed at the same time.
     """
 
@@ -96,8 +102,10 @@ class NetworkCosts:
     fp32_bytes: int
     fp16_bytes: int
     int8_bytes: int
+    int4_bytes: int
     tflite_fp32_bytes: int
     tflite_int8_bytes: int
+    tflite_int4_bytes: int
     peak_activation_bytes: int
 
 
@@ -113,9 +121,16 @@ def network_costs(model: str, *, classes: int | None = None, input_size: ImageSi
         EdgesqzError: The model is unknown, there are fewer than two classes, or the images are too small.
     """
     graph = network_graph(model, classes=classes, input_size=input_size)
-    layers = tuple(LayerCosts.of(node) for node in graph.nodes if not _is_removed(node))
-    fp32_bytes, int8_bytes = (sum(getattr(layer, name) for layer in layers) for name in ("fp32_bytes", "int8_bytes"))
-    structure = TFLITE_HEADER_BYTES + TFLITE_LAYER_BYTES * sum(node.cost().weights > 0 for node in graph.nodes)
+    weighted = [node for node in graph.nodes if node.cost().weights]
+    layers = tuple(
+        LayerCosts.of(node, is_edge=node in (weighted[0], weighted[-1]))
+        for node in graph.nodes
+        if not _is_removed(node)
+    )
+    fp32_bytes, int8_bytes, int4_bytes = (
+        sum(getattr(layer, name) for layer in layers) for name in ("fp32_bytes", "int8_bytes", "int4_bytes")
+    )
+    structure = TFLITE_HEADER_BYTES + TFLITE_LAYER_BYTES * len(weighted)
     widths = [node.cost().biases for node in graph.nodes]
     quantization = TFLITE_SCALE_BYTES * sum(widths) + TFLITE_ZERO_POINT_BYTES * sum(set(widths))
     return NetworkCosts(
@@ -128,8 +143,10 @@ def network_costs(model: str, *, classes: int | None = None, input_size: ImageSi
         fp32_bytes=fp32_bytes,
         fp16_bytes=fp32_bytes // 2,
         int8_bytes=int8_bytes,
+        int4_bytes=int4_bytes,
         tflite_fp32_bytes=fp32_bytes + structure,
         tflite_int8_bytes=int8_bytes + structure + quantization,
+        tflite_int4_bytes=int4_bytes + structure + quantization,
         peak_activation_bytes=peak_activation_bytes(graph),
     )
 

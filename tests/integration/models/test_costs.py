@@ -51,9 +51,11 @@ def within_five_percent(predicted: int, real: int) -> bool:
 def test_the_predicted_size_matches_the_file(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "UNTRAINED_VERIFICATION_IMAGES", 2)
     costs = network_costs(model)
-    fp32, int8 = edgesqz.export(model, untrained=True, variant=["fp32", "int8"], calibration=2, workspace=tmp_path)
+    variants = ["fp32", "int8", "int4"]
+    fp32, int8, int4 = edgesqz.export(model, untrained=True, variant=variants, calibration=2, workspace=tmp_path)
     assert within_five_percent(costs.tflite_fp32_bytes, fp32.size_bytes)
     assert within_five_percent(costs.tflite_int8_bytes, int8.size_bytes)
+    assert within_five_percent(costs.tflite_int4_bytes, int4.size_bytes)
 
 
 def test_the_predicted_size_matches_a_trained_file(exported: Path) -> None:

@@ -47,6 +47,14 @@ def test_the_costs_of_a_layer_match_a_calculation_by_hand() -> None:
     assert layer.fp32_bytes == 4 * (weights + biases)
     assert layer.fp16_bytes == 2 * (weights + biases)
     assert layer.int8_bytes == weights + 4 * biases
+    assert layer.int4_bytes == weights // 2 + 4 * biases
+
+
+def test_the_first_and_the_last_layer_and_dense_layers_have_8_bits_in_an_int4_file() -> None:
+    layers = {layer.name: layer for layer in network_costs("digits").layers if layer.parameters}
+    assert [name for name, layer in layers.items() if layer.int4_bytes < layer.int8_bytes] == ["conv2"]
+    nano = [layer for layer in network_costs("squeezenet-nano").layers if layer.parameters]
+    assert [layer.name for layer in nano if layer.int4_bytes == layer.int8_bytes] == ["stem", "classifier"]
 
 
 def test_twice_the_width_is_twice_the_work() -> None:
