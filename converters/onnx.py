@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import os
 import tempfile
@@ -91,7 +92,8 @@ class LayerwiseOnnx:
     def quantize(self, bits: Mapping[str, int]) -> bytes:
         """Return a file in which each layer has 8 bits or, for ``FLOAT_BITS``, stays float."""
         kept = [node for name, count in bits.items() if count == FLOAT_BITS for node in self._nodes[name]]
-        return bytes(_static(self._graph, self._calibration, kept).SerializeToString())
+        graph = copy.deepcopy(self._graph)  # the quantizer changes it
+        return bytes(_static(graph, self._calibration, kept).SerializeToString())
 
 
 def _graph(model: keras.Model) -> onnx.ModelProto:

@@ -86,7 +86,7 @@ def test_inner_convolutions_have_int4_weights(int4: tuple[Artifact, str], export
         schema.TensorType.INT4 if bits == 4 else schema.TensorType.INT8 for bits in manifest.weight_bits.values()
     ]
     assert artifact.size_bytes < (exported / "colors.int8.tflite").stat().st_size
-    assert "8-bit weights in stem and classifier (first and last layer)" in shown
+    assert "8-bit weights in the first and the last layer (stem, classifier)" in shown
 
 
 def test_the_input_is_the_pixel_byte_as_for_int8(int4: tuple[Artifact, str]) -> None:
