@@ -124,8 +124,8 @@ def _by_layer(content: bytes, names: Collection[str]) -> dict[str, list[_Operato
             by_kernel.setdefault(operator.kernel, []).append(operator)
     found: dict[str, list[_Operator]] = {}
     for kernel, operators in by_kernel.items():
-        # A kernel that several operators share is not named after a layer. Then the outputs' names tell the layer: they list
-        # the layers that were merged.
+        # A kernel that several operators share is not named after a layer, but the names of their outputs list the
+        # layers that were merged.
         name = layer_name((kernel, *operators[0].output.split(";")), names) or kernel
         numbered = (f"{name}.{number}" if number > 1 else name for number in itertools.count(1))
         found[next(each for each in numbered if each not in found)] = operators

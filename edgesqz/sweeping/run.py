@@ -147,7 +147,7 @@ def _try(
 
 def _check_exports(space: Space) -> None:
     for name in space.formats:
-        known = plugins.converter(name).VARIANTS
+        known = [variant for variant, kind in plugins.converter(name).VARIANTS.items() if not kind.needs_limit]
         for variant in space.variants:
             if variant not in known:
                 raise EdgesqzError(f"unknown variant {variant!r} for {name}; choose from {', '.join(known)}")

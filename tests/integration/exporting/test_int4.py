@@ -13,15 +13,17 @@ from ai_edge_litert import schema_py_generated as schema
 from rich.console import Console
 
 import edgesqz
-from edgesqz import backend
+from edgesqz import backend, data
 from edgesqz.artifact import Artifact
 from edgesqz.converters import tflite
 from edgesqz.converters.layerwise import LayerwiseTflite
+from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import Export
 from edgesqz.models import loading
 from edgesqz.quantization import quantize_kernel
 from edgesqz.workspace import Workspace
+from tests.engine_environments import environment_or_skip
 
 EDGES = ("stem", "classifier")
 
@@ -109,6 +111,18 @@ def test_the_weights_are_those_of_the_grid_in_the_core(int4: tuple[Artifact, str
         integers, scales = quantize_kernel(wanted, bits, axis=0)
         np.testing.assert_array_equal(values, integers)
         np.testing.assert_array_equal(np.asarray(tensor.quantization.scale, np.float32), scales)
+
+
+def test_tflite_micro_predicts_the_same(int4: tuple[Artifact, str], images: Path) -> None:
+    environment_or_skip("tflite-micro")
+    artifact, _ = int4
+    assert artifact.manifest
+    test_images, outputs = data.load(str(images)).test().images, []
+    for runtime in ("litert", "tflite-micro"):
+        with Engine(artifact.path.read_bytes(), runtime, pixels=artifact.manifest.pixels) as engine:
+            outputs.append(engine.predict(test_images))
+    assert engine.arena_bytes and engine.arena_bytes > 50_000
+    assert np.abs(outputs[0] - outputs[1]).max() < 0.2  # the two round differently
 
 
 def test_weights_on_the_grid_are_exported_bit_for_bit() -> None:
