@@ -121,7 +121,7 @@ def test_tflite_micro_predicts_the_same(int4: tuple[Artifact, str], images: Path
     for runtime in ("litert", "tflite-micro"):
         with Engine(artifact.path.read_bytes(), runtime, pixels=artifact.manifest.pixels) as engine:
             outputs.append(engine.predict(test_images))
-    assert engine.arena_bytes and engine.arena_bytes > 50_000
+    assert engine.arena_bytes
     assert np.abs(outputs[0] - outputs[1]).max() < 0.2  # the two round differently
 
 
