@@ -9,7 +9,7 @@ import pytest
 
 from edgesqz import EdgesqzError
 from edgesqz.embedding import embed
-from edgesqz.embedding.sources import micro_operator
+from edgesqz.embedding.sources import c_float, micro_operator
 
 MODEL = "squeezenet-nano.int8.tflite"
 
@@ -28,6 +28,11 @@ MODEL = "squeezenet-nano.int8.tflite"
 )
 def test_operators_are_added_by_the_names_that_the_resolver_has(operator: str, method: str) -> None:
     assert micro_operator(operator) == method
+
+
+@pytest.mark.parametrize(("value", "literal"), [(0.1, "0.1f"), (1 / 64, "0.015625f"), (2, "2.0f"), (1e-8, "1e-08f")])
+def test_float_literals_have_the_fewest_digits(value: float, literal: str) -> None:
+    assert c_float(value) == literal
 
 
 def test_without_uv_the_micro_target_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
