@@ -14,7 +14,7 @@ from edgesqz.lookup import model_files
 from edgesqz.zoo import __main__ as zoo
 
 NETWORKS = ("squeezenet", "squeezenet-nano")
-FILES = tuple(f"{name}.{kind}" for name in NETWORKS for kind in ("keras", "int8.onnx", "int8.tflite"))
+FILES = tuple(f"{name}.{kind}" for name in NETWORKS for kind in ("keras", "int4.tflite", "int8.onnx", "int8.tflite"))
 
 
 def manifest_of(path: Path) -> Manifest:
@@ -29,7 +29,7 @@ def accuracy_of(file_name: str) -> float:
     return evaluation.accuracy
 
 
-def test_the_zoo_contains_each_network_with_its_int8_exports() -> None:
+def test_the_zoo_contains_each_network_with_its_exports() -> None:
     assert {path.name for path in model_files(ZOO)} == set(FILES)
 
 
@@ -47,7 +47,8 @@ def test_each_file_records_its_origin_and_its_accuracy(file_name: str) -> None:
         assert manifest.training
         assert {"recipe", "minutes", "machine"} <= set(manifest.training)
     else:
-        assert manifest.source_sha256 == manifest_of(ZOO / f"{manifest.name}.keras").sha256
+        is_export = manifest.source_sha256 == manifest_of(ZOO / f"{manifest.name}.keras").sha256
+        assert is_export is (manifest.variant != "int4")  # of the network after fine-tuning for int4
         assert manifest.calibration and manifest.calibration.split == "train"
         assert manifest.verification and manifest.verification.agreement >= 0.95
 
@@ -55,6 +56,14 @@ def test_each_file_records_its_origin_and_its_accuracy(file_name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_int8_loses_little(name: str) -> None:
     assert accuracy_of(f"{name}.int8.tflite") >= accuracy_of(f"{name}.keras") - 0.003
+
+
+@pytest.mark.parametrize(
+    ("name", "size_bytes", "accuracy"), [("squeezenet", 262_000, 0.92), ("squeezenet-nano", 56_000, 0.888)]
+)
+def test_int4_halves_the_bytes(name: str, size_bytes: int, accuracy: float) -> None:
+    assert manifest_of(ZOO / f"{name}.int4.tflite").size_bytes <= size_bytes
+    assert accuracy_of(f"{name}.int4.tflite") >= accuracy
 
 
 @pytest.mark.parametrize(
