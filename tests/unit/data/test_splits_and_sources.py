@@ -468,6 +468,13 @@ def split_of(labels: list[int]) -> Split:
     return Split(positions.view(np.uint8).reshape(-1, 1, 1, 4)[..., :3], np.array(labels, np.int64))
 
 
+def test_the_checksum_depends_on_images_labels_and_order() -> None:
+    split = split_of([0, 1, 1])
+    changed = [split.take(np.array([1, 0, 2])), Split(split.images, split.labels[::-1]), split_of([0, 1])]
+    assert split.sha256 == split_of([0, 1, 1]).sha256
+    assert len({each.sha256 for each in (split, *changed)}) == 4
+
+
 def positions_in(split: Split) -> list[int]:
     return [int.from_bytes(image.tobytes(), "little") for image in split.images]
 
