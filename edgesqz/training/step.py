@@ -38,7 +38,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         if not (training and self.trainable):
             return super().call(inputs, training=False)
         # The kernel treats all positions alike, so that they can be arranged as images of any size. With at most 8
-        # pixels, it is up to four times as fast on processors without AVX-512, and about as fast on others.
+        # pixels, it is up to four times as fast on processors without AVX-512. On others it is about as fast, but
+        # TensorFlow does not fuse it with ReLU, which costs 6 % of a step in bfloat16.
         height, width, channels = inputs.shape[1:]
         small_images = tf.reshape(inputs, [-1, 1, math.gcd(height * width, 8), channels])
         outputs, moving_mean, moving_variance, *_ = tf.raw_ops.FusedBatchNormV3(
