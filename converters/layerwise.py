@@ -12,7 +12,7 @@ import numpy as np
 
 from edgesqz.converters.layers import layer_name
 from edgesqz.errors import EdgesqzError
-from edgesqz.plugins import WeightedLayer
+from edgesqz.plugins import MIN_MAX, MSE, WeightedLayer
 from edgesqz.quantization import FLOAT_BITS
 from edgesqz.tflite.packing import packed
 
@@ -47,10 +47,12 @@ class LayerwiseTflite:
         content: The file.
         names: Names of the layers with a kernel in the network that it was converted from.
         calibration: float32 (N, H, W, channels), in the range of the file's input.
+        method: How to choose the scales of weights with fewer than 8 bits: ``min-max``, the grid of
+            ``edgesqz.quantization``, or ``mse``, a smaller scale that clips the largest weights.
     """
 
-    def __init__(self, content: bytes, names: Collection[str], calibration: np.ndarray) -> None:
-        self._content = content
+    def __init__(self, content: bytes, names: Collection[str], calibration: np.ndarray, method: str = MIN_MAX) -> None:
+        self._content, self._method = content, method
         self._operators = _by_layer(content, names)
         self.layers = tuple(
             WeightedLayer(
@@ -73,6 +75,7 @@ class LayerwiseTflite:
         from litert_quantizer.quantizer import Quantizer
         from litert_quantizer.recipe_manager import AlgorithmName
 
+        algorithm = AlgorithmName.MSE if self._method == MSE else AlgorithmName.MIN_MAX_UNIFORM_QUANT
         recipe, kept = _int8_recipe(), set()
         for name, operators in self._operators.items():
             for operator in operators:
@@ -81,7 +84,7 @@ class LayerwiseTflite:
                     recipe.add_quantization_config(scope, operator.kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
                     kept.add(operator.output)
                 elif bits[name] < 8:
-                    recipe.add_static_config(scope, operator.kind, activation_num_bits=8, weight_num_bits=bits[name])
+                    recipe.add_static_config(scope, operator.kind, 8, bits[name], algorithm_key=algorithm)
         quantizer = Quantizer(self._content, recipe.get_quantization_recipe())
         result = quantizer.quantize(self._ranges, enable_progress_bar=False, enable_progress_report=False)
         content = bytes(result.quantized_model)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgesqz.converters.layers import kernel_layers, layer_name
 from edgesqz.errors import EdgesqzError
-from edgesqz.plugins import Variant, WeightedLayer
+from edgesqz.plugins import MIN_MAX, PERCENTILE, Variant, WeightedLayer
 from edgesqz.quantization import FLOAT_BITS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ FORMAT = "onnx"
 SUFFIX = ".onnx"
 VARIANTS = {
     # QuantizeLinear and DequantizeLinear pairs; input and output are float32
-    "int8": Variant(bytes_per_parameter=1, needs_calibration=True, layer_bits=8),
+    "int8": Variant(bytes_per_parameter=1, needs_calibration=True, layer_bits=8, methods=(MIN_MAX, PERCENTILE)),
     "fp16": Variant(bytes_per_parameter=2),  # computes in float16; input and output are float32
     "dynamic": Variant(bytes_per_parameter=1),  # uint8 weights; activations are quantized at inference
     "fp32": Variant(bytes_per_parameter=4, exact=True),
@@ -58,9 +58,9 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
     return bytes(graph.SerializeToString())
 
 
-def layerwise(model: keras.Model, calibration: np.ndarray) -> LayerwiseOnnx:
+def layerwise(model: keras.Model, calibration: np.ndarray, method: str = MIN_MAX) -> LayerwiseOnnx:
     """Convert a Keras model to float, to be quantized layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
-    return LayerwiseOnnx(_graph(model), kernel_layers(model), calibration)
+    return LayerwiseOnnx(_graph(model), kernel_layers(model), calibration, method)
 
 
 class LayerwiseOnnx:
@@ -70,13 +70,15 @@ class LayerwiseOnnx:
         graph: The graph.
         names: Names of the layers with a kernel in the network that it was converted from.
         calibration: float32 (N, H, W, channels), in the range of the graph's input.
+        method: How to choose the ranges of activations: ``min-max``, or ``percentile``, which ignores the largest of
+            100,000 values.
     """
 
-    def __init__(self, graph: onnx.ModelProto, names: Collection[str], calibration: np.ndarray) -> None:
+    def __init__(self, graph: onnx.ModelProto, names: Collection[str], calibration: np.ndarray, method: str) -> None:
         import numpy as np
         import onnx
 
-        self._graph, self._calibration = graph, calibration
+        self._graph, self._calibration, self._method = graph, calibration, method
         stored = {tensor.name: tensor for tensor in graph.graph.initializer}
         self._nodes: dict[str, list[str]] = {}
         layers = list[WeightedLayer]()
@@ -93,7 +95,7 @@ class LayerwiseOnnx:
         """Return a file in which each layer has 8 bits or, for ``FLOAT_BITS``, stays float."""
         kept = [node for name, count in bits.items() if count == FLOAT_BITS for node in self._nodes[name]]
         graph = copy.deepcopy(self._graph)  # the quantizer changes it
-        return bytes(_static(graph, self._calibration, kept).SerializeToString())
+        return bytes(_static(graph, self._calibration, kept, self._method).SerializeToString())
 
 
 def _graph(model: keras.Model) -> onnx.ModelProto:
@@ -178,7 +180,9 @@ def quantize_dynamic(graph: onnx.ModelProto) -> onnx.ModelProto:
         return _loaded(path)
 
 
-def _static(graph: onnx.ModelProto, calibration: np.ndarray, kept: Sequence[str] = ()) -> onnx.ModelProto:
+def _static(
+    graph: onnx.ModelProto, calibration: np.ndarray, kept: Sequence[str] = (), method: str = MIN_MAX
+) -> onnx.ModelProto:
     """Quantize all nodes but the ``kept`` to uint8 activations and int8 weights per channel, the engine's fastest pair.
 
     The weights use 7 bits. On x86 processors without VNNI, the engine adds pairs of products in 16 bits, with
@@ -186,6 +190,10 @@ def _static(graph: onnx.ModelProto, calibration: np.ndarray, kept: Sequence[str]
     """
     from onnxruntime import quantization
 
+    methods = {
+        MIN_MAX: quantization.CalibrationMethod.MinMax,
+        PERCENTILE: quantization.CalibrationMethod.Percentile,
+    }
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "int8.onnx"
         quantization.quantize_static(
@@ -198,6 +206,7 @@ def _static(graph: onnx.ModelProto, calibration: np.ndarray, kept: Sequence[str]
             per_channel=True,
             reduce_range=True,
             op_types_to_quantize=QUANTIZED_OPERATORS,
+            calibrate_method=methods[method],
             nodes_to_exclude=[*_normalization_nodes(graph), *kept],
         )
         return _loaded(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgesqz.converters.layers import kernel_layers
 from edgesqz.converters.layerwise import LayerwiseTflite
 from edgesqz.errors import EdgesqzError
-from edgesqz.plugins import Variant
+from edgesqz.plugins import MIN_MAX, MSE, Variant
 from edgesqz.tflite.packing import packed
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ SUFFIX = ".tflite"
 VARIANTS = {
     "int8": Variant(bytes_per_parameter=1, needs_calibration=True, takes_bytes=True, layer_bits=8),
     # int4 weights of the inner convolutions, all else as int8
-    "int4": Variant(bytes_per_parameter=0.5, needs_calibration=True, takes_bytes=True, layer_bits=4),
+    "int4": Variant(
+        bytes_per_parameter=0.5, needs_calibration=True, takes_bytes=True, layer_bits=4, methods=(MIN_MAX, MSE)
+    ),
     # int4 weights only where they cost least for a limit on size or accuracy
     "mixed": Variant(bytes_per_parameter=0.5, needs_calibration=True, takes_bytes=True, layer_bits=4, needs_limit=True),
     "fp16": Variant(bytes_per_parameter=2),  # float16 weights; most CPUs compute in float32
@@ -62,7 +64,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
     return packed(_converted(converter))
 
 
-def layerwise(model: keras.Model, calibration: np.ndarray) -> LayerwiseTflite:
+def layerwise(model: keras.Model, calibration: np.ndarray, method: str = MIN_MAX) -> LayerwiseTflite:
     """Convert a Keras model to float, to be quantized layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
     import tensorflow as tf
 

@@ -154,6 +154,7 @@ class Manifest(_Frozen):
         source_pixels: Conversion of pixels to values of that file's input, if that file has no manifest.
         dataset: Name or folder of the dataset that the source model was trained on, or None if unknown.
         calibration: The images that set the quantization ranges, if any.
+        calibration_method: How the quantization ranges were chosen, or None for min-max.
         weight_bits: Number of bits of each layer's weights, if they were chosen layer by layer.
         training: The recipe and its results, for a source model.
         test: Accuracy on test images, for a file in the zoo.
@@ -175,6 +176,7 @@ class Manifest(_Frozen):
     source_sha256: str | None = None
     source_pixels: PixelRange | None = None
     calibration: Images | None = None
+    calibration_method: str | None = None
     weight_bits: dict[str, int] | None = None
     verification: Verification | None = None
     training: dict[str, Any] | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CONVERTERS = "edgesqz.converters"
 RUNTIMES = "edgesqz.runtimes"
+MIN_MAX, PERCENTILE, MSE = "min-max", "percentile", "mse"  # calibration methods
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Variant:
         layer_bits: Number of bits of the weights of inner layers, if layers differ. The converter is then a
             ``LayerwiseConverter``. None if the converter treats all layers alike.
         needs_limit: Whether the bits of each layer are chosen for a limit on size or accuracy that the user must set.
+        methods: The calibration methods that the user can choose from, the default first.
     """
 
     bytes_per_parameter: float
@@ -46,6 +48,7 @@ class Variant:
     takes_bytes: bool = False
     layer_bits: int | None = None
     needs_limit: bool = False
+    methods: tuple[str, ...] = (MIN_MAX,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +103,11 @@ class Converter(Protocol):
 class LayerwiseConverter(Converter, Protocol):
     """A converter that can quantize each layer differently."""
 
-    def layerwise(self, model: keras.Model, calibration: np.ndarray) -> Layerwise:
-        """Convert and calibrate ``model`` once, to be quantized with any numbers of bits."""
+    def layerwise(self, model: keras.Model, calibration: np.ndarray, method: str) -> Layerwise:
+        """Convert and calibrate ``model`` once, to be quantized with any numbers of bits.
+
+        ``method`` is one of the variant's ``methods``.
+        """
         ...
 
 

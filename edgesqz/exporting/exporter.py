@@ -28,6 +28,7 @@ from edgesqz.models import loading
 from edgesqz.models.loading import SourceModel
 from edgesqz.models.normalization import without_normalization
 from edgesqz.options import as_path
+from edgesqz.plugins import MIN_MAX
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
@@ -141,7 +142,7 @@ class Exporter:
             download: Whether to download the images for calibration if they are missing.
         """
         if job.kind.needs_calibration:
-            if not self.plan.keep and (found := self._find_shipped(job)):
+            if not self.plan.changes_defaults and (found := self._find_shipped(job)):
                 return self._verify_shipped(found, job)
             if not download:
                 self.images.refuse_download()
@@ -227,7 +228,7 @@ class Exporter:
         if job.kind.needs_calibration:
             calibration = self.images.calibration
             values, record = pixels.values(_spanning_all_bytes(calibration.pixels)), calibration.record
-        if values is not None and job.is_layerwise(self.plan.keep):
+        if values is not None and job.is_layerwise(self.plan):
             content, bits, note = self._quantize_layers(job, model, values, pixels)
             return Converted(content, pixels, record, bits, note)
         with self._converting(job):
@@ -239,7 +240,9 @@ class Exporter:
         """Return a file whose layers may differ in bits, the bits by layer, and a note on them."""
         assert job.kind.layer_bits
         with self._converting(job):
-            layerwise = cast(plugins.LayerwiseConverter, job.converter).layerwise(model, values)
+            layerwise = cast(plugins.LayerwiseConverter, job.converter).layerwise(
+                model, values, self.plan.calibration_method
+            )
         bits = precision.choose_bits(layerwise.layers, job.kind.layer_bits, self.plan.keep)
         if job.kind.needs_limit:
             bits = self._choose_layers(job, layerwise, bits, pixels)
@@ -321,6 +324,7 @@ class Exporter:
             source_pixels=None if described or source.untrained else source.pixels,
             calibration=converted.calibration,
             weight_bits=converted.weight_bits,
+            calibration_method=self.plan.calibration_method if self.plan.calibration_method != MIN_MAX else None,
             verification=self._verify(engine, job),
             versions=artifact.package_versions(*job.converter.PACKAGES),
         )

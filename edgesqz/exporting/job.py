@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edgesqz import plugins
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
-from edgesqz.exporting.precision import INT8_BITS, Keep
+from edgesqz.exporting.precision import INT8_BITS
 from edgesqz.quantization import FLOAT_BITS
 
 DEFAULT_FORMAT, DEFAULT_VARIANT = "tflite", "fp32"
@@ -45,16 +45,23 @@ class Job:
         """The properties of the variant."""
         return self.converter.VARIANTS[self.variant]
 
-    def is_layerwise(self, keep: Keep) -> bool:
-        """Return whether layers of the file may differ in bits."""
-        return self.kind.layer_bits is not None and (self.kind.layer_bits < INT8_BITS or bool(keep))
+    def is_layerwise(self, plan: Export) -> bool:
+        """Return whether layers of the file may differ in bits, or its calibration method is not the default."""
+        bits = self.kind.layer_bits
+        return bits is not None and (bits < INT8_BITS or plan.changes_defaults)
 
-    def check(self, keep: Keep) -> None:
-        """Check that the variant can protect layers.
+    def check(self, plan: Export) -> None:
+        """Check that the variant can protect layers and has the calibration method.
 
         Raises:
-            EdgesqzError: It cannot. The message lists the variants that can.
+            EdgesqzError: It cannot or has not. The message lists what is possible.
         """
+        keep, method = plan.keep, plan.calibration_method
+        if method not in self.kind.methods:
+            raise EdgesqzError(
+                f"{option('calibration_method')} {method!r} does not apply to {self.converter.FORMAT} {self.variant}; "
+                f"choose from {', '.join(self.kind.methods)}"
+            )
         for name, patterns, most_bits in (
             ("keep_int8", keep.int8, INT8_BITS - 1),
             ("keep_float", keep.float, INT8_BITS),
@@ -85,7 +92,7 @@ def requested_jobs(plan: Export) -> list[Job]:
     formats, variants = plan.formats or (DEFAULT_FORMAT,), plan.variants or (DEFAULT_VARIANT,)
     jobs = [Job.parse(format, variant) for format in formats for variant in variants]
     for job in jobs:
-        job.check(plan.keep)
+        job.check(plan)
     _check_limit(jobs, plan)
     if plan.calibration is not None and not any(job.kind.needs_calibration for job in jobs):
         raise EdgesqzError(

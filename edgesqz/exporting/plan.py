@@ -11,6 +11,7 @@ from edgesqz.command import Option, command
 from edgesqz.errors import EdgesqzError, option, parsed
 from edgesqz.exporting.precision import Keep, Limit
 from edgesqz.options import CalibrationOptions, DataOptions, InputSizeOptions, PixelOptions, QuotaOptions, as_list
+from edgesqz.plugins import MIN_MAX
 from edgesqz.workspace.sizes import parse_quota
 
 if TYPE_CHECKING:
@@ -68,6 +69,15 @@ class PrecisionOptions:
         ),
     ] = ()
 
+    calibration_method: Annotated[
+        str,
+        Option(
+            "How the ranges of quantized values are chosen: min-max; percentile, for onnx int8, which ignores the most "
+            "extreme activations; or mse, for tflite int4, which clips the largest weights to make the mean squared "
+            "error smaller.",
+            metavar="METHOD",
+        ),
+    ] = MIN_MAX
     max_size: Annotated[
         str | int | None,
         Option(
@@ -97,6 +107,11 @@ class PrecisionOptions:
     def limit(self) -> Limit:
         """The limit on a mixed file."""
         return Limit(parsed("max_size", parse_quota, self.max_size), self.max_accuracy_drop)
+
+    @property
+    def changes_defaults(self) -> bool:
+        """Whether a file with layers of 8 bits differs from the one that default options give."""
+        return bool(self.keep) or self.calibration_method != MIN_MAX
 
     @property
     def keep(self) -> Keep:
@@ -168,9 +183,9 @@ class Export(
             raise EdgesqzError(f"{option('untrained')} needs the name of an architecture, such as alexnet")
         if self.all_variants and self.variants:
             raise EdgesqzError(f"{option('all_variants')} exports every variant; remove {', '.join(self.variants)}")
-        if self.all_variants and (self.keep or self.limit):
-            names = ("keep_int8", "keep_float", "max_size", "max_accuracy_drop")
-            given = next(name for name in names if getattr(self, name) not in (None, ()))
+        if self.all_variants and (self.changes_defaults or self.limit):
+            names = ("keep_int8", "keep_float", "max_size", "max_accuracy_drop", "calibration_method")
+            given = next(name for name in names if getattr(self, name) not in (None, (), MIN_MAX))
             raise EdgesqzError(
                 f"{option(given)} applies to some variants only; name them with {option('variant')} instead of "
                 f"{option('all_variants')}"

@@ -242,3 +242,22 @@ def test_the_layers_of_a_mixed_file_are_chosen_for_its_size(
     assert set(chosen.values()) == {4, 8}
     assert artifact.manifest.weight_bits == {name: chosen.get(name, 8) for name in artifact.manifest.weight_bits}
     assert set(artifact.manifest.weight_bits) - set(chosen) == set(EDGES)
+
+
+@pytest.mark.parametrize(("format", "variant", "method"), [("onnx", "int8", "percentile"), ("tflite", "int4", "mse")])
+def test_a_calibration_method_changes_the_file(
+    format: str, variant: str, method: str, trained: Path, tmp_path: Path
+) -> None:
+    contents = []
+    for name in ("min-max", method):
+        (artifact,) = edgesqz.export(
+            trained / "colors.keras",
+            format,
+            variant=variant,
+            calibration=20,
+            calibration_method=name,
+            workspace=tmp_path,
+        )
+        assert artifact.manifest and artifact.manifest.calibration_method == (None if name == "min-max" else name)
+        contents.append(artifact.path.read_bytes())
+    assert contents[0] != contents[1]

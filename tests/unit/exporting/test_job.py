@@ -49,6 +49,12 @@ def test_of_all_variants_the_most_valuable_comes_first() -> None:
         ),
         ({"keep_float": "a*", "format": "onnx"}, "^keep_float does not apply to onnx fp32; it applies to int8$"),
         ({"keep_int8": "a*", "format": "onnx", "quantize": True}, "it applies to no variant of this format$"),
+        (
+            {"quantize": True, "calibration_method": "percentile"},
+            "^calibration_method 'percentile' does not apply to tflite int8; choose from min-max$",
+        ),
+        ({"variant": "int4", "calibration_method": "best"}, "'best' does not apply to tflite int4; .* min-max, mse$"),
+        ({"calibration_method": "mse", "all_variants": True}, "^calibration_method applies to some variants only"),
         ({"variant": "mixed"}, "^variant mixed needs either max_size or max_accuracy_drop$"),
         ({"variant": "mixed", "max_size": 1000, "max_accuracy_drop": 1}, "^variant mixed needs either"),
         ({"variant": "int4", "max_size": "60kB"}, "^max_size or max_accuracy_drop chooses the layers of variant mixed"),
