@@ -6,5 +6,6 @@ A converter is a module registered under the entry point group ``edgesqz.convert
 - ``SUFFIX``: the suffix of the files,
 - ``VARIANTS``: the variants by name, each an ``edgesqz.plugins.Variant``, most valuable first,
 - ``PACKAGES``: the distributions whose versions the manifest records,
-- ``convert(model, variant, calibration)``: returns the bytes, and writes no files.
+- ``convert(model, variant, calibration)``: returns the bytes, and writes no files,
+- if a variant sets ``layer_bits``, ``layerwise(model, calibration, method)``: returns an ``edgesqz.plugins.Layerwise``.
 """
