@@ -12,7 +12,7 @@ import numpy as np
 
 from edgesqz.converters.layers import layer_name
 from edgesqz.errors import EdgesqzError
-from edgesqz.plugins import MIN_MAX, MSE, WeightedLayer
+from edgesqz.plugins import MSE, WeightedLayer
 from edgesqz.quantization import FLOAT_BITS
 from edgesqz.tflite.packing import packed
 
@@ -51,7 +51,7 @@ class LayerwiseTflite:
             ``edgesqz.quantization``, or ``mse``, a smaller scale that clips the largest weights.
     """
 
-    def __init__(self, content: bytes, names: Collection[str], calibration: np.ndarray, method: str = MIN_MAX) -> None:
+    def __init__(self, content: bytes, names: Collection[str], calibration: np.ndarray, method: str) -> None:
         self._content, self._method = content, method
         self._operators = _by_layer(content, names)
         self.layers = tuple(

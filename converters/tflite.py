@@ -68,9 +68,8 @@ def layerwise(model: keras.Model, calibration: np.ndarray, method: str = MIN_MAX
     """Convert a Keras model to float, to be quantized layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
     import tensorflow as tf
 
-    return LayerwiseTflite(
-        _converted(tf.lite.TFLiteConverter.from_keras_model(model)), kernel_layers(model), calibration
-    )
+    content = _converted(tf.lite.TFLiteConverter.from_keras_model(model))
+    return LayerwiseTflite(content, kernel_layers(model), calibration, method)
 
 
 def _converted(converter: Any) -> bytes:

@@ -251,9 +251,8 @@ def test_a_calibration_method_changes_the_file(converter: Any, bits: int, method
     from keras import layers
 
     backend.start_keras()
-    model = keras.Sequential(
-        [keras.Input((8, 8, 3)), layers.Conv2D(4, 3, name="stem"), layers.Conv2D(2, 1, name="last")]
-    )
+    pixels = keras.Input((8, 8, 3))
+    model = keras.Model(pixels, layers.Conv2D(2, 1, name="last")(layers.Conv2D(4, 3, name="stem")(pixels)))
     values = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype(np.float32)
     with backend.hush():
         default, other = (
