@@ -36,15 +36,13 @@ class Recipe:
         seed: Seed for random initial weights, shuffling and augmentation.
         warmup: Fraction of the steps during which the learning rate rises.
         optimizer: ``sgd``, or ``muon`` for the kernels that batch normalization follows. See ``training.optimizers``.
-        momentum: Nesterov momentum.
+        momentum: Nesterov momentum of ``sgd``.
         weight_decay: L2 penalty in the loss, on kernels only.
         label_smoothing: Fraction of each label that is spread evenly over all classes.
         shift: Maximum shift of an image in pixels. The border is filled by reflection.
         validation_split: Fraction of the training images that is used to select the epoch instead of for training.
         teacher: SHA-256 of the teacher's .keras file for distillation, or None to train on the labels.
         temperature: Softmax temperature of the distillation.
-        standardized: Whether distillation compares logits that were scaled to mean 0 and standard deviation 1.
-        label_weight: Weight of the cross-entropy with the labels in the loss of distillation.
         teacher_views: Number of epochs after which the augmentation repeats, so that the teacher's predictions can be
             cached.
         average: Momentum of the exponential moving average of the weights, which the finished network consists of, or 0
@@ -75,8 +73,6 @@ class Recipe:
     validation_split: float = 0.1
     teacher: str | None = None
     temperature: float = 4.0
-    standardized: bool = False
-    label_weight: float = 0.0
     teacher_views: int = 10
     average: float = 0.0
     branches: bool = False

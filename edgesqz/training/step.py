@@ -132,13 +132,7 @@ def training_step(
     def update(indices: tf.Tensor, view: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             logits = scores(tf.cast(views(indices, view), tf.float32), training=True)
-            compared = standardized(logits) if recipe.standardized else logits
-            loss = divergence(targets, compared, recipe.loss_temperature)
-            if recipe.label_weight:
-                labels = tf.gather(views.labels, indices)
-                loss += recipe.label_weight * tf.reduce_mean(
-                    tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-                )
+            loss = divergence(targets, logits, recipe.loss_temperature)
             penalty = recipe.weight_decay * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
             objective = loss + penalty
         gradients = tape.gradient(objective, variables)
@@ -185,24 +179,13 @@ def divergence(targets: Any, logits: Any, temperature: float) -> Any:
     return temperature**2 * tf.reduce_mean(cross_entropy - entropy)
 
 
-def standardized(logits: Any) -> Any:
-    """Scale the logits of each image, (N, classes), to mean 0 and standard deviation 1.
-
-    Source: Sun et al., "Logit Standardization in Knowledge Distillation", 2024.
-    """
-    mean, variance = tf.nn.moments(logits, axes=[-1], keepdims=True)
-    return (logits - mean) / tf.sqrt(variance + 1e-7)
-
-
 def teacher_predictions(teacher: keras.Model, views: Views, recipe: Recipe) -> Callable[[int], np.ndarray]:
     """Build the function from the number of a view to the teacher's predictions of its images, float32 (N, classes)."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int32)])
     def predict(indices: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
         probabilities = teacher(tf.cast(views(indices, view), tf.float32), training=False)
-        logits = tf.math.log(probabilities + 1e-12)
-        compared = standardized(logits) if recipe.standardized else logits
-        return tf.nn.softmax(compared / recipe.temperature)
+        return tf.nn.softmax(tf.math.log(probabilities + 1e-12) / recipe.temperature)
 
     def predict_all(view: int) -> np.ndarray:
         with arithmetic(recipe.precision):
