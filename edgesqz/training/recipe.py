@@ -161,11 +161,12 @@ class _Defaults:
 FROM_SCRATCH = _Defaults(Recipe.epochs, Recipe.learning_rate)
 FINE_TUNING = _Defaults(10, Recipe.learning_rate, min_steps=500, power=0.5)
 QUANTIZATION_AWARE = _Defaults(6, 0.0004)
+MUON_RATE = 0.5  # relative to the rate of SGD
 MAX_EPOCHS = 200
 MIN_BATCH_SIZE, MIN_STEPS_PER_EPOCH = 16, 16
 
 
-def scaled_to(images: int, *, init: bool = False, quantize_aware: bool = False) -> dict[str, Any]:
+def scaled_to(images: int, recipe: Recipe) -> dict[str, Any]:
     """Return the epochs, batch size and learning rate that suit a number of training images.
 
     With few images, batches are smaller, down to 16, and there are more epochs, up to 200, which makes about 1,500
@@ -180,12 +181,14 @@ def scaled_to(images: int, *, init: bool = False, quantize_aware: bool = False) 
     Quantization-aware training adjusts trained weights, and without batch normalization: it takes fewer epochs and a
     far lower rate. Starting from the zoo's ``squeezenet-nano``, a peak of 0.02 diverged after 11 steps.
 
+    Muon takes half the rate of SGD. The figures are in ``docs/explanation/training.md``.
+
     Args:
         images: The number of training images.
-        init: Whether training starts from a trained network.
-        quantize_aware: Whether training is quantization-aware.
+        recipe: The recipe that the values are for.
     """
-    defaults = QUANTIZATION_AWARE if quantize_aware else FINE_TUNING if init else FROM_SCRATCH
+    defaults = QUANTIZATION_AWARE if recipe.quantize_aware else FINE_TUNING if recipe.init else FROM_SCRATCH
+    peak = defaults.learning_rate * (MUON_RATE if recipe.optimizer == "muon" else 1)
     per_step = images // MIN_STEPS_PER_EPOCH
     power_of_two = 1 << max(per_step.bit_length() - 1, 0)
     batch_size = min(max(power_of_two, MIN_BATCH_SIZE), Recipe.batch_size)
@@ -194,7 +197,7 @@ def scaled_to(images: int, *, init: bool = False, quantize_aware: bool = False) 
     return {
         "epochs": min(max(math.ceil(defaults.min_steps / steps_per_epoch), defaults.epochs), MAX_EPOCHS),
         "batch_size": batch_size,
-        "learning_rate": float(f"{defaults.learning_rate * share**defaults.power:.2g}"),
+        "learning_rate": float(f"{peak * share**defaults.power:.2g}"),
     }
 
 

@@ -56,7 +56,7 @@ def run(
     dataset = _load_dataset(recipe, plan)
     images = dataset.train()
     if not saved:
-        scaled = scaled_to(len(images), init=bool(recipe.init), quantize_aware=bool(recipe.quantize_aware))
+        scaled = scaled_to(len(images), recipe)
         recipe = dataclasses.replace(recipe, **{name: scaled[name] for name in scaled if name not in chosen})
     scratch_dir = as_path(plan.scratch_dir)
     split = TrainingImages.split(dataset, images, recipe)

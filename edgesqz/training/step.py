@@ -37,13 +37,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         """Normalize (N, H, W, C) over N, H and W; during training, unless frozen, update the moving averages."""
         if not (training and self.trainable):
             return super().call(inputs, training=False)
-        # The kernel treats all positions alike, so that they can be arranged as images of any size. With at most 8
-        # pixels, it is up to four times as fast on processors without AVX-512. On others it is about as fast, but
-        # TensorFlow does not fuse it with ReLU, which costs 6 % of a step in bfloat16.
-        height, width, channels = inputs.shape[1:]
-        small_images = tf.reshape(inputs, [-1, 1, math.gcd(height * width, 8), channels])
         outputs, moving_mean, moving_variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=small_images,
+            x=inputs if _in_bfloat16() else _as_small_images(inputs),
             scale=self.gamma,
             offset=self.beta,
             mean=self.moving_mean,
@@ -55,6 +50,16 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         self.moving_mean.assign(moving_mean)
         self.moving_variance.assign(moving_variance)
         return tf.reshape(outputs, tf.shape(inputs))
+
+
+def _as_small_images(inputs: Any) -> Any:
+    """Arrange the positions of (N, H, W, C) as images of at most 8 pixels, which batch normalization treats alike.
+
+    With so few pixels, its kernel is up to four times as fast in float32 on processors without AVX-512, and about as
+    fast on others. In bfloat16, it is not worth it: TensorFlow no longer fuses it with ReLU, which costs 6 % of a step.
+    """
+    height, width, channels = inputs.shape[1:]
+    return tf.reshape(inputs, [-1, 1, math.gcd(height * width, 8), channels])
 
 
 class Views:
@@ -227,6 +232,10 @@ def _batches(count: int) -> Iterator[np.ndarray]:
         yield np.arange(start, min(start + INFERENCE_BATCH, count))
 
 
+def _in_bfloat16() -> bool:
+    return bool(tf.config.optimizer.get_experimental_options().get(BFLOAT16, False))
+
+
 @contextlib.contextmanager
 def arithmetic(precision: str) -> Iterator[None]:
     """Compute in ``float32`` within the block or, where TensorFlow considers it safe, in ``bfloat16``.
@@ -234,7 +243,7 @@ def arithmetic(precision: str) -> Iterator[None]:
     Variables stay float32 either way, and so do sums in which small terms would be lost. TensorFlow rewrites the graph
     for this. Keras's policy ``mixed_bfloat16`` casts at every layer, which on CPUs costs what the convolutions gain.
     """
-    before = tf.config.optimizer.get_experimental_options().get(BFLOAT16, False)
+    before = _in_bfloat16()
     tf.config.optimizer.set_experimental_options({BFLOAT16: precision == "bfloat16"})
     try:
         yield

@@ -50,7 +50,9 @@ def test_a_matrix_becomes_nearly_orthonormal(shape: tuple[int, int]) -> None:
 
 def test_muon_updates_only_kernels_before_batch_normalization(images: data.Split) -> None:
     trained = learner(images, optimizer="muon")
-    compared = learner(images, optimizer="sgd")
+    from edgesqz.training.optimizers import MUON_MOMENTUM
+
+    compared = learner(images, optimizer="sgd", momentum=MUON_MOMENTUM)
     for each in (trained, compared):
         train(each, images, 0)
     variables = trained.network.trainable_variables

@@ -78,18 +78,18 @@ def test_the_augmentation_repeats_only_with_a_teacher() -> None:
 
 @pytest.mark.parametrize("images", [50_000, 60_000])
 def test_the_defaults_for_many_images_are_the_recipes(images: int) -> None:
-    assert Recipe(**scaled_to(images)) == Recipe()
+    assert Recipe(**scaled_to(images, Recipe())) == Recipe()
 
 
 def test_fewer_images_mean_smaller_batches_a_lower_rate_and_more_epochs() -> None:
-    found = [scaled_to(images) for images in (1, 60, 180, 600, 5_000, 50_000)]
+    found = [scaled_to(images, Recipe()) for images in (1, 60, 180, 600, 5_000, 50_000)]
     assert [each["batch_size"] for each in found] == [16, 16, 16, 32, 128, 128]
     assert [each["learning_rate"] for each in found] == [0.0088, 0.0088, 0.0088, 0.025, 0.2, 0.2]
     assert [each["epochs"] for each in found] == [200, 200, 137, 84, 39, 30]
 
 
 def test_fine_tuning_takes_a_third_of_the_steps_and_a_rate_that_falls_more_slowly() -> None:
-    found = [scaled_to(images, init=True) for images in (180, 600, 5_000, 50_000)]
+    found = [scaled_to(images, Recipe(init="…")) for images in (180, 600, 5_000, 50_000)]
     assert [each["batch_size"] for each in found] == [16, 32, 128, 128]
     assert [each["learning_rate"] for each in found] == [0.071, 0.1, 0.2, 0.2]
     assert [each["epochs"] for each in found] == [46, 28, 13, 10]
@@ -116,6 +116,10 @@ def test_processors_that_multiply_bfloat16_faster_use_it(description: str, preci
 
 
 def test_quantization_aware_training_takes_fewer_epochs_and_a_far_lower_rate() -> None:
-    found = [scaled_to(images, init=True, quantize_aware=True) for images in (180, 50_000)]
+    found = [scaled_to(images, Recipe(init="…", quantize_aware="int4")) for images in (180, 50_000)]
     assert [each["epochs"] for each in found] == [137, 6]
     assert [each["learning_rate"] for each in found] == [1.8e-05, 0.0004]
+
+
+def test_muon_takes_half_the_rate() -> None:
+    assert scaled_to(50_000, Recipe(optimizer="muon"))["learning_rate"] == Recipe.learning_rate / 2
