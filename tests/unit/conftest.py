@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ENGINES = ("ai_edge_litert", "keras", "onnx", "onnxruntime", "tensorflow", "tf2onnx")
+ENGINES = ("ai_edge_litert", "keras", "litert_quantizer", "onnx", "onnxruntime", "tensorflow", "tf2onnx")
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,9 @@ import pytest
 import edgesqz
 
 
-@pytest.mark.parametrize("engine", ["ai_edge_litert", "keras", "onnx", "onnxruntime", "tensorflow", "tf2onnx"])
+@pytest.mark.parametrize(
+    "engine", ["ai_edge_litert", "keras", "litert_quantizer", "onnx", "onnxruntime", "tensorflow", "tf2onnx"]
+)
 def test_no_engine_can_be_imported(engine: str) -> None:
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module(engine)
