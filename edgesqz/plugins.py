@@ -229,6 +229,19 @@ def install_command(runtime: Runtime) -> str:
     return "pip install " + " ".join(f"'{requirement}'" for requirement in runtime.REQUIREMENTS)
 
 
+def engine_files(name: str) -> dict[str, bytes]:
+    """Return the files of an engine for web pages, by name.
+
+    Raises:
+        EdgesqzError: The engine is not installed. The message says how to install it.
+    """
+    files: Callable[[], dict[str, bytes]] = vars(runtimes()[name])["engine_files"]
+    try:
+        return files()
+    except RuntimeError as error:
+        raise EdgesqzError(str(error)) from error
+
+
 def runtime_source(name: str) -> str:
     """Return the source of the module that defines a runtime's ``load``, for sending to the engine's process."""
     module = sys.modules[runtimes()[name].load.__module__]

@@ -14,9 +14,10 @@ A runtime is a module with
   values of every tensor, float32, by names that contain the layer's name between slashes.
 
 The module of an engine that is not a Python package also has ``installed_version()``, which returns None if the engine
-is missing, and ``install_command()``. A session whose inferences run in another process has three more members:
-``facts`` replaces values that the worker measures in its own process, ``time(count)`` returns the mean nanoseconds of
-batches of ``facts["batch"]`` inferences, and ``peak_rss_bytes()`` is the peak memory of the other process.
+is missing, and ``install_command()``. That of an engine for web pages has ``engine_files()``, the contents of its files
+by name. A session whose inferences run in another process has three more members: ``facts`` replaces values that the
+worker measures in its own process, ``time(count)`` returns the mean nanoseconds of batches of ``facts["batch"]``
+inferences, and ``peak_rss_bytes()`` is the peak memory of the other process.
 
 It is registered under the entry point group ``edgesqz.runtimes``. Its source is sent to the measured process, so it may
 import only the standard library, NumPy and, inside functions, its engine.

@@ -18,3 +18,8 @@ def installed_version() -> str | None:
 def install_command() -> str:
     """Return the command that downloads the npm package into the cache."""
     return PACKAGES[ENGINE].install_command
+
+
+def engine_files() -> dict[str, bytes]:
+    """Return the files that a page needs, by name."""
+    return PACKAGES[ENGINE].read()

@@ -171,8 +171,8 @@ class EmbedOutput:
             print(f"{len(contract.images)} test vectors predicted by {outputs.engine}{arena}")
         for runtime, reason in contract.unavailable.items():
             print(f"no test vectors predicted by {runtime}: {reason}")
-        added = len(contract.described) - len(contract.content)
-        print(f"its .tflite file contains the labels and the pixel range, {added:,} bytes more")
+        if added := len(contract.described) - len(contract.content):
+            print(f"its .tflite file contains the labels and the pixel range, {added:,} bytes more")
         print(f"next: read CONTRACT.md; then, in {result.folder}: {result.verification}")
 
 

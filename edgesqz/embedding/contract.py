@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgesqz import data
 from edgesqz.artifact import Artifact, Manifest
-from edgesqz.embedding.expected import SUFFIX, Outputs, expected_outputs
+from edgesqz.embedding.expected import Outputs, expected_outputs
 from edgesqz.embedding.measured import Measured
 from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError
 from edgesqz.exporting.verify import MAX_ERROR_IF_EXACT
@@ -31,13 +31,13 @@ class Contract:
     Attributes:
         file: The name of the file.
         content: The bytes of the file.
-        described: The same file with its labels and normalization as TFLite Metadata.
+        described: The same file; a .tflite file with its labels and normalization as TFLite Metadata.
         manifest: The manifest of the file.
         labels: The labels in the order of the output.
         size: The size of the input images.
         channels: 3 for RGB, 1 for grayscale.
         input_values: The stored input value for each pixel 0..255; int8 or float32 (256,).
-        operators: The number of occurrences of each operator.
+        operators: The number of occurrences of each operator of a .tflite file.
         macs: The number of multiply-accumulates in convolutions and dense layers for one image.
         images: The synthetic images of the test vectors; uint8 (N, H, W, channels).
         outputs: The expected outputs by the name of the runtime.
@@ -54,7 +54,7 @@ class Contract:
     channels: int
     input_values: NDArray[Any]
     operators: dict[str, int]
-    macs: int
+    macs: int | None
     images: NDArray[np.uint8]
     outputs: dict[str, Outputs]
     unavailable: dict[str, str]
@@ -87,17 +87,18 @@ class Contract:
             except EdgesqzError as error:
                 unavailable[name] = str(error)
         labels = _labels(found, manifest, outputs[runtimes[0]].values.shape[1])
+        is_tflite = found.path.suffix == ".tflite"
         return cls(
             file=found.path.name,
             content=content,
-            described=metadata.with_metadata(content, manifest, labels),
+            described=metadata.with_metadata(content, manifest, labels) if is_tflite else content,
             manifest=manifest,
             labels=labels,
             size=size,
             channels=channels,
             input_values=stored_pixels(manifest),
-            operators=tflite.operators(content),
-            macs=tflite.macs(content),
+            operators=tflite.operators(content) if is_tflite else {},
+            macs=tflite.macs(content) if is_tflite else None,
             images=images,
             outputs=outputs,
             unavailable=unavailable,
@@ -130,19 +131,19 @@ def stored_pixels(manifest: Manifest) -> NDArray[Any]:
     return np.asarray(np.clip(stored, -128, 127), np.int8)
 
 
-def manifest_of(found: Artifact) -> Manifest:
-    """Return the manifest of a file to embed.
+def manifest_of(found: Artifact, suffix: str) -> Manifest:
+    """Return the manifest of a file to embed, whose suffix the target determines.
 
     Raises:
-        EdgesqzError: The file is not a .tflite file, has no manifest, or has an input or output that no target
+        EdgesqzError: The file has another suffix, has no manifest, or has an input or output that no target
             supports.
     """
     if found.path.suffix in HDF5_SUFFIXES:
-        raise EdgesqzError(f"expected a {SUFFIX} file, got {found.path}; {AS_KERAS}; then export it")
-    if found.path.suffix != SUFFIX:
-        name = found.path.name.split(".")[0]
+        raise EdgesqzError(f"expected a {suffix} file, got {found.path}; {AS_KERAS}; then export it")
+    if found.path.suffix != suffix:
+        name, kind = found.path.name.split(".")[0], suffix.removeprefix(".")
         raise EdgesqzError(
-            f"expected a {SUFFIX} file, got {found.path}; run edgesqz export {name} --format tflite --quantize"
+            f"expected a {suffix} file, got {found.path}; run edgesqz export {name} --format {kind} --quantize"
         )
     manifest = found.manifest
     if manifest is None:

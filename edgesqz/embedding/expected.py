@@ -15,8 +15,6 @@ from edgesqz.errors import EdgesqzError
 from edgesqz.lookup import model_files
 from edgesqz.outputs import class_scores
 
-SUFFIX = ".tflite"
-BENCH_RUNTIME = "litert"  # the runtime of the bench for .tflite files
 ARENA_ALIGNMENT = 16  # alignment in tflite-micro's arena, in bytes
 
 
@@ -105,7 +103,7 @@ def _other_variants(found: Artifact, manifest: Manifest) -> list[Path]:
     return [
         path
         for name, path in by_name.items()
-        if name.startswith(prefix) and name.endswith(SUFFIX) and name != found.path.name
+        if name.startswith(prefix) and name.endswith(found.path.suffix) and name != found.path.name
     ]
 
 

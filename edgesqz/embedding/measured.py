@@ -7,7 +7,6 @@ from pathlib import Path
 
 from edgesqz.artifact import Artifact, Manifest
 from edgesqz.benchmarking.report import Report
-from edgesqz.embedding.expected import BENCH_RUNTIME
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,14 @@ class Measured:
         return cls(test.accuracy, f"{seen.count:,} {seen.split} images of {seen.dataset}", test.machine)
 
     @classmethod
-    def read(cls, report: Path, found: Artifact) -> Measured:
-        """Find the figures of a file by its content in a report of ``edgesqz bench --json``.
+    def read(cls, report: Path, found: Artifact, runtime: str) -> Measured:
+        """Find the figures of a file on a runtime, by its content, in a report of ``edgesqz bench --json``.
 
         Raises:
             EdgesqzError: The report cannot be read, or has no figures for this content on the bench's engine.
         """
         saved = Report.read(report)
-        row, dataset = saved.row_of(found.path, BENCH_RUNTIME), saved.dataset
+        row, dataset = saved.row_of(found.path, runtime), saved.dataset
         return cls(
             row.accuracy,
             f"{dataset.images:,} {dataset.split} images of {dataset.name}" if dataset else "",

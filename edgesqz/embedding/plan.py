@@ -25,13 +25,13 @@ class Embed(WorkspaceOptions):
     model: Annotated[
         str | Path,
         Option(
-            "A .tflite file that export wrote, or its name in the workspace or the zoo.",
+            "A .tflite file that export wrote, or an .onnx file for web; or its name in the workspace or the zoo.",
             metavar="MODEL",
             positional=True,
         ),
     ]
     target: Annotated[
-        str, Option("Type of app: c for Linux boards, micro for microcontrollers, or python.", metavar="NAME")
+        str, Option("Type of app: c for Linux boards, micro for microcontrollers, python, or web.", metavar="NAME")
     ]
     _: KW_ONLY
     out: Annotated[str | Path | None, Option("Folder to write.", metavar="DIR", default="NAME.VARIANT-TARGET")] = None

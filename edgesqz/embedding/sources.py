@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import textwrap
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesqz import plugins
 from edgesqz.artifact import package_versions
 from edgesqz.embedding.contract import Contract
 from edgesqz.embedding.expected import ARENA_ALIGNMENT
@@ -35,17 +37,23 @@ class Target:
         files: The templates of its files, without the suffix ``.jinja``.
         verification: The command that runs the self-test, in the folder.
         optional: Further runtimes that the app supports.
+        suffix: The suffix of the model files.
+        engine: The runtime whose files the folder contains, or None for an engine that is installed on the device.
     """
 
     runtimes: tuple[str, ...]
     files: tuple[str, ...]
     verification: str
     optional: tuple[str, ...] = ()
+    suffix: str = ".tflite"
+    engine: str | None = None
 
 
 ARRAYS = ("model.h", "model.c", "test_vectors.h", "test_vectors.c")
 
 MICRO_FILES = ("classifier.h", "classifier.cpp", "image.h", "image.c", "edgesqz_app.cpp", SKETCH, "Makefile")
+
+WEB_FILES = ("index.html", "style.css", "app.js", "image.js", "test_vectors.js", CONTRACT_FILE)
 
 TARGETS = {
     "c": Target(
@@ -61,6 +69,14 @@ TARGETS = {
     "python": Target(
         ("litert",), ("python/edgesqz_app.py",), "python edgesqz_app.py --self-test", optional=("tflite-runtime",)
     ),
+    "web": Target(
+        ("onnxruntime",),
+        tuple(f"web/{name}" for name in WEB_FILES),
+        "python -m http.server --bind 127.0.0.1, then open http://127.0.0.1:8000/?self-test",
+        optional=("onnxruntime-web",),
+        suffix=".onnx",
+        engine="onnxruntime-web",
+    ),
 }
 
 
@@ -71,14 +87,19 @@ def sources(target: str, contract: Contract, folder_name: str) -> dict[str, byte
         target: A name in ``TARGETS``.
         contract: The contract of the model file.
         folder_name: The name of the folder, which an Arduino sketch must have.
+
+    Raises:
+        EdgesqzError: The folder needs the files of an engine that is not installed.
     """
+    kind = TARGETS[target]
+    engine = plugins.engine_files(kind.engine) if kind.engine else {}
     names = {
         f"{folder_name}.ino" if Path(name).name == SKETCH else Path(name).name: name
-        for name in (*TARGETS[target].files, CONTRACT_FILE)
+        for name in (CONTRACT_FILE, *kind.files)  # a target may replace the contract's template
     }
     environment, facts = _environment(), _facts(target, contract, folder_name)
     texts = {name: environment.get_template(f"{source}.jinja").render(facts) for name, source in names.items()}
-    return {name: text.encode() for name, text in texts.items()} | {contract.file: contract.described}
+    return {name: text.encode() for name, text in texts.items()} | {contract.file: contract.described} | engine
 
 
 def _environment() -> jinja2.Environment:
@@ -98,6 +119,7 @@ def _environment() -> jinja2.Environment:
         "c_float": c_float,
         "python": repr,
         "base64": _base64,
+        "javascript": _javascript,
         "operator": micro_operator,
         "markdown": _markdown,
         "code": _code,
@@ -112,7 +134,7 @@ def _facts(target: str, contract: Contract, folder_name: str) -> dict[str, Any]:
         "contract": contract,
         "manifest": contract.manifest,
         "bench": contract.outputs[kind.runtimes[0]],
-        "expected": contract.outputs[kind.runtimes[-1]],
+        "expected": contract.outputs.get(kind.engine or "", contract.outputs[kind.runtimes[-1]]),
         "target": target,
         # A microcontroller computes like the bench or like its own engine, depending on how its library was built.
         "two_roundings": target == "micro" and contract.quantized,
@@ -158,6 +180,11 @@ def micro_operator(name: str) -> str:
 def _base64(content: bytes | NDArray[Any]) -> str:
     raw = content if isinstance(content, bytes) else content.tobytes()
     return textwrap.fill(base64.b64encode(raw).decode(), COLUMNS)
+
+
+def _javascript(value: Any) -> str:
+    """Return a value as JavaScript, in ASCII."""
+    return json.dumps(value)
 
 
 def _markdown(text: str) -> str:

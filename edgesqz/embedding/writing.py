@@ -1,4 +1,4 @@
-"""Write a folder that runs a .tflite file in a device app."""
+"""Write a folder that runs a model file in a device app."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def write(plan: Embed, console: Console) -> Embedding:
     workspace = Path(plan.workspace)
     settle(workspace)
     artifact = Artifact.open(find_model_file(plan.model, workspace))
-    manifest = manifest_of(artifact)
+    manifest = manifest_of(artifact, kind.suffix)
     folder = Path(plan.out or f"{artifact.path.stem}-{plan.target}")
     _refuse_to_overwrite(folder, plan.force)
-    measured = Measured.read(Path(plan.report), artifact) if plan.report else Measured.of(manifest)
+    measured = Measured.read(Path(plan.report), artifact, kind.runtimes[0]) if plan.report else Measured.of(manifest)
     with progress.status(console, f"{artifact.path.name}: predicting the test vectors"):
         contract = Contract.of(artifact, manifest, measured, kind.runtimes, kind.optional)
     files = sources(plan.target, contract, folder.absolute().name)

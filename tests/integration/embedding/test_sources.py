@@ -711,7 +711,7 @@ def test_the_command_prints_what_it_wrote_and_the_next_step(tmp_path: Path) -> N
     assert "python edgesqz_app.py --self-test" in result.stdout
     result = CliRunner().invoke(app, ["embed", MODEL, "--target", "rust"])
     assert result.exit_code == 1
-    assert result.stderr == "error: unknown --target 'rust'; choose from c, micro, python\n"
+    assert result.stderr == "error: unknown --target 'rust'; choose from c, micro, python, web\n"
 
 
 def test_an_artifact_that_cannot_be_embedded_is_rejected(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgesqz import EdgesqzError
+from edgesqz import EdgesqzError, plugins
 from edgesqz.embedding import embed
 from edgesqz.embedding.sources import c_float, micro_operator
 
@@ -41,6 +41,18 @@ def test_without_uv_the_micro_target_is_refused(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(EdgesqzError, match="needs uv; try pip install"):
         embed(MODEL, "micro", out=tmp_path / "app")
     assert not list(tmp_path.glob("*app*"))
+
+
+def test_the_web_target_needs_an_onnx_file(tmp_path: Path) -> None:
+    with pytest.raises(
+        EdgesqzError, match=r"expected a \.onnx file, .*; run edgesqz export squeezenet-nano --format onnx --quantize"
+    ):
+        embed(MODEL, "web", out=tmp_path / "app")
+
+
+def test_the_web_target_says_how_to_install_its_engine() -> None:
+    with pytest.raises(EdgesqzError, match=r"onnxruntime-web is not installed; try mkdir -p .* && npm pack"):
+        plugins.engine_files("onnxruntime-web")
 
 
 @pytest.mark.parametrize(
