@@ -8,6 +8,7 @@ The engines are npm packages, whose archives the user has downloaded into edgesq
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.server
 import io
@@ -167,8 +168,13 @@ def load(model_bytes: bytes, threads: int) -> Session:
         "/model": ("application/octet-stream", model_bytes),
     }
     browser = Browser(find_browser())
-    browser.open(serve(served))
-    return Session(browser, served, threads, package.version)
+    try:
+        browser.new_page()
+        browser.open(serve(served))
+        return Session(browser, served, threads, package.version)
+    except BaseException:
+        browser.close()
+        raise
 
 
 class Session:
@@ -244,7 +250,10 @@ class Browser:
         os.close(commands)
         os.close(answers)
         self.commands, self.answers = os.fdopen(ours, "wb"), os.fdopen(theirs, "rb")
-        self.numbers, self.received, self.page = itertools.count(), bytearray(), ""
+        self.numbers, self.received, self.page, self.version = itertools.count(), bytearray(), "", ""
+
+    def new_page(self) -> None:
+        """Add the page that later calls refer to."""
         self.version = self.call("Browser.getVersion")["product"].replace("Headless", "").replace("/", " ")
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.page = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -252,7 +261,7 @@ class Browser:
         self.call("Page.enable")
 
     def open(self, url: str) -> None:
-        """Open a page and wait until it is loaded."""
+        """Navigate the page and wait until it is loaded."""
         self.call("Page.navigate", url=url)
         while self._receive().get("method") != "Page.loadEventFired":
             pass
@@ -289,6 +298,12 @@ class Browser:
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']['message']}")
         return answer["result"]
+
+    def close(self) -> None:
+        """End the browser."""
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and a command is still in the buffer
+            self.commands.close()
+        self.answers.close()
 
     def _receive(self) -> dict[str, Any]:
         """Return the next answer or event."""

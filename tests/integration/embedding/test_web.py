@@ -22,12 +22,6 @@ from tests.waiting import wait_for
 
 MODEL = "squeezenet-nano.int8.onnx"
 
-# A browser ends with the process that started it, so nothing else closes its pipes.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
 
 class Page:
     """A page of the folder, and the addresses that it requested."""
@@ -41,6 +35,7 @@ class Page:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.address = f"http://127.0.0.1:{server.server_port}/"
         self.browser = browser.Browser(browser_or_skip())
+        self.browser.new_page()
         self.requested: list[str] = []
         self.receive = self.browser._receive
         self.browser._receive = self.note
@@ -83,7 +78,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(folder: Path) -> Iterator[Page]:
     """One page for all tests."""
-    yield Page(folder)
+    opened = Page(folder)
+    yield opened
+    opened.browser.close()
 
 
 def test_the_self_test_passes_and_fails_at_a_changed_value(page: Page, folder: Path) -> None:

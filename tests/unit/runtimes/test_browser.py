@@ -26,12 +26,6 @@ from tests.waiting import wait_for
 browser: Any = importlib.import_module("edgesqz.runtimes.browser")
 PACKAGE = browser.PACKAGES["onnxruntime-web"]
 
-# A browser ends with the process that started it, so nothing else closes the pipes.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
 # Answers each call, and each expression as if the model added 1 to its four values.
 FAKE_BROWSER = """#!{python}
 import json, sys, urllib.request
@@ -122,7 +116,7 @@ def test_a_model_runs_in_a_page(package: Any, tmp_path: Path, monkeypatch: pytes
     assert session.time(201) == 3 * [250_000]
     assert session.peak_rss_bytes() is None
     assert list(tmp_path.glob("edgesqz-browser-*"))
-    session.browser.commands.close()  # as at the end of the process
+    session.browser.close()
     wait_for(lambda: not list(tmp_path.glob("edgesqz-browser-*")))
 
 
