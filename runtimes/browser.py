@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import shutil
+import struct
 import sys
 import tarfile
 import tempfile
@@ -127,7 +128,42 @@ export async function run() {
     return (await session.run(feeds))[session.outputNames[0]].data;
 }
 """,
-    )
+    ),
+    "@tensorflow/tfjs-tflite": Package(
+        "@tensorflow/tfjs-tflite",
+        "0.0.1-alpha.10",
+        "/qmqsRBTg+XCWgNomJ/gdZIKFMpGiTEAwMhqk/7cOZEp/fTV69GuknOoSQjloYGWasQIDIriQO3bpi6T4PTEnA==",
+        (
+            "wasm/tflite_web_api_client.js",
+            *(f"wasm/tflite_web_api_cc_simd{kind}" for kind in (".js", ".wasm")),
+            *(f"wasm/tflite_web_api_cc_simd_threaded{kind}" for kind in (".js", ".wasm", ".worker.js")),
+        ),
+        """
+const script = Object.assign(document.createElement("script"), {src: "./tflite_web_api_client.js"});
+await new Promise((resolve, reject) => {
+    Object.assign(script, {onload: resolve, onerror: reject});
+    document.head.append(script);
+});
+let model, input, output;
+const tensor = ({dataType, shape}) => ({dtype: dataType, shape: shape.split(",").map(Number)});
+export async function load(threads) {
+    tfweb.tflite_web_api.setWasmPath("./");
+    model = await tfweb.TFLiteWebModelRunner.create("./model", {numThreads: threads});
+    if (!model) throw new Error("the engine rejects the file");
+    const inputs = model.getInputs(), outputs = model.getOutputs();
+    [input, output] = [inputs[0], outputs[0]];
+    return {inputs: inputs.map(tensor), outputs: outputs.map(tensor), threads};
+}
+export function set(bytes) {
+    const values = input.data();
+    new Uint8Array(values.buffer, values.byteOffset, values.byteLength).set(new Uint8Array(bytes));
+}
+export function run() {
+    if (!model.infer()) throw new Error("the inference failed");
+    return output.data();
+}
+""",
+    ),
 }
 
 # Import the adapter, and define what the session calls.
@@ -161,7 +197,7 @@ def load(model_bytes: bytes, threads: int) -> Session:
     """Load a model. Raise RuntimeError if the engine rejects it, or if the engine or a browser is missing."""
     package = PACKAGES[ENGINE]
     files = package.read()
-    types = {"mjs": "text/javascript", "wasm": "application/wasm"}
+    types = {"js": "text/javascript", "mjs": "text/javascript", "wasm": "application/wasm"}
     served = {f"/{name}": (types[name.rpartition(".")[2]], content) for name, content in files.items()} | {
         "/": ("text/html", b"<!doctype html><title>edgesqz</title>"),
         "/adapter.mjs": (types["mjs"], package.adapter.encode()),
@@ -186,8 +222,11 @@ class Session:
         loaded = browser.evaluate(PAGE.replace("THREADS", str(threads)).replace("BATCH", str(BATCH)))
         if not loaded["isolated"]:
             raise RuntimeError(f"{browser.version} refused the isolation that threads and a precise clock need")
-        unscaled = {"scale": None, "zero_point": None}
-        self.inputs, self.outputs = ([t | unscaled for t in loaded[kind]] for kind in ("inputs", "outputs"))
+        scales = _tflite_scales(served["/model"][1]) if ENGINE == "@tensorflow/tfjs-tflite" else (None, None)
+        self.inputs, self.outputs = (
+            [tensor | (scale or {"scale": None, "zero_point": None}) for tensor in loaded[kind]]
+            for kind, scale in zip(("inputs", "outputs"), scales, strict=True)
+        )
         count = loaded["threads"]
         self.facts = {
             "version": f"{version} ({browser.version}, SIMD, {count} thread{'s' * (count > 1)})",
@@ -368,3 +407,38 @@ def _status_bytes(process: int, name: str) -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
+
+
+def _tflite_scales(content: bytes) -> tuple[dict[str, Any] | None, ...]:
+    """Return scale and zero point of the first input and output of a .tflite file, which the engine does not expose.
+
+    None stands for a tensor without quantization. The numbers are those of the fields in TFLite's FlatBuffer schema.
+    """
+
+    def number(kind: str, at: int) -> Any:
+        return struct.unpack_from(f"<{kind}", content, at)[0]
+
+    def follow(at: int) -> int:
+        return at + int(number("I", at))
+
+    def field(table: int, place: int) -> int | None:
+        """Return the position of a field, or None if the table does not have it."""
+        layout = table - number("i", table)
+        offset = number("H", layout + 4 + 2 * place) if 4 + 2 * place < number("H", layout) else 0
+        return table + offset if offset else None
+
+    def vector(table: int, place: int) -> int | None:
+        """Return the position of the first element of a vector, or None if the vector is missing or empty."""
+        at = field(table, place)
+        return None if at is None or not number("I", follow(at)) else follow(at) + 4
+
+    def scale(tensor: int) -> dict[str, Any] | None:
+        at = field(tensor, 4)
+        scales, zero_points = (at and vector(follow(at), place) for place in (2, 3))
+        if not scales or not zero_points:
+            return None
+        return {"scale": number("f", scales), "zero_point": number("q", zero_points)}
+
+    graph = follow(vector(follow(0), 2) or 0)
+    tensors, *ends = (vector(graph, place) or 0 for place in (0, 1, 2))  # the engine has found them
+    return tuple(scale(follow(tensors + 4 * number("i", end))) for end in ends)

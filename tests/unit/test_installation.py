@@ -42,13 +42,14 @@ def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
     assert {runtime.name: runtime.suffixes for runtime in runtimes} == {
         "keras": (".keras",),
         "litert": (".tflite",),
+        "litert-web": (".tflite",),
         "onnxruntime": (".onnx",),
         "onnxruntime-web": (".onnx",),
         "tflite-micro": (".tflite",),
         "tflite-runtime": (".tflite",),
     }
     versions = {runtime.name: runtime.version for runtime in runtimes}
-    assert versions.pop("onnxruntime-web") is None  # in the cache of a test
+    assert versions.pop("litert-web") is versions.pop("onnxruntime-web") is None  # in the cache of a test
     assert all(version and version[0].isdigit() for version in versions.values())
 
 
@@ -69,6 +70,7 @@ def test_a_missing_engine_is_shown_with_its_install_command(monkeypatch: pytest.
     assert {runtime.name: runtime.version for runtime in installation.runtimes} == {
         "keras": "9.8.7",
         "litert": None,
+        "litert-web": "9.8.7",
         "onnxruntime": "9.8.7",
         "onnxruntime-web": "9.8.7",
         "tflite-micro": "0.dev20261023182759, in its own environment",
@@ -115,7 +117,7 @@ def test_the_json_contains_the_installation() -> None:
     assert as_data["models"] == list(ARCHITECTURES)
     assert as_data["datasets"] == installation.datasets
     assert as_data["converters"] == {name: list(variants) for name, variants in installation.converters.items()}
-    assert [set(runtime) for runtime in as_data["runtimes"]] == 6 * [{"name", "suffixes", "version", "install"}]
+    assert [set(runtime) for runtime in as_data["runtimes"]] == 7 * [{"name", "suffixes", "version", "install"}]
     assert text.endswith("}\n")
 
 

@@ -74,6 +74,7 @@ def test_the_built_in_runtimes_are_found() -> None:
     assert suffixes == {
         "keras": (".keras",),
         "litert": (".tflite",),
+        "litert-web": (".tflite",),
         "onnxruntime": (".onnx",),
         "onnxruntime-web": (".onnx",),
         "tflite-micro": (".tflite",),
@@ -126,7 +127,7 @@ def test_a_third_partys_converter_is_found_like_the_built_in_ones() -> None:
 @pytest.mark.usefixtures("third_party")
 def test_a_third_partys_runtime_is_found_like_the_built_in_ones(tmp_path: Path) -> None:
     assert list(plugins.runtimes()) == [
-        *("keras", "litert", "onnxruntime", "onnxruntime-web", "tflite-micro", "tflite-runtime", "toy")
+        *("keras", "litert", "litert-web", "onnxruntime", "onnxruntime-web", "tflite-micro", "tflite-runtime", "toy")
     ]
     assert plugins.runtime_for(".toy") == "toy"
     assert plugins.runtime_for(".tflite") == "litert"  # the first by name of two runtimes for this suffix
@@ -237,7 +238,9 @@ def test_an_engine_that_needs_another_python_has_a_separate_environment() -> Non
 
 
 def test_an_unknown_runtime_is_reported() -> None:
-    with pytest.raises(EdgesqzError, match="unknown runtime 'tensorrt'; choose from keras, litert, onnxruntime"):
+    with pytest.raises(
+        EdgesqzError, match="unknown runtime 'tensorrt'; choose from keras, litert, litert-web, onnxruntime"
+    ):
         plugins.Choice.parse("tensorrt==8")
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edgesqz
-from edgesqz.artifact import ZOO
+from edgesqz import data
+from edgesqz.artifact import ZOO, Artifact
 from edgesqz.benchmarking import candidate
+from edgesqz.engine import open_engine
 from tests.browsers import install_or_skip
 from tests.rows import errors_by_name
 
@@ -36,3 +39,13 @@ def test_a_page_predicts_the_same_as_the_native_engine_and_a_damaged_file_costs_
     latency = page.performance.latency_us
     assert latency.p50 > 0 and latency.n >= 200 and latency.batch == 100 and latency.p99 is None
     assert page.performance.memory_bytes is None or page.performance.memory_bytes > 2**20
+
+
+def test_an_int8_tflite_file_gives_the_same_bytes_in_a_page_as_natively() -> None:
+    install_or_skip("@tensorflow/tfjs-tflite")
+    artifact = Artifact.open(ZOO / "squeezenet-nano.int8.tflite")
+    images = data.draw(4, 32, seed=1).images[:4]
+    with open_engine(artifact, runtime="litert-web") as page, open_engine(artifact) as native:
+        assert (page.input, page.output) == (native.input, native.output)  # with their scales
+        np.testing.assert_array_equal(page.predict(images), native.predict(images))
+        assert page.version.startswith("0.0.1-alpha.10 (Chrome ")

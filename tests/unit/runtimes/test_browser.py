@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import edgesqz
+from edgesqz.artifact import ZOO, Artifact
 from edgesqz.data import cache_dir
 from tests.rows import errors_of
 from tests.waiting import wait_for
@@ -195,6 +196,15 @@ def test_packages_and_datasets_have_the_same_cache(monkeypatch: pytest.MonkeyPat
     assert browser.cache_dir() == cache_dir()
     monkeypatch.delenv("EDGESQZ_CACHE_DIR")
     assert browser.cache_dir() == cache_dir()
+
+
+def test_the_scales_of_a_tflite_file_are_those_of_its_manifest() -> None:
+    artifact = Artifact.open(ZOO / "squeezenet-nano.int8.tflite")
+    assert artifact.manifest
+    described = (artifact.manifest.input, artifact.manifest.output)
+    assert browser._tflite_scales(artifact.path.read_bytes()) == tuple(
+        {"scale": tensor.scale, "zero_point": tensor.zero_point} for tensor in described
+    )
 
 
 def test_the_memory_of_a_process_is_read_where_the_system_reports_it() -> None:
