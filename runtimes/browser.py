@@ -15,6 +15,7 @@ import io
 import itertools
 import json
 import os
+import shlex
 import shutil
 import struct
 import sys
@@ -71,7 +72,7 @@ class Package(NamedTuple):
     @property
     def install_command(self) -> str:
         """The command that downloads the archive."""
-        folder = self.archive.parent
+        folder = shlex.quote(str(self.archive.parent))
         return f"mkdir -p {folder} && npm pack {self.name}@{self.version} --pack-destination {folder}"
 
     def read(self) -> dict[str, bytes]:

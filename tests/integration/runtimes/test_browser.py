@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import edgesqz
 from edgesqz import data
 from edgesqz.artifact import ZOO, Artifact
 from edgesqz.benchmarking import candidate
-from edgesqz.engine import open_engine
+from edgesqz.engine import EngineError, open_engine
 from tests.browsers import install_or_skip
 from tests.rows import errors_by_name
 
@@ -49,3 +50,14 @@ def test_an_int8_tflite_file_gives_the_same_bytes_in_a_page_as_natively() -> Non
         assert (page.input, page.output) == (native.input, native.output)  # with their scales
         np.testing.assert_array_equal(page.predict(images), native.predict(images))
         assert page.version.startswith("0.0.1-alpha.10 (Chrome ")
+
+
+def test_a_browser_that_ends_at_once_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_or_skip("onnxruntime-web")
+    program = tmp_path / "bin" / "chromium"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    with pytest.raises(EngineError, match="^the browser ended unexpectedly$"):
+        open_engine(Artifact.open(ZOO / "squeezenet-nano.int8.onnx"), runtime="onnxruntime-web")
