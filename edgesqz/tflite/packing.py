@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
+
 from edgesqz.tflite.flatbuffer import serialized
 
 
@@ -21,6 +23,10 @@ def packed(content: bytes) -> bytes:
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # the quantizer stores the data of large files after the flatbuffer
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
     for graph in model.subgraphs:
         taken: set[bytes] = set()
         for tensor in graph.tensors:
