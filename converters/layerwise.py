@@ -12,8 +12,7 @@ import numpy as np
 
 from edgesqz.converters.layers import layer_name
 from edgesqz.errors import EdgesqzError
-from edgesqz.plugins import MSE, WeightedLayer
-from edgesqz.quantization import FLOAT_BITS
+from edgesqz.plugins import FLOAT_BITS, MSE, WeightedLayer
 from edgesqz.tflite.packing import packed
 
 # Operators whose second input is a kernel: the fewest bits that its weights are given, and the axis of its channels.

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgesqz.converters.layers import kernel_layers, layer_name
 from edgesqz.errors import EdgesqzError
-from edgesqz.plugins import MIN_MAX, PERCENTILE, Variant, WeightedLayer
-from edgesqz.quantization import FLOAT_BITS
+from edgesqz.plugins import FLOAT_BITS, MIN_MAX, PERCENTILE, Variant, WeightedLayer
 
 if TYPE_CHECKING:
     import keras

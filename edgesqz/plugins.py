@@ -51,6 +51,9 @@ class Variant:
     methods: tuple[str, ...] = (MIN_MAX,)
 
 
+FLOAT_BITS = 32  # number of bits of the weights of a layer that is not quantized
+
+
 @dataclass(frozen=True, eq=False)
 class WeightedLayer:
     """A layer of a converted network that has a kernel.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-FLOAT_BITS = 32
 SMALLEST_MAXIMUM = np.float32(1e-9)  # a channel of zeros gets the scale of this maximum
 
 

@@ -10,7 +10,7 @@ from edgesqz import plugins
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
 from edgesqz.exporting.precision import INT8_BITS
-from edgesqz.quantization import FLOAT_BITS
+from edgesqz.plugins import FLOAT_BITS
 
 DEFAULT_FORMAT, DEFAULT_VARIANT = "tflite", "fp32"
 

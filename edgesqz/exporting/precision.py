@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgesqz.errors import EdgesqzError, option
-from edgesqz.plugins import WeightedLayer
-from edgesqz.quantization import FLOAT_BITS
+from edgesqz.plugins import FLOAT_BITS, WeightedLayer
 
 INT8_BITS = 8
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgesqz.exporting.sensitivity import LayerChoice
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table
 from edgesqz.workspace.sizes import format_size
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from edgesqz.artifact import Artifact
+    from edgesqz.exporting.sensitivity import LayerChoice
 
 
 @dataclass(frozen=True)

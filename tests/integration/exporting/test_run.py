@@ -453,7 +453,7 @@ def test_all_variants_and_a_single_variant_cannot_be_used_together(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("convert_once")
-@pytest.mark.parametrize(("options", "names"), [(["--quantize", "--dry-run"], 1), (["--all", "--format", "tflite"], 2)])
+@pytest.mark.parametrize(("options", "names"), [(["--quantize", "--dry-run"], 1), (["--all", "--format", "tflite"], 3)])
 def test_reasons_name_flags_on_the_command_line(options: list[str], names: int, tmp_path: Path) -> None:
     arguments = ["export", "squeezenet-nano", *options, "--calibration", "20", "--workspace", str(tmp_path)]
     shown = CliRunner().invoke(app, arguments)
