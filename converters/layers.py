@@ -19,12 +19,12 @@ def kernel_layers(model: keras.Model) -> set[str]:
 def layer_name(texts: Iterable[str], names: Collection[str]) -> str | None:
     """Return the layer that the names of an operator and its tensors mention, or None if they mention none.
 
-    TensorFlow names the tensors of layer ``stem`` after its place: ``functional_1/stem_1/convolution``. It appends a
-    number to the name of the layer. The last name that is a layer's counts.
+    TensorFlow names tensors by path, such as ``functional_1/stem_1/convolution`` for a tensor of layer ``stem``. It may
+    append a number to the name of the layer. The last part of the path that names a layer counts.
 
     Args:
         texts: The names, in the order in which to search them.
-        names: The layers that are possible.
+        names: Names of the layers.
     """
     for text in texts:
         for part in reversed(text.split("/")):

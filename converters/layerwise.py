@@ -15,7 +15,7 @@ from edgesqz.errors import EdgesqzError
 from edgesqz.plugins import FLOAT_BITS, MSE, WeightedLayer
 from edgesqz.tflite.packing import packed
 
-# Operators whose second input is a kernel: the fewest bits that its weights are given, and the axis of its channels.
+# Operators whose second input is a kernel: the fewest bits that its weights can have, and the axis of its channels.
 FEWEST_BITS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 8, "FULLY_CONNECTED": 8}
 CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 
@@ -40,7 +40,7 @@ class _Operator:
 
 
 class LayerwiseTflite:
-    """A float .tflite file, calibrated once, to be quantized with any number of bits per layer.
+    """A float .tflite file, calibrated once, that can be quantized with any number of bits per layer.
 
     Args:
         content: The file.
@@ -101,7 +101,7 @@ def _int8_recipe() -> Any:
 
 
 def _activation_ranges(content: bytes, images: np.ndarray) -> dict[str, Any]:
-    """Return the least and greatest value of each tensor over the images, as the quantizer takes them."""
+    """Return the minimum and maximum of each tensor over the images, in the quantizer's format."""
     from ai_edge_litert import schema_py_generated as schema
     from litert_quantizer.calibrator import Calibrator
     from litert_quantizer.utils.qsv_utils import min_max_update
@@ -118,7 +118,7 @@ def _by_layer(content: bytes, names: Collection[str]) -> dict[str, list[_Operato
     """Return the operators that have a kernel by the names of their layers, in execution order.
 
     A layer that the network uses several times has one kernel and several operators. The second kernel of a layer, such
-    as that of a separable convolution, counts as a layer of its name and ``.2``.
+    as that of a separable convolution, counts as a layer with ``.2`` after its name.
     """
     by_kernel: dict[str, list[_Operator]] = {}
     for operator in _operators(content):

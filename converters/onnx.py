@@ -58,7 +58,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
 
 
 def layerwise(model: keras.Model, calibration: np.ndarray, method: str = MIN_MAX) -> LayerwiseOnnx:
-    """Convert a Keras model to float, to be quantized layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
+    """Convert a Keras model to float, for quantization layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
     return LayerwiseOnnx(_graph(model), kernel_layers(model), calibration, method)
 
 
@@ -182,7 +182,7 @@ def quantize_dynamic(graph: onnx.ModelProto) -> onnx.ModelProto:
 def _static(
     graph: onnx.ModelProto, calibration: np.ndarray, kept: Sequence[str] = (), method: str = MIN_MAX
 ) -> onnx.ModelProto:
-    """Quantize all nodes but the ``kept`` to uint8 activations and int8 weights per channel, the engine's fastest pair.
+    """Quantize all nodes except ``kept`` to uint8 activations and int8 weights per channel, the engine's fastest pair.
 
     The weights use 7 bits. On x86 processors without VNNI, the engine adds pairs of products in 16 bits, with
     saturation (VPMADDUBSW), and 2 * 255 * 64 = 32,640 is less than 32,768.

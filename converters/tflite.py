@@ -19,11 +19,11 @@ FORMAT = "tflite"
 SUFFIX = ".tflite"
 VARIANTS = {
     "int8": Variant(bytes_per_parameter=1, needs_calibration=True, takes_bytes=True, layer_bits=8),
-    # int4 weights of the inner convolutions, all else as int8
+    # int4 weights in the inner convolutions, everything else as in int8
     "int4": Variant(
         bytes_per_parameter=0.5, needs_calibration=True, takes_bytes=True, layer_bits=4, methods=(MIN_MAX, MSE)
     ),
-    # int4 weights only where they cost least for a limit on size or accuracy
+    # int4 weights only where they cost least, to meet a limit on size or accuracy
     "mixed": Variant(bytes_per_parameter=0.5, needs_calibration=True, takes_bytes=True, layer_bits=4, needs_limit=True),
     "fp16": Variant(bytes_per_parameter=2),  # float16 weights; most CPUs compute in float32
     "dynamic": Variant(bytes_per_parameter=1),  # int8 weights, float activations
@@ -65,7 +65,7 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
 
 
 def layerwise(model: keras.Model, calibration: np.ndarray, method: str = MIN_MAX) -> LayerwiseTflite:
-    """Convert a Keras model to float, to be quantized layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
+    """Convert a Keras model to float, for quantization layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
     import tensorflow as tf
 
     content = _converted(tf.lite.TFLiteConverter.from_keras_model(model))

@@ -38,8 +38,9 @@ class Variant:
             converter then receives the network without its normalization.
         layer_bits: Number of bits of the weights of inner layers, if layers differ. The converter is then a
             ``LayerwiseConverter``. None if the converter treats all layers alike.
-        needs_limit: Whether the bits of each layer are chosen for a limit on size or accuracy that the user must set.
-        methods: The calibration methods that the user can choose from, the default first.
+        needs_limit: Whether the bits of each layer are chosen to meet a limit on size or accuracy that the user must
+            set.
+        methods: The calibration methods that the user can choose from, with the default first.
     """
 
     bytes_per_parameter: float
@@ -107,7 +108,7 @@ class LayerwiseConverter(Converter, Protocol):
     """A converter that can quantize each layer differently."""
 
     def layerwise(self, model: keras.Model, calibration: np.ndarray, method: str) -> Layerwise:
-        """Convert and calibrate ``model`` once, to be quantized with any numbers of bits.
+        """Convert and calibrate ``model`` once, so that it can then be quantized with any numbers of bits.
 
         ``method`` is one of the variant's ``methods``.
         """
@@ -148,7 +149,7 @@ class Choice:
         if pinned and not version:
             raise EdgesqzError(f"expected a runtime as NAME or NAME==VERSION, got {text!r}")
         if version and hasattr(runtimes()[name], "installed_version"):
-            raise EdgesqzError(f"{name} is not a Python package, so only its one version can run; got {text!r}")
+            raise EdgesqzError(f"{name} is not a Python package, so only the tested version can run; got {text!r}")
         return cls(name, version or None)
 
     def __str__(self) -> str:

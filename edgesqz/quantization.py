@@ -19,8 +19,8 @@ def quantize_kernel(kernel: np.ndarray, bits: int = 4, axis: int = -1) -> tuple[
     is ``scale * q``. The kernel is the folded one, after the export has multiplied it by batch normalization:
     ``kernel * gamma / sqrt(variance + epsilon)``, per output channel.
 
-    Such a kernel is a fixed point: ``scale * q`` in float32, with the results of this function, gives the same integers
-    and the same scales again, bit for bit.
+    The result is a fixed point: quantizing ``scale * q``, computed in float32, gives the same integers and scales,
+    bit for bit.
 
     Args:
         kernel: float, such as (height, width, input channels, output channels) in Keras's layout.

@@ -1,8 +1,8 @@
-"""A headless Chromium or Chrome as a device: its WebAssembly engines run models in a page.
+"""Run models with WebAssembly engines in a page of headless Chromium or Chrome.
 
-The page comes from a server on the loopback address, with the headers that allow threads and a clock of 5 µs. It is
-controlled through the DevTools protocol over pipes, so the browser exits when this process ends, however that happens.
-The engines are npm packages, whose archives the user has downloaded into edgesqz's cache.
+A server on the loopback address serves the page, with the headers that allow threads and a clock of 5 µs. The DevTools
+protocol controls the browser over pipes, so the browser exits when this process ends, however that happens. The engines
+are npm packages whose archives the user has downloaded into edgesqz's cache.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Package(NamedTuple):
     """An npm package.
 
     Attributes:
-        name: Its name in npm's registry.
-        version: Its version.
-        sha512: Base64 of the SHA-512 of its archive, as in npm's field ``integrity``.
+        name: Name in npm's registry.
+        version: The version that edgesqz was tested with.
+        sha512: SHA-512 of the archive in Base64, as in npm's field ``integrity``.
         files: The files that a page needs. The first one is the module to import.
         adapter: JavaScript that loads the engine, and exports ``load(threads)``, ``set(bytes, shape)`` and ``run()``.
     """
@@ -61,7 +61,7 @@ class Package(NamedTuple):
 
     @property
     def archive(self) -> Path:
-        """Where ``npm pack`` puts the archive."""
+        """Path where ``npm pack`` puts the archive."""
         return cache_dir() / f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
     @property
@@ -76,10 +76,10 @@ class Package(NamedTuple):
         return f"mkdir -p {folder} && npm pack {self.name}@{self.version} --pack-destination {folder}"
 
     def read(self) -> dict[str, bytes]:
-        """Return the contents of the files, by name without folder.
+        """Return the contents of the files by name, without their folders.
 
         Raises:
-            RuntimeError: The archive is missing, or it is not the one that this version of edgesqz knows.
+            RuntimeError: The archive is missing, or its SHA-512 is not the expected one.
         """
         try:
             content = self.archive.read_bytes()
@@ -280,10 +280,10 @@ class Browser:
             "--no-first-run",
             "--disable-background-networking",
             "--disable-component-update",
-            "--disable-dev-shm-usage",  # containers have little
+            "--disable-dev-shm-usage",  # /dev/shm is small in containers
             "--disable-extensions",
             "--disable-gpu",
-            *(["--no-sandbox"] if os.geteuid() == 0 else []),  # root has no sandbox
+            *(["--no-sandbox"] if os.geteuid() == 0 else []),  # the sandbox does not work for root
         ]
         placed = [(os.POSIX_SPAWN_DUP2, commands, 3), (os.POSIX_SPAWN_DUP2, answers, 4)]
         os.posix_spawn("/bin/sh", arguments, os.environ, file_actions=placed)
@@ -307,7 +307,7 @@ class Browser:
             pass
 
     def evaluate(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression in the page. Wait for a promise."""
+        """Return the value of a JavaScript expression in the page, or the result of its promise."""
         found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in found:
             details = found["exceptionDetails"]
@@ -340,13 +340,13 @@ class Browser:
         return answer["result"]
 
     def close(self) -> None:
-        """End the browser."""
-        with contextlib.suppress(BrokenPipeError):  # it has ended, and a command is still in the buffer
+        """Close the browser."""
+        with contextlib.suppress(BrokenPipeError):  # the browser has exited, and a command is still in the buffer
             self.commands.close()
         self.answers.close()
 
     def _receive(self) -> dict[str, Any]:
-        """Return the next answer or event."""
+        """Return the next response or event."""
         while b"\0" not in self.received:
             part = self.answers.read1()
             if not part:
@@ -411,9 +411,9 @@ def _status_bytes(process: int, name: str) -> int | None:
 
 
 def _tflite_scales(content: bytes) -> tuple[dict[str, Any] | None, ...]:
-    """Return scale and zero point of the first input and output of a .tflite file, which the engine does not expose.
+    """Return the scale and zero point of a .tflite file's first input and output, which the engine does not expose.
 
-    None stands for a tensor without quantization. The numbers are those of the fields in TFLite's FlatBuffer schema.
+    None stands for a tensor without quantization. The numbers identify fields in TFLite's FlatBuffer schema.
     """
 
     def number(kind: str, at: int) -> Any:

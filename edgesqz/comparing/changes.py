@@ -80,8 +80,9 @@ class LatencyChange:
     Attributes:
         old: The old latency: relative to the baseline or, without one, in microseconds.
         new: The new latency, in the same unit.
-        ratio: The new latency divided by the old one, with an interval from the bounds of the two intervals. It is
-            wider than a 95 % interval, and None if one of the reports has fewer than six timing rounds.
+        ratio: The new latency divided by the old one, with an interval computed from the bounds of the two
+            intervals. This interval is wider than a 95 % interval; it is None if either report has fewer than six
+            timing rounds.
         noise: Factor by which unchanged files on the same runtime became slower or faster between the two runs, at
             least 1.
     """
@@ -108,7 +109,7 @@ class LatencyChange:
 
     @property
     def factor(self) -> float:
-        """The factor by which the latency changed at least, in either direction, according to the interval."""
+        """The smallest factor of change, in either direction, that the interval of the ratio allows."""
         return max(1.0, self.ratio.interval[0], 1 / self.ratio.interval[1]) if self.ratio.interval else 1.0
 
     @property
@@ -198,8 +199,8 @@ def absolute_latency(row: Measured) -> tuple[float, Interval | None] | None:
 def exceeded(change: Change, old: Measured, limits: Mapping[Limit, float]) -> Iterator[tuple[Violation, bool]]:
     """Yield each limit that a change exceeds, and whether the difference is significant.
 
-    A figure that the old report has and that cannot be compared exceeds its limit. Sizes have no noise, so that each
-    difference is significant.
+    A figure that the old report has but that cannot be compared counts as exceeding its limit. Sizes have no noise, so
+    every difference is significant.
     """
     for limit, allowed in limits.items():
         figure = _figure(change, old, limit)

@@ -25,7 +25,7 @@ class ChangeLimits:
     max_accuracy_drop: Annotated[
         float | None,
         Option(
-            "Maximum loss of top-1 accuracy against the old report, in percentage points. Only a significant loss "
+            "Maximum loss of top-1 accuracy since the old report, in percentage points. Only a significant loss "
             "counts.",
             metavar="POINTS",
         ),
@@ -33,14 +33,14 @@ class ChangeLimits:
     max_slowdown: Annotated[
         float | None,
         Option(
-            "Maximum increase of the latency against the old report, in percent. Only a significant increase counts.",
+            "Maximum increase in latency since the old report, in percent. Only a significant increase counts.",
             metavar="PERCENT",
         ),
     ] = None
     max_growth: Annotated[
         float | None,
         Option(
-            "Maximum growth of the file and of its memory arena against the old report, in percent.",
+            "Maximum growth of the file and of its memory arena since the old report, in percent.",
             metavar="PERCENT",
         ),
     ] = None
@@ -70,11 +70,11 @@ class Compare(ChangeLimits):
 
     A file is compared with the file of the same name on the same runtime. Accuracies are compared image by image with
     McNemar's exact test if both reports measured the same test images, and otherwise by their confidence intervals.
-    Latencies are compared relative to a file that is the same in both reports, so that the reports can come from
-    different machines: measure both with the same `edgesqz bench --baseline`.
+    Latencies are compared relative to a file that is the same in both reports, so the reports can come from different
+    machines. Measure both with the same `edgesqz bench --baseline`.
 
     The exit code is 3 if a file violates a limit. A difference that is not significant violates no limit. Limits apply
-    to the files that were named for the new report or, if none were, to all.
+    to the files that were named for the new report or, if none were, to all files.
 
     Example: `edgesqz compare old.json new.json --max-accuracy-drop 0.5 --max-slowdown 10`
     """

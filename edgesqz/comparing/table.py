@@ -87,7 +87,7 @@ def _star(is_significant: bool) -> str:
 
 
 def _violated_limits(change: Change) -> str:
-    """Return the names of the limits that a file violates. The messages about them have the values."""
+    """Return the names of the limits that a file violates. The messages give the values."""
     return ", ".join(limit_name(violation.limit) for violation in change.violations) or "ok"
 
 

@@ -31,7 +31,7 @@ class Contract:
     Attributes:
         file: The name of the file.
         content: The bytes of the file.
-        described: The same file; a .tflite file with its labels and normalization as TFLite Metadata.
+        described: The same file. A .tflite file also contains its labels and normalization as TFLite Metadata.
         manifest: The manifest of the file.
         labels: The labels in the order of the output.
         size: The size of the input images.

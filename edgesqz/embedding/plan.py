@@ -25,7 +25,7 @@ class Embed(WorkspaceOptions):
     model: Annotated[
         str | Path,
         Option(
-            "A .tflite file that export wrote, or an .onnx file for web; or its name in the workspace or the zoo.",
+            "A .tflite file (for web, an .onnx file) that export wrote, or its name in the workspace or the zoo.",
             metavar="MODEL",
             positional=True,
         ),

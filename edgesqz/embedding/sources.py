@@ -136,7 +136,7 @@ def _facts(target: str, contract: Contract, folder_name: str) -> dict[str, Any]:
         "bench": contract.outputs[kind.runtimes[0]],
         "expected": contract.outputs.get(kind.engine or "", contract.outputs[kind.runtimes[-1]]),
         "target": target,
-        # A microcontroller computes like the bench or like its own engine, depending on how its library was built.
+        # The outputs on a microcontroller match LiteRT or default tflite-micro, depending on how its library was built.
         "two_roundings": target == "micro" and contract.quantized,
         "verification": kind.verification,
         "alignment": ARENA_ALIGNMENT,

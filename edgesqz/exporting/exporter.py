@@ -252,7 +252,7 @@ class Exporter:
         return content, bits, note
 
     def _choose_layers(self, job: Job, layerwise: plugins.Layerwise, bits: Bits, pixels: PixelRange) -> dict[str, int]:
-        """Return the bits of all layers, those of 4-bit layers chosen for the plan's limit."""
+        """Choose the bits of all layers to meet the plan's limit."""
 
         def quantize(bits: Bits) -> bytes:
             with self._converting(job):
@@ -269,7 +269,7 @@ class Exporter:
 
     @contextlib.contextmanager
     def _converting(self, job: Job) -> Iterator[None]:
-        """Hide the output of a converter, which is possibly from a third party, and explain what it raises."""
+        """Hide the output of a converter, possibly a third-party one, and explain its errors."""
         try:
             with progress.status(self.console, f"{self.file_name(job)}: converting"), backend.hush():
                 yield

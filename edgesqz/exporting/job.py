@@ -51,10 +51,10 @@ class Job:
         return bits is not None and (bits < INT8_BITS or plan.changes_defaults)
 
     def check(self, plan: Export) -> None:
-        """Check that the variant can protect layers and has the calibration method.
+        """Check that the variant supports the plan's layer patterns and calibration method.
 
         Raises:
-            EdgesqzError: It cannot or has not. The message lists what is possible.
+            EdgesqzError: The variant does not support them. The message lists what is possible.
         """
         keep, method = plan.keep, plan.calibration_method
         if method not in self.kind.methods:
@@ -84,8 +84,8 @@ def requested_jobs(plan: Export) -> list[Job]:
     """Return the files that a plan requests. With ``all_variants``, the most valuable come first.
 
     Raises:
-        EdgesqzError: A format or variant is unknown, layers are to be protected in a variant that cannot, or a number
-            of calibration images is given although no variant is calibrated.
+        EdgesqzError: A format or variant is unknown, a variant does not support the layer patterns, or a number of
+            calibration images is given although no variant is calibrated.
     """
     if plan.all_variants:
         return _all_variants(plan.formats or tuple(dict.fromkeys([DEFAULT_FORMAT, *plugins.converters()])))
@@ -103,7 +103,7 @@ def requested_jobs(plan: Export) -> list[Job]:
 
 
 def _check_limit(jobs: Sequence[Job], plan: Export) -> None:
-    """Check that there is one limit for files whose layers are chosen for it, and none for others."""
+    """Check that variant mixed has exactly one limit, and that no limit is set without it."""
     limits = f"{option('max_size')} or {option('max_accuracy_drop')}"
     needs = any(job.kind.needs_limit for job in jobs)
     if needs and (plan.max_size is None) == (plan.max_accuracy_drop is None):

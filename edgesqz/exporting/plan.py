@@ -53,8 +53,8 @@ class PrecisionOptions:
     keep_int8: Annotated[
         str | Sequence[str],
         Option(
-            "Give the layers whose names match this pattern 8-bit weights in an int4 file, for example 'fire2_*'. "
-            "Repeat the option for several.",
+            "Keep 8-bit weights in layers whose names match this pattern, for example 'fire2_*', in an int4 or mixed "
+            "file. Repeat the option for several patterns.",
             metavar="PATTERN",
             default="none",
         ),
@@ -62,8 +62,8 @@ class PrecisionOptions:
     keep_float: Annotated[
         str | Sequence[str],
         Option(
-            "Keep the layers whose names match this pattern float in an int8 or int4 file. Repeat the option for "
-            "several. `edgesqz inspect` shows the names.",
+            "Keep layers whose names match this pattern in float in a quantized file. Repeat the option for several "
+            "patterns. `edgesqz inspect` shows the names of the layers.",
             metavar="PATTERN",
             default="none",
         ),
@@ -81,16 +81,16 @@ class PrecisionOptions:
     max_size: Annotated[
         str | int | None,
         Option(
-            "For variant mixed: maximum size of the file, for example 60kB. Layers get 4-bit weights until it fits, "
-            "those with the smallest loss per byte saved first.",
+            "For variant mixed: maximum size of the file, for example 60kB. Layers get 4-bit weights, starting with "
+            "the smallest loss per byte saved, until the file fits.",
             metavar="SIZE",
         ),
     ] = None
     max_accuracy_drop: Annotated[
         float | None,
         Option(
-            "For variant mixed: maximum loss of top-1 accuracy on training images against the source model, in "
-            "percentage points. As many layers as possible get 4-bit weights.",
+            "For variant mixed: maximum loss of top-1 accuracy relative to the source model, in percentage points on "
+            "training images. As many layers as possible get 4-bit weights.",
             metavar="POINTS",
         ),
     ] = None
@@ -110,7 +110,7 @@ class PrecisionOptions:
 
     @property
     def changes_defaults(self) -> bool:
-        """Whether a file with layers of 8 bits differs from the one that default options give."""
+        """Whether these options make an int8 file differ from the default one."""
         return bool(self.keep) or self.calibration_method != MIN_MAX
 
     @property

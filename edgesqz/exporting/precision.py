@@ -70,8 +70,8 @@ def _matching(name: str, patterns: Sequence[str], layers: Sequence[WeightedLayer
 def choose_bits(layers: Sequence[WeightedLayer], inner_bits: int, keep: Keep) -> dict[str, int]:
     """Return the number of bits of each layer.
 
-    The first and the last layer have 8 bits, because they lose most accuracy and have few weights. So do layers whose
-    operator takes no fewer.
+    The first and last layers have 8 bits, because they are the most sensitive and have few weights. So do layers whose
+    operator does not support fewer.
 
     Args:
         layers: The layers in execution order.
@@ -93,7 +93,7 @@ def choose_bits(layers: Sequence[WeightedLayer], inner_bits: int, keep: Keep) ->
 
 
 def describe(layers: Sequence[WeightedLayer], bits: Mapping[str, int], inner_bits: int) -> str:
-    """Say which layers have more than ``inner_bits`` and why. Empty if none has."""
+    """Describe which layers have more than ``inner_bits`` and why, or return an empty string if none has."""
     found: dict[str, list[str]] = {}
     for layer in layers:
         if bits[layer.name] > inner_bits:
@@ -108,5 +108,5 @@ def _reason(layer: WeightedLayer, bits: int, *, is_edge: bool) -> str:
     if is_edge:
         return "8-bit weights in the first and the last layer"
     if layer.fewest_bits == INT8_BITS:
-        return f"8-bit weights in {layer.operator}, which takes no fewer bits"
+        return f"8-bit weights in {layer.operator}, which does not support fewer bits"
     return "8-bit weights as requested"

@@ -45,7 +45,7 @@ class Reference:
         return names == self._class_names if self._class_names else len(names) == max(self._source.classes, 2)
 
     def sensitivity_score(self, outputs: np.ndarray) -> Score:
-        """Return how well a file with these outputs for the images that measure sensitivity does."""
+        """Score a file by its outputs for the sensitivity images."""
         expected, labels = self._sensitivity_outputs, self._images.sensitivity.labels
         wanted = labels if self._has_classes_of_images else verify.predictions(expected, like=expected)
         correct = verify.predictions(outputs, like=expected) == wanted
@@ -53,7 +53,7 @@ class Reference:
 
     @functools.cached_property
     def source_accuracy(self) -> float:
-        """The source model's accuracy on the images that measure sensitivity, 0..1; 1 if there are no labels."""
+        """The source model's accuracy on the sensitivity images, 0..1; 1 if there are no labels."""
         return self.sensitivity_score(self._sensitivity_outputs).accuracy
 
     @functools.cached_property

@@ -67,7 +67,7 @@ class ExportResult(Result):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """One record per file. That of a mixed file has the layers."""
+        """One record per file. The record of a mixed file includes its layers."""
         found = [*map(_record, self.artifacts), *map(dataclasses.asdict, self.planned)]
         return [record | self._layers(Path(record.get("path") or record["file_name"]).name) for record in found]
 
@@ -120,7 +120,7 @@ class ExportResult(Result):
 
 
 def choices_table(file_name: str, choices: Sequence[LayerChoice]) -> Table:
-    """Return the layers of a mixed file that can have 8 or 4 bits, and which of the two each has."""
+    """Return the layers of a mixed file that can have 8 or 4 bits, and the choice for each."""
     columns = [
         Column("layer", is_name=True),
         Column("8 bits\nB", "right"),

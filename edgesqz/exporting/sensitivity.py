@@ -1,4 +1,4 @@
-"""Decide for each layer between 8 and 4 bits, by the loss that 4 bits cause per byte that they save."""
+"""Choose 8 or 4 bits for each layer, by the loss that 4 bits cause per byte saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Bits = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Score:
-    """How well a file does on training images.
+    """How well a file performs on training images.
 
     Attributes:
         loss: Mean squared difference of its outputs from the source model's.
@@ -62,7 +62,7 @@ class Search:
 
     Args:
         layers: The layers of the network.
-        int4: The number of bits of each layer if all that can have 4 bits do.
+        int4: The number of bits of each layer when every layer that can have 4 bits has them.
         quantize: Returns the file with these bits.
         score: Measures a file.
     """
@@ -79,7 +79,7 @@ class Search:
         self._int8 = {**int4, **{layer.name: INT8_BITS for layer in self._layers}}
 
     def choose(self, limit: Limit, source_accuracy: float) -> tuple[LayerChoice, ...]:
-        """Return the layers in execution order with the bits chosen, so that the file keeps the limit.
+        """Return the layers in execution order, with bits that keep the file within the limit.
 
         Layers get 4 bits in the order of their loss per byte saved.
 
@@ -88,7 +88,7 @@ class Search:
             source_accuracy: Accuracy of the source model on the images of ``score``, 0..1.
 
         Raises:
-            EdgesqzError: No choice keeps the limit, or 8 bits for every layer do.
+            EdgesqzError: No choice meets the limit, or 8 bits for every layer already do.
         """
         if limit.size_bytes is not None:
             self._check_size(limit.size_bytes)
@@ -121,18 +121,18 @@ class Search:
         most = len(self._quantize([]))
         if most <= size_bytes:
             raise EdgesqzError(
-                f"{option('max_size')}: with 8 bits for every layer, the file has {format_size(most)}, which is within "
-                f"{format_size(size_bytes)}; choose variant int8"
+                f"{option('max_size')}: with 8 bits for every layer, the file takes {format_size(most)}, which is "
+                f"within {format_size(size_bytes)}; choose variant int8"
             )
         least = len(self._quantize([layer.name for layer in self._layers]))
         if least > size_bytes:
             raise EdgesqzError(
-                f"{option('max_size')}: with 4 bits for every layer that can have them, the file has "
+                f"{option('max_size')}: with 4 bits for every layer that can have them, the file takes "
                 f"{format_size(least)}, which is more than {format_size(size_bytes)}; choose a smaller network"
             )
 
     def _fitting(self, names: Sequence[str], size_bytes: int) -> list[str]:
-        """Return the layers with 4 bits: as few of the first names as fit, without those that fit with 8 bits."""
+        """Return the layers with 4 bits: the shortest prefix of names that fits, minus layers not needed to fit."""
         count = next(n for n in range(len(names) + 1) if len(self._quantize(names[:n])) <= size_bytes)
         chosen = list(names[:count])
         for name in reversed(names[:count]):  # the most sensitive first

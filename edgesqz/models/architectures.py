@@ -105,8 +105,8 @@ def fire(
 def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int], ...]) -> Body:
     """Return a SqueezeNet for small images: a stem, then stages of fire modules, each at half the resolution.
 
-    For images of more than 64x64 pixels, the stem halves the resolution until about 64x64 pixels or fewer remain, so
-    that the costs of the stages stay bounded.
+    For images of more than 64x64 pixels, the stem halves the resolution until about 64x64 pixels or fewer remain, which
+    bounds the costs of the stages.
 
     Args:
         stem: Number of channels of the first 3x3 convolution.
@@ -135,7 +135,7 @@ def small_squeezenet(stem: int, pool_stem: bool, *stages: tuple[tuple[int, int],
 
 
 def _stem_halvings(size: ImageSize) -> int:
-    """Return how often the stem of a small SqueezeNet halves the resolution of images of a size."""
+    """Return how many times the stem of a small SqueezeNet halves the resolution of images of this size."""
     return max(0, math.ceil(math.log2(size.height * size.width / FULL_RESOLUTION_PIXELS) / 2))
 
 
@@ -215,7 +215,7 @@ def digits(graph: Graph, x: Node, classes: int) -> Node:
 def teacher(graph: Graph, x: Node, classes: int) -> Node:
     """Add a wide residual network, which learns fast and is far too large for a device.
 
-    Each of its three stages is a 3x3 convolution, a pooling and a residual 3x3 convolution, similar to the networks of
+    Each of its three stages is a 3x3 convolution, a pooling layer and a residual 3x3 convolution, similar to those of
     Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024.
     """
     x = graph.add(Convolution(name="stem", channels=32, kernel=3, norm=True), x)

@@ -1,7 +1,7 @@
-"""Branches that exist only during training: 3x3 convolutions become sums, which the finished network folds again.
+"""Train 3x3 convolutions as sums of branches, which the finished network folds into one convolution.
 
 Source: Ding et al., "ACNet: Strengthening the Kernel Skeletons for Powerful CNN via Asymmetric Convolution Blocks",
-2019. As there, each branch has its own batch normalization, and the branches are added after it.
+2019. As in that paper, each branch has its own batch normalization, and the branches are added after it.
 """
 
 from __future__ import annotations

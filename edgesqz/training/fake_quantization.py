@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from edgesqz.quantization import SMALLEST_MAXIMUM
 
-LIMIT = 7.0  # greatest 4-bit weight
+LIMIT = 7.0  # largest 4-bit weight
 
 
 class QuantizedConv2D(keras.layers.Conv2D):

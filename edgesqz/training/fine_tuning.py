@@ -40,7 +40,7 @@ def frozen_modules(graph: Graph, count: int) -> list[str]:
     """Return the names of the first ``count`` modules.
 
     Raises:
-        EdgesqzError: Nothing but the classifier, or not even that, would be left to train.
+        EdgesqzError: There are fewer modules before the classifier, which is never frozen.
     """
     *before, classifier = modules(graph)
     if count > len(before):
@@ -64,7 +64,7 @@ def keeps_classifier(source: SourceModel, labels: Sequence[str]) -> bool:
 
 
 def initial_model(graph: Graph, source: SourceModel, labels: Sequence[str], seed: int) -> keras.Model:
-    """Build the network to start from. Where the trained network has a bias instead of batch normalization, it has too.
+    """Build the initial network, with a bias instead of batch normalization wherever the trained network has one.
 
     Args:
         graph: The network to train.
@@ -86,7 +86,7 @@ def initial_model(graph: Graph, source: SourceModel, labels: Sequence[str], seed
     if problem := mismatch(_shapes(ours), _shapes(theirs)):
         raise EdgesqzError(
             f"{option('init')} {source.source} does not fit {graph.name}: {problem}; set {option('model')} to the "
-            f"network that it was trained as"
+            f"name of its network"
         )
     for name, weights in theirs.items():
         network.get_layer(name).set_weights(weights)

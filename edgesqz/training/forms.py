@@ -27,7 +27,7 @@ def trained_form(graph: Graph, recipe: Recipe) -> Graph:
 
 
 def start(graph: Graph, recipe: Recipe, model: keras.Model) -> list[np.ndarray]:
-    """Return the weights of the trained form, in Keras's order, that make it the same network as a model."""
+    """Return the weights of the trained form, in Keras's order, that make it equivalent to a model."""
     if recipe.quantize_aware:
         return quantization.start(graph, model)
     network = graph.to_keras()

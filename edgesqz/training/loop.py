@@ -98,7 +98,7 @@ class TrainingRun:
         self.after_epoch: list[Callable[[Progress], None]] = []
         self._graph()  # refuses what cannot be built before TensorFlow starts
         graph = self._graph(cropped=True)
-        forms.trained_form(graph, recipe)  # refuses as well
+        forms.trained_form(graph, recipe)  # refuses a network with nothing to quantize
         self.frozen = fine_tuning.frozen_modules(graph, recipe.freeze)
         backend.start_keras()
         self.init, teacher = models.get("init"), models.get("teacher")
@@ -121,7 +121,7 @@ class TrainingRun:
             self.targets = lambda view: labels
 
     def _start(self) -> None:
-        """Start before the first step."""
+        """Return to the state before the first step."""
         self.progress = Progress()
         if self.initial:
             self.learner.restore(self.initial, ())
@@ -375,7 +375,7 @@ class TrainingRun:
     def _use_average(self) -> None:
         """Continue with the moving average of the weights."""
         started = time.perf_counter()
-        epoch = self.recipe.epochs  # one that training does not reach
+        epoch = self.recipe.epochs  # an epoch that training does not reach
         batches = self._batches(epoch)[:MAX_REFRESH_BATCHES]
         self.learner.use_average(batches, self.recipe.view_of(epoch))
         self.progress.seconds += time.perf_counter() - started

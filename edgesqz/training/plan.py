@@ -128,8 +128,8 @@ class RecipeOptions:
     quantize_aware: Annotated[
         str | None,
         Option(
-            "Variant that the network is fine-tuned for: int4. It computes with the weights that the exported file "
-            "will store. Requires `--init`.",
+            "Variant to fine-tune the network for: int4. During training, the network computes with the weights that "
+            "the exported file will store. Requires `--init`.",
             metavar="VARIANT",
         ),
     ] = None

@@ -52,7 +52,7 @@ def quantized(graph: Graph) -> Graph:
 
 
 def start(graph: Graph, model: keras.Model) -> list[np.ndarray]:
-    """Return the weights of the quantized form, in Keras's order, that make it the same network as a trained one."""
+    """Return the weights of the quantized form, in Keras's order, that make it equivalent to a trained network."""
     network, names = quantized(graph).to_keras(), [layer.name for layer in _inner_convolutions(graph)]
     folding.copy_weights(model, network, names)
     for name in names:

@@ -35,7 +35,7 @@ class Recipe:
         input_size: Input size of the network as in ``ImageSize.plain``, or None for the one that it was designed for.
         seed: Seed for random initial weights, shuffling and augmentation.
         warmup: Fraction of the steps during which the learning rate rises.
-        optimizer: ``sgd``, or ``muon`` for the kernels that batch normalization follows. See ``training.optimizers``.
+        optimizer: ``sgd``, or ``muon`` for kernels followed by batch normalization. See ``training.optimizers``.
         momentum: Nesterov momentum of ``sgd``.
         weight_decay: L2 penalty in the loss, on kernels only.
         label_smoothing: Fraction of each label that is spread evenly over all classes.
@@ -45,8 +45,8 @@ class Recipe:
         temperature: Softmax temperature of the distillation.
         teacher_views: Number of epochs after which the augmentation repeats, so that the teacher's predictions can be
             cached.
-        average: Momentum of the exponential moving average of the weights, which the finished network consists of, or 0
-            for the weights after the last step.
+        average: Momentum of the exponential moving average of the weights, which the finished network uses, or 0 for
+            the weights after the last step.
         branches: Whether to train each 3x3 convolution as a sum of 3x3, 1x3 and 3x1 convolutions, which the finished
             network folds into one.
         quantize_aware: Variant whose weights the network computes with while it is trained, or None. Requires ``init``.
@@ -143,7 +143,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class _Defaults:
-    """Values for 50,000 images or more, and how they follow a smaller number.
+    """Default values for 50,000 images or more, and how they scale to fewer images.
 
     Attributes:
         epochs: Number of epochs, and the minimum for fewer images.
@@ -178,8 +178,8 @@ def scaled_to(images: int, recipe: Recipe) -> dict[str, Any]:
     weights withstand a high rate, so its peak falls only with the square root of the batch size. The figures behind
     both rules are in ``docs/how-to/fine-tune.md``.
 
-    Quantization-aware training adjusts trained weights, and without batch normalization: it takes fewer epochs and a
-    far lower rate. Starting from the zoo's ``squeezenet-nano``, a peak of 0.02 diverged after 11 steps.
+    Quantization-aware training adjusts trained weights without batch normalization, so it takes fewer epochs and a far
+    lower rate. Starting from the zoo's ``squeezenet-nano``, a peak of 0.02 diverged after 11 steps.
 
     Muon takes half the rate of SGD. The figures are in ``docs/explanation/training.md``.
 

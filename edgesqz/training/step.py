@@ -55,8 +55,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 def _as_small_images(inputs: Any) -> Any:
     """Arrange the positions of (N, H, W, C) as images of at most 8 pixels, which batch normalization treats alike.
 
-    With so few pixels, its kernel is up to four times as fast in float32 on processors without AVX-512, and about as
-    fast on others. In bfloat16, it is not worth it: TensorFlow no longer fuses it with ReLU, which costs 6 % of a step.
+    On so few pixels, TensorFlow's kernel is up to four times as fast in float32 on processors without AVX-512, and
+    about as fast on others. In bfloat16, this does not pay off: TensorFlow no longer fuses the normalization with ReLU,
+    which costs 6 % of a step.
     """
     height, width, channels = inputs.shape[1:]
     return tf.reshape(inputs, [-1, 1, math.gcd(height * width, 8), channels])

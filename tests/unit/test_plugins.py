@@ -226,7 +226,7 @@ def test_an_engine_that_is_not_a_python_package_has_one_version(
     assert plugins.install_command(runtime) == (
         f"mkdir -p {tmp_path} && npm pack onnxruntime-web@1.30.0 --pack-destination {tmp_path}"
     )
-    with pytest.raises(EdgesqzError, match="only its one version can run; got 'onnxruntime-web==1.29.0'"):
+    with pytest.raises(EdgesqzError, match="only the tested version can run; got 'onnxruntime-web==1.29.0'"):
         plugins.Choice.parse("onnxruntime-web==1.29.0")
 
 

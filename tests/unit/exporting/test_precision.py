@@ -27,7 +27,7 @@ def test_layers_that_take_no_4_bits_have_8_and_are_named() -> None:
     bits = choose_bits(found, 4, Keep())
     assert bits == {"stem": 8, "depthwise1": 8, "pointwise1": 4, "depthwise2": 8, "classifier": 8}
     assert describe(found, bits, 4).endswith(
-        "; 8-bit weights in DEPTHWISE_CONV_2D, which takes no fewer bits (depthwise1, depthwise2)"
+        "; 8-bit weights in DEPTHWISE_CONV_2D, which does not support fewer bits (depthwise1, depthwise2)"
     )
 
 

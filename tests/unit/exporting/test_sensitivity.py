@@ -74,8 +74,11 @@ def test_protected_layers_are_not_considered() -> None:
 @pytest.mark.parametrize(
     ("limit", "message"),
     [
-        (Limit(size_bytes=7300), "^max_size: with 8 bits for every layer, the file has 7.2 kB.*; choose variant int8$"),
-        (Limit(size_bytes=3000), "^max_size: with 4 bits for every layer that can have them, the file has 3.7 kB"),
+        (
+            Limit(size_bytes=7300),
+            "^max_size: with 8 bits for every layer, the file takes 7.2 kB.*; choose variant int8$",
+        ),
+        (Limit(size_bytes=3000), "^max_size: with 4 bits for every layer that can have them, the file takes 3.7 kB"),
         (Limit(accuracy_drop_pp=0.5), "^max_accuracy_drop: no layer can have 4 bits within 0.5 percentage points"),
     ],
 )
