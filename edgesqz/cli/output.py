@@ -241,8 +241,8 @@ class AgainstOptions(ChangeLimits):
     max_accuracy_drop: Annotated[
         float | None,
         Option(
-            "Maximum loss of top-1 accuracy against the source model, in percentage points. With --against, also the "
-            "maximum significant loss against the earlier report.",
+            "Maximum loss of top-1 accuracy relative to the source model, in percentage points. With --against, also "
+            "the maximum significant loss since the earlier report.",
             metavar="POINTS",
         ),
     ] = None

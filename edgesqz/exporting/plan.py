@@ -62,8 +62,8 @@ class PrecisionOptions:
     keep_float: Annotated[
         str | Sequence[str],
         Option(
-            "Keep layers whose names match this pattern in float in a quantized file. Repeat the option for several "
-            "patterns. `edgesqz inspect` shows the names of the layers.",
+            "Keep layers whose names match this pattern in float in an int8, int4 or mixed file. Repeat the option for "
+            "several patterns. `edgesqz inspect` shows the names of the layers.",
             metavar="PATTERN",
             default="none",
         ),
