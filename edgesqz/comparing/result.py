@@ -168,12 +168,12 @@ class CompareResult(Result):
             return f"latency: relative to {self.baseline}, which is the same in both reports; *: significant"
         if self.same_machine:
             return (
-                "latency: medians on the same machine, because no unchanged file was measured with the same engine in both "
-                "reports; *: significant"
+                "latency: medians on the same machine, because no unchanged file was measured with the same engine in "
+                "both reports; *: significant"
             )
         return (
-            "latency: not compared, because the machines differ and no unchanged file was measured with the same engine "
-            "in both reports; use the same edgesqz bench --baseline for both"
+            "latency: not compared, because the machines differ and no unchanged file was measured with the same "
+            "engine in both reports; use the same edgesqz bench --baseline for both"
         )
 
 
