@@ -10,8 +10,10 @@ import pytest
 
 import edgesqz
 from edgesqz import EdgesqzError, backend
+from edgesqz.image_size import ImageSize
 from edgesqz.models import loading
 from edgesqz.models.architectures import network_graph
+from edgesqz.models.graph import Dense, Graph, Pixels
 from edgesqz.quantization import quantize_kernel
 from edgesqz.training import fine_tuning, forms
 from edgesqz.training.recipe import Recipe
@@ -86,3 +88,11 @@ def test_without_a_trained_network_it_is_refused(images: Path, tmp_path: Path) -
 def test_an_unknown_variant_is_refused(images: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match="quantize_aware must be int4, got 'int2'"):
         edgesqz.train(small.NETWORK, images, init="squeezenet", quantize_aware="int2", workspace=tmp_path)
+
+
+def test_a_network_without_inner_convolutions_is_refused() -> None:
+    graph = Graph("flat")
+    pixels = graph.add(Pixels(name="pixels", size=ImageSize(8, 8), channels=3))
+    graph.add(Dense(name="logits", units=2, relu=False), graph.add(Dense(name="hidden", units=4), pixels))
+    with pytest.raises(EdgesqzError, match="quantize_aware expects a network with convolutions .*; flat has none"):
+        forms.trained_form(graph, Recipe(small.NETWORK, quantize_aware="int4"))
