@@ -95,8 +95,9 @@ def sources(target: str, contract: Contract, folder_name: str) -> dict[str, byte
     engine = plugins.engine_files(kind.engine) if kind.engine else {}
     names = {
         f"{folder_name}.ino" if Path(name).name == SKETCH else Path(name).name: name
-        for name in (CONTRACT_FILE, *kind.files)  # a target may replace the contract's template
+        for name in kind.files
     }
+    names.setdefault(CONTRACT_FILE, CONTRACT_FILE)  # unless the target has another template for it
     environment, facts = _environment(), _facts(target, contract, folder_name)
     texts = {name: environment.get_template(f"{source}.jinja").render(facts) for name, source in names.items()}
     return {name: text.encode() for name, text in texts.items()} | {contract.file: contract.described} | engine
