@@ -93,10 +93,7 @@ def sources(target: str, contract: Contract, folder_name: str) -> dict[str, byte
     """
     kind = TARGETS[target]
     engine = plugins.engine_files(kind.engine) if kind.engine else {}
-    names = {
-        f"{folder_name}.ino" if Path(name).name == SKETCH else Path(name).name: name
-        for name in kind.files
-    }
+    names = {f"{folder_name}.ino" if Path(name).name == SKETCH else Path(name).name: name for name in kind.files}
     names.setdefault(CONTRACT_FILE, CONTRACT_FILE)  # unless the target has another template for it
     environment, facts = _environment(), _facts(target, contract, folder_name)
     texts = {name: environment.get_template(f"{source}.jinja").render(facts) for name, source in names.items()}

@@ -596,7 +596,7 @@ def test_the_contract_for_micro_states_the_arena_and_what_was_not_tested(for_mic
     micro, bench = (for_micro.contract.outputs[name] for name in ("tflite-micro", "litert"))
     assert f"{micro.differing_values(bench)} of the 80 bytes differ, by up to {micro.max_steps(bench)} steps" in text
     assert "passed its self-test byte for byte on x86-64 and on emulated Cortex-M3" in text
-    assert "It has never run on a board." in text
+    assert "The program has never run on a board." in text
     assert "`Arduino_TensorFlowLite`, version 2.4.0-ALPHA" in text
 
 
