@@ -39,8 +39,15 @@ def train(
 
 
 def workers_of_ray() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if child.is_running() and "Worker" in "".join(child.cmdline()[:1])]
+    return [child for child in psutil.Process().children(recursive=True) if "Worker" in title(child)]
+
+
+def title(process: psutil.Process) -> str:
+    """Return what a process calls itself, or nothing if it has ended since it was listed."""
+    try:
+        return "".join(process.cmdline()[:1])
+    except psutil.NoSuchProcess:  # which a zombie is as well
+        return ""
 
 
 def test_two_workers_learn_what_one_learns_and_losing_one_costs_no_epoch(bright_and_dark: Path, tmp_path: Path) -> None:
