@@ -64,14 +64,12 @@ class Package(NamedTuple):
         """Path where ``npm pack`` puts the archive."""
         return cache_dir() / f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
-    @property
     def installed_version(self) -> str | None:
-        """The version, or None if the archive is missing."""
+        """Return the version, or None if the archive is missing."""
         return self.version if self.archive.is_file() else None
 
-    @property
     def install_command(self) -> str:
-        """The command that downloads the archive."""
+        """Return the command that downloads the archive."""
         folder = shlex.quote(str(self.archive.parent))
         return f"mkdir -p {folder} && npm pack {self.name}@{self.version} --pack-destination {folder}"
 
@@ -84,11 +82,11 @@ class Package(NamedTuple):
         try:
             content = self.archive.read_bytes()
         except OSError as error:
-            raise RuntimeError(f"the engine {self.name} is not installed; try {self.install_command}") from error
+            raise RuntimeError(f"the engine {self.name} is not installed; try {self.install_command()}") from error
         if base64.b64encode(hashlib.sha512(content).digest()).decode() != self.sha512:
             raise RuntimeError(
                 f"expected {self.archive} to be {self.name} {self.version}, but its SHA-512 differs; "
-                f"remove it and try {self.install_command}"
+                f"remove it and try {self.install_command()}"
             )
         wanted, found = {f"package/{name}" for name in self.files}, {}
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:

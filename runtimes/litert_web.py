@@ -12,12 +12,5 @@ SUFFIXES = (".tflite",)
 PYTHON = None
 TIMED = True
 
-
-def installed_version() -> str | None:
-    """Return the version of the npm package in the cache, or None if it is missing."""
-    return PACKAGES[ENGINE].installed_version
-
-
-def install_command() -> str:
-    """Return the command that downloads the npm package into the cache."""
-    return PACKAGES[ENGINE].install_command
+installed_version = PACKAGES[ENGINE].installed_version
+install_command = PACKAGES[ENGINE].install_command

@@ -34,6 +34,6 @@ def install_or_skip(runtime: str) -> None:
             patch.delenv("EDGESQZ_CACHE_DIR", raising=False)
         downloaded: Path = browser.PACKAGES[runtime].archive
         if not downloaded.is_file():
-            pytest.skip(f"{runtime} is missing here; try {browser.PACKAGES[runtime].install_command}")
+            pytest.skip(f"{runtime} is missing here; try {browser.PACKAGES[runtime].install_command()}")
     archive.parent.mkdir(exist_ok=True)
     archive.symlink_to(downloaded.absolute())

@@ -177,7 +177,7 @@ def test_a_missing_package_costs_its_row_and_the_row_says_how_to_install_it(expo
     )
     assert len(report.measured) == 2
     (error,) = filter(None, errors_of(report))
-    assert error == f"the engine onnxruntime-web is not installed; try {PACKAGE.install_command}"
+    assert error == f"the engine onnxruntime-web is not installed; try {PACKAGE.install_command()}"
 
 
 def test_files_are_served_with_the_headers_that_isolate_a_page() -> None:
