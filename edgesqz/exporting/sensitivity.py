@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,7 +58,7 @@ class LayerChoice:
 
 
 class Search:
-    """Measures the layers of a network and chooses their bits.
+    """Measures the layers of a network and chooses their bits. It converts no file twice.
 
     Args:
         layers: The layers of the network.
@@ -74,7 +74,8 @@ class Search:
         quantize: Callable[[Bits], bytes],
         score: Callable[[bytes], Score],
     ) -> None:
-        self._quantize_all, self._score = quantize, score
+        self._quantize_all, self._score_file = quantize, score
+        self._sizes, self._scores = dict[frozenset[str], int](), dict[frozenset[str], Score]()
         self._layers = [layer for layer in layers if int4[layer.name] == INT4_BITS]
         self._int8 = {**int4, **{layer.name: INT8_BITS for layer in self._layers}}
 
@@ -90,9 +91,10 @@ class Search:
         Raises:
             EdgesqzError: No choice meets the limit, or 8 bits for every layer already do.
         """
+        int8_loss = self._score([]).loss
         if limit.size_bytes is not None:
             self._check_size(limit.size_bytes)
-        measured = self._measure()
+        measured = self._measure(int8_loss)
         names = [choice.layer for choice in sorted(measured, key=lambda choice: choice.loss_per_kb)]
         if limit.size_bytes is not None:
             chosen = self._fitting(names, limit.size_bytes)
@@ -101,30 +103,43 @@ class Search:
             chosen = self._accurate(names, limit.accuracy_drop_pp, source_accuracy)
         return tuple(replace(each, bits=INT4_BITS if each.layer in chosen else INT8_BITS) for each in measured)
 
-    def _quantize(self, four: Sequence[str]) -> bytes:
-        return self._quantize_all({**self._int8, **dict.fromkeys(four, INT4_BITS)})
+    def _quantize(self, four: frozenset[str]) -> bytes:
+        content = self._quantize_all({**self._int8, **dict.fromkeys(four, INT4_BITS)})
+        self._sizes[four] = len(content)
+        return content
 
-    def _measure(self) -> list[LayerChoice]:
-        base = self._score(self._quantize([])).loss
+    def _size(self, names: Iterable[str]) -> int:
+        """Return the size of the file in which these layers have 4 bits."""
+        four = frozenset(names)
+        return self._sizes[four] if four in self._sizes else len(self._quantize(four))
+
+    def _score(self, names: Iterable[str]) -> Score:
+        """Return the score of the file in which these layers have 4 bits."""
+        four = frozenset(names)
+        if four not in self._scores:
+            self._scores[four] = self._score_file(self._quantize(four))
+        return self._scores[four]
+
+    def _measure(self, int8_loss: float) -> list[LayerChoice]:
         return [
             LayerChoice(
                 layer=layer.name,
                 int8_bytes=layer.weights,
                 int4_bytes=-(-layer.weights // 2),
                 sqnr_db=_sqnr_db(layer),
-                loss=self._score(self._quantize([layer.name])).loss - base,
+                loss=self._score([layer.name]).loss - int8_loss,
             )
             for layer in self._layers
         ]
 
     def _check_size(self, size_bytes: int) -> None:
-        most = len(self._quantize([]))
+        most = self._size([])
         if most <= size_bytes:
             raise EdgesqzError(
                 f"{option('max_size')}: with 8 bits for every layer, the file takes {format_size(most)}, which is "
                 f"within {format_size(size_bytes)}; choose variant int8"
             )
-        least = len(self._quantize([layer.name for layer in self._layers]))
+        least = self._size(layer.name for layer in self._layers)
         if least > size_bytes:
             raise EdgesqzError(
                 f"{option('max_size')}: with 4 bits for every layer that can have them, the file takes "
@@ -133,11 +148,11 @@ class Search:
 
     def _fitting(self, names: Sequence[str], size_bytes: int) -> list[str]:
         """Return the layers with 4 bits: the shortest prefix of names that fits, minus layers not needed to fit."""
-        count = next(n for n in range(len(names) + 1) if len(self._quantize(names[:n])) <= size_bytes)
+        count = next(n for n in range(len(names) + 1) if self._size(names[:n]) <= size_bytes)
         chosen = list(names[:count])
         for name in reversed(names[:count]):  # the most sensitive first
             others = [each for each in chosen if each != name]
-            if len(self._quantize(others)) <= size_bytes:
+            if self._size(others) <= size_bytes:
                 chosen = others
         return chosen
 
@@ -146,7 +161,7 @@ class Search:
         least, most = 0, len(names)
         while least < most:
             middle = (least + most + 1) // 2
-            drop = 100 * (source_accuracy - self._score(self._quantize(names[:middle])).accuracy)
+            drop = 100 * (source_accuracy - self._score(names[:middle]).accuracy)
             least, most = (middle, most) if drop <= drop_pp else (least, middle - 1)
         if not least:
             raise EdgesqzError(

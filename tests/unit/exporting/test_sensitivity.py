@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -28,7 +28,9 @@ def score(content: bytes) -> Score:
     return Score(loss=1 + loss, accuracy=0.9 - loss / 10)
 
 
-def choose(limit: Limit, int4: Mapping[str, int] = INT4) -> tuple[LayerChoice, ...]:
+def choose(
+    limit: Limit, int4: Mapping[str, int] = INT4, quantize: Callable[[Mapping[str, int]], bytes] = quantize
+) -> tuple[LayerChoice, ...]:
     rng = np.random.default_rng(0)
     layers = [WeightedLayer(name, "CONV_2D", rng.normal(size=(count, 1)), 4) for name, count in WEIGHTS.items()]
     return Search(layers, int4, quantize, score).choose(limit, source_accuracy=0.9)
@@ -65,6 +67,21 @@ def test_the_least_sensitive_layers_per_byte_get_4_bits_until_the_file_fits(size
 @pytest.mark.parametrize(("drop", "chosen"), [(1, {"c"}), (5, {"c", "b"}), (9.9, {"c", "b"}), (10, {"a", "b", "c"})])
 def test_as_many_layers_as_keep_the_accuracy_get_4_bits(drop: float, chosen: set[str]) -> None:
     assert four_bit(choose(Limit(accuracy_drop_pp=drop + 1e-9))) == chosen
+
+
+@pytest.mark.parametrize(
+    "limit", [Limit(size_bytes=6300), Limit(size_bytes=4300), Limit(size_bytes=3800), Limit(accuracy_drop_pp=1.1)]
+)
+def test_no_file_is_converted_twice(limit: Limit) -> None:
+    converted: list[Mapping[str, int]] = []
+
+    def counted(bits: Mapping[str, int]) -> bytes:
+        assert bits not in converted
+        converted.append(bits)
+        return quantize(bits)
+
+    choose(limit, quantize=counted)
+    assert converted
 
 
 def test_protected_layers_are_not_considered() -> None:
