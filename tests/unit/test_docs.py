@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import runpy
 import tomllib
@@ -19,9 +20,15 @@ from tests.pages import BLOCK, PAGES, ROOT, blocks, commands, identified
 README_LINES = 150
 
 
+@functools.cache
+def group() -> Any:
+    """Return all commands, which take long to build."""
+    return typer.main.get_command(app)
+
+
 def parse(arguments: list[str]) -> None:
     """Parse a command line with its command, without running it."""
-    command: Any = typer.main.get_command(app)
+    command = group()
     while hasattr(command, "commands"):
         name, *arguments = arguments
         command = command.commands[name]
@@ -36,10 +43,9 @@ def test_command_lines_parse(page: Path) -> None:
 
 
 def test_commands_in_running_text_exist() -> None:
-    group: Any = typer.main.get_command(app)
     for page in PAGES:
         for name in re.findall(r"`edgesqz ([a-z]+)", page.read_text()):
-            assert name in group.commands, f"{page}: edgesqz {name}"
+            assert name in group().commands, f"{page}: edgesqz {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=identified)
@@ -73,8 +79,7 @@ def test_the_reference_names_every_command_option_and_function() -> None:
     pytest.importorskip("mkdocs")
     reference = runpy.run_path(str(ROOT / "docs" / "reference.py"))
     cli, python = ("\n".join(reference[lines]()) for lines in ("cli_lines", "python_lines"))
-    group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
+    for name, command in group().commands.items():
         assert f"## edgesqz {name}\n" in cli
         for parameter in command.params:
             assert parameter.name == "help" or parameter.param_type_name == "argument" or f"`{parameter.opts[0]}" in cli

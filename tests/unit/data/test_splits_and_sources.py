@@ -408,8 +408,9 @@ def test_a_failed_download_says_what_to_do(
     for way_out in ("data_dir", "dataset synthetic", str(cache / "cifar-10-python.tar.gz")):
         assert way_out in message
     assert not list(cache.iterdir())
-    del caught
-    gc.collect()  # pooch does not close the connection of a rejected download; trigger its warning here
+    if reachable:
+        del caught
+        gc.collect()  # pooch does not close the connection of a rejected download; trigger its warning here
 
 
 def test_the_official_archives_are_pinned() -> None:
@@ -793,7 +794,7 @@ def test_shapes_are_not_stretched(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("RADIUS", (0.3, 0.3)), ("CONTRAST", (1.0, 1.0)), ("NOISE", 0.0)):
         monkeypatch.setattr(synthetic, name, value)
     for size in (ImageSize(40, 80), ImageSize(80, 40)):
-        drawn = synthetic.draw(200, size, seed=0)
+        drawn = synthetic.draw(100, size, seed=0)
         circles = drawn.images[drawn.labels == load("synthetic").labels.index("circle")]
         measured = np.array([height_and_width(image) for image in circles])
         # The outermost pixels are covered in part, and in a few images the bar hides the edge.
@@ -802,17 +803,16 @@ def test_shapes_are_not_stretched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def height_and_width(image: np.ndarray) -> tuple[int, int]:
     """Return the extent of a shape. Its color is the second most common one."""
-    colors, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
-    shape = (image == colors[counts.argsort()[-2]]).all(axis=2)
+    colors = image @ [1, 256, 256**2]
+    values, counts = np.unique(colors, return_counts=True)
+    shape = colors == values[counts.argsort()[-2]]
     return int(shape.any(axis=1).sum()), int(shape.any(axis=0).sum())
 
 
-def test_each_synthetic_class_has_a_distinct_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(synthetic.COUNTS, "test", 2_000)
-    test = load("synthetic").test()
-    contrast = np.abs(test.images.astype(float) - np.median(test.images, axis=(1, 2), keepdims=True)).sum(3)
-    means = np.stack([contrast[test.labels == label].mean(0).ravel() for label in range(10)])
-    assert np.triu(np.corrcoef(means), 1).max() < 0.999
+def test_each_synthetic_class_has_a_distinct_shape() -> None:
+    u, v = np.meshgrid(*2 * [np.linspace(-1.2, 1.2, 49)])
+    covered = [(field(u, v) > 0).ravel() for field in synthetic._SHAPES.values()]
+    assert np.triu(np.corrcoef(covered), 1).max() < 0.9
 
 
 def test_synthetic_is_always_available() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import html
 import itertools
 import re
@@ -49,15 +50,20 @@ def read(of: Report) -> Reader:
     return reader
 
 
+@functools.cache
+def full_page() -> str:
+    return page(FULL)
+
+
 def test_the_page_runs_nothing_and_loads_nothing() -> None:
     reader = read(FULL)
     assert not reader.tags & {"script", "img", "iframe", "object", "embed"}
     assert reader.addresses == ["data:,"]
-    assert "url(" not in page(FULL)
+    assert "url(" not in full_page()
 
 
 def test_names_and_labels_are_escaped() -> None:
-    text = page(FULL)
+    text = full_page()
     assert "<script" not in text
     assert "<b>dog" not in text
     assert "no <model>" not in text
@@ -65,7 +71,7 @@ def test_names_and_labels_are_escaped() -> None:
 
 
 def test_every_measured_file_is_in_both_charts_and_its_tip_has_its_figures() -> None:
-    text = page(FULL)
+    text = full_page()
     assert text.count("<circle") == 2 * 4 + 2
     assert text.count("<title>squeezenet.int8.tflite on litert: 470.0 kB, 376.0 µs, top-1 92.31%</title>") == 3
     assert text.count('class="limit"') == 2
@@ -73,7 +79,7 @@ def test_every_measured_file_is_in_both_charts_and_its_tip_has_its_figures() -> 
 
 
 def test_layers_are_a_curve_a_file() -> None:
-    text = page(FULL)
+    text = full_page()
     assert text.count("<polyline") == 1
     assert "<title>stem: 37.2 dB</title>" in text
     assert "<title>&lt;logits&gt;: -3.0 dB</title>" in text
@@ -120,25 +126,25 @@ def test_no_numbers_on_an_axis_overlap(of: Report) -> None:
 
 
 def test_everything_is_drawn_within_its_chart() -> None:
-    for content in re.findall(r"<svg.*?</svg>", page(FULL), re.DOTALL):
+    for content in re.findall(r"<svg.*?</svg>", full_page(), re.DOTALL):
         width, height = map(float, re.findall(r'viewBox="0 0 (\S+) (\S+)"', content)[0])
         for name, most in (("cx", width), ("cy", height), ("x1", width), ("x2", width), ("y1", height), ("y2", height)):
             assert all(0 < float(place) < most for place in re.findall(rf'{name}="([^"]+)"', content))
 
 
 def test_the_intervals_are_whiskers() -> None:
-    text = page(FULL)
+    text = full_page()
     assert text.count('class="whisker"') == 4 + 2 * 4 + 5  # in size; across and upright in latency; below the medians
 
 
 def test_every_column_is_in_the_page() -> None:
-    text = page(FULL)
+    text = full_page()
     for column in columns(FULL):
         assert f'<th class="left">{column.head}</th>' in text or f"<th>{column.head}</th>" in text
 
 
 def test_the_page_shows_budget_choice_date_and_command() -> None:
-    text = page(FULL)
+    text = full_page()
     assert "Budget: size 500.0 kB, latency 1000.0 µs" in text
     assert html.escape(FULL.selection.note, quote=False) in text
     assert FULL.created in text and "&#39;&lt;a&gt;&#39;</span>" in text
@@ -160,7 +166,7 @@ def luminance(color: str) -> float:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_all_text_has_a_contrast_of_at_least_4_5(dark: bool) -> None:
-    light, *darker = re.findall(r":root \{(.*?)\}", page(FULL), re.DOTALL)
+    light, *darker = re.findall(r":root \{(.*?)\}", full_page(), re.DOTALL)
     colors = dict(re.findall(r"--(\w+): (#\w{6})", light))
     if dark:
         colors |= dict(re.findall(r"--(\w+): (#\w{6})", darker[0]))
