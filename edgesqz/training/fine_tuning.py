@@ -14,13 +14,15 @@ import numpy as np
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.models.graph import Graph
 from edgesqz.models.loading import SourceModel
-from edgesqz.training import folding
+from edgesqz.training import folding, forms
+from edgesqz.training.recipe import Recipe
 
 if TYPE_CHECKING:
     import keras
 
 NETWORK = ("model", "input_size", "preprocessing")  # fields of a recipe that the weights depend on
 
+Weights = Mapping[str, Sequence[np.ndarray]]  # weights of each layer that has any, by its name
 Shapes = Mapping[str, Sequence[tuple[int, ...]]]  # shapes of the weights of each layer that has any, by its name
 
 
@@ -63,34 +65,35 @@ def keeps_classifier(source: SourceModel, labels: Sequence[str]) -> bool:
     return source.manifest is not None and source.manifest.labels == tuple(labels)
 
 
-def initial_model(graph: Graph, source: SourceModel, labels: Sequence[str], seed: int) -> keras.Model:
-    """Build the initial network, with a bias instead of batch normalization wherever the trained network has one.
+def initial_weights(graph: Graph, recipe: Recipe, source: SourceModel, labels: Sequence[str]) -> list[np.ndarray]:
+    """Return the weights of the trained form, in Keras's order, that make it equivalent to a trained network.
 
     Args:
         graph: The network to train.
+        recipe: The recipe, whose seed also initializes a new classifier.
         source: The trained network. Its classifier is replaced by a random one unless it is for the same classes.
         labels: Class names.
-        seed: Seed for a new classifier.
 
     Raises:
         EdgesqzError: The two networks do not have the same layers.
     """
     from keras import utils
 
-    utils.set_random_seed(seed)
-    theirs_by_name = {layer.name: layer for layer in source.model.layers}
-    has_bias = [name for name in folding.normalized(graph) if getattr(theirs_by_name.get(name), "use_bias", False)]
-    network = folding.without_normalization(graph, has_bias).to_keras()
+    utils.set_random_seed(recipe.seed)
+    network = forms.trained_form(graph, recipe).to_keras()
     replaced = None if keeps_classifier(source, labels) else modules(graph)[-1]
-    ours, theirs = _weights(network, replaced), _weights(source.model, replaced)
+    ours = {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
+    theirs = folding.converted_weights(source.model, network)
+    ours, theirs = (_without(replaced, weights) for weights in (ours, theirs))
     if problem := mismatch(_shapes(ours), _shapes(theirs)):
         raise EdgesqzError(
             f"{option('init')} {source.source} does not fit {graph.name}: {problem}; set {option('model')} to the "
             f"name of its network"
         )
-    for name, weights in theirs.items():
-        network.get_layer(name).set_weights(weights)
-    return network
+    for name, arrays in theirs.items():
+        network.get_layer(name).set_weights(arrays)
+    weights: list[np.ndarray] = network.get_weights()
+    return weights
 
 
 def mismatch(expected: Shapes, found: Shapes) -> str | None:
@@ -104,13 +107,11 @@ def mismatch(expected: Shapes, found: Shapes) -> str | None:
     return None if extra is None else f"it also has a layer {extra}"
 
 
-def _weights(network: keras.Model, excluded: str | None) -> dict[str, list[np.ndarray]]:
-    """Return the weights of each layer that has any, by its name, without those of the module ``excluded``."""
-    layers = (layer for layer in network.layers if layer.weights and _module(layer.name) != excluded)
-    return {layer.name: layer.get_weights() for layer in layers}
+def _without(module: str | None, weights: Weights) -> Weights:
+    return {name: arrays for name, arrays in weights.items() if _module(name) != module}
 
 
-def _shapes(weights: Mapping[str, Sequence[np.ndarray]]) -> Shapes:
+def _shapes(weights: Weights) -> Shapes:
     return {name: [each.shape for each in arrays] for name, arrays in weights.items()}
 
 

@@ -36,9 +36,34 @@ def folded(model: keras.Model, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def set_folded(model: keras.Model, name: str, kernel: np.ndarray, offset: np.ndarray) -> None:
     """Make a convolution with batch normalization compute with this kernel and offset."""
-    norm, one = model.get_layer(f"{name}_norm"), np.ones_like(offset)
+    norm = model.get_layer(f"{name}_norm")
     model.get_layer(name).set_weights([kernel])
-    norm.set_weights([one, offset, 0 * one, one - np.float32(norm.epsilon)])
+    norm.set_weights(_adding(offset, norm.epsilon))
+
+
+def converted_weights(source: keras.Model, target: keras.Model) -> dict[str, list[np.ndarray]]:
+    """Return the weights of a source network by layer, converted to the layers of a target network.
+
+    The networks differ only in which convolutions have a bias instead of batch normalization. Where only the target has
+    a bias, batch normalization is folded; where only the source has a bias, batch normalization adds it.
+    """
+    weights = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
+    target_layers = {layer.name: layer for layer in target.layers}
+    for name, arrays in list(weights.items()):
+        norm = f"{name}_norm"
+        if len(arrays) == 1 and norm in weights and norm not in target_layers:
+            weights[name] = list(folded(source, name))
+            del weights[norm]
+        elif len(arrays) == 2 and norm not in weights and norm in target_layers:
+            kernel, bias = arrays
+            weights[name], weights[norm] = [kernel], _adding(bias, target_layers[norm].epsilon)
+    return weights
+
+
+def _adding(offset: np.ndarray, epsilon: float) -> list[np.ndarray]:
+    """Return the weights with which batch normalization only adds an offset."""
+    one = np.ones_like(offset)
+    return [one, offset, 0 * one, one - np.float32(epsilon)]
 
 
 def normalized(graph: Graph) -> dict[str, Convolution]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgesqz.models.graph import Graph
-from edgesqz.training import branches, folding, quantization
+from edgesqz.training import branches, quantization
 from edgesqz.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -24,19 +24,6 @@ def trained_form(graph: Graph, recipe: Recipe) -> Graph:
     if recipe.quantize_aware:
         return quantization.quantized(graph)
     return branches.branched(graph) if recipe.branches else graph
-
-
-def start(graph: Graph, recipe: Recipe, model: keras.Model) -> list[np.ndarray]:
-    """Return the weights of the trained form, in Keras's order, that make it equivalent to a model."""
-    if recipe.quantize_aware:
-        return quantization.start(graph, model)
-    network = graph.to_keras()
-    has_bias = [name for name in folding.normalized(graph) if model.get_layer(name).use_bias]
-    folding.copy_weights(model, network, has_bias)
-    for name in has_bias:
-        folding.set_folded(network, name, *folding.folded(model, name))
-    weights: list[np.ndarray] = network.get_weights()
-    return weights
 
 
 def finished(graph: Graph, recipe: Recipe, weights: Sequence[np.ndarray]) -> keras.Model:

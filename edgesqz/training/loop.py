@@ -104,9 +104,7 @@ class TrainingRun:
         self.init, teacher = models.get("init"), models.get("teacher")
         self.initial: list[np.ndarray] | None = None  # the weights to start from, unless these are random
         if self.init:
-            self.initial = forms.start(
-                graph, recipe, fine_tuning.initial_model(graph, self.init, images.labels, recipe.seed)
-            )
+            self.initial = fine_tuning.initial_weights(graph, recipe, self.init, images.labels)
         self.learner: Learner = learn(graph, images.fitted, recipe)
         self._start()
         self.targets: Callable[[int], np.ndarray]  # number of a view -> probabilities (images, classes)

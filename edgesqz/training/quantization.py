@@ -51,16 +51,6 @@ def quantized(graph: Graph) -> Graph:
     return graph.with_layers({layer.name: QuantizedConvolution(**vars(layer)) for layer in inner})
 
 
-def start(graph: Graph, model: keras.Model) -> list[np.ndarray]:
-    """Return the weights of the quantized form, in Keras's order, that make it equivalent to a trained network."""
-    network, names = quantized(graph).to_keras(), [layer.name for layer in _inner_convolutions(graph)]
-    folding.copy_weights(model, network, names)
-    for name in names:
-        network.get_layer(name).set_weights(folding.folded(model, name))
-    weights: list[np.ndarray] = network.get_weights()
-    return weights
-
-
 def finished(graph: Graph, weights: Sequence[np.ndarray]) -> keras.Model:
     """Build a network of standard layers, with quantized weights, from the weights of its quantized form.
 

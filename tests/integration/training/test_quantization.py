@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from edgesqz.training.result import TrainResult
 from edgesqz.workspace import Workspace
 from tests import small
 
+LABELS = ("blue", "green", "red")
 INNER = ("fire11_squeeze", "fire11_expand1", "fire11_expand3", "fire21_squeeze", "fire21_expand1", "fire21_expand3")
 
 
@@ -42,15 +44,15 @@ def fine_tune(init: Path, images: Path, workspace: Path, **options: Any) -> Trai
 def test_before_the_first_step_the_network_computes_with_quantized_weights(trained: Path) -> None:
     graph = network_graph(small.NETWORK, classes=3)
     recipe = Recipe(small.NETWORK, quantize_aware="int4")
-    model = loading.find(trained / "colors.keras", Workspace(trained)).model
-    weights = forms.start(graph, recipe, model)
+    source = loading.find(trained / "colors.keras", Workspace(trained))
+    weights = fine_tuning.initial_weights(graph, recipe, source, LABELS)
     network = forms.trained_form(graph, recipe).to_keras()
     network.set_weights(weights)
     finished = forms.finished(graph, recipe, weights)
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
-    source, quantized, stored = (each.predict(images, verbose=0) for each in (model, network, finished))
+    float_, quantized, stored = (each.predict(images, verbose=0) for each in (source.model, network, finished))
     np.testing.assert_allclose(stored, quantized, atol=1e-5)
-    assert 1e-4 < np.abs(quantized - source).max() < 0.5
+    assert 1e-4 < np.abs(quantized - float_).max() < 0.5
 
 
 def test_the_finished_network_has_standard_layers_with_weights_on_the_grid(tuned: TrainResult) -> None:
@@ -67,16 +69,21 @@ def test_the_finished_network_has_standard_layers_with_weights_on_the_grid(tuned
     assert tuned.manifest.training["recipe"]["quantize_aware"] == "int4"
 
 
-def test_training_can_continue_from_it_with_and_without_quantization(tuned: TrainResult) -> None:
+def test_training_can_continue_from_it_with_and_without_quantization(
+    tuned: TrainResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
     graph = network_graph(small.NETWORK, classes=3)
     source = loading.find(tuned.path, Workspace(tuned.path.parent))
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
     expected = source.model.predict(images, verbose=0)
     for quantize_aware in (None, "int4"):
         recipe = Recipe(small.NETWORK, quantize_aware=quantize_aware)
-        initial = fine_tuning.initial_model(graph, source, ("blue", "green", "red"), 0)
         network = forms.trained_form(graph, recipe).to_keras()
-        network.set_weights(forms.start(graph, recipe, initial))
+        with monkeypatch.context() as patch:
+            patch.setattr(Graph, "to_keras", built := create_autospec(Graph.to_keras, side_effect=Graph.to_keras))
+            weights = fine_tuning.initial_weights(graph, recipe, source, LABELS)
+        built.assert_called_once()  # building a network takes a second
+        network.set_weights(weights)
         np.testing.assert_allclose(network.predict(images, verbose=0), expected, atol=1e-4)
 
 
