@@ -92,7 +92,7 @@ def _parameter(field: Field) -> inspect.Parameter:
     """Convert a field to a parameter of the function that Typer inspects."""
     kind, option = _cli_type(field.type), field.option
     required = field.default is dataclasses.MISSING
-    default = inspect.Parameter.empty if required else field.default or (False if kind is bool else None)
+    default = inspect.Parameter.empty if required else field.default
     info: Any
     if option.positional:
         info = typer.Argument(metavar=option.metavar, help=option.help, show_default=_plain(option.default) or True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgesqz.errors import EdgesqzError, suggestion
 from edgesqz.models.specification import Specification
-from edgesqz.training.spec import RECIPE, read_toml
+from edgesqz.training.spec import DESCRIPTIONS, NETWORK, RECIPE, Kind, is_of_kind, read_toml
 
 Value: TypeAlias = int | float | str | bool
 
@@ -21,8 +21,8 @@ MODEL = "network.model"
 INPUT_SIZE = "network.input_size"
 STAGE_KNOBS = ("fires", "squeeze", "expand")
 MAX_STAGES = 6
-NETWORK_KNOBS = ("model", "input_size", "stem", "pool_stem")
-INTEGERS = ("stem", *STAGE_KNOBS, "epochs", "batch_size", "seed", "freeze")
+NETWORK_KNOBS: dict[str, Kind] = {**NETWORK, "stem": int, "pool_stem": bool}
+KINDS: dict[str, Kind] = {**NETWORK_KNOBS, **dict.fromkeys(STAGE_KNOBS, int), **RECIPE}
 EXPORT_DEFAULTS = {"export.format": "tflite", "export.variant": "int8"}
 RANGE_KEYS = ("low", "high", "step", "log")
 
@@ -60,7 +60,8 @@ expand = [96, 128]
 epochs = 3
 learning_rate = { low = 0.05, high = 0.4, log = true }
 weight_decay = [0.0005, 0.001]
-# batch_size, label_smoothing, preprocessing, teacher, init, freeze and seed are knobs too.
+# batch_size, label_smoothing, preprocessing, optimizer, average, branches, teacher, init, freeze, quantize_aware and
+# seed are knobs too.
 
 [export]                # every trial is exported in each of these formats and variants
 format = "tflite"
@@ -288,9 +289,21 @@ def _knob(name: str, value: Any) -> Knob:
     if isinstance(value, Mapping):
         return _range(name, value)
     values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    if not values or not all(isinstance(each, Value) for each in values):
+    if not values:
         raise EdgesqzError(f"expected a value, a list of values or a range for {name}, got {value!r}")
+    for each in values:
+        _check_kind(name, each)
     return Choice(tuple(values))
+
+
+def _check_kind(name: str, value: Any) -> None:
+    kind = _kind(name)
+    if not is_of_kind(value, kind):
+        raise EdgesqzError(f"expected {DESCRIPTIONS[kind]} for {name}, got {value!r}")
+
+
+def _kind(name: str) -> Kind:
+    return KINDS[name.rpartition(".")[2]]
 
 
 def _range(name: str, value: Mapping[str, Any]) -> Range:
@@ -298,10 +311,12 @@ def _range(name: str, value: Mapping[str, Any]) -> Range:
     numbers = {key: each for key, each in value.items() if key != "log"}
     if set(value) - set(RANGE_KEYS) or not {"low", "high"} <= set(value):
         raise EdgesqzError(f"expected a range such as {example} for {name}, got {value!r}")
-    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in numbers.values()):
+    if not all(is_of_kind(each, int | float) for each in numbers.values()):
         raise EdgesqzError(f"expected numbers in the range of {name}, got {value!r}")
+    for each in numbers.values():
+        _check_kind(name, each)
     found = Range(**value)
-    if name.rpartition(".")[2] in INTEGERS:
+    if _kind(name) is int:
         found = replace(found, step=1 if found.step is None else found.step, log=False)
     if not found.low <= found.high or (found.step is not None and found.step <= 0):
         raise EdgesqzError(f"expected low <= high and a step above 0 for {name}, got {value!r}")

@@ -82,9 +82,10 @@ def initial_weights(graph: Graph, recipe: Recipe, source: SourceModel, labels: S
     utils.set_random_seed(recipe.seed)
     network = forms.trained_form(graph, recipe).to_keras()
     replaced = None if keeps_classifier(source, labels) else modules(graph)[-1]
-    ours = {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
-    theirs = folding.converted_weights(source.model, network)
-    ours, theirs = (_without(replaced, weights) for weights in (ours, theirs))
+    ours, theirs = (
+        _without(replaced, weights)
+        for weights in (folding.weights_by_layer(network), folding.converted_weights(source.model, network))
+    )
     if problem := mismatch(_shapes(ours), _shapes(theirs)):
         raise EdgesqzError(
             f"{option('init')} {source.source} does not fit {graph.name}: {problem}; set {option('model')} to the "

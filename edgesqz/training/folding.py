@@ -41,13 +41,18 @@ def set_folded(model: keras.Model, name: str, kernel: np.ndarray, offset: np.nda
     norm.set_weights(_adding(offset, norm.epsilon))
 
 
+def weights_by_layer(model: keras.Model) -> dict[str, list[np.ndarray]]:
+    """Return the weights of each layer that has any, by its name."""
+    return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+
+
 def converted_weights(source: keras.Model, target: keras.Model) -> dict[str, list[np.ndarray]]:
     """Return the weights of a source network by layer, converted to the layers of a target network.
 
     The networks differ only in which convolutions have a bias instead of batch normalization. Where only the target has
     a bias, batch normalization is folded; where only the source has a bias, batch normalization adds it.
     """
-    weights = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
+    weights = weights_by_layer(source)
     target_layers = {layer.name: layer for layer in target.layers}
     for name, arrays in list(weights.items()):
         norm = f"{name}_norm"

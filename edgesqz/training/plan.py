@@ -151,12 +151,12 @@ class RecipeOptions:
         ),
     ] = None
     branches: Annotated[
-        bool,
+        bool | None,
         Option(
             "Train each 3x3 convolution as a sum of 3x3, 1x3 and 3x1 convolutions, which the finished network folds "
             "into one."
         ),
-    ] = False
+    ] = None
     precision: Annotated[
         str | None,
         Option(
@@ -318,11 +318,7 @@ class Train(
         values = {field.name: getattr(self, field.name, None) for field in dataclasses.fields(Recipe)}
         values["input_size"] = None if self.input_size is None else ImageSize.parse(self.input_size).plain
         values["dataset"] = None if self.dataset is None else str(self.dataset)
-        return {
-            name: value
-            for name, value in values.items()
-            if value is not None and value is not False and name not in MODELS
-        }
+        return {name: value for name, value in values.items() if value is not None and name not in MODELS}
 
     def run(self, console: Console) -> TrainResult:
         """Train, and write the model.

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeAlias
 
 from edgesqz.errors import EdgesqzError, suggestion
 
-NETWORK = ("model", "input_size")
-RECIPE = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "weight_decay",
-    "label_smoothing",
-    "preprocessing",
-    "teacher",
-    "init",
-    "freeze",
-    "seed",
-)
+Kind: TypeAlias = type | UnionType
+
+NETWORK: dict[str, Kind] = {"model": str, "input_size": int | str}
+RECIPE: dict[str, Kind] = {
+    "epochs": int,
+    "batch_size": int,
+    "learning_rate": int | float,
+    "weight_decay": int | float,
+    "label_smoothing": int | float,
+    "preprocessing": str,
+    "optimizer": str,
+    "average": int | float,
+    "branches": bool,
+    "teacher": str,
+    "init": str,
+    "freeze": int,
+    "quantize_aware": str,
+    "seed": int,
+}
+DESCRIPTIONS: dict[Kind, str] = {
+    int: "an integer",
+    int | float: "a number",
+    int | str: "a number or text",
+    str: "text",
+    bool: "true or false",
+}
 
 
 def read_spec(path: Path) -> dict[str, Any]:
     """Read the options of ``Train`` that a specification sets.
 
     Raises:
-        EdgesqzError: The file does not exist, is not valid TOML, or sets an unknown option or an option to more than
-            one value.
+        EdgesqzError: The file does not exist, is not valid TOML, sets an unknown option, or sets an option to a value
+            of the wrong type.
     """
     sections = read_toml(path, "specification")
     found: dict[str, Any] = {}
@@ -45,12 +59,17 @@ def read_spec(path: Path) -> dict[str, Any]:
     return found
 
 
-def _check(path: Path, label: str, name: str, value: Any, known: Sequence[str]) -> None:
+def _check(path: Path, label: str, name: str, value: Any, known: Mapping[str, Kind]) -> None:
     if name not in known:
         hint = suggestion(name, known) or f"choose from {', '.join(known)}"
         raise EdgesqzError(f"{path}: unknown option {label}; {hint.strip()}")
-    if not isinstance(value, str | int | float):
-        raise EdgesqzError(f"{path}: expected one value for {label}, got {value!r}")
+    if not is_of_kind(value, known[name]):
+        raise EdgesqzError(f"{path}: expected {DESCRIPTIONS[known[name]]} for {label}, got {value!r}")
+
+
+def is_of_kind(value: Any, kind: Kind) -> bool:
+    """Return whether a value is of a kind. In Python, True and False are also integers."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def read_toml(path: Path, what: str, advice: str = "") -> dict[str, Any]:

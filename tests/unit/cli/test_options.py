@@ -35,6 +35,7 @@ class Measure(Limits):
     runtimes: Annotated[str | Sequence[str], Option("Engines.", flag="--runtime")] = ()
     rounds: Annotated[int, Option("Rounds.")] = 3
     fast: Annotated[bool, Option("Hurry.")] = False
+    again: Annotated[bool | None, Option("Repeat.")] = None
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
@@ -66,17 +67,19 @@ def app() -> typer.Typer:
 
 
 def test_options_become_fields(app: typer.Typer) -> None:
-    options = ["a", "b", "--runtime", "x", "--runtime", "y", "--fast", "--max-size", "2MB", "--json", "-"]
+    options = ["a", "b", "--runtime", "x", "--runtime", "y", "--fast", "--again", "--max-size", "2MB", "--json", "-"]
     result = CliRunner().invoke(app, ["measure", *options], catch_exceptions=False)
     assert result.output == (
-        "- [('fast', True), ('files', ['a', 'b']), ('max_size', '2MB'), ('rounds', 3), ('runtimes', ['x', 'y'])]\n"
+        "- [('again', True), ('fast', True), ('files', ['a', 'b']), ('max_size', '2MB'), ('rounds', 3), "
+        "('runtimes', ['x', 'y'])]\n"
     )
 
 
 def test_omitted_options_keep_their_defaults(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["measure", "a"], catch_exceptions=False)
     assert result.output == (
-        "None [('fast', False), ('files', ['a']), ('max_size', None), ('rounds', 3), ('runtimes', ())]\n"
+        "None [('again', None), ('fast', False), ('files', ['a']), ('max_size', None), ('rounds', 3), "
+        "('runtimes', ())]\n"
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from edgesqz.errors import EdgesqzError
-from edgesqz.sweeping.space import TEMPLATE, Space, read_sections
+from edgesqz.sweeping.space import TEMPLATE, Space, known_knobs, read_sections
+from edgesqz.training.spec import RECIPE
 
 STAGE = {"fires": 2, "squeeze": [8, 16], "expand": 32}
 
@@ -35,6 +37,14 @@ def test_a_grid_has_every_combination_once() -> None:
 def test_fine_tuning_has_knobs() -> None:
     found = space(recipe={"init": "squeezenet-nano", "freeze": {"low": 0, "high": 3}})
     assert {candidate.recipe["freeze"] for candidate in found.grid()} == {0, 1, 2, 3}
+
+
+def test_all_of_a_recipe_are_knobs() -> None:
+    found = space(recipe={"optimizer": ["sgd", "muon"], "average": [0, 0.995], "branches": [True, False]})
+    assert {name for name in known_knobs() if name.startswith("recipe.")} == {f"recipe.{name}" for name in RECIPE}
+    assert len(list(found.grid())) == 2 * 2**3  # with the two widths of the stage
+    comment = TEMPLATE.partition("[recipe]")[2].partition("[export]")[0]
+    assert all(re.search(rf"\b{name}\b", comment) for name in RECIPE)
 
 
 def test_knobs_of_a_stage_without_fire_modules_make_no_difference() -> None:
@@ -70,6 +80,10 @@ def test_a_logarithmic_range_is_sampled_uniformly_in_its_logarithm() -> None:
         ({"network": {"model": "digits"}, "recipe": {"seed": {"low": 3}}}, "expected a range such as"),
         ({"network": {"model": "digits"}, "recipe": {"weight_decay": {"low": 0, "high": 1, "log": True}}}, "low > 0"),
         ({"network": {"model": "digits"}, "export": {"variant": 8}}, "expected a name or a list of names"),
+        ({"network": {"model": [3]}}, "expected text for network.model, got 3"),
+        ({"network": {"model": "digits"}, "recipe": {"epochs": [2, 2.5]}}, "expected an integer for recipe.epochs, "),
+        ({"network": {"model": "digits"}, "recipe": {"freeze": {"low": 0.5, "high": 3}}}, "an integer for recipe.fr"),
+        ({"network": {"model": "digits"}, "recipe": {"branches": {"low": 0, "high": 1}}}, "expected true or false "),
     ],
 )
 def test_invalid_spaces_are_rejected(sections: dict[str, Any], message: str) -> None:

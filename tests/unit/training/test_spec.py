@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from edgesqz.errors import EdgesqzError
 from edgesqz.training.plan import Train
-from edgesqz.training.spec import read_spec
+from edgesqz.training.recipe import Recipe
+from edgesqz.training.spec import NETWORK, RECIPE, read_spec
 
 NAME = "squeezenet-16p-16x48x2-16x80x3"
 
@@ -33,12 +35,28 @@ def test_options_override_the_specification(tmp_path: Path) -> None:
     assert Train(spec=path, epochs=30).chosen["epochs"] == 30
 
 
+def test_every_hyperparameter_can_be_set(tmp_path: Path) -> None:
+    # A duration and the fastest precision depend on the machine; a sweep needs its validation split.
+    recipe = {field.name for field in dataclasses.fields(Recipe)} - {"precision", "validation_split", "dataset"}
+    options = {field.name for field in dataclasses.fields(Train)}
+    assert {*NETWORK, *RECIPE} == recipe & options
+    text = '[recipe]\noptimizer = "muon"\naverage = 0.995\nbranches = true\n'
+    assert Train(spec=spec(tmp_path, text)).chosen == {"optimizer": "muon", "average": 0.995, "branches": True}
+    tuned = Train(spec=spec(tmp_path, '[recipe]\ninit = "squeezenet"\nquantize_aware = "int4"\nfreeze = 1\n'))
+    assert (tuned.init, tuned.chosen) == ("squeezenet", {"quantize_aware": "int4", "freeze": 1})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[network", "expected TOML"),
         ("[recipe]\nepoch = 2", "unknown option recipe.epoch; did you mean epochs"),
-        ("[recipe]\nepochs = [2, 3]", r"expected one value for recipe.epochs, got \[2, 3\]"),
+        ("[recipe]\nepochs = [2, 3]", r"expected an integer for recipe.epochs, got \[2, 3\]"),
+        ("[recipe]\nepochs = 2.5", "expected an integer for recipe.epochs, got 2.5"),
+        ("[recipe]\nepochs = true", "expected an integer for recipe.epochs, got True"),
+        ("[recipe]\naverage = 'x'", "expected a number for recipe.average, got 'x'"),
+        ("[recipe]\nbranches = 'no'", "expected true or false for recipe.branches, got 'no'"),
+        ("[network]\nmodel = 3", "expected text for network.model, got 3"),
         ("[export]\nvariant = 'int8'", r"expected the sections \[network\] and \[recipe\], got export"),
         ("network = 3", r"expected a section \[network\], got network = 3"),
     ],
