@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report
     from edgesqz.comparing.result import CompareResult
     from edgesqz.demonstration import DemoResult
-    from edgesqz.embedding.writing import Embedding
+    from edgesqz.embedding.result import Embedding
     from edgesqz.fitting.result import FitResult
     from edgesqz.maintenance.cleaning import CleaningPlan
     from edgesqz.maintenance.integrity import Integrity

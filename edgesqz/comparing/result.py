@@ -24,6 +24,7 @@ from edgesqz.comparing.changes import (
     relative_latency,
     size_change,
 )
+from edgesqz.comparing.table import changes_table
 from edgesqz.errors import EdgesqzError
 from edgesqz.results import Result
 from edgesqz.tables import Table
@@ -96,15 +97,17 @@ class CompareResult(Result):
 
     def table(self) -> Table:
         """Return one row per file. A narrow terminal shows only the most important columns."""
-        from edgesqz.comparing import table
-
-        return table.table(self)
+        return changes_table(self.changes, self.title(), self.notes(), has_limits=bool(self.limits))
 
     def to_markdown(self) -> str:
         """Return the table, its notes, and the violations as Markdown."""
-        from edgesqz.comparing import table
-
-        return table.markdown(self)
+        lines = [self.title(), ""]
+        if self.changes:
+            lines += [*self.table().markdown(), "", *self.notes(), ""]
+        lists = {"": self.unmatched(), "Regressions:": self.misses(), "Not significant:": self.within_noise()}
+        for head, items in lists.items():
+            lines += [head, *(f"- {item}" for item in items), ""] if items else []
+        return "\n".join(lines)
 
     @property
     def is_empty(self) -> bool:

@@ -1,39 +1,27 @@
-"""The changes between two reports as a table, for terminals and as Markdown."""
+"""The changes between two reports as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from edgesqz.benchmarking.wording import limit_name
 from edgesqz.comparing.changes import Change, SizeChange
 from edgesqz.tables import Column, Table
 
-if TYPE_CHECKING:
-    from edgesqz.comparing.result import CompareResult
-
 Cell = Callable[[Change], str]
 
 
-def table(result: CompareResult) -> Table:
+def changes_table(changes: Sequence[Change], title: str, notes: Sequence[str], *, has_limits: bool) -> Table:
     """Return one row per file, without the columns that are empty in every row."""
-    every = [*_COLUMNS, *([_VERDICT] if result.limits else [])]
-    shown = [(column, cell) for column, cell in every if any(map(cell, result.changes))]
+    every = [*_COLUMNS, *([_VERDICT] if has_limits else [])]
+    shown = [(column, cell) for column, cell in every if any(map(cell, changes))]
     return Table(
         [column for column, _ in shown],
-        [[cell(change) for _, cell in shown] for change in result.changes],
-        result.title(),
-        "\n".join(result.notes()),
+        [[cell(change) for _, cell in shown] for change in changes],
+        title,
+        "\n".join(notes),
         "use --markdown",
     )
-
-
-def markdown(result: CompareResult) -> str:
-    """Return the table, its notes, and a list of the violations."""
-    lists = {"": result.unmatched(), "Regressions:": result.misses(), "Not significant:": result.within_noise()}
-    listed = [line for head, items in lists.items() if items for line in (head, *(f"- {item}" for item in items), "")]
-    rows = [*table(result).markdown(), "", *result.notes(), ""] if result.changes else []
-    return "\n".join([result.title(), "", *rows, *listed])
 
 
 def _size(change: Change) -> str:

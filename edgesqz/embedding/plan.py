@@ -12,7 +12,7 @@ from edgesqz.options import WorkspaceOptions
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgesqz.embedding.writing import Embedding
+    from edgesqz.embedding.result import Embedding
 
 
 @dataclass(frozen=True)

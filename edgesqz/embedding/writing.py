@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgesqz import progress
 from edgesqz.artifact import Artifact
 from edgesqz.embedding.contract import Contract, manifest_of
 from edgesqz.embedding.measured import Measured
 from edgesqz.embedding.plan import Embed
+from edgesqz.embedding.result import Embedding
 from edgesqz.embedding.sources import CONTRACT_FILE, TARGETS, sources
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_model_file
-from edgesqz.results import Result
-from edgesqz.tables import Column, Table
 from edgesqz.workspace import disk, settle, write_file
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-@dataclass(frozen=True, repr=False)
-class Embedding(Result):
-    """A folder that embed wrote.
-
-    Attributes:
-        folder: The path of the folder.
-        files: The names of the files in the folder.
-        contract: The contract of the model file.
-        verification: The command that runs the self-test, in the folder.
-    """
-
-    folder: Path
-    files: tuple[str, ...]
-    contract: Contract
-    verification: str
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        """One record per file."""
-        return [{"file": name} for name in self.files]
-
-    def table(self) -> Table:
-        """Return one row per file."""
-        return Table([Column("file", is_name=True)], [[name] for name in self.files], str(self.folder))
-
-    def to_json(self) -> str:
-        """Return the folder, its files and the self-test command as JSON text. CONTRACT.md has the rest."""
-        summary = {"folder": str(self.folder), "files": self.files, "verification": self.verification}
-        return json.dumps(summary, indent=2) + "\n"
 
 
 def write(plan: Embed, console: Console) -> Embedding:

@@ -13,8 +13,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from edgesqz.sweeping.candidates import Selection
 from edgesqz.sweeping.space import Choice, Knob
-from edgesqz.sweeping.trials import Trial
-from edgesqz.sweeping.tuning import ACCURACY
+from edgesqz.sweeping.trials import ACCURACY, Trial
 
 MAX_REJECTED = 500  # consecutive proposals over the budget after which the search ends
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
 import io
 import json
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,10 +79,13 @@ class SweepResult(Result):
         return text.getvalue()
 
     def to_html(self) -> str:
-        """Return a self-contained web page with the chart and all trials."""
-        from edgesqz.sweeping.page import page
+        """Return a self-contained web page with the chart and all trials, without scripts or network requests."""
+        import jinja2
 
-        return page(self)
+        source = Path(__file__).with_name("sweep.html.jinja").read_text(encoding="utf-8")
+        template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
+        benchmark = self.report.table() if self.report else None
+        return template.render(result=self, table=self.table(), benchmark=benchmark, plot=self._chart_url())
 
     def plot(self, path: Path) -> None:
         """Plot accuracy against size for the benchmarked files, as .png or .svg.
@@ -91,6 +96,16 @@ class SweepResult(Result):
         if not self.report:
             raise EdgesqzError("nothing to plot: the sweep kept no file")
         self.report.plot(path)
+
+    def _chart_url(self) -> str:
+        """Return the benchmark's chart as a data URL, or an empty string if nothing was benchmarked."""
+        if not self.report:
+            return ""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "front.svg"
+            self.report.plot(path)
+            content = base64.b64encode(path.read_bytes()).decode()
+        return f"data:image/svg+xml;base64,{content}"
 
     def spec(self) -> str:
         """Return the best trial as TOML for ``edgesqz train --spec``, or an empty string if no file was kept."""

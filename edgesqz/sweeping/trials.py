@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 from edgesqz.sweeping.space import Candidate, Value
 
+ACCURACY = "validation_accuracy"  # the metric of a trial, for Ray Tune
+
 State: TypeAlias = Literal["waiting", "running", "finished", "stopped", "failed"]
 
 

@@ -16,7 +16,7 @@ from edgesqz.sweeping.keeper import Exported, Keeper, Record
 from edgesqz.sweeping.live import Live
 from edgesqz.sweeping.plan import Sweep
 from edgesqz.sweeping.trial import Setting, run_trial
-from edgesqz.sweeping.trials import Trial
+from edgesqz.sweeping.trials import ACCURACY, Trial
 from edgesqz.tables import counted
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgesqz.data import Split
     from edgesqz.sweeping.proposals import Proposals
 
-EPOCH, ACCURACY = "epoch", "validation_accuracy"
+EPOCH = "epoch"
 # For a stopped trial to free its memory and files before the next one starts in its process. After the 2 s that Tune
 # allows by default, it loses the next trial or waits forever.
 MAX_CLEANUP_S = 600

@@ -24,7 +24,7 @@ from edgesqz import EdgesqzError, backend, data, plugins
 from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, sha256, stored_form
 from edgesqz.cli import app
 from edgesqz.embedding import embed
-from edgesqz.embedding.writing import Embedding
+from edgesqz.embedding.result import Embedding
 from edgesqz.engine import Engine, environments
 from edgesqz.models.normalization import without_normalization
 from edgesqz.predicting import predict
