@@ -1,4 +1,4 @@
-"""Converters. Each module turns a Keras model into the bytes of a file in one format.
+"""Converters. Each module turns a model into the bytes of a file in one format.
 
 A converter is a module registered under the entry point group ``edgesqz.converters``. It has
 
@@ -6,6 +6,7 @@ A converter is a module registered under the entry point group ``edgesqz.convert
 - ``SUFFIX``: the suffix of the files,
 - ``VARIANTS``: the variants by name, each an ``edgesqz.plugins.Variant``, most valuable first,
 - ``PACKAGES``: the distributions whose versions the manifest records,
-- ``convert(model, variant, calibration)``: returns the bytes, and writes no files,
+- ``convert(model, variant, calibration)``: returns the bytes. The model is a Keras model, or the content of a float
+  .tflite file for a model from elsewhere,
 - if a variant sets ``layer_bits``, ``layerwise(model, calibration, method)``: returns an ``edgesqz.plugins.Layerwise``.
 """

@@ -13,6 +13,7 @@ import numpy as np
 from edgesqz.converters.layers import layer_name
 from edgesqz.errors import EdgesqzError
 from edgesqz.plugins import FLOAT_BITS, MSE, WeightedLayer
+from edgesqz.tflite.extending import NORMALIZATION
 from edgesqz.tflite.packing import packed
 
 # Operators whose second input is a kernel: the fewest bits that its weights can have, and the axis of its channels.
@@ -62,20 +63,20 @@ class LayerwiseTflite:
         )
         self._ranges = _activation_ranges(content, calibration)
 
-    def quantize(self, bits: Mapping[str, int]) -> bytes:
-        """Return a file with int8 activations and the given number of bits for the weights of each layer.
+    def quantize(self, bits: Mapping[str, int], activation_bits: int = 8) -> bytes:
+        """Return a file with integer activations and the given number of bits for the weights of each layer.
 
         Args:
             bits: 4 or 8 for each layer. ``FLOAT_BITS`` keeps a layer and its activations float.
+            activation_bits: 8 or 16, for all layers.
 
         Raises:
             EdgesqzError: The network has an operator that the quantizer leaves in float.
         """
-        from litert_quantizer.quantizer import Quantizer
         from litert_quantizer.recipe_manager import AlgorithmName
 
         algorithm = AlgorithmName.MSE if self._method == MSE else AlgorithmName.MIN_MAX_UNIFORM_QUANT
-        recipe, kept = _int8_recipe(), set()
+        recipe, kept = _static_recipe(activation_bits), set()
         for name, operators in self._operators.items():
             for operator in operators:
                 scope = f"^{re.escape(operator.output)};"
@@ -83,21 +84,51 @@ class LayerwiseTflite:
                     recipe.add_quantization_config(scope, operator.kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
                     kept.add(operator.output)
                 elif bits[name] < 8:
-                    recipe.add_static_config(scope, operator.kind, 8, bits[name], algorithm_key=algorithm)
-        quantizer = Quantizer(self._content, recipe.get_quantization_recipe())
-        result = quantizer.quantize(self._ranges, enable_progress_bar=False, enable_progress_report=False)
-        content = bytes(result.quantized_model)
+                    recipe.add_static_config(scope, operator.kind, activation_bits, bits[name], algorithm_key=algorithm)
+        content = _quantized(self._content, recipe, self._ranges)
         _refuse_float(content, kept)
         return packed(content)
 
 
-def _int8_recipe() -> Any:
+def with_dynamic_range(content: bytes) -> bytes:
+    """Quantize the weights of a float .tflite file to int8; activations are quantized at inference."""
     from litert_quantizer.qtyping import TFLOperationName
+
+    recipe = _recipe()
+    recipe.add_dynamic_config(".*", TFLOperationName.ALL_SUPPORTED, num_bits=8)
+    return _quantized(content, recipe, {})
+
+
+def with_half_weights(content: bytes) -> bytes:
+    """Store the weights of a float .tflite file as float16."""
+    from litert_quantizer.recipe_manager import AlgorithmName
+
+    recipe = _recipe()
+    for kind in FEWEST_BITS:
+        recipe.add_weight_only_config(".*", kind, num_bits=16, algorithm_key=AlgorithmName.FLOAT_CASTING)
+    return _quantized(content, recipe, {})
+
+
+def _static_recipe(activation_bits: int) -> Any:
+    from litert_quantizer.qtyping import TFLOperationName
+
+    recipe = _recipe()
+    recipe.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, activation_bits, weight_num_bits=8)
+    return recipe
+
+
+def _recipe() -> Any:
     from litert_quantizer.recipe_manager import RecipeManager
 
-    recipe = RecipeManager()
-    recipe.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
-    return recipe
+    return RecipeManager()
+
+
+def _quantized(content: bytes, recipe: Any, ranges: Mapping[str, Any]) -> bytes:
+    from litert_quantizer.quantizer import Quantizer
+
+    quantizer = Quantizer(content, recipe.get_quantization_recipe())
+    result = quantizer.quantize(ranges or None, enable_progress_bar=False, enable_progress_report=False)
+    return bytes(result.quantized_model)
 
 
 def _activation_ranges(content: bytes, images: np.ndarray) -> dict[str, Any]:
@@ -110,7 +141,9 @@ def _activation_ranges(content: bytes, images: np.ndarray) -> dict[str, Any]:
     name = signature.inputs[0].name.decode()
     # By default, the quantizer averages the ranges of the images, which would make the input's range inexact.
     calibrator = Calibrator(content, num_threads=1, qsv_update_func=min_max_update)
-    calibrator.calibrate({signature.signatureKey.decode(): [{name: image[None]} for image in images]}, _int8_recipe())
+    calibrator.calibrate(
+        {signature.signatureKey.decode(): [{name: image[None]} for image in images]}, _static_recipe(8)
+    )
     return dict(calibrator.get_model_qsvs())
 
 
@@ -122,7 +155,8 @@ def _by_layer(content: bytes, names: Collection[str]) -> dict[str, list[_Operato
     """
     by_kernel: dict[str, list[_Operator]] = {}
     for operator in _operators(content):
-        if operator.kind in FEWEST_BITS and operator.values is not None:
+        is_normalization = operator.kernel.startswith(NORMALIZATION.decode())
+        if operator.kind in FEWEST_BITS and operator.values is not None and not is_normalization:
             by_kernel.setdefault(operator.kernel, []).append(operator)
     found: dict[str, list[_Operator]] = {}
     for kernel, operators in by_kernel.items():

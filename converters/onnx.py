@@ -37,8 +37,10 @@ WEIGHTED_OPERATORS = ["Conv", "Gemm", "MatMul"]
 QUANTIZED_OPERATORS = [*WEIGHTED_OPERATORS, "Relu", "MaxPool", "Concat", "Add", "GlobalAveragePool"]
 
 
-def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
-    """Convert a Keras model. See ``edgesqz.plugins.Converter``. The file takes any number of NHWC images.
+def convert(model: keras.Model | bytes, variant: str, calibration: np.ndarray | None) -> bytes:
+    """Convert a Keras model or a float .tflite file. See ``edgesqz.plugins.Converter``.
+
+    The file takes NHWC images: any number of them if it was converted from Keras.
 
     Raises:
         EdgesqzError: The network has an operator that ONNX lacks.
@@ -57,9 +59,10 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
     return bytes(graph.SerializeToString())
 
 
-def layerwise(model: keras.Model, calibration: np.ndarray, method: str = MIN_MAX) -> LayerwiseOnnx:
-    """Convert a Keras model to float, for quantization layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
-    return LayerwiseOnnx(_graph(model), kernel_layers(model), calibration, method)
+def layerwise(model: keras.Model | bytes, calibration: np.ndarray, method: str = MIN_MAX) -> LayerwiseOnnx:
+    """Convert a model to float, for quantization layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
+    names = () if isinstance(model, bytes) else kernel_layers(model)
+    return LayerwiseOnnx(_graph(model), names, calibration, method)
 
 
 class LayerwiseOnnx:
@@ -97,8 +100,8 @@ class LayerwiseOnnx:
         return bytes(_static(graph, self._calibration, kept, self._method).SerializeToString())
 
 
-def _graph(model: keras.Model) -> onnx.ModelProto:
-    """Convert a Keras model to a float graph.
+def _graph(model: keras.Model | bytes) -> onnx.ModelProto:
+    """Convert a Keras model or a float .tflite file to a float graph.
 
     Raises:
         EdgesqzError: The network has an operator that ONNX lacks.
@@ -107,13 +110,19 @@ def _graph(model: keras.Model) -> onnx.ModelProto:
     import tensorflow as tf
     import tf2onnx
 
-    (pixels,) = model.inputs
-    signature = [tf.TensorSpec(pixels.shape, tf.float32, name=pixels.name)]
-    with collecting_copies() as optimizers:
-        graph: onnx.ModelProto
-        graph, _ = tf2onnx.convert.from_keras(
-            model, signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}, optimizers=optimizers
-        )
+    graph: onnx.ModelProto
+    if isinstance(model, bytes):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.tflite"
+            path.write_bytes(model)
+            graph, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
+    else:
+        (pixels,) = model.inputs
+        signature = [tf.TensorSpec(pixels.shape, tf.float32, name=pixels.name)]
+        with collecting_copies() as optimizers:
+            graph, _ = tf2onnx.convert.from_keras(
+                model, signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}, optimizers=optimizers
+            )
     _refuse_unknown_operators(graph)
     return graph
 

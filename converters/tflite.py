@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.converters.layers import kernel_layers
-from edgesqz.converters.layerwise import LayerwiseTflite
+from edgesqz.converters.layerwise import LayerwiseTflite, with_dynamic_range, with_half_weights
 from edgesqz.errors import EdgesqzError
 from edgesqz.plugins import MIN_MAX, MSE, Variant
 from edgesqz.tflite.packing import packed
@@ -34,14 +34,16 @@ VARIANTS = {
 PACKAGES = ("tensorflow", "keras", "litert-quantizer")
 
 
-def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
-    """Convert a Keras model. See ``edgesqz.plugins.Converter``.
+def convert(model: keras.Model | bytes, variant: str, calibration: np.ndarray | None) -> bytes:
+    """Convert a Keras model or a float .tflite file. See ``edgesqz.plugins.Converter``.
 
-    The file takes one image at a time. LiteRT can resize the batch.
+    The file takes one image at a time. LiteRT can resize the batch of a converted Keras model.
 
     Raises:
         EdgesqzError: The network has an operator that TensorFlow Lite lacks.
     """
+    if isinstance(model, bytes):
+        return _quantized(model, variant, calibration)
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
@@ -64,12 +66,28 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray | None) ->
     return packed(_converted(converter))
 
 
-def layerwise(model: keras.Model, calibration: np.ndarray, method: str = MIN_MAX) -> LayerwiseTflite:
-    """Convert a Keras model to float, for quantization layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
+def layerwise(model: keras.Model | bytes, calibration: np.ndarray, method: str = MIN_MAX) -> LayerwiseTflite:
+    """Convert a model to float, for quantization layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
+    if isinstance(model, bytes):
+        return LayerwiseTflite(model, (), calibration, method)
     import tensorflow as tf
 
     content = _converted(tf.lite.TFLiteConverter.from_keras_model(model))
     return LayerwiseTflite(content, kernel_layers(model), calibration, method)
+
+
+def _quantized(content: bytes, variant: str, calibration: np.ndarray | None) -> bytes:
+    """Quantize a float .tflite file, without TensorFlow."""
+    match variant:
+        case "fp16":
+            content = with_half_weights(content)
+        case "dynamic":
+            content = with_dynamic_range(content)
+        case "int8" | "int16x8":
+            assert calibration is not None  # the variant says that it needs it
+            quantizer = LayerwiseTflite(content, (), calibration, MIN_MAX)
+            return quantizer.quantize({layer.name: 8 for layer in quantizer.layers}, 16 if variant == "int16x8" else 8)
+    return packed(content)
 
 
 def _converted(converter: Any) -> bytes:

@@ -97,6 +97,38 @@ class PixelRange(_Frozen):
         return self.model_copy(update={"offset": -round(zero) * self.scale}) if 0 <= zero <= 255 else self
 
 
+class ChannelRanges(_Frozen):
+    """A different pixel range for each channel, as in networks trained on standardized images.
+
+    Attributes:
+        channels: The range of each channel, in the order of the channels.
+    """
+
+    channels: tuple[PixelRange, ...]
+
+    @property
+    def scale(self) -> tuple[float, ...]:
+        """The scale of each channel."""
+        return tuple(each.scale for each in self.channels)
+
+    @property
+    def offset(self) -> tuple[float, ...]:
+        """The offset of each channel."""
+        return tuple(each.offset for each in self.channels)
+
+    def __str__(self) -> str:
+        """Return the ranges in the order of the channels."""
+        return ", ".join(map(str, self.channels))
+
+    def values(self, pixels: np.ndarray) -> np.ndarray:
+        """Convert pixels 0..255, (..., channels), to float32 values of the model's input."""
+        parts = [each.values(pixels[..., number]) for number, each in enumerate(self.channels)]
+        return np.stack(parts, axis=-1)
+
+
+Pixels = PixelRange | ChannelRanges  # how a pixel becomes a value of a model's input
+
+
 class Images(_Frozen):
     """The images that a step has used, on which accuracy must not be measured."""
 
@@ -174,7 +206,7 @@ class Manifest(_Frozen):
     dataset: str | None = None
     untrained: bool = False
     source_sha256: str | None = None
-    source_pixels: PixelRange | None = None
+    source_pixels: Pixels | None = None
     calibration: Images | None = None
     calibration_method: str | None = None
     weight_bits: dict[str, int] | None = None

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from edgesqz import defaults
 from edgesqz.command import Option
 from edgesqz.errors import EdgesqzError, option, parsed
 from edgesqz.image_size import ImageSize, ImageSizeLike
+
+if TYPE_CHECKING:
+    from edgesqz.artifact import Pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +88,42 @@ class PixelOptions:
             default="0..255",
         ),
     ] = None
+    mean: Annotated[
+        str | None,
+        Option(
+            "Mean that a model file without a manifest expects to be subtracted from pixels scaled to 0..1: one "
+            "number, or one for each channel, such as 0.485,0.456,0.406.",
+            metavar="MEAN",
+        ),
+    ] = None
+    std: Annotated[
+        str | None,
+        Option(
+            "Standard deviation by which such a model then expects them to be divided, such as 0.229,0.224,0.225.",
+            metavar="STD",
+        ),
+    ] = None
+
+    @property
+    def pixel_option(self) -> str:
+        """The given option, as messages name it."""
+        return option("pixel_range" if self.pixel_range else "std" if self.mean is None else "mean")
+
+    @property
+    def pixels(self) -> Pixels | None:
+        """The pixel values that the options describe, or None if no option is given.
+
+        Raises:
+            EdgesqzError: A value is malformed, or the options contradict each other.
+        """
+        from edgesqz.artifact import PixelRange
+
+        if self.mean is None and self.std is None:
+            return parsed("pixel_range", PixelRange.parse, self.pixel_range) if self.pixel_range else None
+        if self.pixel_range:
+            other = "std" if self.mean is None else "mean"
+            raise EdgesqzError(f"{option('pixel_range')} and {option(other)} describe the same values; remove one")
+        return _standardized(self.mean or "0", self.std or "1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,3 +216,32 @@ def as_list(values: str | Path | Sequence[str | Path]) -> list[str | Path]:
 def as_path(place: str | Path | None) -> Path | None:
     """Convert an optional path, which may be text, to a ``Path`` or None."""
     return Path(place) if place else None
+
+
+def _standardized(mean: str, std: str) -> Pixels:
+    """Return the pixel values of a mean and a standard deviation of pixels 0..1, for all channels or for each."""
+    from edgesqz.artifact import ChannelRanges, PixelRange
+
+    means, stds = parsed("mean", _fractions, mean), parsed("std", _fractions, std)
+    if min(stds) <= 0:
+        raise EdgesqzError(f"{option('std')} must be above 0, got {std}")
+    if len({len(means), len(stds)} - {1}) > 1:
+        raise EdgesqzError(f"expected {option('mean')} and {option('std')} for the same channels, got {mean} and {std}")
+    count = max(len(means), len(stds))
+    pairs = zip(means * (count // len(means)), stds * (count // len(stds)), strict=True)
+    ranges = [PixelRange(scale=1 / (255 * deviation), offset=-center / deviation) for center, deviation in pairs]
+    return ranges[0] if len(set(ranges)) == 1 else ChannelRanges(channels=tuple(ranges))
+
+
+def _fractions(text: str) -> list[float]:
+    """Parse numbers between 0 and 1, separated by commas."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if not values or not all(0 <= value <= 1 for value in values):
+        raise EdgesqzError(
+            f"expected one number from 0 to 1, or one for each channel as in 0.485,0.456,0.406, got {text!r}; divide "
+            "values for pixels 0..255 by 255"
+        )
+    return values

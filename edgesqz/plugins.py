@@ -1,4 +1,4 @@
-"""Look up installed converters and runtimes by name.
+"""Look up installed converters, readers and runtimes by name.
 
 All of them are registered as entry points, built-in ones as well as those of other packages. The core imports none of
 them directly.
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 CONVERTERS = "edgesqz.converters"
+READERS = "edgesqz.readers"
 RUNTIMES = "edgesqz.runtimes"
 MIN_MAX, PERCENTILE, MSE = "min-max", "percentile", "mse"  # calibration methods
 
@@ -99,19 +101,53 @@ class Converter(Protocol):
     VARIANTS: Mapping[str, Variant]
     PACKAGES: Sequence[str]
 
-    def convert(self, model: keras.Model, variant: str, calibration: np.ndarray | None) -> bytes:
-        """Convert ``model``. ``calibration`` is float32 (N, H, W, 3), in the range of the model's input."""
+    def convert(self, model: keras.Model | bytes, variant: str, calibration: np.ndarray | None) -> bytes:
+        """Convert a Keras model or a float .tflite file.
+
+        ``calibration`` is float32 (N, H, W, 3), in the range of the model's input.
+        """
         ...
 
 
 class LayerwiseConverter(Converter, Protocol):
     """A converter that can quantize each layer differently."""
 
-    def layerwise(self, model: keras.Model, calibration: np.ndarray, method: str) -> Layerwise:
+    def layerwise(self, model: keras.Model | bytes, calibration: np.ndarray, method: str) -> Layerwise:
         """Convert and calibrate ``model`` once, so that it can then be quantized with any numbers of bits.
 
         ``method`` is one of the variant's ``methods``.
         """
+        ...
+
+
+class NeedsSizeError(ValueError):
+    """A model takes images of any size, so the user must choose one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model file from elsewhere, ready to be converted and to be run as the reference.
+
+    Attributes:
+        content: The file, with external data inside and for images of one size.
+        parameters: Number of parameters.
+        labels: The class names that the file contains, or empty.
+    """
+
+    content: bytes
+    parameters: int
+    labels: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """A module that turns model files from elsewhere into float .tflite files. See ``readers/__init__.py``."""
+
+    SUFFIXES: Sequence[str]
+    REQUIREMENTS: Sequence[str]
+    PYTHON: str | None
+
+    def prepare(self, path: Path, size: tuple[int, int] | None) -> Prepared:
+        """Load a file, with ``size`` the height and width of its images if it takes any."""
         ...
 
 
@@ -189,6 +225,23 @@ def converter(format_name: str) -> Converter:
     if format_name not in known:
         raise EdgesqzError(f"unknown format {format_name!r}; choose from {', '.join(known)}")
     return known[format_name]
+
+
+@functools.cache
+def readers() -> dict[str, Reader]:
+    """Return all installed readers by name, even if the packages that they need are missing."""
+    return _modules(READERS)
+
+
+def reader_for(suffix: str) -> Reader | None:
+    """Return the reader for files with a suffix such as ``.onnx``, or None if there is none."""
+    return next((reader for reader in readers().values() if suffix in reader.SUFFIXES), None)
+
+
+def reader_program(reader: Reader) -> list[Path]:
+    """Return the program that converts files in a separate process, followed by the file of a reader's module."""
+    modules = (importlib.import_module(f"{READERS}.worker"), reader)
+    return [Path(str(vars(module)["__file__"])) for module in modules]
 
 
 @functools.cache

@@ -112,7 +112,7 @@ class Predict(PixelOptions, WorkspaceOptions):
         settle(workspace)
         path = find_model_file(self.model, workspace)
         artifact = Artifact.open(path)
-        with load(path, pixel_range=self.pixel_range, workspace=workspace) as engine:
+        with load(path, pixel_range=self.pixels, workspace=workspace) as engine:
             predictions = tuple(_prediction(file, engine, artifact) for file in files)
         return Predictions(artifact.path.name, predictions)
 

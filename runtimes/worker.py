@@ -31,17 +31,26 @@ class Worker:
         runtime: A runtime module.
         model_bytes: Content of the model file.
         threads: Number of threads that the engine uses.
-        pixel_scale: Scale that, with ``pixel_offset``, converts a pixel to the real value of the input.
+        pixel_scale: Scale that, with ``pixel_offset``, converts a pixel to the real value of the input: a number, or
+            one for each channel.
         pixel_offset: See ``pixel_scale``.
     """
 
-    def __init__(self, runtime: Any, model_bytes: bytes, threads: int, pixel_scale: float, pixel_offset: float) -> None:
+    def __init__(
+        self,
+        runtime: Any,
+        model_bytes: bytes,
+        threads: int,
+        pixel_scale: float | tuple[float, ...],
+        pixel_offset: float | tuple[float, ...],
+    ) -> None:
         self.idle_rss_bytes = status_bytes("VmRSS")
         self.runtime, self.model_bytes = runtime, model_bytes
         started = time.perf_counter_ns()
         self.session = runtime.load(model_bytes, threads)
         self.load_ms = (time.perf_counter_ns() - started) / 1e6
-        self.pixel_scale, self.pixel_offset = pixel_scale, pixel_offset
+        self.pixel_scale = np.asarray(pixel_scale, np.float32)
+        self.pixel_offset = np.asarray(pixel_offset, np.float32)
         if len(self.session.inputs) != 1 or len(self.session.outputs) != 1:
             counts = f"{len(self.session.inputs)} inputs and {len(self.session.outputs)} outputs"
             raise ValueError(f"expected a model of one image input and one output, got {counts}")
@@ -95,7 +104,7 @@ class Worker:
         """Convert uint8 (N, H, W, C) to stored input values, padded to a fixed batch size with the last image."""
         missing = max(0, (self.input["shape"][0] or 0) - len(images))
         images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-        values = images.astype(np.float32) * np.float32(self.pixel_scale) + np.float32(self.pixel_offset)
+        values = images.astype(np.float32) * self.pixel_scale + self.pixel_offset
         dtype = np.dtype(self.input["dtype"])
         if self.input["scale"] is not None:
             values = np.round(values / np.float32(self.input["scale"])) + self.input["zero_point"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edgesqz import plugins
-from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, PixelRange, read_bytes, sha256
+from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, Pixels, read_bytes, sha256
 from edgesqz.benchmarking.rows import LayerErrors
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError, option
@@ -96,7 +96,7 @@ class Candidate:
     choice: plugins.Choice | None = None
     name: str = field(init=False)
     artifact: Artifact | None = field(init=False, default=None)
-    pixels: PixelRange | None = None
+    pixels: Pixels | None = None
     error: str | None = None
     no_accuracy: str | None = None
     engine: Engine | None = None
@@ -214,7 +214,7 @@ def source_model_of(candidate: Candidate, among: Sequence[Candidate]) -> Candida
     return next((c for c in readable if sha256(read_bytes(c.path)) == wanted), None)
 
 
-def pixels_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> PixelRange | None:
+def pixels_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> Pixels | None:
     """Return the pixel range of a source model according to the manifests of its exports, or None if they have none.
 
     Raises:

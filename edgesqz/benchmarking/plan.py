@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from edgesqz import defaults
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.command import Option, command
-from edgesqz.errors import EdgesqzError, option, parsed
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.options import DataOptions, PixelOptions, WorkspaceOptions
 
 if TYPE_CHECKING:
@@ -32,11 +32,8 @@ class EvalData(PixelOptions, DataOptions):
 
     def __post_init__(self) -> None:
         """Check the options."""
-        from edgesqz.artifact import PixelRange
-
         _check_positive("limit", self.limit)
-        if self.pixel_range:
-            parsed("pixel_range", PixelRange.parse, self.pixel_range)
+        _ = self.pixels
 
 
 @dataclass(frozen=True, kw_only=True)

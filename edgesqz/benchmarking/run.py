@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from edgesqz import plugins
-from edgesqz.artifact import PixelRange, package_versions, read_bytes, sha256
+from edgesqz.artifact import package_versions, read_bytes, sha256
 from edgesqz.benchmarking import accuracy, evaluation, flips, layer_error
 from edgesqz.benchmarking.candidate import (
     Candidate,
@@ -114,14 +114,13 @@ def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
             for choice in _runtimes_of(path, choices)
         ]
     )
-    if plan.pixel_range and all(candidate.manifest for candidate in candidates):
-        raise EdgesqzError(f"the manifest of each file specifies its pixel range; remove {option('pixel_range')}")
+    if plan.pixels and all(candidate.manifest for candidate in candidates):
+        raise EdgesqzError(f"the manifest of each file specifies its pixel values; remove {plan.pixel_option}")
     if plan.dataset and all(candidate.untrained for candidate in candidates):
         raise EdgesqzError(f"the files are untrained, so they have no accuracy; remove {option('dataset')}")
-    named_pixels = PixelRange.parse(plan.pixel_range) if plan.pixel_range else None
     for candidate in candidates:
         with candidate.collecting_failures():
-            candidate.pixels = named_pixels or pixels_by_exports(candidate, candidates)
+            candidate.pixels = plan.pixels or pixels_by_exports(candidate, candidates)
     names = distinct_names([candidate.path for candidate in candidates])
     for candidate in candidates:
         candidate.name = names[candidate.path]

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from edgesqz import defaults, plugins
-from edgesqz.artifact import Artifact, PixelRange, Tensor, read_bytes
+from edgesqz.artifact import Artifact, PixelRange, Pixels, Tensor, read_bytes
 from edgesqz.engine import environments
 from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError, option, parsed
@@ -66,7 +66,7 @@ class Engine:
         *,
         threads: int = 1,
         pinned_to: int | None = None,
-        pixels: PixelRange | None = None,
+        pixels: Pixels | None = None,
         host: Host | None = None,
     ) -> None:
         import execnet
@@ -245,13 +245,14 @@ def _place(choice: plugins.Choice, host: Host | None) -> str:
     return "popen"
 
 
-def _refuse_clipping(tensor: Tensor, pixels: PixelRange) -> None:
+def _refuse_clipping(tensor: Tensor, pixels: Pixels) -> None:
     """Reject an integer input whose range falls short of the values of pixels 0 and 255 by more than one step."""
     if tensor.scale is None or tensor.zero_point is None:
         return
     limits = np.iinfo(tensor.dtype)
     least, most = (tensor.scale * (stored - tensor.zero_point) for stored in (limits.min, limits.max))
-    low, high = pixels.offset, 255 * pixels.scale + pixels.offset
+    low = float(np.min(pixels.offset))
+    high = float(np.max(255 * np.asarray(pixels.scale) + np.asarray(pixels.offset)))
     if low < least - tensor.scale or high > most + tensor.scale:
         raise EngineError(
             f"its input holds values from {least:.4g} to {most:.4g}, but pixels would become {low:.4g} to {high:.4g}; "
@@ -279,7 +280,7 @@ def _raised(remote_traceback: str) -> str:
 
 
 def load(
-    path: Path | str, *, threads: int = 1, pixel_range: str | None = None, workspace: Path = defaults.WORKSPACE
+    path: Path | str, *, threads: int = 1, pixel_range: str | Pixels | None = None, workspace: Path = defaults.WORKSPACE
 ) -> Engine:
     """Load any artifact into the engine that runs its format.
 
@@ -290,8 +291,8 @@ def load(
     Args:
         path: A .keras, .tflite or .onnx file, or its name in the workspace or the zoo. See ``edgesqz.lookup``.
         threads: Number of threads that the engine uses.
-        pixel_range: The values that a file without a manifest expects for pixels 0 and 255, as ``LOW..HIGH``. By
-            default 0..255.
+        pixel_range: The values that a file without a manifest expects for pixels 0 and 255, as ``LOW..HIGH`` or as
+            ``edgesqz.artifact.Pixels``. By default 0..255.
         workspace: The folder to look up names in.
 
     Raises:
@@ -304,7 +305,7 @@ def load(
         raise EdgesqzError(
             f"{found.path} has a manifest, which specifies its pixel range; remove {option('pixel_range')}"
         )
-    pixels = parsed("pixel_range", PixelRange.parse, pixel_range) if pixel_range else None
+    pixels = parsed("pixel_range", PixelRange.parse, pixel_range) if isinstance(pixel_range, str) else pixel_range
     try:
         return open_engine(found, threads=threads, pixels=pixels)
     except EngineError as error:
@@ -317,7 +318,7 @@ def open_engine(
     runtime: str | None = None,
     threads: int = 1,
     pinned_to: int | None = None,
-    pixels: PixelRange | None = None,
+    pixels: Pixels | None = None,
     host: Host | None = None,
 ) -> Engine:
     """Load an artifact into an engine, by default that of its format. ``pixels`` is for files without a manifest."""

@@ -1,4 +1,4 @@
-"""Separate Python environments for engines that cannot run in this one. uv creates and caches them."""
+"""Separate Python environments for packages that cannot be installed in this one. uv creates and caches them."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def _uv() -> str:
     else:
         found = find_uv_bin()
     if not found:
-        raise EdgesqzError(f"an engine in a separate environment needs uv; try {INSTALL}")
+        raise EdgesqzError("a separate Python environment needs uv; try pip install uv")
     return found

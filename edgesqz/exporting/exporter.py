@@ -14,7 +14,7 @@ import numpy as np
 from edgesqz import artifact, backend, plugins, progress
 from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification
 from edgesqz.engine import Engine, EngineError
-from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option, parsed
+from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option
 from edgesqz.exporting import precision, shipped, verify
 from edgesqz.exporting.images import ExportImages
 from edgesqz.exporting.job import Job
@@ -24,9 +24,8 @@ from edgesqz.exporting.precision import INT8_BITS
 from edgesqz.exporting.reference import Reference
 from edgesqz.exporting.sensitivity import Bits, LayerChoice, Score, Search
 from edgesqz.exporting.shipped import Shipped
+from edgesqz.exporting.source import Source, find_source
 from edgesqz.models import loading
-from edgesqz.models.loading import SourceModel
-from edgesqz.models.normalization import without_normalization
 from edgesqz.options import as_path
 from edgesqz.plugins import MIN_MAX
 from edgesqz.workspace import Workspace
@@ -71,18 +70,14 @@ class Exporter:
         self.plan, self.console = plan, console
         self.workspace = Workspace(Path(plan.workspace), plan.quota)
         self._scratch_dir = as_path(plan.scratch_dir)
-        self._pixels = parsed("pixel_range", PixelRange.parse, plan.pixel_range) if plan.pixel_range else None
+        self._pixels = plan.pixels
         self._labels = read_labels(plan.labels) if plan.labels is not None else ()
         self.layer_choices: dict[str, tuple[LayerChoice, ...]] = {}
 
     @functools.cached_property
-    def source(self) -> SourceModel:
+    def source(self) -> Source:
         """The source model."""
-        model, size = self.plan.model, self.plan.input_size
-        if self.plan.untrained:
-            found = loading.untrained(str(model), input_size=size, pixels=self._pixels)
-        else:
-            found = loading.find(model, self.workspace, self._pixels, size)
+        found = find_source(self.plan, self.workspace, self._pixels)
         if self._labels:
             check_labels(self._labels, found.classes, found.manifest.labels if found.manifest else (), found.source)
         return found
@@ -95,7 +90,7 @@ class Exporter:
     @functools.cached_property
     def reference(self) -> Reference:
         """The source model's outputs on the images."""
-        return Reference(self.source, self.images, self._labels)
+        return Reference(self.source, self.images, self._labels or self.source.labels)
 
     @functools.cached_property
     def parameters(self) -> int:
@@ -221,10 +216,8 @@ class Exporter:
                 raise EdgesqzError(f"{file_name} was not kept: its runtime cannot run it: {error}") from error
 
     def _convert(self, job: Job) -> Converted:
-        model, pixels, values, record = self.source.model, self.source.pixels, None, None
-        if job.kind.takes_bytes:
-            model, pixels = without_normalization(model, pixels)
-            pixels = pixels.aligned()
+        model, pixels = self.source.network(takes_bytes=job.kind.takes_bytes)
+        values, record = None, None
         if job.kind.needs_calibration:
             calibration = self.images.calibration
             values, record = pixels.values(_spanning_all_bytes(calibration.pixels)), calibration.record
@@ -235,7 +228,7 @@ class Exporter:
             return Converted(job.converter.convert(model, job.variant, values), pixels, record)
 
     def _quantize_layers(
-        self, job: Job, model: keras.Model, values: np.ndarray, pixels: PixelRange
+        self, job: Job, model: keras.Model | bytes, values: np.ndarray, pixels: PixelRange
     ) -> tuple[bytes, dict[str, int], str]:
         """Return a file whose layers may differ in bits, the bits by layer, and a note on them."""
         assert job.kind.layer_bits
@@ -317,7 +310,7 @@ class Exporter:
             input=engine.input,
             output=engine.output,
             pixels=converted.pixels,
-            labels=self._labels or (described.labels if described else self._dataset_labels()),
+            labels=self._labels or (described.labels if described else source.labels or self._dataset_labels()),
             dataset=described.dataset if described else None if source.untrained else self.images.dataset,
             untrained=source.untrained,
             source_sha256=source.sha256,
@@ -326,7 +319,7 @@ class Exporter:
             weight_bits=converted.weight_bits,
             calibration_method=self.plan.calibration_method if self.plan.calibration_method != MIN_MAX else None,
             verification=self._verify(engine, job),
-            versions=artifact.package_versions(*job.converter.PACKAGES),
+            versions=artifact.package_versions(*job.converter.PACKAGES) | source.versions,
         )
 
     def _dataset_labels(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from edgesqz import data
 from edgesqz.artifact import Images
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
-from edgesqz.models.loading import SourceModel
+from edgesqz.exporting.source import Source
 from edgesqz.options import as_path
 
 VERIFICATION_IMAGES = 500
@@ -42,7 +42,7 @@ class ExportImages:
     They are loaded on first use. Calibration and verification use different images.
     """
 
-    def __init__(self, source: SourceModel, plan: Export) -> None:
+    def __init__(self, source: Source, plan: Export) -> None:
         self._source = source
         self._data_dir = as_path(plan.data_dir)
         self._calibration_images = plan.calibration_images

@@ -6,13 +6,12 @@ import functools
 
 import numpy as np
 
-from edgesqz import backend
 from edgesqz.artifact import PixelRange
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting import verify
 from edgesqz.exporting.images import ExportImages
 from edgesqz.exporting.sensitivity import Score
-from edgesqz.models.loading import SourceModel
+from edgesqz.exporting.source import Source
 
 USUAL_PIXEL_RANGES = ("0..1", "-1..1")  # tried in this order if a model from another tool only guesses
 
@@ -26,13 +25,13 @@ class Reference:
         class_names: Class names given by the user, if any.
     """
 
-    def __init__(self, source: SourceModel, images: ExportImages, class_names: tuple[str, ...]) -> None:
+    def __init__(self, source: Source, images: ExportImages, class_names: tuple[str, ...]) -> None:
         self._source, self._images, self._class_names = source, images, class_names
 
     @functools.cached_property
     def outputs(self) -> np.ndarray:
         """The source model's outputs, float32 (N, classes)."""
-        return self._predict(self._source.pixels, self._images.verification.pixels)
+        return self._source.predict(self._images.verification.pixels)
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
@@ -58,7 +57,7 @@ class Reference:
 
     @functools.cached_property
     def _sensitivity_outputs(self) -> np.ndarray:
-        return self._predict(self._source.pixels, self._images.sensitivity.pixels)
+        return self._source.predict(self._images.sensitivity.pixels)
 
     def accuracy(self, count: int | None = None) -> float | None:
         """Return the top-1 accuracy of the source model on the first ``count`` images, 0..1, or None without labels."""
@@ -106,7 +105,7 @@ class Reference:
 
     def _pixel_range_to_try(self, labels: np.ndarray) -> str:
         for text in USUAL_PIXEL_RANGES:
-            outputs = self._predict(PixelRange.parse(text), self._images.verification.pixels)
+            outputs = self._source.predict(self._images.verification.pixels, PixelRange.parse(text))
             if not _is_guessing(outputs, labels):
                 accuracy = _accuracy(outputs, labels)
                 return f"try {option('pixel_range')} {text}, which gives an accuracy of {accuracy:.1%}"
@@ -114,11 +113,6 @@ class Reference:
             f"if it expects pixel values other than 0..255, specify them with {option('pixel_range')}, such as 0..1; "
             f"{option('pixel_range')} 0..255 exports it as is"
         )
-
-    def _predict(self, pixels: PixelRange, images: np.ndarray) -> np.ndarray:
-        with backend.hush():
-            values = pixels.values(images)
-            return np.asarray(self._source.model.predict(values, verbose=0))
 
 
 def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:

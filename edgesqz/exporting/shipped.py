@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edgesqz.artifact import ZOO, Artifact, Manifest, Verification
 from edgesqz.exporting.images import ExportImages
-from edgesqz.models.loading import SourceModel
+from edgesqz.exporting.source import Source
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Shipped:
         )
 
 
-def find(file_name: str, source: SourceModel, images: ExportImages, calibration_images: int) -> Shipped | None:
+def find(file_name: str, source: Source, images: ExportImages, calibration_images: int) -> Shipped | None:
     """Return the shipped file if it equals what an export would write and the calibration images are not available.
 
     Args:

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgesqz import artifact, backend, lookup
-from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange
+from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, Pixels
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line, option
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models import keras_config
 from edgesqz.models.architectures import ARCHITECTURES, network_graph
 from edgesqz.models.costs import network_costs
+from edgesqz.models.normalization import without_normalization
 from edgesqz.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -47,6 +50,31 @@ class SourceModel:
     sha256: str | None
     untrained: bool = False
 
+    def predict(self, images: np.ndarray, pixels: Pixels | None = None) -> np.ndarray:
+        """Run the model.
+
+        Args:
+            images: uint8 (N, H, W, channels).
+            pixels: Conversion of pixels to values of the input, if not the known one.
+
+        Returns:
+            float32 (N, classes).
+        """
+        with backend.hush():
+            return np.asarray(self.model.predict((pixels or self.pixels).values(images), verbose=0))
+
+    def network(self, *, takes_bytes: bool) -> tuple[keras.Model, PixelRange]:
+        """Return the network to convert, and the conversion of pixels to values of its input.
+
+        Args:
+            takes_bytes: Whether the scale and zero point of a quantized input perform the normalization. The network
+                then does not contain it.
+        """
+        if not takes_bytes:
+            return self.model, self.pixels
+        model, pixels = without_normalization(self.model, self.pixels)
+        return model, pixels.aligned()
+
     @property
     def parameters(self) -> int:
         """The number of parameters, trainable or not, as Keras counts them."""
@@ -56,6 +84,16 @@ class SourceModel:
     def classes(self) -> int:
         """The number of outputs."""
         return int(self.model.output_shape[1])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names in its file, which Keras does not store."""
+        return ()
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of packages that read its file, other than the converter's own."""
+        return {}
 
     @property
     def form(self) -> tuple[ImageSize, int]:

@@ -1,0 +1,82 @@
+"""The source model of an export: a Keras model, or a model from elsewhere that a reader reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from edgesqz import lookup, plugins
+from edgesqz.artifact import KERAS_SUFFIX, ChannelRanges, Manifest, PixelRange, Pixels
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.exporting.plan import Export
+from edgesqz.image_size import ImageSize
+from edgesqz.models import loading
+from edgesqz.reading import open_foreign
+from edgesqz.workspace import Workspace
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Source(Protocol):
+    """What an export needs from its source model. See ``models.loading.SourceModel`` and ``reading.ForeignModel``."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def pixels(self) -> Pixels: ...
+    @property
+    def manifest(self) -> Manifest | None: ...
+    @property
+    def sha256(self) -> str | None: ...
+    @property
+    def untrained(self) -> bool: ...
+    @property
+    def parameters(self) -> int: ...
+    @property
+    def classes(self) -> int: ...
+    @property
+    def form(self) -> tuple[ImageSize, int]: ...
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def versions(self) -> dict[str, str]: ...
+
+    def predict(self, images: np.ndarray, pixels: Pixels | None = None) -> np.ndarray:
+        """Run the model on uint8 images (N, H, W, channels)."""
+        ...
+
+    def network(self, *, takes_bytes: bool) -> tuple[keras.Model | bytes, PixelRange]:
+        """Return the network to convert, and the conversion of pixels to values of its input."""
+        ...
+
+
+def find_source(plan: Export, workspace: Workspace, pixels: Pixels | None) -> Source:
+    """Find and open the source model of an export.
+
+    Raises:
+        EdgesqzError: There is no such model, or it cannot be read.
+    """
+    if path := _foreign_path(plan.model, workspace):
+        size = None if plan.input_size is None else ImageSize.parse(plan.input_size)
+        return open_foreign(path, pixels, size)
+    if isinstance(pixels, ChannelRanges):
+        raise EdgesqzError(
+            f"a Keras model must standardize its channels itself; add a keras.layers.Normalization to it, and remove "
+            f"{option('mean')} and {option('std')}"
+        )
+    if plan.untrained:
+        return loading.untrained(str(plan.model), input_size=plan.input_size, pixels=pixels)
+    return loading.find(plan.model, workspace, pixels, plan.input_size)
+
+
+def _foreign_path(model: str | Path | None, workspace: Workspace) -> Path | None:
+    """Return the file if the name of the model has the suffix of another format than Keras's, or None."""
+    suffix = Path(model).suffix if model else ""
+    if suffix == KERAS_SUFFIX or plugins.reader_for(suffix) is None:
+        return None
+    return Path(str(model)) if Path(str(model)).exists() else lookup.find_model_file(str(model), workspace.folder)

@@ -1,0 +1,169 @@
+"""A model from elsewhere as the source of exports: its own engine predicts, and its float .tflite form is converted."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgesqz import artifact, plugins
+from edgesqz.artifact import Artifact, Manifest, PixelRange, Pixels
+from edgesqz.engine import Engine, EngineError
+from edgesqz.errors import EdgesqzError, first_line, option
+from edgesqz.image_size import ImageSize
+from edgesqz.reading.conversion import Conversion, to_tflite
+from edgesqz.tflite import extending
+
+PROBABILITY_TOLERANCE = 1e-3
+
+
+@dataclass(eq=False)
+class ForeignModel:
+    """A classifier from elsewhere.
+
+    Attributes:
+        name: Prefix of the file names of its exports.
+        source: The path of its file, for messages.
+        content: The file, as its reader prepared it.
+        reader: The reader of its format.
+        suffix: The suffix of its file.
+        pixels: Conversion of pixels to values of the model's input.
+        manifest: The manifest of its file, if edgesqz wrote it.
+        sha256: SHA-256 of its file.
+        parameters: Number of parameters.
+        classes: Number of outputs.
+        form: Size and number of channels of the input images.
+        labels: The class names that the file contains, or empty.
+        ends_with_softmax: Whether the exports apply a softmax to the model's outputs.
+        untrained: Always False.
+    """
+
+    name: str
+    source: str
+    content: bytes
+    reader: plugins.Reader
+    suffix: str
+    pixels: Pixels
+    manifest: Manifest | None
+    sha256: str
+    parameters: int
+    classes: int
+    form: tuple[ImageSize, int]
+    labels: tuple[str, ...] = ()
+    ends_with_softmax: bool = False
+    untrained: bool = False
+
+    def predict(self, images: np.ndarray, pixels: Pixels | None = None) -> np.ndarray:
+        """Run the model on the engine of its own format.
+
+        Args:
+            images: uint8 (N, H, W, channels).
+            pixels: Conversion of pixels to values of the input, if not the known one.
+
+        Returns:
+            Outputs as its exports should compute them, float32 (N, classes).
+
+        Raises:
+            EdgesqzError: The engine rejects the model.
+        """
+        try:
+            with Engine(self.content, plugins.runtime_for(self.suffix), pixels=pixels or self.pixels) as engine:
+                outputs = engine.predict(images)
+        except EngineError as error:
+            raise EdgesqzError(f"{self.source}: {error}") from error
+        return _softmax(outputs) if self.ends_with_softmax else outputs
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of the package that converted the file."""
+        return self.conversion.versions
+
+    @functools.cached_property
+    def conversion(self) -> Conversion:
+        """The model as a float .tflite file.
+
+        Raises:
+            EdgesqzError: The file cannot be converted.
+        """
+        try:
+            found = to_tflite(self.reader, self.content, self.suffix)
+        except EdgesqzError as error:
+            raise EdgesqzError(f"{self.source} cannot be converted: {error}") from error
+        content = extending.with_signature(found.content)
+        return Conversion(extending.with_softmax(content) if self.ends_with_softmax else content, found.versions)
+
+    def network(self, *, takes_bytes: bool) -> tuple[bytes, PixelRange]:
+        """Return the network to convert as a float .tflite file, and the conversion of pixels to values of its input.
+
+        Args:
+            takes_bytes: Whether the scale and zero point of a quantized input can perform the normalization. If they
+                can, because it is the same for all channels, the network does not contain it.
+        """
+        if takes_bytes and isinstance(self.pixels, PixelRange):
+            return self.conversion.content, self.pixels.aligned()
+        if self.pixels == PixelRange():
+            return self.conversion.content, self.pixels
+        return extending.with_normalization(self.conversion.content, self.pixels), PixelRange()
+
+
+def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> ForeignModel:
+    """Open a model file from elsewhere.
+
+    Args:
+        path: The file.
+        pixels: Conversion of pixels to values of its input. By default as in its manifest, or else 0..255.
+        size: Size of the input images, for a model that accepts any size.
+
+    Raises:
+        EdgesqzError: The file cannot be read or run, is not a classifier of images, or its manifest contradicts
+            ``pixels``.
+    """
+    reader = plugins.reader_for(path.suffix)
+    assert reader  # callers check that there is one
+    found = Artifact.open(path)
+    described = found.manifest.pixels if found.manifest else None
+    if described and pixels and described != pixels:
+        raise EdgesqzError(f"{path}, according to its manifest, expects pixels {described}; remove the other values")
+    prepared = _prepared(reader, path, size)
+    try:
+        with Engine(prepared.content, plugins.runtime_for(path.suffix)) as engine:
+            form, output = engine.form, engine.output
+    except EngineError as error:
+        raise EdgesqzError(f"{path}: {error}") from error
+    return ForeignModel(
+        name=found.manifest.name if found.manifest else path.stem,
+        source=str(path),
+        content=prepared.content,
+        reader=reader,
+        suffix=path.suffix,
+        pixels=described or pixels or PixelRange(),
+        manifest=found.manifest,
+        sha256=artifact.sha256(artifact.read_bytes(path)),
+        parameters=prepared.parameters,
+        classes=int(np.prod([each or 1 for each in output.shape[1:]])),
+        form=form,
+        labels=prepared.labels,
+    )
+
+
+def _prepared(reader: plugins.Reader, path: Path, size: ImageSize | None) -> plugins.Prepared:
+    try:
+        return reader.prepare(path, size and (size.height, size.width))
+    except plugins.NeedsSizeError as error:
+        raise EdgesqzError(
+            f"{path} takes images of any size; specify one with {option('input_size')}, such as 224 or 160x120"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise EdgesqzError(f"cannot read {path}: {first_line(error)}") from error
+
+
+def are_probabilities(outputs: np.ndarray) -> bool:
+    """Return whether all outputs, float (N, classes), are between 0 and 1."""
+    return bool(outputs.min() >= -PROBABILITY_TOLERANCE and outputs.max() <= 1 + PROBABILITY_TOLERANCE)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -1,0 +1,144 @@
+"""Add operators at the front and at the end of a float .tflite file, and a signature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgesqz.artifact import Pixels
+from edgesqz.tflite.flatbuffer import serialized
+
+SIGNATURE = b"serving_default"
+NORMALIZATION = b"normalization"  # first part of the names of the added tensors
+
+
+def with_normalization(content: bytes, pixels: Pixels) -> bytes:
+    """Return a file that takes pixels 0..255 and first converts them to the values of the given file's input.
+
+    The conversion is a depthwise convolution of size 1, because it has one weight per channel: an int8 file stores each
+    weight exactly, at the scale of its channel.
+
+    Args:
+        content: A .tflite file of one float32 image input, NHWC.
+        pixels: The conversion of a pixel to a value of that input.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model, graph = _opened(content)
+    values = graph.inputs[0]
+    image = graph.tensors[values]
+    channels = int(image.shape[3])
+    weights = _constant(model, NORMALIZATION + b"/kernel", _each(pixels.scale, channels).reshape(1, 1, 1, channels))
+    bias = _constant(model, NORMALIZATION + b"/bias", _each(pixels.offset, channels))
+    options = schema.DepthwiseConv2DOptionsT()
+    options.padding, options.strideH, options.strideW, options.depthMultiplier = schema.Padding.VALID, 1, 1, 1
+    options.dilationHFactor = options.dilationWFactor = 1
+    source = _tensor(model, b"pixels", image)
+    operator = _operator(model, schema.BuiltinOperator.DEPTHWISE_CONV_2D, [source, weights, bias], [values])
+    operator.builtinOptionsType = schema.BuiltinOptions.DepthwiseConv2DOptions
+    operator.builtinOptions = options
+    graph.operators.insert(0, operator)
+    graph.inputs = [source if number == values else number for number in graph.inputs]
+    _rename(model, values, source)
+    return serialized(model)
+
+
+def with_softmax(content: bytes) -> bytes:
+    """Return a file whose only output is the softmax of the given file's only output, float32 (N, classes)."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model, graph = _opened(content)
+    logits = graph.outputs[0]
+    options = schema.SoftmaxOptionsT()
+    options.beta = 1.0
+    output = _tensor(model, b"probabilities", graph.tensors[logits])
+    operator = _operator(model, schema.BuiltinOperator.SOFTMAX, [logits], [output])
+    operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.SoftmaxOptions, options
+    graph.operators.append(operator)
+    graph.outputs = [output]
+    _rename(model, logits, output)
+    return serialized(model)
+
+
+def with_signature(content: bytes) -> bytes:
+    """Return a file with exactly one signature, which names its inputs and outputs, as LiteRT's quantizer requires."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model, graph = _opened(content)
+    if len(model.signatureDefs or []) == 1:
+        return content
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
+    signature.inputs = [_named(graph, number) for number in graph.inputs]
+    signature.outputs = [_named(graph, number) for number in graph.outputs]
+    model.signatureDefs = [signature]
+    return serialized(model)
+
+
+def _opened(content: bytes) -> tuple[Any, Any]:
+    """Return the tables of a file, and its main graph."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    return model, model.subgraphs[0]
+
+
+def _each(value: float | tuple[float, ...], channels: int) -> np.ndarray:
+    return np.array(np.broadcast_to(np.asarray(value, np.float32), (channels,)))
+
+
+def _constant(model: Any, name: bytes, values: np.ndarray) -> int:
+    """Add a float tensor with these values, and return its number."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    buffer, tensor = schema.BufferT(), schema.TensorT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    tensor.name, tensor.shape, tensor.buffer = name, list(values.shape), len(model.buffers)
+    model.buffers.append(buffer)
+    return _added(model, tensor)
+
+
+def _tensor(model: Any, name: bytes, like: Any) -> int:
+    """Add a float tensor that operators compute or take, of the same shape as another, and return its number."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.shapeSignature = name, like.shape, like.shapeSignature
+    return _added(model, tensor)
+
+
+def _added(model: Any, tensor: Any) -> int:
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensor.type = schema.TensorType.FLOAT32
+    (tensors,) = (graph.tensors for graph in model.subgraphs[:1])
+    tensors.append(tensor)
+    return len(tensors) - 1
+
+
+def _operator(model: Any, kind: int, inputs: list[int], outputs: list[int]) -> Any:
+    """Create an operator."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    code, operator = schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode = code.deprecatedBuiltinCode = kind
+    code.version = 1
+    operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes), inputs, outputs
+    model.operatorCodes.append(code)
+    return operator
+
+
+def _rename(model: Any, old: int, new: int) -> None:
+    """Let the signatures refer to another tensor."""
+    for signature in model.signatureDefs or []:
+        for each in (*signature.inputs, *signature.outputs):
+            each.tensorIndex = new if each.tensorIndex == old else each.tensorIndex
+
+
+def _named(graph: Any, number: int) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = graph.tensors[number].name, number
+    return entry

@@ -1,0 +1,18 @@
+"""Readers. Each module turns the model files of one format from elsewhere into float .tflite files.
+
+A reader is a module registered under the entry point group ``edgesqz.readers``. It has
+
+- ``SUFFIXES``: the suffixes of the files,
+- ``REQUIREMENTS``: the packages that ``read`` needs, as pip expects them, with the converting package first. They are
+  installed in a separate environment. If there are none, ``read`` runs in the environment of edgesqz,
+- ``PYTHON``: the version of Python that they need, or None for any,
+- ``prepare(path, size)``: returns an ``edgesqz.plugins.Prepared`` with the content of the file, for images of one size,
+  and raises ``ValueError`` if the file cannot be read. It runs in the process of edgesqz, so it must be fast and must
+  not execute code from the file,
+- ``read(content)``: returns the bytes of a .tflite file with float32 inputs and outputs, NHWC images and the same
+  predictions. It runs in a separate process.
+
+``prepare`` must also accept what a runtime of the same suffix runs, because that runtime runs the source model, which
+exports are verified against. The module is run as a script in the other environment, so it may import only the standard
+library, and everything else inside functions.
+"""

@@ -1,0 +1,100 @@
+"""ONNX, converted by onnx2tf."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgesqz.plugins import Prepared
+
+SUFFIXES = (".onnx",)
+REQUIREMENTS = ("onnx2tf>=2.6,<3",)
+PYTHON = "3.12"
+
+STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")  # ONNX Runtime has operators of the last one
+QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "ConvInteger", "MatMulInteger", "QLinearConv")
+
+
+def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
+    """Load the file with its external data, and fix the size of its images. See ``readers/__init__.py``."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    from edgesqz.plugins import Prepared
+
+    try:
+        model = onnx.load(path)
+    except DecodeError as error:
+        raise ValueError("it is not an ONNX file, or it is truncated") from error
+    except (OSError, onnx.checker.ValidationError) as error:
+        raise ValueError(f"its external data cannot be read: {error}; keep those files beside it") from error
+    _refuse_operators(model)
+    _fix_shapes(model, size)
+    parameters = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
+    return Prepared(model.SerializeToString(), parameters, _labels(model))
+
+
+def _refuse_operators(model: onnx.ModelProto) -> None:
+    foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if _is_foreign(node)})
+    if foreign:
+        raise ValueError(f"it has custom operators, which no other tool can run: {', '.join(foreign)}")
+    if any(node.op_type in QUANTIZED for node in model.graph.node):
+        raise ValueError("it is quantized; export the float model that it was made from")
+
+
+def _is_foreign(node: onnx.NodeProto) -> bool:
+    return node.domain not in STANDARD_DOMAINS
+
+
+def _fix_shapes(model: onnx.ModelProto, size: tuple[int, int] | None) -> None:
+    """Replace symbolic dimensions of images: the batch by 1, height and width by ``size``."""
+    from edgesqz.plugins import NeedsSizeError
+
+    stored = {tensor.name for tensor in model.graph.initializer}
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name in stored or len(dims) != 4:
+            continue
+        if not dims[0].dim_value:
+            dims[0].dim_value = 1
+        height, width = (dims[1], dims[2]) if dims[3].dim_value in (1, 3) else (dims[2], dims[3])
+        known = height.dim_value, width.dim_value
+        if size and any(each and each != wanted for each, wanted in zip(known, size, strict=True)):
+            raise ValueError(f"it takes images of {known[1]}x{known[0]} pixels, not {size[1]}x{size[0]}")
+        if not (size or all(known)):
+            raise NeedsSizeError
+        height.dim_value, width.dim_value = size or known
+
+
+def _labels(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Return the class names that some exporters store as the text of a Python dictionary by class number."""
+    import ast
+
+    text = next((entry.value for entry in model.metadata_props if entry.key == "names"), "")
+    try:
+        names: Any = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return ()
+    names = list(names.values()) if isinstance(names, dict) else names
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def read(content: bytes) -> bytes:
+    """Convert the file. See ``readers/__init__.py``."""
+    import onnx2tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "model.onnx", Path(folder) / "converted"
+        source.write_bytes(content)
+        onnx2tf.convert(
+            input_onnx_file_path=str(source),
+            output_folder_path=str(target),
+            copy_onnx_input_output_names_to_tflite=True,
+            output_signaturedefs=True,
+        )
+        return (target / "model_float32.tflite").read_bytes()

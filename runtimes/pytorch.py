@@ -1,0 +1,62 @@
+"""PyTorch on the CPU, which runs exported programs as the source models of exports."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+ENGINE = "torch"
+REQUIREMENTS = ("torch>=2.6,<2.14", "litert-torch>=0.10,<0.11")  # as for reading, so that both share an environment
+SUFFIXES = (".pt2",)
+PYTHON = "3.11"
+TIMED = True
+
+
+def load(model_bytes: bytes, threads: int) -> Session:
+    """Load a program saved by ``torch.export.save``. Raise ValueError or RuntimeError if the bytes are not one."""
+    import torch
+
+    torch.set_num_threads(threads)
+    return Session(torch.export.load(io.BytesIO(model_bytes)))
+
+
+class Session:
+    """One exported program."""
+
+    def __init__(self, program: Any) -> None:
+        values = {node.name: node.meta.get("val") for node in program.graph.nodes}
+        self.inputs = [_tensor(values[name]) for name in program.graph_signature.user_inputs]
+        self.outputs = [_tensor(values[name]) for name in program.graph_signature.user_outputs]
+        self.module = program.module()
+
+    def set_input(self, batch: np.ndarray) -> None:
+        """Set the stored input values that ``run_once`` uses."""
+        import torch
+
+        self.batch = torch.from_numpy(batch)
+
+    def run_once(self) -> np.ndarray:
+        """Run one inference on the values that ``set_input`` set."""
+        import torch
+
+        with torch.no_grad():
+            output = self.module(self.batch)
+        (found,) = output if isinstance(output, tuple | list) else (output,)
+        result: np.ndarray = found.numpy()
+        return result
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Run stored input values and return stored output values."""
+        self.set_input(batch)
+        return self.run_once()
+
+
+def _tensor(value: Any) -> dict[str, Any]:
+    return {
+        "shape": [size if isinstance(size, int) else None for size in value.shape],
+        "dtype": str(value.dtype).removeprefix("torch."),
+        "scale": None,
+        "zero_point": None,
+    }
