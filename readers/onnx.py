@@ -33,6 +33,8 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
         raise ValueError("it is not an ONNX file, or it is truncated") from error
     except (OSError, onnx.checker.ValidationError) as error:
         raise ValueError(f"its external data cannot be read: {error}; keep those files beside it") from error
+    if not model.graph.node:
+        raise ValueError("it has no operators")
     _refuse_operators(model)
     _fix_shapes(model, size)
     parameters = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from edgesqz.benchmarking.rows import LayerErrors
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
+from edgesqz.lookup import model_files
+from edgesqz.workspace import manifest_path
 
 ROUND_MS = 20  # approximate length of a round; long enough for warm caches after another candidate's round
 MAX_INFERENCES_PER_ROUND = 1000
@@ -121,9 +124,15 @@ class Candidate:
     def untrained(self) -> bool:
         return self.manifest is not None and self.manifest.untrained
 
+    @functools.cached_property
+    def sha256(self) -> str | None:
+        """SHA-256 of the file, or None if it cannot be opened."""
+        return sha256(read_bytes(self.path)) if self.artifact else None
+
     @property
-    def is_source_model(self) -> bool:
-        return self.path.suffix == KERAS_SUFFIX
+    def source_sha256(self) -> str | None:
+        """SHA-256 of the file that this one was exported from, or None if it is not an export."""
+        return self.manifest.source_sha256 if self.manifest else None
 
     @property
     def is_timed(self) -> bool:
@@ -179,13 +188,18 @@ def with_source_models(candidates: list[Candidate]) -> list[Candidate]:
     """Add the source model of each export, if it is in the same folder or in the zoo, before its first export."""
     complete: list[Candidate] = []
     for candidate in candidates:
-        if candidate.manifest and source_model_of(candidate, [*candidates, *complete]) is None:
+        if candidate.source_sha256 and source_model_of(candidate, [*candidates, *complete]) is None:
             places = (candidate.path.parent, ZOO)
-            available = [Candidate(path) for place in places for path in place.glob(f"*{KERAS_SUFFIX}")]
+            available = [Candidate(path) for place in places for path in model_files(place) if _may_be_source(path)]
             source_model = source_model_of(candidate, available)
             complete += [source_model] if source_model else []
         complete.append(candidate)
     return complete
+
+
+def _may_be_source(path: Path) -> bool:
+    """Return whether a file is a Keras model or comes from elsewhere, unlike the exports beside it."""
+    return path.suffix == KERAS_SUFFIX or not manifest_path(path).is_file()
 
 
 def place(path: Path) -> Path:
@@ -206,12 +220,13 @@ def distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def source_model_of(candidate: Candidate, among: Sequence[Candidate]) -> Candidate | None:
-    """Return the Keras model that a file was exported from. For a source model, return the model itself."""
-    if candidate.is_source_model:
+    """Return the model that a file was exported from. For a source model, return the model itself."""
+    if candidate.path.suffix == KERAS_SUFFIX:
         return candidate
-    wanted = candidate.manifest.source_sha256 if candidate.manifest else None
-    readable = (c for c in among if c.is_source_model and c.artifact)
-    return next((c for c in readable if sha256(read_bytes(c.path)) == wanted), None)
+    if wanted := candidate.source_sha256:
+        return next((each for each in among if each.sha256 == wanted), None)
+    exports = (each for each in among if each.source_sha256)
+    return candidate if any(each.source_sha256 == candidate.sha256 for each in exports) else None
 
 
 def pixels_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> Pixels | None:
@@ -220,9 +235,9 @@ def pixels_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> Pixel
     Raises:
         EdgesqzError: The manifests contradict each other.
     """
-    if not candidate.is_source_model or not candidate.artifact or candidate.manifest:
+    if not candidate.artifact or candidate.manifest:
         return None
-    own = sha256(read_bytes(candidate.path))
+    own = candidate.sha256
     exports = [each.manifest for each in among if each.manifest and each.manifest.source_sha256 == own]
     ranges = {str(manifest.source_pixels): manifest.source_pixels for manifest in exports if manifest.source_pixels}
     if len(ranges) > 1:

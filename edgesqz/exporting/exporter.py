@@ -28,6 +28,7 @@ from edgesqz.exporting.source import Source, find_source
 from edgesqz.models import loading
 from edgesqz.options import as_path
 from edgesqz.plugins import MIN_MAX
+from edgesqz.reading import ForeignModel, are_probabilities
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
@@ -90,7 +91,23 @@ class Exporter:
     @functools.cached_property
     def reference(self) -> Reference:
         """The source model's outputs on the images."""
+        self._add_softmax()
         return Reference(self.source, self.images, self._labels or self.source.labels)
+
+    def _add_softmax(self) -> None:
+        """Let the exports end with a softmax if the user wants it, or if the outputs are clearly logits of classes."""
+        source, plan = self.source, self.plan
+        if not isinstance(source, ForeignModel):
+            if plan.add_softmax:
+                raise EdgesqzError(f"{option('add_softmax')} is for models from other tools, got {source.source}")
+            return
+        labels = self._labels or source.labels or self.images.class_names
+        is_classifier = source.classes == len(labels) > 1
+        if not plan.add_softmax and is_classifier:
+            source.ends_with_softmax = not are_probabilities(source.predict(self.images.verification.pixels))
+            if source.ends_with_softmax:
+                self._print(f"{source.source}: its outputs are logits, so the exports end with a softmax")
+        source.ends_with_softmax |= plan.add_softmax
 
     @functools.cached_property
     def parameters(self) -> int:

@@ -130,7 +130,7 @@ class Export(
     CalibrationOptions,
     DataOptions,
 ):
-    """Convert a Keras model to other formats, and verify each file against the model before keeping it.
+    """Convert a model to other formats, and verify each file against the model before keeping it.
 
     The files are written to the workspace as NAME.VARIANT.SUFFIX, each with its manifest. A file whose outputs differ
     too much from those of the source model is not kept.
@@ -142,7 +142,8 @@ class Export(
     model: Annotated[
         str | Path | None,
         Option(
-            "A .keras file, or the name of a model in the workspace or the zoo.",
+            "A .keras file, or the name of a model in the workspace or the zoo. Or a model from another tool: a .onnx "
+            "file, a .pt2 file of PyTorch, or a float .tflite file.",
             metavar="MODEL",
             default="the newest in the workspace",
             positional=True,
@@ -168,6 +169,13 @@ class Export(
         Option(
             "Export every variant that fits the quota, most valuable first, in the given formats or in all formats.",
             flag="--all",
+        ),
+    ] = False
+    add_softmax: Annotated[
+        bool,
+        Option(
+            "Add a softmax to a model from another tool whose outputs are logits. If it has as many outputs as there "
+            "are labels, edgesqz adds it anyway."
         ),
     ] = False
     untrained: Annotated[

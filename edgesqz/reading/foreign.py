@@ -132,6 +132,7 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
             form, output = engine.form, engine.output
     except EngineError as error:
         raise EdgesqzError(f"{path}: {error}") from error
+    classes = int(np.prod([each or 1 for each in output.shape[1:]]))
     return ForeignModel(
         name=found.manifest.name if found.manifest else path.stem,
         source=str(path),
@@ -142,9 +143,9 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         manifest=found.manifest,
         sha256=artifact.sha256(artifact.read_bytes(path)),
         parameters=prepared.parameters,
-        classes=int(np.prod([each or 1 for each in output.shape[1:]])),
+        classes=classes,
         form=form,
-        labels=prepared.labels,
+        labels=prepared.labels if len(prepared.labels) == classes else (),
     )
 
 
@@ -160,7 +161,7 @@ def _prepared(reader: plugins.Reader, path: Path, size: ImageSize | None) -> plu
 
 
 def are_probabilities(outputs: np.ndarray) -> bool:
-    """Return whether all outputs, float (N, classes), are between 0 and 1."""
+    """Return whether all outputs, float (N, classes), can be probabilities because they are between 0 and 1."""
     return bool(outputs.min() >= -PROBABILITY_TOLERANCE and outputs.max() <= 1 + PROBABILITY_TOLERANCE)
 
 

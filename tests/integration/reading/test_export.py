@@ -1,0 +1,96 @@
+"""Models from other tools: their exports agree with them, on the engine of their own format."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import edgesqz
+from edgesqz import plugins
+from edgesqz.artifact import Artifact, Manifest, PixelRange
+from edgesqz.benchmarking.rows import Measured
+from edgesqz.engine import environments
+from edgesqz.errors import EdgesqzError
+from edgesqz.exporting import Export
+from tests.conftest import MakeOnce
+from tests.foreign import MEAN, STANDARDIZED, STD, color_onnx
+
+
+@pytest.fixture(scope="module")
+def colors(images: Path, make_once: MakeOnce) -> Path:
+    """Return a folder with an ONNX model and its exports."""
+    reader = plugins.readers()["onnx"]
+    try:
+        environments.python_with(reader.REQUIREMENTS, reader.PYTHON)
+    except EdgesqzError as error:
+        pytest.skip(f"onnx2tf cannot be installed here: {error}")
+
+    def convert(home: Path) -> None:
+        source = color_onnx(home / "colors.onnx")
+        for format in ("tflite", "onnx"):
+            edgesqz.export(
+                source, format, variant=["fp32", "int8"], dataset=images, workspace=home, calibration=50, **STANDARDIZED
+            )
+
+    return make_once("foreign", convert)
+
+
+def manifest(path: Path) -> Manifest:
+    found = Artifact.open(path).manifest
+    assert found
+    return found
+
+
+def test_every_export_agrees_with_the_source_model(colors: Path, images: Path) -> None:
+    report = edgesqz.bench([*sorted(colors.glob("*.tflite")), *sorted(colors.glob("*.onnx"))], dataset=images, rounds=1)
+    rows = {row.artifact: row for row in report.rows if isinstance(row, Measured)}
+    assert set(rows) == {f"colors{each}.{kind}" for each in (".fp32", ".int8") for kind in ("tflite", "onnx")} | {
+        "colors.onnx"
+    }
+    for row in rows.values():
+        assert row.comparison and row.evaluation
+        assert row.comparison.agreement >= 0.95
+        assert row.evaluation.accuracy >= 0.95
+
+
+def test_exports_take_pixels_and_end_with_a_softmax(colors: Path) -> None:
+    int8 = manifest(colors / "colors.int8.tflite")
+    assert int8.pixels == PixelRange()
+    assert (int8.input.dtype, int8.input.shape[1:], int8.input.zero_point) == ("int8", (32, 32, 3), -128)
+    assert int8.input.scale == pytest.approx(1.0)
+    assert int8.output.scale == 1 / 256
+    assert int8.labels == ("blue", "green", "red")
+    assert str(int8.source_pixels).startswith("-2.118..2.249, ")
+    assert "onnx2tf" in int8.versions
+
+
+def test_a_float_tflite_file_takes_pixels_by_its_scale(colors: Path, images: Path, tmp_path: Path) -> None:
+    source = tmp_path / "other.tflite"
+    shutil.copy(colors / "colors.fp32.tflite", source)
+    console = Console(record=True, width=200)
+    variants = ["fp16", "dynamic", "int8", "int4", "int16x8"]
+    Export(source, variant=variants, dataset=images, workspace=tmp_path, calibration=50).run(console)
+    for variant in variants:
+        found = manifest(tmp_path / f"other.{variant}.tflite")
+        assert found.verification and found.verification.agreement >= 0.95
+    assert "softmax" not in console.export_text()
+
+
+def test_sources_that_cannot_be_exported_are_refused(colors: Path, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=r"colors.int8.tflite: it is quantized; export the float model"):
+        edgesqz.export(colors / "colors.int8.tflite", dataset=images, workspace=tmp_path)
+    with pytest.raises(EdgesqzError, match=r"takes images of any size; specify one with input_size"):
+        edgesqz.export(color_onnx(tmp_path / "any.onnx", size="size"), dataset=images, workspace=tmp_path)
+    with pytest.raises(EdgesqzError, match="quota"):
+        edgesqz.export(colors / "colors.onnx", quota=1000, workspace=tmp_path)
+    assert not list(tmp_path.glob("*.tflite"))
+
+
+def test_options_that_do_not_apply_to_keras_models(exported: Path, images: Path) -> None:
+    with pytest.raises(EdgesqzError, match="add_softmax is for models from other tools"):
+        edgesqz.export(exported / "colors.keras", add_softmax=True, dataset=images, workspace=exported)
+    with pytest.raises(EdgesqzError, match=r"add a keras.layers.Normalization to it"):
+        edgesqz.export(exported / "colors.keras", mean=MEAN, std=STD, workspace=exported)

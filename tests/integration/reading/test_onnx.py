@@ -1,0 +1,74 @@
+"""ONNX models as other tools write them, prepared without converting them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from edgesqz.plugins import NeedsSizeError
+from edgesqz.readers import onnx as reader
+from tests.foreign import color_onnx
+
+
+def changed(path: Path, **attributes: object) -> Path:
+    """Change the first node of a model."""
+    model = onnx.load(path)
+    for name, value in attributes.items():
+        setattr(model.graph.node[0], name, value)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def input_shape(content: bytes) -> list[int]:
+    (images,) = onnx.load_from_string(content).graph.input
+    return [dim.dim_value for dim in images.type.tensor_type.shape.dim]
+
+
+def weights(content: bytes) -> list[np.ndarray]:
+    return [numpy_helper.to_array(tensor) for tensor in onnx.load_from_string(content).graph.initializer]
+
+
+def test_symbolic_sizes_are_fixed(tmp_path: Path) -> None:
+    path = color_onnx(tmp_path / "any.onnx", size="size")
+    with pytest.raises(NeedsSizeError):
+        reader.prepare(path, None)
+    assert input_shape(reader.prepare(path, (24, 36)).content) == [1, 3, 24, 36]
+    assert input_shape(reader.prepare(color_onnx(path), None).content) == [1, 3, 32, 32]
+    with pytest.raises(ValueError, match="takes images of 32x32 pixels, not 36x24"):
+        reader.prepare(path, (24, 36))
+
+
+def test_parameters_and_class_names_are_read(tmp_path: Path) -> None:
+    found = reader.prepare(color_onnx(tmp_path / "colors.onnx", names="{0: 'blue', 1: 'green', 2: 'red'}"), None)
+    assert found.parameters == 8 * 3 * 9 + 8 * 9 + 8 * 8 + 3 * 8
+    assert found.labels == ("blue", "green", "red")
+    assert reader.prepare(color_onnx(tmp_path / "colors.onnx", names="import os"), None).labels == ()
+
+
+def test_external_data_is_included(tmp_path: Path) -> None:
+    path = color_onnx(tmp_path / "colors.onnx")
+    alone = reader.prepare(path, None).content
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    for found, expected in zip(weights(reader.prepare(path, None).content), weights(alone), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(ValueError, match="its external data cannot be read: .*weights.bin"):
+        reader.prepare(path, None)
+
+
+def test_files_that_cannot_be_converted_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "colors.onnx"
+    with pytest.raises(ValueError, match="custom operators, which no other tool can run: my.tools.Magic"):
+        reader.prepare(changed(color_onnx(path), domain="my.tools", op_type="Magic"), None)
+    with pytest.raises(ValueError, match="it is quantized"):
+        reader.prepare(changed(color_onnx(path), op_type="QLinearConv"), None)
+    path.write_bytes(b"not a model")
+    with pytest.raises(ValueError, match="not an ONNX file"):
+        reader.prepare(path, None)
+    path.write_bytes(helper.make_model(helper.make_graph([], "empty", [], [])).SerializeToString())
+    with pytest.raises(ValueError, match="it has no operators"):
+        reader.prepare(path, None)

@@ -1,0 +1,44 @@
+"""PyTorch files are recognized without loading them, because pickles can run code."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edgesqz.readers import pytorch
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, ("ran",)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.pt2"])
+def test_a_pickle_is_refused_and_not_loaded(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(pickle.dumps(Malicious()))
+    with pytest.raises(ValueError, match=r"expected a program exported by torch.export as .pt2; .*torch.export.save"):
+        pytorch.prepare(path, None)
+    assert not Path("ran").exists()
+
+
+def test_another_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/code/__torch__.py", "")
+    with pytest.raises(ValueError, match="not a program exported by PyTorch 2.8 or newer"):
+        pytorch.prepare(path, None)
+
+
+def test_the_weights_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/models/model.json", "{}")
+        archive.writestr("model/data/weights/weight_0", bytes(400))
+        archive.writestr("model/data/sample_inputs/model.pt", bytes(4000))
+    assert pytorch.prepare(path, None).parameters == 100
+    with pytest.raises(ValueError, match="the size that it was exported for"):
+        pytorch.prepare(path, (32, 32))
