@@ -45,6 +45,7 @@ class Installation(Result):
     Attributes:
         versions: Versions of Python, edgesqz and the packages for training and conversion.
         converters: Variants of each format.
+        readers: Suffixes of the model files that each reader reads, and the package that converts them.
         runtimes: Inference engines.
         models: Networks that can be trained.
         data_dir: The folder to look for datasets in, or None for the download cache.
@@ -53,6 +54,7 @@ class Installation(Result):
 
     versions: dict[str, str]
     converters: dict[str, tuple[str, ...]]
+    readers: dict[str, str]
     runtimes: tuple[Runtime, ...]
     models: tuple[str, ...]
     data_dir: str | None
@@ -74,6 +76,7 @@ class Installation(Result):
         return Group(
             block("versions", self.versions),
             block("converters", {name: ", ".join(variants) for name, variants in self.converters.items()}),
+            block("readers", self.readers),
             block("runtimes", {runtime.name: _state(runtime) for runtime in self.runtimes}),
             block("models", {name: "edgesqz train --model " + name for name in self.models}),
             block("datasets", {name: place or missing for name, place in self.datasets.items()}),
@@ -87,7 +90,7 @@ def _state(runtime: Runtime) -> str:
 
 @dataclass(frozen=True)
 class Info(DataDirOptions):
-    """Show versions, converters, runtimes, models and datasets, and the folder of each dataset.
+    """Show versions, converters, readers, runtimes, models and datasets, and the folder of each dataset.
 
     Nothing is downloaded.
 
@@ -104,6 +107,7 @@ class Info(DataDirOptions):
         return Installation(
             versions={"python": platform.python_version()} | package_versions(*PACKAGES),
             converters={name: tuple(converter.VARIANTS) for name, converter in plugins.converters().items()},
+            readers={name: _reader(reader) for name, reader in plugins.readers().items()},
             runtimes=tuple(_runtime(plugins.Choice(name)) for name in plugins.runtimes()),
             models=tuple(ARCHITECTURES),
             data_dir=None if data_dir is None else str(data_dir),
@@ -114,6 +118,12 @@ class Info(DataDirOptions):
 info = command(Info)
 
 
+def _reader(reader: plugins.Reader) -> str:
+    """Describe a reader."""
+    package = f"{reader.REQUIREMENTS[0]}, in its own environment" if reader.REQUIREMENTS else "no package needed"
+    return f"{', '.join(reader.SUFFIXES)}  {package}"
+
+
 def _runtime(choice: plugins.Choice) -> Runtime:
     """Describe a runtime, whose engine runs in this environment or in a separate one."""
     from edgesqz import plugins
@@ -122,7 +132,8 @@ def _runtime(choice: plugins.Choice) -> Runtime:
     module = choice.runtime
     version, install = plugins.engine_version(module), plugins.install_command(module)
     if choice.lives_apart:
-        pinned = module.REQUIREMENTS[0].partition("==")[2]
+        requirement = module.REQUIREMENTS[0]
+        pinned = requirement.partition("==")[2] or requirement
         version = f"{pinned}, in its own environment" if environments.available() else None
         install = environments.INSTALL
     return Runtime(choice.name, tuple(module.SUFFIXES), version, install)

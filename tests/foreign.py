@@ -11,7 +11,6 @@ from onnx import TensorProto, helper, numpy_helper
 CLASSES, SIDE = ("blue", "green", "red"), 32  # of the generated images
 
 MEAN, STD = "0.485,0.456,0.406", "0.229,0.224,0.225"
-STANDARDIZED = {"mean": MEAN, "std": STD}
 
 
 def color_onnx(path: Path, *, batch: int | str = "batch", size: int | str = SIDE, names: str = "") -> Path:

@@ -37,6 +37,14 @@ def test_converters_are_listed_with_their_variants() -> None:
     }
 
 
+def test_readers_are_listed_with_their_packages() -> None:
+    assert info().readers == {
+        "onnx": ".onnx  onnx2tf>=2.6,<3, in its own environment",
+        "pytorch": ".pt2, .pt, .pth  litert-torch>=0.10,<0.11, in its own environment",
+        "tflite": ".tflite  no package needed",
+    }
+
+
 def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
     runtimes = info().runtimes
     assert {runtime.name: runtime.suffixes for runtime in runtimes} == {
@@ -45,11 +53,13 @@ def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
         "litert-web": (".tflite",),
         "onnxruntime": (".onnx",),
         "onnxruntime-web": (".onnx",),
+        "pytorch": (".pt2",),
         "tflite-micro": (".tflite",),
         "tflite-runtime": (".tflite",),
     }
     versions = {runtime.name: runtime.version for runtime in runtimes}
     assert versions.pop("litert-web") is versions.pop("onnxruntime-web") is None  # in the cache of a test
+    assert versions.pop("pytorch") == "torch>=2.6,<2.14, in its own environment"
     assert all(version and version[0].isdigit() for version in versions.values())
 
 
@@ -73,6 +83,7 @@ def test_a_missing_engine_is_shown_with_its_install_command(monkeypatch: pytest.
         "litert-web": "9.8.7",
         "onnxruntime": "9.8.7",
         "onnxruntime-web": "9.8.7",
+        "pytorch": "torch>=2.6,<2.14, in its own environment",
         "tflite-micro": "0.dev20261023182759, in its own environment",
         "tflite-runtime": "2.14.0, in its own environment",
     }
@@ -113,7 +124,7 @@ def test_the_json_contains_the_installation() -> None:
     installation = info()
     text = installation.to_json()
     as_data = json.loads(text)
-    assert list(as_data) == ["versions", "converters", "runtimes", "models", "data_dir", "datasets"]
+    assert list(as_data) == ["versions", "converters", "readers", "runtimes", "models", "data_dir", "datasets"]
     assert as_data["models"] == list(ARCHITECTURES)
     assert as_data["datasets"] == installation.datasets
     assert as_data["converters"] == {name: list(variants) for name, variants in installation.converters.items()}

@@ -15,9 +15,8 @@ PACKAGES: list[str] = SETUPTOOLS["packages"]
 
 
 def test_every_folder_with_modules_is_a_package() -> None:
-    folders = {
-        path.parent for folder in ("edgesqz", "converters", "runtimes") for path in (ROOT / folder).rglob("*.py")
-    }
+    places = ("edgesqz", "converters", "readers", "runtimes")
+    folders = {path.parent for place in places for path in (ROOT / place).rglob("*.py")}
     names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
     assert {name if name.startswith("edgesqz") else f"edgesqz.{name}" for name in names} == set(PACKAGES)
 

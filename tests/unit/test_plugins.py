@@ -77,6 +77,7 @@ def test_the_built_in_runtimes_are_found() -> None:
         "litert-web": (".tflite",),
         "onnxruntime": (".onnx",),
         "onnxruntime-web": (".onnx",),
+        "pytorch": (".pt2",),
         "tflite-micro": (".tflite",),
         "tflite-runtime": (".tflite",),
     }
@@ -127,7 +128,8 @@ def test_a_third_partys_converter_is_found_like_the_built_in_ones() -> None:
 @pytest.mark.usefixtures("third_party")
 def test_a_third_partys_runtime_is_found_like_the_built_in_ones(tmp_path: Path) -> None:
     assert list(plugins.runtimes()) == [
-        *("keras", "litert", "litert-web", "onnxruntime", "onnxruntime-web", "tflite-micro", "tflite-runtime", "toy")
+        *("keras", "litert", "litert-web", "onnxruntime", "onnxruntime-web", "pytorch", "tflite-micro"),
+        *("tflite-runtime", "toy"),
     ]
     assert plugins.runtime_for(".toy") == "toy"
     assert plugins.runtime_for(".tflite") == "litert"  # the first by name of two runtimes for this suffix

@@ -16,7 +16,7 @@ from edgesqz.engine import environments
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import Export
 from tests.conftest import MakeOnce
-from tests.foreign import MEAN, STANDARDIZED, STD, color_onnx
+from tests.foreign import MEAN, STD, color_onnx
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,14 @@ def colors(images: Path, make_once: MakeOnce) -> Path:
         source = color_onnx(home / "colors.onnx")
         for format in ("tflite", "onnx"):
             edgesqz.export(
-                source, format, variant=["fp32", "int8"], dataset=images, workspace=home, calibration=50, **STANDARDIZED
+                source,
+                format,
+                variant=["fp32", "int8"],
+                mean=MEAN,
+                std=STD,
+                dataset=images,
+                workspace=home,
+                calibration=50,
             )
 
     return make_once("foreign", convert)

@@ -32,14 +32,14 @@ def reader(folder: Path, body: str) -> types.ModuleType:
 
 def test_the_content_goes_through_another_process(tmp_path: Path) -> None:
     module = reader(tmp_path, "import os; return content + str(os.getppid()).encode()")
-    found = to_tflite(module, b"parent: ", ".model")  # type: ignore[arg-type]
+    found = to_tflite(module, b"parent: ", ".model")
     assert found.content.startswith(b"parent: ") and found.content != b"parent: "
     assert found.versions == {}
 
 
 def test_what_the_package_prints_is_hidden(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     module = reader(tmp_path, "import os; print('noise'); os.write(2, b'noise'); return content")
-    assert to_tflite(module, b"same", ".model").content == b"same"  # type: ignore[arg-type]
+    assert to_tflite(module, b"same", ".model").content == b"same"
     assert capfd.readouterr() == ("", "")
 
 
@@ -55,11 +55,11 @@ def test_what_the_package_prints_is_hidden(tmp_path: Path, capfd: pytest.Capture
 )
 def test_an_error_is_one_line(body: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=message):
-        to_tflite(reader(tmp_path, body), b"", ".model")  # type: ignore[arg-type]
+        to_tflite(reader(tmp_path, body), b"", ".model")
 
 
 def test_a_reader_may_have_the_name_of_a_package(tmp_path: Path) -> None:
     module = reader(tmp_path, "import json, sys; return json.__file__.encode()")
     (tmp_path / "json.py").write_text("raise AssertionError")
-    found = to_tflite(module, b"", ".model").content  # type: ignore[arg-type]
+    found = to_tflite(module, b"", ".model").content
     assert Path(found.decode()).is_relative_to(sys.base_prefix)
