@@ -128,7 +128,7 @@ def test_the_json_contains_the_installation() -> None:
     assert as_data["models"] == list(ARCHITECTURES)
     assert as_data["datasets"] == installation.datasets
     assert as_data["converters"] == {name: list(variants) for name, variants in installation.converters.items()}
-    assert [set(runtime) for runtime in as_data["runtimes"]] == 7 * [{"name", "suffixes", "version", "install"}]
+    assert [set(runtime) for runtime in as_data["runtimes"]] == 8 * [{"name", "suffixes", "version", "install"}]
     assert text.endswith("}\n")
 
 
