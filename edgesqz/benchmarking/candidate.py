@@ -14,7 +14,7 @@ import numpy as np
 from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, Pixels, read_bytes, sha256
 from edgesqz.benchmarking.rows import LayerErrors
-from edgesqz.engine import Engine
+from edgesqz.engine import Engine, RejectedError
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.lookup import model_files
@@ -26,6 +26,10 @@ MAX_INFERENCES_PER_ROUND = 1000
 # A candidate warms up until the medians of two consecutive rounds differ by at most this share.
 STABLE = 0.02
 MAX_WARM_UP_ROUNDS = 20
+
+# The converters store int4 weights only for this operator. Old engines reject them with messages such as "Unsupported
+# data type 17 in tensor".
+INT4_ADVICE = "the engine may not support CONV_2D with int4 weights; choose variant int8"
 
 
 @dataclass
@@ -135,6 +139,14 @@ class Candidate:
         return self.manifest.source_sha256 if self.manifest else None
 
     @property
+    def has_int4_weights(self) -> bool:
+        return self.manifest is not None and 4 in (self.manifest.weight_bits or {}).values()
+
+    @property
+    def is_source_model(self) -> bool:
+        return self.path.suffix == KERAS_SUFFIX
+
+    @property
     def is_timed(self) -> bool:
         return self.choice is not None and self.choice.runtime.TIMED
 
@@ -152,6 +164,8 @@ class Candidate:
         """Record an error in this candidate's row and let the run continue."""
         try:
             yield
+        except RejectedError as error:
+            self.error = f"{error}; {INT4_ADVICE}" if self.has_int4_weights else str(error)
         except EdgesqzError as error:
             self.error = str(error)
 

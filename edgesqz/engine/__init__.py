@@ -2,5 +2,6 @@
 
 from edgesqz.engine.engine import Engine as Engine
 from edgesqz.engine.engine import EngineError as EngineError
+from edgesqz.engine.engine import RejectedError as RejectedError
 from edgesqz.engine.engine import load as load
 from edgesqz.engine.engine import open_engine as open_engine

@@ -24,11 +24,16 @@ from edgesqz.workspace import settle
 # No request takes longer on a working machine. Larger datasets are sent in parts.
 ANSWER_TIMEOUT_S = 600
 IMAGES_PER_REQUEST = 1000
+REJECTIONS = ("RuntimeError", "ValueError")  # types of the errors that runtimes raise about a model
 CLOSE_TIMEOUT_S = 1  # time for an engine to exit by itself
 
 
 class EngineError(EdgesqzError):
     """An engine cannot run a model, or its process ended."""
+
+
+class RejectedError(EngineError):
+    """An engine raised an error about a model, for example because it lacks an operator."""
 
 
 class Engine:
@@ -185,7 +190,8 @@ class Engine:
                 self._channel.send(message)
             return self._channel.receive(timeout=ANSWER_TIMEOUT_S)
         except self._channel.RemoteError as error:
-            raise EngineError(_raised(str(error))) from error
+            kind, message = _raised(str(error))
+            raise (RejectedError if kind in REJECTIONS else EngineError)(message or kind) from error
         except self._channel.TimeoutError as error:
             self.close()  # a busy process would disturb later measurements
             raise EngineError(f"the engine did not answer within {ANSWER_TIMEOUT_S} s") from error
@@ -270,13 +276,12 @@ def _unpacked(shape: tuple[int, ...], content: bytes) -> np.ndarray:
     return np.frombuffer(content, np.float32).reshape(shape)
 
 
-def _raised(remote_traceback: str) -> str:
-    """Return the first line of an engine's error, without the traceback of its process."""
+def _raised(remote_traceback: str) -> tuple[str, str]:
+    """Return the type and the first line of an engine's error, without the traceback of its process."""
     _, _, after_last_call = remote_traceback.rpartition("\n  File ")
     lines = [line for line in after_last_call.splitlines()[1:] if line and not line.startswith(" ")]
-    raised = lines[0] if lines else remote_traceback
-    kind, _, message = raised.partition(": ")
-    return message or kind
+    kind, _, message = (lines[0] if lines else remote_traceback).partition(": ")
+    return kind, message
 
 
 def load(

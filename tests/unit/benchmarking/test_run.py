@@ -11,11 +11,12 @@ import pytest
 import edgesqz
 from edgesqz import plugins
 from edgesqz.benchmarking import flips
-from edgesqz.benchmarking.candidate import Candidate, Predictions, distinct_names, with_source_models
+from edgesqz.benchmarking.candidate import INT4_ADVICE, Candidate, Predictions, distinct_names, with_source_models
 from edgesqz.benchmarking.evaluation import EvaluationSet
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
-from tests.rows import errors_of
+from tests import fakes
+from tests.rows import errors_by_name, errors_of
 
 pytestmark = pytest.mark.usefixtures("fake_engine")
 
@@ -58,6 +59,23 @@ def test_a_missing_engine_says_what_to_install(exported: Path, monkeypatch: pyte
     monkeypatch.setattr(plugins, "engine_version", lambda runtime: None)
     report = edgesqz.bench(["squeezenet-nano.fp32.onnx"], rounds=1, workspace=exported)
     assert all("pip install" in (error or "") for error in errors_of(report))
+
+
+@pytest.mark.parametrize(
+    ("habit", "bits", "error"),
+    [
+        ("raise", 4, f"an engine's own trouble; {INT4_ADVICE}"),
+        ("raise", 8, "an engine's own trouble"),
+        ("quit", 4, "the engine's process ended unexpectedly while running this model"),
+    ],
+)
+def test_an_engine_that_rejects_int4_weights_costs_one_row_with_advice(
+    habit: str, bits: int, error: str, tmp_path: Path
+) -> None:
+    fakes.write(tmp_path / "a.int4.tflite", fakes.content(habit=habit), weight_bits={"stem": 8, "fire": bits})
+    fakes.write(tmp_path / "a.int8.tflite", fakes.content())
+    report = edgesqz.bench(rounds=1, workspace=tmp_path)
+    assert errors_by_name(report) == {"a.int4.tflite": error, "a.int8.tflite": None}
 
 
 @pytest.mark.parametrize(
