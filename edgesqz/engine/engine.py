@@ -190,8 +190,8 @@ class Engine:
                 self._channel.send(message)
             return self._channel.receive(timeout=ANSWER_TIMEOUT_S)
         except self._channel.RemoteError as error:
-            kind, message = _raised(str(error))
-            raise (RejectedError if kind in REJECTIONS else EngineError)(message or kind) from error
+            kind, reason = _raised(str(error))
+            raise (RejectedError if kind in REJECTIONS else EngineError)(reason or kind) from error
         except self._channel.TimeoutError as error:
             self.close()  # a busy process would disturb later measurements
             raise EngineError(f"the engine did not answer within {ANSWER_TIMEOUT_S} s") from error
