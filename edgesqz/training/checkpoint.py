@@ -1,5 +1,7 @@
 """Checkpoints of training runs, in .npz files without pickles: ``NAME.last.npz`` and ``NAME.best.npz``.
 
+``best`` contains the weights of the epoch to keep. See ``Recipe.kept_epoch``.
+
 Under a quota, a run decides before its first step how much its checkpoints contain. See ``Detail``.
 """
 
@@ -36,7 +38,7 @@ class Progress:
         epoch_loss: Sum of the losses of the current epoch's steps.
         epoch_correct: Number of training images of the current epoch that were classified correctly.
         epoch_seconds: Time spent on the current epoch's steps.
-        best_accuracy: Highest accuracy on the validation split, 0..1, or None if there is none.
+        best_accuracy: Accuracy of the epoch to keep so far on the validation split, 0..1, or None if there is none.
         history: One entry per finished epoch. See ``edgesqz.training.history``.
     """
 
@@ -107,12 +109,12 @@ def exists(workspace: Workspace, name: str) -> bool:
 
 
 def best_files(name: str, weights: Sequence[np.ndarray]) -> dict[str, bytes]:
-    """Return the content of the file with the best epoch's weights, by its name, for ``Workspace.write``."""
+    """Return the content of the file with the kept epoch's weights, by its name, for ``Workspace.write``."""
     return {_best(name): _npz(_numbered("weight", weights))}
 
 
 def read_best(workspace: Workspace, name: str) -> list[np.ndarray]:
-    """Read the weights of a model's best epoch.
+    """Read the weights of a model's kept epoch.
 
     Raises:
         EdgesqzError: The file is missing or damaged.

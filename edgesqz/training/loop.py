@@ -53,7 +53,7 @@ class TrainingImages:
     Attributes:
         dataset: The dataset that the images come from.
         fitted: The images to train on.
-        validation: The validation split, which selects the best epoch, or None if there is none.
+        validation: The validation split, or None if there is none.
     """
 
     dataset: data.Dataset
@@ -93,7 +93,7 @@ class TrainingRun:
         self.batch_size = min(recipe.batch_size, len(images.fitted))
         self.steps_per_epoch = len(images.fitted) // self.batch_size
         self.steps = self._planned_steps()
-        self.best: list[np.ndarray] | None = None  # the weights of the best epoch so far
+        self.best: list[np.ndarray] | None = None  # the weights of the epoch to keep so far
         self.detail = Detail.FULL
         self.after_epoch: list[Callable[[Progress], None]] = []
         self._graph()  # refuses what cannot be built before TensorFlow starts
@@ -263,7 +263,7 @@ class TrainingRun:
         return [best, last, best, last, model]
 
     def run(self) -> Artifact:
-        """Train to the last step, then write the network of the best epoch.
+        """Train to the last step, then write the network of the best epoch or, if the recipe says so, of the last.
 
         Raises:
             KeyboardInterrupt: The run was interrupted. A checkpoint was written if it fit the quota.
@@ -399,12 +399,8 @@ class TrainingRun:
         }
 
     def _keep_if_best(self, weights: list[np.ndarray], accuracy: float | None) -> None:
-        """Keep the weights of an epoch that is at least as good as the best one.
-
-        The later of two equal epochs wins: with few images, an early epoch can classify all of them correctly by
-        chance, while the learning rate is still high.
-        """
-        if accuracy is None or accuracy >= (self.progress.best_accuracy or 0):
+        """Keep the weights of an epoch unless the recipe keeps the best one, and an earlier one was better."""
+        if self.recipe.kept_epoch == "last" or accuracy is None or accuracy >= (self.progress.best_accuracy or 0):
             self.progress.best_accuracy, self.best = accuracy, weights
             if self.detail is not Detail.NOTHING:
                 self.workspace.write(checkpoint.best_files(self.name, weights))
@@ -426,7 +422,7 @@ class TrainingRun:
         return self.learner.optimizer_state() if detail is Detail.FULL else []
 
     def _write_model(self) -> Artifact:
-        """Write the best epoch's weights as a model of standard Keras layers, replacing the checkpoints."""
+        """Write the kept epoch's weights as a model of standard Keras layers, replacing the checkpoints."""
         assert self.best is not None  # the last epoch has ended
         with checkpoint.damage_named(f"of {self.name}"):
             content = keras_bytes(forms.finished(self._graph(), self.recipe, self.best))

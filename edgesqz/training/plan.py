@@ -76,8 +76,8 @@ class TrainingData(DataDirOptions):
     validation_split: Annotated[
         float | None,
         Option(
-            "Fraction of the training images to reserve for selecting the best epoch. With 0, training uses all images "
-            "and keeps the last epoch.",
+            "Fraction of the training images to reserve for validation. From 1,000 images on, they select the best "
+            "epoch; otherwise, the last one is kept. With 0, training uses all images.",
             metavar="FRACTION",
             default=f"{Recipe.validation_split}",
         ),
@@ -250,8 +250,8 @@ class Train(
 ):
     """Train a network and write it to the workspace as NAME.keras.
 
-    A tenth of the training images, the validation split, selects the best epoch. The test split is never read. Ctrl-C
-    leaves a checkpoint.
+    A tenth of the training images is the validation split. If it has at least 1,000 images, it selects the best epoch.
+    The test split is never read. Ctrl-C leaves a checkpoint.
 
     Example: `edgesqz train --model squeezenet-nano --dataset cifar10 --epochs 10`
     """

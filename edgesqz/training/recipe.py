@@ -16,6 +16,7 @@ from edgesqz.models.architectures import PREPROCESSING, architecture
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("sgd", "muon")
 QUANTIZED = ("int4",)
+EPOCHS = ("best", "last")
 MODELS = ("teacher", "init")  # fields that identify another model by its SHA-256
 
 
@@ -40,7 +41,9 @@ class Recipe:
         weight_decay: L2 penalty in the loss, on kernels only.
         label_smoothing: Fraction of each label that is spread evenly over all classes.
         shift: Maximum shift of an image in pixels. The border is filled by reflection.
-        validation_split: Fraction of the training images that is used to select the epoch instead of for training.
+        validation_split: Fraction of the training images that is used for validation instead of for training.
+        kept_epoch: The epoch whose weights the finished network has: ``last``, or ``best`` for the one with the highest
+            validation accuracy.
         teacher: SHA-256 of the teacher's .keras file for distillation, or None to train on the labels.
         temperature: Softmax temperature of the distillation.
         teacher_views: Number of epochs after which the augmentation repeats, so that the teacher's predictions can be
@@ -71,6 +74,7 @@ class Recipe:
     label_smoothing: float = 0.1
     shift: int = 4
     validation_split: float = 0.1
+    kept_epoch: str = "best"
     teacher: str | None = None
     temperature: float = 4.0
     teacher_views: int = 10
@@ -104,6 +108,7 @@ class Recipe:
             ("preprocessing", PREPROCESSING),
             ("precision", PRECISIONS),
             ("optimizer", OPTIMIZERS),
+            ("kept_epoch", EPOCHS),
         ):
             if (value := getattr(self, name)) not in choices:
                 raise EdgesqzError(f"unknown {option(name)} {value!r}; choose from {', '.join(choices)}")
@@ -164,10 +169,11 @@ QUANTIZATION_AWARE = _Defaults(6, 0.0004)
 MUON_RATE = 0.5  # relative to the rate of SGD
 MAX_EPOCHS = 200
 MIN_BATCH_SIZE, MIN_STEPS_PER_EPOCH = 16, 16
+MIN_VALIDATION_IMAGES = 1000  # to select an epoch
 
 
 def scaled_to(images: int, recipe: Recipe) -> dict[str, Any]:
-    """Return the epochs, batch size and learning rate that suit a number of training images.
+    """Return the values of a recipe that suit a number of training images.
 
     With few images, batches are smaller, down to 16, and there are more epochs, up to 200, which makes about 1,500
     steps in total. The peak learning rate falls with the batch size to the power of 1.5, faster than the linear rule
@@ -182,6 +188,9 @@ def scaled_to(images: int, recipe: Recipe) -> dict[str, Any]:
     lower rate. Starting from the zoo's ``squeezenet-nano``, a peak of 0.02 diverged after 11 steps.
 
     Muon takes half the rate of SGD. The figures are in ``docs/explanation/training.md``.
+
+    A small validation split does not select the epoch: by chance, an early epoch classifies a few images better than
+    the last one, whose learning rate is the lowest. The figures are in ``docs/how-to/fine-tune.md``.
 
     Args:
         images: The number of training images.
@@ -198,6 +207,7 @@ def scaled_to(images: int, recipe: Recipe) -> dict[str, Any]:
         "epochs": min(max(math.ceil(defaults.min_steps / steps_per_epoch), defaults.epochs), MAX_EPOCHS),
         "batch_size": batch_size,
         "learning_rate": float(f"{peak * share**defaults.power:.2g}"),
+        "kept_epoch": "best" if images * recipe.validation_split >= MIN_VALIDATION_IMAGES else "last",
     }
 
 

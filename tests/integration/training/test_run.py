@@ -195,7 +195,7 @@ def test_the_manifest_records_the_recipe_and_its_results(finished: Finished, tra
     assert (manifest.input.shape, manifest.output.shape) == ((None, 32, 32, 3), (None, 3))
     assert {"edgesqz", "keras", "tensorflow", "numpy"} <= set(manifest.versions)
     precision = fastest_precision()
-    recipe = Recipe(MODEL, str(train_only), EPOCHS, 64, 0.1, precision=precision)
+    recipe = Recipe(MODEL, str(train_only), EPOCHS, 64, 0.1, kept_epoch="last", precision=precision)
     assert facts["recipe"] == dataclasses.asdict(recipe)
     assert facts["validation_images"] == HOLDOUT
     assert len(facts["history"]) == EPOCHS
@@ -244,22 +244,26 @@ def test_the_console_shows_a_line_per_epoch(finished: Finished) -> None:
         assert line.endswith(" images/s")
 
 
-def test_the_epoch_with_the_best_validation_accuracy_is_written(
-    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("min_images", "written_epoch"), [(HOLDOUT, 1), (HOLDOUT + 1, 2)])
+def test_the_best_epoch_is_written_unless_there_are_too_few_validation_images(
+    min_images: int, written_epoch: int, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras
 
     import edgesqz.training.step
 
-    counts = iter((9, 18, 12))
-    monkeypatch.setattr(edgesqz.training.step, "evaluation", lambda network: lambda split: next(counts))
+    counts = (9, 18, 12)
+    remaining = iter(counts)
+    monkeypatch.setattr("edgesqz.training.recipe.MIN_VALIDATION_IMAGES", min_images)
+    monkeypatch.setattr(edgesqz.training.step, "evaluation", lambda network: lambda split: next(remaining))
     written = recorded_checkpoints(monkeypatch)
     artifact = train(train_only, tmp_path)
     assert artifact.manifest and artifact.manifest.training
-    assert artifact.manifest.training["validation_accuracy"] == pytest.approx(18 / HOLDOUT)
+    assert artifact.manifest.training["validation_accuracy"] == pytest.approx(counts[written_epoch] / HOLDOUT)
     saved = keras.models.load_model(artifact.path, compile=False).get_weights()
-    assert_same_arrays(saved, written[1].weights)
-    assert not all(np.allclose(one, other) for one, other in zip(saved, written[2].weights, strict=True))
+    assert_same_arrays(saved, written[written_epoch].weights)
+    other_epoch = written[3 - written_epoch]
+    assert not all(np.allclose(one, other) for one, other in zip(saved, other_epoch.weights, strict=True))
 
 
 def test_the_last_of_equally_good_epochs_is_written(
@@ -270,6 +274,7 @@ def test_the_last_of_equally_good_epochs_is_written(
     import edgesqz.training.step
 
     counts = iter((9, 18, 18))
+    monkeypatch.setattr("edgesqz.training.recipe.MIN_VALIDATION_IMAGES", 1)
     monkeypatch.setattr(edgesqz.training.step, "evaluation", lambda network: lambda split: next(counts))
     written = recorded_checkpoints(monkeypatch)
     artifact = train(train_only, tmp_path)

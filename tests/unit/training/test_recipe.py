@@ -47,6 +47,7 @@ def test_the_shortest_runs_have_a_rate(steps: int) -> None:
         ({"validation_split": 1.5}, r"validation_split must be at least 0 and below 1, got 1\.5"),
         ({"validation_split": math.nan}, "validation_split must be .*, got nan"),
         ({"precision": "float8"}, "unknown precision 'float8'; choose from float32, bfloat16"),
+        ({"kept_epoch": "first"}, "unknown kept_epoch 'first'; choose from best, last"),
         ({"seed": -1}, "seed must be from 0 to 4294967295, got -1"),
         ({"model": "resnet"}, "unknown model 'resnet'; choose from squeezenet, squeezenet-nano"),
     ],
@@ -93,6 +94,13 @@ def test_fine_tuning_takes_a_third_of_the_steps_and_a_rate_that_falls_more_slowl
     assert [each["batch_size"] for each in found] == [16, 32, 128, 128]
     assert [each["learning_rate"] for each in found] == [0.071, 0.1, 0.2, 0.2]
     assert [each["epochs"] for each in found] == [46, 28, 13, 10]
+
+
+@pytest.mark.parametrize(
+    ("images", "validation_split", "epoch"), [(9_999, 0.1, "last"), (10_000, 0.1, "best"), (5_000, 0.2, "best")]
+)
+def test_a_thousand_validation_images_select_the_epoch(images: int, validation_split: float, epoch: str) -> None:
+    assert scaled_to(images, Recipe(validation_split=validation_split))["kept_epoch"] == epoch
 
 
 def test_if_tensorflows_kernels_are_limited_training_uses_float32(monkeypatch: pytest.MonkeyPatch) -> None:
