@@ -15,7 +15,7 @@ from edgesqz.image_size import ImageSize, ImageSizeLike
 _SPLITS = ("train", "test")
 _TEST_SHARE = 0.2  # of the images of a folder without train/ and test/
 _SEED = 0
-_DIVISION = "it has no train/ and test/, so a fifth of each class is its test split, always the same images"
+_DIVISION = "no train/ and test/ subfolders; a fifth of each class, always the same images, is the test split"
 
 _Paths = NDArray[np.object_]
 

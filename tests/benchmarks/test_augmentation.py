@@ -1,0 +1,150 @@
+"""Train on 20 images of each class with one more kind of augmentation at a time. Takes ten minutes on a quiet machine.
+
+A network from scratch learns the classes of CIFAR-10, and the zoo's ``squeezenet-nano`` is fine-tuned on drawn shapes.
+The other images that the networks classify are training images, so that the choice of an augmentation sees no test
+image. Run it with: EDGESQZ_DATA_DIR=FOLDER python -m pytest -s tests/benchmarks/test_augmentation.py
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edgesqz
+from edgesqz import backend, data
+from edgesqz.data import Dataset, Split, synthetic
+from edgesqz.image_size import ImageSize
+from edgesqz.training.recipe import Recipe
+
+MODEL = "squeezenet-nano"
+IMAGES_PER_CLASS = 20
+DATA_DIR = os.environ.get("EDGESQZ_DATA_DIR")
+# Columns of the random numbers of an image. The first two shift it.
+ZOOM, CONTRAST, BRIGHTNESS, CUTOUT, COLUMNS = 2, 5, 6, slice(10, 12), 14
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to an image before it is mirrored.
+
+    Attributes:
+        shift: Maximum shift, in pixels.
+        zoom: Maximum magnification or reduction, as a natural logarithm.
+        contrast: Maximum relative change of the contrast.
+        brightness: Maximum change of the brightness, relative to white.
+        cutout: Height and width of a gray square at a random position, in pixels.
+    """
+
+    shift: int = Recipe.shift
+    zoom: float = 0.0
+    contrast: float = 0.0
+    brightness: float = 0.0
+    cutout: int = 0
+
+
+AUGMENTATIONS = {
+    "default": Augmentation(),
+    "shift of up to 8 pixels": Augmentation(shift=8),
+    "zoom by 0.78 to 1.28": Augmentation(zoom=0.25),
+    "contrast by 30 %, brightness by 15 %": Augmentation(contrast=0.3, brightness=0.15),
+    "cutout of 8x8 pixels": Augmentation(cutout=8),
+}
+
+
+def use(augmentation: Augmentation, patch: pytest.MonkeyPatch) -> None:
+    """Train with this augmentation."""
+    backend.start_keras()
+    import tensorflow as tf
+
+    from edgesqz.training import step
+
+    class Views(step.Views):
+        def __init__(self, split: Split, size: ImageSize, recipe: Recipe) -> None:
+            super().__init__(split, size, dataclasses.replace(recipe, shift=augmentation.shift))
+
+        def __call__(self, indices: Any, view: Any) -> Any:
+            numbers = tf.random.stateless_uniform([len(self.labels), COLUMNS], (self._seed, view), -1.0, 1.0)
+            numbers = tf.gather(numbers, indices)
+            if augmentation.zoom:
+                mirrored = tf.gather(self._mirrored_first, indices) ^ (view % 2 == 1)
+                images = zoomed(tf.cast(tf.gather(self._images, indices), tf.float32), numbers, mirrored)
+            else:
+                images = tf.cast(super().__call__(indices, view), tf.float32)
+            if augmentation.contrast:
+                mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
+                images = mean + (images - mean) * (1 + augmentation.contrast * _as_images(numbers[:, CONTRAST]))
+                images += 255 * augmentation.brightness * _as_images(numbers[:, BRIGHTNESS])
+            if augmentation.cutout:
+                images = tf.where(inside_cutout(numbers[:, CUTOUT]), 128.0, images)
+            return tf.clip_by_value(images, 0, 255)
+
+    def zoomed(images: Any, numbers: Any, mirrored: Any) -> Any:
+        side = images.shape[1]
+        center = (side - 1) / 2
+        scale, zero = tf.exp(augmentation.zoom * numbers[:, ZOOM]), tf.zeros(tf.shape(mirrored))
+        across = tf.where(mirrored, -scale, scale)
+        left = center - across * center + augmentation.shift * numbers[:, 0]
+        top = center - scale * center + augmentation.shift * numbers[:, 1]
+        return tf.raw_ops.ImageProjectiveTransformV3(
+            images=images,
+            transforms=tf.stack([across, zero, left, zero, scale, top, zero, zero], 1),
+            output_shape=[side, side],
+            interpolation="BILINEAR",
+            fill_mode="REFLECT",
+            fill_value=0.0,
+        )
+
+    def inside_cutout(numbers: Any) -> Any:
+        side, half = 32, augmentation.cutout // 2
+        corner = tf.floor((numbers + 1) / 2 * side) - half
+        positions = tf.range(side, dtype=tf.float32)
+        inside = (positions >= corner[:, :, None]) & (positions < corner[:, :, None] + augmentation.cutout)
+        return (inside[:, 0, :, None] & inside[:, 1, None, :])[..., None]
+
+    patch.setattr(step, "Views", Views)
+
+
+def _as_images(numbers: Any) -> Any:
+    return numbers[:, None, None, None]
+
+
+def accuracy(labels: tuple[str, ...], images: Split, others: Split, workspace: Path, **options: Any) -> float:
+    """Train with the default recipe, and return the accuracy on other images, 0..1."""
+    with data.provided(Dataset("few", labels, {"train": images}.__getitem__)):
+        trained = edgesqz.train(dataset="few", name="few", precision="float32", workspace=workspace, **options)
+    with edgesqz.load(trained.path) as model:
+        return float(np.mean(model.predict(others.images).argmax(axis=1) == others.labels))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_fine_tuning_on_drawn_shapes(name: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = synthetic.load("synthetic", ImageSize(32, 32)).labels
+    images = synthetic.draw(IMAGES_PER_CLASS * len(labels), 32, seed=3000 + seed)
+    use(AUGMENTATIONS[name], monkeypatch)
+    found = accuracy(labels, images, synthetic.draw(2000, 32, seed=95), tmp_path, init=MODEL, seed=seed)
+    print(f"fine-tuned on shapes, seed {seed}, {name}: {found:.1%}")
+    assert found > 2 / len(labels)  # twice as many as by chance
+
+
+@pytest.mark.skipif(not DATA_DIR, reason="set EDGESQZ_DATA_DIR to a folder with CIFAR-10")
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_training_on_photos(name: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert DATA_DIR
+    cifar = data.load("cifar10", Path(DATA_DIR))
+    train = cifar.train()
+    order = np.random.default_rng(12345).permutation(len(train))
+    others, pool = train.take(order[:4000]), train.take(order[4000:])
+    order = np.random.default_rng(seed).permutation(len(pool))
+    of_classes = [order[pool.labels[order] == label][:IMAGES_PER_CLASS] for label in range(len(cifar.labels))]
+    use(AUGMENTATIONS[name], monkeypatch)
+    found = accuracy(cifar.labels, pool.take(np.concatenate(of_classes)), others, tmp_path, model=MODEL, seed=seed)
+    print(f"from scratch on photos, seed {seed}, {name}: {found:.1%}")
+    assert found > 2 / len(cifar.labels)
