@@ -39,6 +39,7 @@ SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
+QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
 
 def require_ray() -> None:
@@ -69,31 +70,47 @@ def started(address: str | None, store_bytes: int) -> Iterator[None]:
     os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
     import ray
 
-    quiet = {"logging_level": "ERROR", "log_to_driver": False}
     try:
         if address:
-            _check_reachable(address)
-            os.environ.setdefault(*WAIT_FOR_CLUSTER)
-            with backend.hush():  # Ray logs every attempt
-                ray.init(address=address, **quiet)
+            _connect(address)
             _check_versions()
         else:
-            folder = Path(tempfile.gettempdir()) / "ray"
-            _check_length(folder)
-            ray.init(
-                include_dashboard=False,
-                object_store_memory=max(store_bytes, MIN_STORE_BYTES),
-                _temp_dir=str(folder),
-                **quiet,
-            )
+            _start(store_bytes)
         yield
-    except (ConnectionError, RuntimeError) as error:
-        if ray.is_initialized():
-            raise
-        place = f"the cluster at {address}" if address else "Ray"
-        raise EdgesqzError(f"cannot use {place}: {first_line(error)}") from error
     finally:
         ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    _check_reachable(address)
+    os.environ.setdefault(*WAIT_FOR_CLUSTER)
+    with _errors_of(f"the cluster at {address}"), backend.hush():  # Ray logs every attempt
+        ray.init(address=address, **QUIET)
+
+
+def _start(store_bytes: int) -> None:
+    import ray
+
+    folder = Path(tempfile.gettempdir()) / "ray"
+    _check_length(folder)
+    with _errors_of("Ray"):
+        ray.init(
+            include_dashboard=False,
+            object_store_memory=max(store_bytes, MIN_STORE_BYTES),
+            _temp_dir=str(folder),
+            **QUIET,
+        )
+
+
+@contextlib.contextmanager
+def _errors_of(place: str) -> Iterator[None]:
+    """Report in one line that Ray cannot be used."""
+    try:
+        yield
+    except Exception as error:  # which Ray raises as it is where its processes start too slowly
+        raise EdgesqzError(f"cannot use {place}: {first_line(error)}") from error
 
 
 def _check_length(folder: Path) -> None:
@@ -155,19 +172,24 @@ def check_same(here: Mapping[str, str], there: Mapping[str, str], node: str) -> 
         raise EdgesqzError(f"the node {node} runs {', '.join(different)}; install the same versions there")
 
 
-def check_cores(count: int, what: str) -> None:
+def cores() -> int:
+    """Return the number of cores of the cluster."""
+    import ray
+
+    return int(ray.cluster_resources().get("CPU", 0))
+
+
+def check_cores(count: int, cores: int, what: str) -> None:
     """Check that there is a core for every worker.
 
     Args:
         count: Number of workers.
+        cores: Number of cores.
         what: Name of the option in messages.
 
     Raises:
         EdgesqzError: There are fewer cores than workers.
     """
-    import ray
-
-    cores = int(ray.cluster_resources().get("CPU", 0))
     if cores < count:
         raise EdgesqzError(f"{what} needs one core per worker; expected at most {cores}, got {count}")
 

@@ -234,7 +234,8 @@ def _kill_children_except(others: Sequence[Any]) -> None:
 
     for child in psutil.Process().children():
         if child not in others:
-            child.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+                child.kill()
 
 
 def _place(choice: plugins.Choice, host: Host | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ def run(
         recipe = dataclasses.replace(recipe, **{name: scaled[name] for name in scaled if name not in chosen})
     scratch_dir = as_path(plan.scratch_dir)
     split = TrainingImages.split(dataset, images, recipe)
-    _check_batch(min(recipe.batch_size, len(split.fitted)), plan)
+    _check_workers(min(recipe.batch_size, len(split.fitted)), plan)
     with _learning(plan, workspace, scratch_dir, images) as learn:
         training = TrainingRun(name, recipe, split, models, workspace, console, learn)
         if after_epoch:
@@ -111,11 +112,14 @@ def _learning(plan: Train, workspace: Workspace, scratch_dir: Path | None, image
         return
     cluster.require_ray()
     with scratch(scratch_dir, workspace, cluster.RAY_BYTES), cluster.started(plan.address, 2 * images.images.nbytes):
-        cluster.check_cores(plan.workers, option("workers"))
+        cluster.check_cores(plan.workers, cluster.cores(), option("workers"))
         yield functools.partial(Workers, plan.workers)
 
 
-def _check_batch(batch_size: int, plan: Train) -> None:
+def _check_workers(batch_size: int, plan: Train) -> None:
+    """Check what can be known before Ray starts, which takes many seconds."""
+    if not plan.address:
+        cluster.check_cores(plan.workers, os.cpu_count() or 1, option("workers"))
     if batch_size % plan.workers:
         raise EdgesqzError(
             f"every worker takes an equal part of a batch; expected {option('batch_size')} to be a multiple of "

@@ -18,6 +18,7 @@ from edgesqz.benchmarking.candidate import Candidate
 from edgesqz.engine import engine
 from edgesqz.errors import EdgesqzError
 from tests import fakes
+from tests.processes import has_ended
 from tests.rows import errors_by_name, errors_of
 
 EDGESQZ = (sys.executable, "-c", "from edgesqz.cli import main; main()")
@@ -139,7 +140,7 @@ def test_ctrl_c_and_sigterm_end_every_worker(sent: int, code: int, exported: Pat
     assert bench.returncode == code
     assert errors.strip().splitlines()[-1] == "stopped"
     assert "Traceback" not in errors
-    assert not [engine for engine in engines if engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE]
+    assert all(map(has_ended, engines))
 
 
 def test_two_benches_at_once_do_not_disturb_each_other(workspace: Path) -> None:

@@ -31,6 +31,7 @@ from edgesqz.sweeping.trials import Costs, Trial
 from edgesqz.sweeping.tuning import Body, Tuning
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import scratch
+from tests.processes import descendants
 from tests.waiting import PATIENCE_S, wait_for
 
 pytest.importorskip("ray")
@@ -62,13 +63,56 @@ def exported(trial: Trial, size: int = 20 * KB) -> list[Exported]:
     return [Exported(f"sweep-{trial.number:04}.int8.tflite", bytes(size), b"{}", trial.number / 100)]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_ray_process_remains() -> Iterator[None]:
     yield
-    wait_for(lambda: not [child for child in psutil.Process().children(recursive=True) if "ray" in child.name()])
+    wait_for(lambda: not descendants("ray"))
 
 
-def test_a_quota_for_three_of_eight_files_holds_at_every_moment(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def running() -> Iterator[str]:
+    """The address of a cluster of two cores that runs until the end of the module, because Ray starts slowly."""
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100_000_000})
+    yield nodes.address
+    nodes.shutdown()
+
+
+@contextmanager
+def interrupted_when(what: Callable[[], bool]) -> Iterator[None]:
+    def interrupt() -> None:
+        wait_for(what)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.mark.usefixtures("no_ray_process_remains")
+def test_ctrl_c_keeps_finished_trials(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
+        while trial.number == 2:
+            (marks / "2").touch()
+            time.sleep(0.02)
+        reports.finish([Exported(f"sweep-{trial.number:04}.int8.tflite", b"model", b"{}", 0.6)], 0.1)
+
+    folder = tmp_path / "workspace"
+    with (
+        interrupted_when((marks / "2").exists),
+        pytest.raises(KeyboardInterrupt, match="stopped after 1 trial; continue with resume"),
+    ):
+        tune(folder, 2, body, concurrent=1, all_epochs=True)
+    states = {trial.number: trial.state for trial in Record.read(record_path(folder, "sweep")).trials}
+    assert states == {1: "finished", 2: "waiting"}
+
+
+def test_a_quota_for_three_of_eight_files_holds_at_every_moment(running: str, tmp_path: Path) -> None:
     def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
         reports.progress(1, trial.number / 100, {"last": bytes(500_000)})
         reports.finish(
@@ -84,7 +128,7 @@ def test_a_quota_for_three_of_eight_files_holds_at_every_moment(tmp_path: Path) 
     watcher = threading.Thread(target=sample)
     (tmp_path / "workspace").mkdir()
     watcher.start()
-    found = tune(tmp_path / "workspace", 8, body, quota=quota, concurrent=2, all_epochs=True)
+    found = tune(tmp_path / "workspace", 8, body, address=running, quota=quota, concurrent=2, all_epochs=True)
     over.set()
     watcher.join()
     assert max(sizes) <= quota
@@ -95,7 +139,7 @@ def test_a_quota_for_three_of_eight_files_holds_at_every_moment(tmp_path: Path) 
     assert "sweep-0008.int8.tflite" in kept  # the most accurate
 
 
-def test_a_dead_worker_continues_from_its_checkpoint_and_failures_are_recorded(tmp_path: Path) -> None:
+def test_a_dead_worker_continues_from_its_checkpoint_and_failures_are_recorded(running: str, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
 
@@ -111,14 +155,15 @@ def test_a_dead_worker_continues_from_its_checkpoint_and_failures_are_recorded(t
         reports.progress(2, 0.6, {"last": b"weights"})
         reports.finish([Exported(f"sweep-{trial.number:04}.int8.tflite", b"model", b"{}", 0.6)], 0.1)
 
-    found = {trial.number: trial for trial in tune(tmp_path / "workspace", 3, body, all_epochs=True)}
+    over = tune(tmp_path / "workspace", 3, body, address=running, all_epochs=True)
+    found = {trial.number: trial for trial in over}
     assert found[1].state == found[3].state == "finished"
     assert (found[2].state, found[2].reason) == ("failed", "the loss became nan in epoch 1; try a lower learning_rate")
     begun = sorted(path.name.rpartition("-")[0] for path in marks.iterdir())
     assert begun == ["1-0", "1-1", "3-0"]
 
 
-def test_the_next_trial_waits_until_a_stopped_one_has_cleaned_up(tmp_path: Path) -> None:
+def test_the_next_trial_waits_until_a_stopped_one_has_cleaned_up(running: str, tmp_path: Path) -> None:
     def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
         try:
             for epoch in (1, 2):
@@ -127,7 +172,7 @@ def test_the_next_trial_waits_until_a_stopped_one_has_cleaned_up(tmp_path: Path)
         finally:
             time.sleep(3)  # longer than Tune waits by default
 
-    found = tune(tmp_path / "workspace", 3, body, concurrent=1)
+    found = tune(tmp_path / "workspace", 3, body, address=running, concurrent=1)
     assert [trial.state for trial in found] == ["finished", "stopped", "finished"]
 
 
@@ -211,39 +256,7 @@ def test_after_a_killed_driver_only_running_trials_are_repeated(tmp_path: Path) 
     assert [trial["state"] for trial in record["trials"]] == ["finished"] * 4
 
 
-@contextmanager
-def interrupted_when(what: Callable[[], bool]) -> Iterator[None]:
-    def interrupt() -> None:
-        wait_for(what)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    yield
-    thread.join()
-
-
-def test_ctrl_c_keeps_finished_trials(tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
-    marks.mkdir()
-
-    def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
-        while trial.number == 2:
-            (marks / "2").touch()
-            time.sleep(0.02)
-        reports.finish([Exported(f"sweep-{trial.number:04}.int8.tflite", b"model", b"{}", 0.6)], 0.1)
-
-    folder = tmp_path / "workspace"
-    with (
-        interrupted_when((marks / "2").exists),
-        pytest.raises(KeyboardInterrupt, match="stopped after 1 trial; continue with resume"),
-    ):
-        tune(folder, 2, body, concurrent=1, all_epochs=True)
-    states = {trial.number: trial.state for trial in Record.read(record_path(folder, "sweep")).trials}
-    assert states == {1: "finished", 2: "waiting"}
-
-
-def test_optuna_proposes_trials_within_the_budget_and_runs_waiting_ones_first(tmp_path: Path) -> None:
+def test_optuna_proposes_trials_within_the_budget_and_runs_waiting_ones_first(running: str, tmp_path: Path) -> None:
     from edgesqz.sweeping.candidates import Budget, Selection
     from edgesqz.sweeping.proposals import Proposals
     from edgesqz.sweeping.space import Space
@@ -258,7 +271,7 @@ def test_optuna_proposes_trials_within_the_budget_and_runs_waiting_ones_first(tm
     waiting = selection.random(1, seed=0)
     selection.first = 2
     plan = Sweep({"network": {"model": "digits"}}, workspace=tmp_path / "workspace", all_epochs=True)
-    with scratch(None, Workspace(tmp_path), 0), cluster.started(None, 0):
+    with scratch(None, Workspace(tmp_path), 0), cluster.started(running, 0):
         tuning = Tuning(plan, SETTING, Record({}, tuple(waiting)), Path(tempfile.mkdtemp()), Console(quiet=True), 1)
         found = tuning.run([], SPLIT, Proposals(selection, 4, 0, waiting), body)
     assert sorted(trial.number for trial in found) == [1, 2, 3, 4]
