@@ -3,6 +3,7 @@
 from edgesqz.data.cifar import cache_dir as cache_dir
 from edgesqz.data.datasets import DATASETS as DATASETS
 from edgesqz.data.datasets import SIZES as SIZES
+from edgesqz.data.datasets import class_count as class_count
 from edgesqz.data.datasets import load as load
 from edgesqz.data.datasets import locate as locate
 from edgesqz.data.datasets import provided as provided

@@ -21,6 +21,8 @@ DEFAULT_SIZE = ImageSize(32, 32)
 # Image sizes of the datasets that have only one.
 SIZES = {"cifar10": ImageSize(32, 32), "cifar100": ImageSize(32, 32), "mnist": ImageSize(28, 28)}
 
+CLASSES = {"cifar10": 10, "cifar100": 100}  # numbers of classes of the datasets that are downloaded as a whole
+
 _provided: dict[str, Dataset] = {}
 
 
@@ -65,6 +67,16 @@ def load(name: str, data_dir: Path | None = None, *, size: ImageSizeLike | None 
     if name not in cifar.LAYOUTS:
         return folders.load(name, _image_folder(name), size)
     return cifar.load(name, locate(name, data_dir) or cifar.download(name))
+
+
+def class_count(name: str) -> int:
+    """Return the number of classes of a dataset, without downloading it.
+
+    Raises:
+        EdgesqzError: The name is unknown, or an image folder does not have the same two or more classes in each of its
+            splits.
+    """
+    return CLASSES.get(name) or len(load(name).labels)
 
 
 def locate(name: str, data_dir: Path | None = None) -> Path | None:

@@ -108,6 +108,14 @@ class NetworkCosts:
     tflite_int4_bytes: int
     peak_activation_bytes: int
 
+    def file_bytes(self, bytes_per_parameter: float) -> int:
+        """Estimate the size of a file that stores this many bytes per parameter: that of such a .tflite file."""
+        if bytes_per_parameter < 1:
+            return self.tflite_int4_bytes
+        if bytes_per_parameter == 1:
+            return self.tflite_int8_bytes
+        return self.tflite_fp32_bytes - round((1 - bytes_per_parameter / 4) * self.fp32_bytes)
+
 
 def network_costs(model: str, *, classes: int | None = None, input_size: ImageSizeLike | None = None) -> NetworkCosts:
     """Compute the costs of a network.

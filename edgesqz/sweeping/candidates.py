@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edgesqz import plugins
 from edgesqz.errors import EdgesqzError, option, parsed
 from edgesqz.models.costs import network_costs
 from edgesqz.sweeping.space import Candidate, Space
@@ -24,7 +25,7 @@ class Budget:
     """Limits on the cost of a network. None means no limit.
 
     Attributes:
-        size_bytes: Size of the int8 .tflite file.
+        size_bytes: Size of the smallest exported file.
         macs: Multiply-accumulates for one image.
         arena_bytes: Memory of the int8 graph's tensors.
     """
@@ -56,7 +57,7 @@ class Budget:
         return all(
             limit is None or found <= limit
             for limit, found in (
-                (self.size_bytes, costs.tflite_int8_bytes),
+                (self.size_bytes, costs.smallest_file_bytes),
                 (self.macs, costs.macs),
                 (self.arena_bytes, costs.peak_activation_bytes),
             )
@@ -71,14 +72,21 @@ def _count(text: str) -> int:
 
 
 @functools.lru_cache(maxsize=10_000)
-def costs_of(model: str, input_size: int | str | None, classes: int) -> Costs:
+def costs_of(model: str, input_size: int | str | None, classes: int, bytes_per_parameter: tuple[float, ...]) -> Costs:
     """Compute the costs of a network from its graph.
+
+    Args:
+        model: Name of the network.
+        input_size: Size of the input images, or None for the size that the network was designed for.
+        classes: Number of classes.
+        bytes_per_parameter: Number of bytes that each exported file stores per parameter.
 
     Raises:
         EdgesqzError: The network cannot be built, for example because the images are too small.
     """
     found = network_costs(model, classes=classes, input_size=input_size)
-    return Costs(found.parameters, found.macs, found.tflite_int8_bytes, found.peak_activation_bytes)
+    files = tuple(map(found.file_bytes, bytes_per_parameter))
+    return Costs(found.parameters, found.macs, files, found.peak_activation_bytes)
 
 
 @dataclass
@@ -100,6 +108,11 @@ class Selection:
     def __post_init__(self) -> None:
         self._smallest: tuple[int, str] | None = None
         self._problem: EdgesqzError | None = None
+        self._bytes_per_parameter = tuple(
+            plugins.converter(name).VARIANTS[variant].bytes_per_parameter
+            for name in self.space.formats
+            for variant in self.space.variants
+        )
 
     def random(self, count: int | None, seed: int, taken: Iterable[Candidate] = ()) -> list[Trial]:
         """Draw distinct candidates, fewer than ``count`` if the space seems to contain no more that fit."""
@@ -112,12 +125,12 @@ class Selection:
     def fits(self, candidate: Candidate) -> Costs | None:
         """Return the costs of a candidate, or None if they exceed the budget or the network cannot be built."""
         try:
-            found = costs_of(candidate.model, candidate.input_size, self.classes)
+            found = costs_of(candidate.model, candidate.input_size, self.classes, self._bytes_per_parameter)
         except EdgesqzError as error:
             self._problem = error
             return None
-        if self._smallest is None or found.tflite_int8_bytes < self._smallest[0]:
-            self._smallest = found.tflite_int8_bytes, candidate.model
+        if self._smallest is None or found.smallest_file_bytes < self._smallest[0]:
+            self._smallest = found.smallest_file_bytes, candidate.model
         return found if self.budget.admits(found) else None
 
     def nothing_fits(self) -> EdgesqzError:
@@ -126,9 +139,9 @@ class Selection:
             return EdgesqzError(f"no network in the space can be built: {self._problem or 'the space is empty'}")
         size, model = self._smallest
         return EdgesqzError(
-            f"no network in the space fits the limits; the smallest is {model}, about {format_size(size)} as an int8 "
-            f".tflite file; raise {option('max_size')}, {option('max_macs')} or {option('max_arena')}, or add smaller "
-            "networks to the space"
+            f"no network in the space fits the limits; the smallest is {model}, with a file of about "
+            f"{format_size(size)}; raise {option('max_size')}, {option('max_macs')} or {option('max_arena')}, or add "
+            "smaller networks to the space"
         )
 
     def _draws(self, seed: int) -> Iterator[Candidate]:

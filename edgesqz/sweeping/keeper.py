@@ -23,7 +23,7 @@ from edgesqz.workspace import Workspace
 from edgesqz.workspace.sizes import format_size, parse_quota
 
 RECORD_SUFFIX = ".sweep.json"
-SCHEMA = 2
+SCHEMA = 3
 BYTES_PER_TRIAL = 1000  # upper limit for one trial's part of the record
 
 Pair = tuple[TrialFile, Trial]

@@ -41,7 +41,9 @@ class CostLimits:
     PANEL: ClassVar = "Limits"
     max_size: Annotated[
         str | int | None,
-        Option("Skip networks whose int8 .tflite file would be larger than this, for example 60kB.", metavar="SIZE"),
+        Option(
+            "Skip networks whose smallest exported file would be larger than this, for example 60kB.", metavar="SIZE"
+        ),
     ] = None
     max_macs: Annotated[
         str | int | None,

@@ -187,7 +187,7 @@ class SweepResult(Result):
             [
                 str(trial.number),
                 trial.model,
-                _scaled(trial.costs.tflite_int8_bytes, 1e3, 1),
+                _scaled(trial.costs.smallest_file_bytes, 1e3, 1),
                 _scaled(trial.costs.macs, 1e6, 2),
                 _scaled(trial.costs.peak_activation_bytes, 1e3, 1),
                 ", ".join(f"{name} {value}" for name, value in trial.candidate.recipe.items()),
@@ -197,7 +197,7 @@ class SweepResult(Result):
         columns = [
             Column("trial", "right"),
             Column("network", is_name=True),
-            Column("int8 .tflite\nkB (approx.)", "right"),
+            Column("smallest file\nkB (approx.)", "right"),
             Column("MACs\nM", "right"),
             Column("arena\nkB", "right"),
             Column("recipe", is_prose=True),

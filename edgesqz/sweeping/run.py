@@ -56,19 +56,21 @@ def run(plan: Sweep, console: Console) -> SweepResult:
     plan = replace(plan, **{name: record.options[name] for name in REMEMBERED})
     space = Space.parse(record.options["space"])
     _check_exports(space)
-    dataset = data.load(str(plan.dataset), as_path(plan.data_dir), size=_image_size(space, str(plan.dataset)))
+    name = str(plan.dataset)
+    size = _image_size(space, name)
     budget = Budget.parse(plan.max_size, plan.max_macs, plan.max_arena).within(home.quota_bytes)
-    selection = Selection(space, budget, len(dataset.labels), first=len(record.trials) + 1)
+    selection = Selection(space, budget, data.class_count(name), first=len(record.trials) + 1)
     report = None
     if plan.dry_run:
         trials = _new(plan, selection, record)
     else:
+        dataset = data.load(name, as_path(plan.data_dir), size=size)
         cluster.require_ray()
         if plan.host:
             Host.parse(plan.host).check()  # fail before the training, not after it
         trials = _try(plan, selection, record, home, dataset, console)
         report = _bench(plan, trials, home, console)
-    return SweepResult(plan.name, str(plan.dataset), home.folder, home.quota_bytes, home.used_bytes(), trials, report)
+    return SweepResult(plan.name, name, home.folder, home.quota_bytes, home.used_bytes(), trials, report)
 
 
 def _saved(plan: Sweep) -> Record:

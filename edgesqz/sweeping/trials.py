@@ -20,14 +20,19 @@ class Costs:
     Attributes:
         parameters: Number of parameters.
         macs: Multiply-accumulates per image.
-        tflite_int8_bytes: Size of the int8 .tflite file, accurate to within a few percent.
+        file_bytes: Estimated size of each exported file.
         peak_activation_bytes: Peak memory of the int8 graph's tensors.
     """
 
     parameters: int
     macs: int
-    tflite_int8_bytes: int
+    file_bytes: tuple[int, ...]
     peak_activation_bytes: int
+
+    @property
+    def smallest_file_bytes(self) -> int:
+        """Estimated size of the smallest exported file."""
+        return min(self.file_bytes)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgesqz import cluster, plugins
+from edgesqz import cluster
 from edgesqz.errors import EdgesqzError, named, option
 from edgesqz.sweeping.keeper import Exported, Keeper, Record
 from edgesqz.sweeping.live import Live
@@ -72,7 +72,7 @@ def attempt(config: Mapping[str, Any], *, body: Body, setting: Setting, split: S
     trial = trial_of(config)
     try:
         if not ray.get(keeper.is_over.remote(trial.number)):
-            checkpoint = ray.get(keeper.start.remote(trial, expected_bytes(trial, setting)))
+            checkpoint = ray.get(keeper.start.remote(trial, expected_bytes(trial)))
             body(trial, setting, split, checkpoint, Reporter(keeper, trial.number))
     except EdgesqzError as error:  # also from the keeper: Ray raises a subclass whose message is a traceback
         ray.get(keeper.end.remote(trial.number, "failed", str(getattr(error, "cause", error))))
@@ -85,11 +85,9 @@ def trial_of(config: Mapping[str, Any]) -> Trial:
     return TypeAdapter(Trial).validate_python(config["trial"])
 
 
-def expected_bytes(trial: Trial, setting: Setting) -> int:
+def expected_bytes(trial: Trial) -> int:
     """Estimate the total size of a trial's files and their manifests."""
-    overhead = trial.costs.tflite_int8_bytes - trial.costs.parameters + MANIFEST_BYTES
-    variants = (plugins.converter(name).VARIANTS[each] for name in setting.formats for each in setting.variants)
-    return sum(round(each.bytes_per_parameter * trial.costs.parameters) + overhead for each in variants)
+    return sum(size + MANIFEST_BYTES for size in trial.costs.file_bytes)
 
 
 @dataclass(frozen=True)

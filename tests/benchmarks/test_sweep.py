@@ -41,7 +41,7 @@ def sweep(folder: Path, count: int, seconds: float) -> tuple[float, tuple[Trial,
         name = f"sweep-{trial.number:04}.int8.tflite"
         reports.finish([Exported(name, bytes(20_000), bytes(2000), trial.number / 2000)], seconds / 60)
 
-    costs = Costs(parameters=10_000, macs=1, tflite_int8_bytes=20_000, peak_activation_bytes=1)
+    costs = Costs(parameters=10_000, macs=1, file_bytes=(20_000,), peak_activation_bytes=1)
     trials = [Trial(number, "digits", {"network.model": "digits"}, costs) for number in range(1, count + 1)]
     plan = Sweep({"network": {"model": "digits"}}, workspace=folder, quota=QUOTA, all_epochs=True)
     with scratch(None, Workspace(folder), 0), cluster.started(None, 0):

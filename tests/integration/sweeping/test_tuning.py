@@ -42,7 +42,7 @@ SPLIT = Split(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64))
 
 
 def trials(count: int) -> list[Trial]:
-    costs = Costs(parameters=10 * KB, macs=1, tflite_int8_bytes=14 * KB, peak_activation_bytes=1)
+    costs = Costs(parameters=10 * KB, macs=1, file_bytes=(14 * KB,), peak_activation_bytes=1)
     return [
         Trial(number, "digits", {"network.model": "digits", "recipe.epochs": 2}, costs)
         for number in range(1, count + 1)
@@ -276,7 +276,7 @@ def test_optuna_proposes_trials_within_the_budget_and_runs_waiting_ones_first(ru
         found = tuning.run([], SPLIT, Proposals(selection, 4, 0, waiting), body)
     assert sorted(trial.number for trial in found) == [1, 2, 3, 4]
     assert {trial.state for trial in found} == {"finished"}
-    assert all(trial.costs.tflite_int8_bytes <= 12 * KB for trial in found)
+    assert all(trial.costs.smallest_file_bytes <= 12 * KB for trial in found)
 
 
 def test_an_address_without_a_cluster_is_reported_in_one_line(tmp_path: Path) -> None:

@@ -38,6 +38,18 @@ def test_formulas_add_up(model: str) -> None:
         assert eval(layer.formula) == layer.parameters
 
 
+def test_the_size_of_a_file_follows_its_bytes_per_parameter() -> None:
+    costs = network_costs("squeezenet-nano")
+    sizes = [costs.file_bytes(each) for each in (0.5, 1, 2, 4)]
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[1], sizes[3]) == (
+        costs.tflite_int4_bytes,
+        costs.tflite_int8_bytes,
+        costs.tflite_fp32_bytes,
+    )
+    assert sizes[2] == pytest.approx(145_000, rel=0.05)  # the size of squeezenet-nano.fp16.tflite
+
+
 def test_the_costs_of_a_layer_match_a_calculation_by_hand() -> None:
     (layer,) = (layer for layer in network_costs("digits").layers if layer.name == "conv2")
     assert (layer.shape, layer.kernel, layer.formula) == ((14, 14, 64), "5x5", "(5*5*32 + 1)*64")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edgesqz.errors import EdgesqzError
@@ -29,7 +31,7 @@ def test_a_grid_numbers_every_candidate_that_fits() -> None:
 
 @pytest.mark.parametrize(
     ("field", "figure"),
-    [("size_bytes", "tflite_int8_bytes"), ("macs", "macs"), ("arena_bytes", "peak_activation_bytes")],
+    [("size_bytes", "smallest_file_bytes"), ("macs", "macs"), ("arena_bytes", "peak_activation_bytes")],
 )
 def test_every_limit_excludes_candidates(field: str, figure: str) -> None:
     costs = sorted(getattr(trial.costs, figure) for trial in selection().grid(None))
@@ -37,6 +39,18 @@ def test_every_limit_excludes_candidates(field: str, figure: str) -> None:
     found = selection(Budget(**{field: limit})).grid(None)
     assert 0 < len(found) < len(costs)
     assert all(getattr(trial.costs, figure) <= limit for trial in found)
+
+
+def test_the_limit_on_size_applies_to_the_smallest_exported_file() -> None:
+    def sizes(*variants: str) -> list[tuple[int, ...]]:
+        space = replace(SPACE, variants=variants)
+        found = Selection(space, Budget(size_bytes=12_000), classes=10).grid(None)
+        return [trial.costs.file_bytes for trial in found]
+
+    int8, int4, both, fp32 = sizes("int8"), sizes("int4"), sizes("int8", "int4"), sizes("fp32")
+    assert 24 >= len(int4) > len(int8) > len(fp32) > 0
+    assert len(both) == len(int4)
+    assert any(each[0] > 12_000 >= each[1] for each in both)
 
 
 def test_random_candidates_are_distinct_and_reproducible() -> None:
@@ -56,7 +70,9 @@ def test_earlier_candidates_are_not_drawn_again() -> None:
 
 
 def test_if_nothing_fits_the_error_names_the_smallest_network() -> None:
-    with pytest.raises(EdgesqzError, match=r"the smallest is squeezenet-8p-4x16, about .* raise max_size"):
+    with pytest.raises(
+        EdgesqzError, match=r"smallest is squeezenet-8p-4x16, with a file of about .* raise max_size"
+    ):
         selection(Budget(size_bytes=1000)).grid(None)
 
 

@@ -16,7 +16,7 @@ KB = 1000
 
 
 def trial(number: int, macs: int = 1) -> Trial:
-    return Trial(number, "digits", {"network.model": "digits"}, Costs(1, macs, 1, 1))
+    return Trial(number, "digits", {"network.model": "digits"}, Costs(1, macs, (1,), 1))
 
 
 def exported(number: int, accuracy: float, size: int = 20 * KB) -> Exported:
