@@ -49,10 +49,19 @@ class LayerwiseTflite:
         calibration: float32 (N, H, W, channels), in the range of the file's input.
         method: How to choose the scales of weights with fewer than 8 bits: ``min-max``, the grid of
             ``edgesqz.quantization``, or ``mse``, a smaller scale that clips the largest weights.
+        may_keep_float: Whether operators that the quantizer has no integer form of stay float, instead of an error.
     """
 
-    def __init__(self, content: bytes, names: Collection[str], calibration: np.ndarray, method: str) -> None:
-        self._content, self._method = content, method
+    def __init__(
+        self,
+        content: bytes,
+        names: Collection[str],
+        calibration: np.ndarray,
+        method: str,
+        *,
+        may_keep_float: bool = False,
+    ) -> None:
+        self._content, self._method, self._may_keep_float = content, method, may_keep_float
         self._operators = _by_layer(content, names)
         self.layers = tuple(
             WeightedLayer(
@@ -71,7 +80,7 @@ class LayerwiseTflite:
             activation_bits: 8 or 16, for all layers.
 
         Raises:
-            EdgesqzError: The network has an operator that the quantizer leaves in float.
+            EdgesqzError: The network has an operator that the quantizer leaves in float, and none may stay float.
         """
         from litert_quantizer.recipe_manager import AlgorithmName
 
@@ -86,7 +95,8 @@ class LayerwiseTflite:
                 elif bits[name] < 8:
                     recipe.add_static_config(scope, operator.kind, activation_bits, bits[name], algorithm_key=algorithm)
         content = _quantized(self._content, recipe, self._ranges)
-        _refuse_float(content, kept)
+        if not self._may_keep_float:
+            _refuse_float(content, kept)
         return packed(content)
 
 
@@ -203,10 +213,15 @@ def _refuse_float(content: bytes, kept: Collection[str]) -> None:
     Raises:
         EdgesqzError: There are such operators.
     """
+    if found := float_operators(content, kept):
+        raise EdgesqzError(f"LiteRT's quantizer has no int8 form of {', '.join(found)}; choose variant int8")
+
+
+def float_operators(content: bytes, kept: Collection[str] = ()) -> list[str]:
+    """Return the names of the operators that compute in float, other than those of the layers that are kept float."""
     found = {
         operator.kind
         for operator in _operators(content)
         if operator.has_float_output and operator.kind != "DEQUANTIZE" and operator.output not in kept
     }
-    if found:
-        raise EdgesqzError(f"LiteRT's quantizer has no int8 form of {', '.join(sorted(found))}; choose variant int8")
+    return sorted(found)

@@ -69,7 +69,7 @@ def convert(model: keras.Model | bytes, variant: str, calibration: np.ndarray | 
 def layerwise(model: keras.Model | bytes, calibration: np.ndarray, method: str = MIN_MAX) -> LayerwiseTflite:
     """Convert a model to float, for quantization layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
     if isinstance(model, bytes):
-        return LayerwiseTflite(model, (), calibration, method)
+        return LayerwiseTflite(model, (), calibration, method, may_keep_float=True)
     import tensorflow as tf
 
     content = _converted(tf.lite.TFLiteConverter.from_keras_model(model))
@@ -85,8 +85,9 @@ def _quantized(content: bytes, variant: str, calibration: np.ndarray | None) -> 
             content = with_dynamic_range(content)
         case "int8" | "int16x8":
             assert calibration is not None  # the variant says that it needs it
-            quantizer = LayerwiseTflite(content, (), calibration, MIN_MAX)
-            return quantizer.quantize({layer.name: 8 for layer in quantizer.layers}, 16 if variant == "int16x8" else 8)
+            activation_bits = 16 if variant == "int16x8" else 8
+            quantizer = LayerwiseTflite(content, (), calibration, MIN_MAX, may_keep_float=True)
+            return quantizer.quantize({layer.name: 8 for layer in quantizer.layers}, activation_bits)
     return packed(content)
 
 

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,11 @@ class Tensor(_Frozen):
             if height and width and channels in (1, 3):
                 return ImageSize(height, width), channels
         raise EdgesqzError(f"expected a model for images of one size, RGB or gray; its input is {self.shape}")
+
+
+def is_classification(outputs: Sequence[Tensor]) -> bool:
+    """Return whether a model has one output of one number per class, of shape (N, classes) or (N, classes, 1, 1)."""
+    return len(outputs) == 1 and sum(size != 1 for size in outputs[0].shape[1:]) <= 1
 
 
 class PixelRange(_Frozen):
@@ -144,14 +150,16 @@ class Verification(_Frozen):
     Attributes:
         images: The images that both were run on.
         agreement: Share of the images for which both predict the same class, 0..1. A single output predicts by whether
-            it exceeds 0.5, or 0 if it is a logit.
+            it exceeds 0.5, or 0 if it is a logit. None for a model that is not a classifier.
+        sqnr_db: For such a model, the signal-to-quantization-noise ratio of each output, in decibels.
         max_error: Largest difference of any output.
         mean_error: Mean absolute difference of all outputs, or None in manifests of older versions.
         source_accuracy: Top-1 accuracy of the source model on these training images, 0..1, or None without labels.
     """
 
     images: Images
-    agreement: float
+    agreement: float | None = None
+    sqnr_db: tuple[float, ...] | None = None
     max_error: float
     mean_error: float | None = None
     source_accuracy: float | None = None
@@ -179,6 +187,7 @@ class Manifest(_Frozen):
     Attributes:
         size_bytes: Size of the model file.
         sha256: SHA-256 of the model file, in hexadecimal.
+        other_outputs: Its other outputs, for a model with several.
         pixels: Conversion of pixels to values of ``input``.
         labels: Names of the classes, in the order of the output.
         untrained: Whether the weights are random, so that the accuracy is meaningless.
@@ -201,6 +210,7 @@ class Manifest(_Frozen):
     sha256: str
     input: Tensor
     output: Tensor
+    other_outputs: tuple[Tensor, ...] = ()
     pixels: PixelRange
     labels: tuple[str, ...]
     dataset: str | None = None
@@ -214,6 +224,11 @@ class Manifest(_Frozen):
     training: dict[str, Any] | None = None
     test: Evaluation | None = None
     versions: dict[str, str]
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the model has one output with one number per class."""
+        return is_classification((self.output, *self.other_outputs))
 
 
 @dataclass(frozen=True)

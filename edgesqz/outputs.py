@@ -1,8 +1,12 @@
-"""Convert the outputs of a network to one score per class, whether it has one output or several."""
+"""Interpret the outputs of networks: one score per class, and how far values are from those they should be."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+
+MAX_DB = 200.0  # for values that are equal
 
 
 def class_scores(outputs: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
@@ -25,3 +29,12 @@ def class_scores(outputs: np.ndarray, like: np.ndarray | None = None) -> np.ndar
     like = outputs if like is None else like
     is_probability = like.min() >= 0 and like.max() <= 1
     return np.concatenate([1 - outputs if is_probability else -outputs, outputs], axis=1)
+
+
+def sqnr_db(values: np.ndarray, expected: np.ndarray) -> float:
+    """Return the signal-to-quantization-noise ratio of values, in decibels, and ``MAX_DB`` at most."""
+    noise = float(np.sum(np.square(values - expected, dtype=np.float64)))
+    signal = float(np.sum(np.square(expected, dtype=np.float64)))
+    if not (noise and signal):
+        return MAX_DB if noise == 0 else -MAX_DB
+    return min(10 * math.log10(signal / noise), MAX_DB) if math.isfinite(noise) else -MAX_DB

@@ -113,6 +113,8 @@ class Predict(PixelOptions, WorkspaceOptions):
         path = find_model_file(self.model, workspace)
         artifact = Artifact.open(path)
         with load(path, pixel_range=self.pixels, workspace=workspace) as engine:
+            if not engine.is_classifier:
+                raise EdgesqzError(f"{path} is not a classifier, so it has no labels to predict; run edgesqz bench")
             predictions = tuple(_prediction(file, engine, artifact) for file in files)
         return Predictions(artifact.path.name, predictions)
 

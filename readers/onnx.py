@@ -37,7 +37,9 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
         raise ValueError("it has no operators")
     _refuse_operators(model)
     _fix_shapes(model, size)
-    parameters = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
+    constants = (attribute.t for node in model.graph.node if node.op_type == "Constant" for attribute in node.attribute)
+    floats = [each for each in (*model.graph.initializer, *constants) if each.data_type == onnx.TensorProto.FLOAT]
+    parameters = sum(math.prod(tensor.dims) for tensor in floats)
     return Prepared(model.SerializeToString(), parameters, _labels(model))
 
 
@@ -62,11 +64,11 @@ def _fix_shapes(model: onnx.ModelProto, size: tuple[int, int] | None) -> None:
         dims = value.type.tensor_type.shape.dim
         if value.name in stored or len(dims) != 4:
             continue
-        if not dims[0].dim_value:
+        if dims[0].dim_value < 1:  # symbolic, or -1 in files of some tools
             dims[0].dim_value = 1
         height, width = (dims[1], dims[2]) if dims[3].dim_value in (1, 3) else (dims[2], dims[3])
-        known = height.dim_value, width.dim_value
-        if size and any(each and each != wanted for each, wanted in zip(known, size, strict=True)):
+        known = max(height.dim_value, 0), max(width.dim_value, 0)
+        if size and any(each not in (0, wanted) for each, wanted in zip(known, size, strict=True)):
             raise ValueError(f"it takes images of {known[1]}x{known[0]} pixels, not {size[1]}x{size[0]}")
         if not (size or all(known)):
             raise NeedsSizeError

@@ -9,7 +9,8 @@ A runtime is a module with
 - ``SUFFIXES``: the suffixes of the model files that it runs,
 - ``load(model_bytes, threads)``: returns a session with ``inputs`` and ``outputs`` (dicts of ``shape``, ``dtype``,
   ``scale``, ``zero_point``), ``run(batch)`` from stored input values to stored output values, ``set_input(batch)`` and
-  ``run_once()``, the inference that is timed, and ``arena_bytes`` if the engine works in a fixed memory arena,
+  ``run_once()``, the inference that is timed, ``run_all(batch)``, the stored values of every output, if the engine runs
+  models with several outputs, and ``arena_bytes`` if the engine works in a fixed memory arena,
 - ``probe(model_bytes)``, if the engine exposes its layers: returns a function from stored input values to the real
   values of every tensor, float32, by names that contain the layer's name between slashes.
 

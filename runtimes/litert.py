@@ -39,7 +39,7 @@ class Session:
         self.inputs = [_tensor(detail) for detail in interpreter.get_input_details()]
         self.outputs = [_tensor(detail) for detail in interpreter.get_output_details()]
         self.input_index = interpreter.get_input_details()[0]["index"]
-        self.output_index = interpreter.get_output_details()[0]["index"]
+        self.output_indexes = [detail["index"] for detail in interpreter.get_output_details()]
         self.run_once = interpreter.invoke
 
     def set_input(self, batch: np.ndarray) -> None:
@@ -47,11 +47,14 @@ class Session:
         self.interpreter.set_tensor(self.input_index, batch)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run stored input values and return stored output values."""
+        """Run stored input values and return the stored values of the first output."""
+        return self.run_all(batch)[0]
+
+    def run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+        """Run stored input values and return the stored values of all outputs."""
         self.set_input(batch)
         self.run_once()
-        output: np.ndarray = self.interpreter.get_tensor(self.output_index)
-        return output
+        return [self.interpreter.get_tensor(index) for index in self.output_indexes]
 
 
 def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:

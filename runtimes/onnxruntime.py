@@ -45,16 +45,20 @@ class Session:
     def set_input(self, batch: np.ndarray) -> None:
         """Set the stored input values that ``run_once`` uses."""
         self.binding.bind_cpu_input(self.input_names[0], batch)
-        self.binding.bind_output(self.output_names[0])
+        for name in self.output_names:
+            self.binding.bind_output(name)
 
     def run_once(self) -> None:
         """Run one inference on the values that ``set_input`` set."""
         self.session.run_with_iobinding(self.binding)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run stored input values and return stored output values."""
-        output: np.ndarray = self.session.run(None, {self.input_names[0]: batch})[0]
-        return output
+        """Run stored input values and return the stored values of the first output."""
+        return self.run_all(batch)[0]
+
+    def run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+        """Run stored input values and return the stored values of all outputs."""
+        return list(self.session.run(None, {self.input_names[0]: batch}))
 
 
 def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:

@@ -37,18 +37,20 @@ class Session:
 
         self.batch = torch.from_numpy(batch)
 
-    def run_once(self) -> np.ndarray:
+    def run_once(self) -> list[np.ndarray]:
         """Run one inference on the values that ``set_input`` set."""
         import torch
 
         with torch.no_grad():
             output = self.module(self.batch)
-        (found,) = output if isinstance(output, tuple | list) else (output,)
-        result: np.ndarray = found.numpy()
-        return result
+        return [each.numpy() for each in torch.utils._pytree.tree_leaves(output)]
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run stored input values and return stored output values."""
+        """Run stored input values and return the stored values of the first output."""
+        return self.run_all(batch)[0]
+
+    def run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+        """Run stored input values and return the stored values of all outputs."""
         self.set_input(batch)
         return self.run_once()
 

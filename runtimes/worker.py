@@ -51,18 +51,18 @@ class Worker:
         self.load_ms = (time.perf_counter_ns() - started) / 1e6
         self.pixel_scale = np.asarray(pixel_scale, np.float32)
         self.pixel_offset = np.asarray(pixel_offset, np.float32)
-        if len(self.session.inputs) != 1 or len(self.session.outputs) != 1:
+        if len(self.session.inputs) != 1 or not self.session.outputs:
             counts = f"{len(self.session.inputs)} inputs and {len(self.session.outputs)} outputs"
-            raise ValueError(f"expected a model of one image input and one output, got {counts}")
-        self.input, self.output = self.session.inputs[0], self.session.outputs[0]
-        _require_classifier(self.input, self.output)
+            raise ValueError(f"expected a model of one image input, got {counts}")
+        self.input, self.outputs = self.session.inputs[0], self.session.outputs
+        _require_images(self.input, self.outputs)
         self.channels_first = self.input["shape"][3] not in (1, 3)
 
     def facts(self) -> dict[str, Any]:
         """Describe the model as loaded by the engine."""
         return {
             "input": self.input,
-            "output": self.output,
+            "outputs": self.outputs,
             "load_ms": self.load_ms,
             "arena_bytes": getattr(self.session, "arena_bytes", None),
             "idle_rss_bytes": self.idle_rss_bytes,
@@ -82,12 +82,14 @@ class Worker:
         return own(count) if own else durations(self.session.run_once, count)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Run uint8 images (N, H, W, C) and return real outputs, float32 (N, classes)."""
+        """Run uint8 images (N, H, W, C) and return real outputs, float32 (N, values), one output after the other."""
         size = self.input["shape"][0] or BATCH
         parts = []
         for start in range(0, len(images), size):
             part = images[start : start + size]
-            parts.append(self._decoded(self.session.run(self._encoded(part)))[: len(part)])
+            batch = self._encoded(part)
+            found = [self.session.run(batch)] if len(self.outputs) == 1 else self.session.run_all(batch)
+            parts.append(np.concatenate([*map(_decoded, found, self.outputs)], axis=1)[: len(part)])
         return np.concatenate(parts)
 
     def tensors(self, image: np.ndarray) -> dict[str, np.ndarray]:
@@ -115,17 +117,18 @@ class Worker:
             values = values.transpose(0, 3, 1, 2)
         return np.asarray(values, dtype, order="C")
 
-    def _decoded(self, stored: np.ndarray) -> np.ndarray:
-        """Convert stored output values to real values, float32 (N, classes)."""
-        values: np.ndarray = stored.reshape(len(stored), -1).astype(np.float32)
-        if self.output["scale"] is None:
-            return values
-        real: np.ndarray = (values - self.output["zero_point"]) * np.float32(self.output["scale"])
-        return real
+
+def _decoded(stored: np.ndarray, output: dict[str, Any]) -> np.ndarray:
+    """Convert the stored values of an output to real values, float32 (N, values)."""
+    values: np.ndarray = stored.reshape(len(stored), -1).astype(np.float32)
+    if output["scale"] is None:
+        return values
+    real: np.ndarray = (values - output["zero_point"]) * np.float32(output["scale"])
+    return real
 
 
-def _require_classifier(given: dict[str, Any], output: dict[str, Any]) -> None:
-    """Reject a model whose input is not an image or whose output is not one number per class."""
+def _require_images(given: dict[str, Any], outputs: list[dict[str, Any]]) -> None:
+    """Reject a model whose input is not an image or whose outputs are not numbers."""
     shape = tuple(given["shape"])
     is_image = len(shape) == 4 and (shape[1] in (1, 3) or shape[3] in (1, 3))
     if not is_image or not _is_number(given):
@@ -133,11 +136,13 @@ def _require_classifier(given: dict[str, Any], output: dict[str, Any]) -> None:
             "expected an input of images (float32, float16, uint8 or int8; NHWC or NCHW with 3 or 1 channels), "
             f"got {given['dtype']} of shape {shape}"
         )
-    if not _is_number(output):
-        raise ValueError(
-            "expected an output of probabilities (float32, float16, uint8 or int8), "
-            f"got {output['dtype']} of shape {tuple(output['shape'])}"
-        )
+    dtypes = ("int32", "int64") if len(outputs) > 1 else ()  # of class numbers and counts beside other outputs
+    for output in outputs:
+        if not (_is_number(output) or output["dtype"] in dtypes):
+            raise ValueError(
+                "expected an output of numbers (float32, float16, uint8 or int8), "
+                f"got {output['dtype']} of shape {tuple(output['shape'])}"
+            )
 
 
 def _is_number(tensor: dict[str, Any]) -> bool:

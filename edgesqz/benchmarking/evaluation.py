@@ -97,9 +97,12 @@ def first_size(candidates: Sequence[Candidate]) -> ImageSize | None:
     return next((c.manifest.input.image_form[0] for c in candidates if c.manifest and not c.untrained), None)
 
 
-def size_mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str | None:
-    """Return why a file cannot use a dataset with a fixed image size, and what to do, or None if it can."""
+def mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str | None:
+    """Return why the accuracy of a file cannot be measured on a dataset, and what to do, or None if it can."""
     size, _ = engine.form
+    if not engine.is_classifier:
+        shapes = ", ".join(str(output.shape) for output in engine.outputs)
+        return f"it is not a classifier: its outputs have the shapes {shapes}"
     fixed = data.SIZES.get(dataset or "")
     if fixed in (None, size) or candidate.untrained:
         return None

@@ -182,7 +182,7 @@ def _measure_all(
                 engine = opened(candidate.artifact, runtime=str(candidate.choice), pixels=candidate.pixels)
                 started.append(engine)
                 candidate.engine = engine
-                candidate.no_accuracy = evaluation.size_mismatch(candidate, engine, dataset)
+                candidate.no_accuracy = evaluation.mismatch(candidate, engine, dataset)
                 if candidate.is_timed:
                     candidate.warm_up(engine, evaluation.first_images(1, candidate, engine, evaluation_set))
                 engines.append((candidate, engine))

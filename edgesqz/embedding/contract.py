@@ -151,6 +151,8 @@ def manifest_of(found: Artifact, suffix: str) -> Manifest:
             f"{found.path} has no manifest, which would describe its labels and its input; "
             "embed a file that edgesqz export wrote"
         )
+    if not manifest.is_classifier:
+        raise EdgesqzError(f"{found.path}: expected a classifier, with one output of one number per class")
     dtypes, shape = {manifest.input.dtype, manifest.output.dtype}, manifest.input.shape
     if len(dtypes) > 1 or not dtypes <= set(DTYPES):
         raise EdgesqzError(

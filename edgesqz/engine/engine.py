@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from edgesqz import defaults, plugins
-from edgesqz.artifact import Artifact, PixelRange, Pixels, Tensor, read_bytes
+from edgesqz.artifact import Artifact, PixelRange, Pixels, Tensor, is_classification, read_bytes
 from edgesqz.engine import environments
 from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError, option, parsed
@@ -51,7 +51,7 @@ class Engine:
 
     Attributes:
         input: The model's input.
-        output: The model's output.
+        outputs: The model's outputs.
         version: Version of the engine.
         machine: The machine that the engine runs on.
         load_ms: Time to import the engine and load the model, in milliseconds.
@@ -87,7 +87,7 @@ class Engine:
             facts = self._request(
                 (source, choice.runtime.ENGINE, model_bytes, threads, pinned_to, pixels.scale, pixels.offset)
             )
-            self.input, self.output = Tensor(**facts["input"]), Tensor(**facts["output"])
+            self.input, self.outputs = Tensor(**facts["input"]), tuple(Tensor(**each) for each in facts["outputs"])
             _refuse_clipping(self.input, pixels)
         except BaseException:
             self.close()
@@ -107,7 +107,7 @@ class Engine:
             images: uint8 (N, H, W, channels), of the model's ``form``.
 
         Returns:
-            float32 (N, classes): probabilities, or other outputs of the model.
+            float32 (N, classes): probabilities, or other outputs of the model, one output after the other.
 
         Raises:
             EdgesqzError: The images have another shape or dtype.
@@ -163,6 +163,16 @@ class Engine:
             EdgesqzError: The model does not take images of one size.
         """
         return self.input.image_form
+
+    @property
+    def output(self) -> Tensor:
+        """The model's first output, which is the only one of a classifier."""
+        return self.outputs[0]
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the model has one output with one number per class."""
+        return is_classification(self.outputs)
 
     def close(self) -> None:
         """End the engine's process."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from edgesqz import artifact, backend, plugins, progress
-from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification
+from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification, is_classification
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option
-from edgesqz.exporting import precision, shipped, verify
+from edgesqz.exporting import precision, shipped, tensors, verify
 from edgesqz.exporting.images import ExportImages
 from edgesqz.exporting.job import Job
 from edgesqz.exporting.labels import check_labels, read_labels
@@ -97,12 +97,14 @@ class Exporter:
     def _add_softmax(self) -> None:
         """Let the exports end with a softmax if the user wants it, or if the outputs are clearly logits of classes."""
         source, plan = self.source, self.plan
+        if plan.add_softmax and not is_classification(source.outputs):
+            raise EdgesqzError(f"{option('add_softmax')} is for classifiers; {source.source} has other outputs")
         if not isinstance(source, ForeignModel):
             if plan.add_softmax:
                 raise EdgesqzError(f"{option('add_softmax')} is for models from other tools, got {source.source}")
             return
         labels = self._labels or source.labels or self.images.class_names
-        is_classifier = source.classes == len(labels) > 1
+        is_classifier = is_classification(source.outputs) and source.classes == len(labels) > 1
         if not plan.add_softmax and is_classifier:
             source.ends_with_softmax = not are_probabilities(source.predict(self.images.verification.pixels))
             if source.ends_with_softmax:
@@ -295,8 +297,14 @@ class Exporter:
         outputs = verify.verification_outputs(engine, sample.pixels)
         expected = self.reference.outputs[: len(outputs)]
         record = sample.record.model_copy(update={"count": len(outputs)})
-        found = verify.verify(outputs, expected, record, self.reference.accuracy(len(outputs)))
-        if problem := verify.problem(found, expected, exact=job.kind.exact, trained=trained):
+        if is_classification(self.source.outputs):
+            found = verify.verify(outputs, expected, record, self.reference.accuracy(len(outputs)))
+            problem = verify.problem(found, expected, exact=job.kind.exact, trained=trained)
+        else:
+            expected = tensors.aligned(expected, self.source.outputs, engine.outputs)
+            found = tensors.verify(outputs, expected, record, engine.outputs)
+            problem = tensors.problem(found, expected, exact=job.kind.exact)
+        if problem:
             raise EdgesqzError(f"{self.file_name(job)} was not kept: {problem}; {self._advice(job)}")
         return found
 
@@ -326,6 +334,7 @@ class Exporter:
             sha256=artifact.sha256(converted.content),
             input=engine.input,
             output=engine.output,
+            other_outputs=engine.outputs[1:],
             pixels=converted.pixels,
             labels=self._labels or (described.labels if described else source.labels or self._dataset_labels()),
             dataset=described.dataset if described else None if source.untrained else self.images.dataset,

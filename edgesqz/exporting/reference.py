@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from edgesqz.artifact import PixelRange
+from edgesqz.artifact import PixelRange, is_classification
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting import verify
 from edgesqz.exporting.images import ExportImages
@@ -41,6 +41,8 @@ class Reference:
     @property
     def _has_classes_of_images(self) -> bool:
         names = self._images.class_names
+        if not is_classification(self._source.outputs):
+            return False
         return names == self._class_names if self._class_names else len(names) == max(self._source.classes, 2)
 
     def sensitivity_score(self, outputs: np.ndarray) -> Score:
@@ -96,7 +98,7 @@ class Reference:
 
     def _classes_warning(self) -> str | None:
         count = len(self._images.class_names)
-        if self._source.untrained or not count:
+        if self._source.untrained or not count or not is_classification(self._source.outputs):
             return None
         return (
             f"the {self._source.classes} classes of {self._source.source} are not the {count} classes of "

@@ -158,8 +158,14 @@ def verification_summary(artifact: Artifact) -> str:
     assert artifact.manifest and artifact.manifest.verification  # export writes both
     if artifact.manifest.untrained:
         return "random weights"
-    agreement, images = artifact.manifest.verification.agreement, artifact.manifest.verification.images
-    return f"agrees with the source model on {agreement:.1%} of {images.count} {images.dataset} images"
+    found, images = artifact.manifest.verification, artifact.manifest.verification.images
+    if found.agreement is None:
+        ratios = ", ".join(f"{ratio:.1f}" for ratio in found.sqnr_db or ())
+        return (
+            f"SQNR of the outputs {ratios} dB on {images.count} {images.dataset} images, largest difference "
+            f"{found.max_error:.2g}"
+        )
+    return f"agrees with the source model on {found.agreement:.1%} of {images.count} {images.dataset} images"
 
 
 def _record(artifact: Artifact) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.precision import INT8_BITS, Limit
+from edgesqz.outputs import sqnr_db
 from edgesqz.plugins import WeightedLayer
 from edgesqz.quantization import quantize_kernel
 from edgesqz.workspace.sizes import format_size
@@ -173,5 +171,4 @@ class Search:
 
 def _sqnr_db(layer: WeightedLayer) -> float:
     integers, scales = quantize_kernel(layer.kernel, INT4_BITS)
-    signal, noise = (float(np.square(values).sum()) for values in (layer.kernel, layer.kernel - integers * scales))
-    return 10 * math.log10(signal / noise) if noise else math.inf
+    return sqnr_db(integers * scales, layer.kernel)

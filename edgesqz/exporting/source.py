@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from edgesqz import lookup, plugins
-from edgesqz.artifact import KERAS_SUFFIX, ChannelRanges, Manifest, PixelRange, Pixels
+from edgesqz.artifact import KERAS_SUFFIX, ChannelRanges, Manifest, PixelRange, Pixels, Tensor
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
 from edgesqz.image_size import ImageSize
@@ -39,6 +39,8 @@ class Source(Protocol):
     def parameters(self) -> int: ...
     @property
     def classes(self) -> int: ...
+    @property
+    def outputs(self) -> tuple[Tensor, ...]: ...
     @property
     def form(self) -> tuple[ImageSize, int]: ...
     @property

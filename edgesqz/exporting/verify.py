@@ -86,11 +86,12 @@ def problem(verification: Verification, expected: np.ndarray, *, exact: bool, tr
         return "its outputs include NaN or infinity"
     if exact and verification.max_error > allowed:
         return f"an output is off by {verification.max_error:.2g}; at most {allowed:.2g} is allowed"
-    count = verification.images.count
-    _, most = share_interval(round(verification.agreement * count), count)
+    count, agreement = verification.images.count, verification.agreement
+    assert agreement is not None  # as for every classifier
+    _, most = share_interval(round(agreement * count), count)
     if trained and most < MIN_AGREEMENT and verification.max_error > RESOLUTION * _scale(expected):
         return (
-            f"it agrees with the source model on {verification.agreement:.1%} of {count} "
+            f"it agrees with the source model on {agreement:.1%} of {count} "
             f"{verification.images.dataset} images, clearly below {MIN_AGREEMENT:.0%}"
         )
     return None

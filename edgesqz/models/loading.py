@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgesqz import artifact, backend, lookup
-from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, Pixels
+from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, Pixels, Tensor
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line, option
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models import keras_config
@@ -84,6 +84,11 @@ class SourceModel:
     def classes(self) -> int:
         """The number of outputs."""
         return int(self.model.output_shape[1])
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The only output."""
+        return (Tensor(shape=(None, self.classes), dtype="float32"),)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edgesqz import artifact, plugins
-from edgesqz.artifact import Artifact, Manifest, PixelRange, Pixels
+from edgesqz.artifact import Artifact, Manifest, PixelRange, Pixels, Tensor
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, first_line, option
 from edgesqz.image_size import ImageSize
@@ -21,7 +22,7 @@ PROBABILITY_TOLERANCE = 1e-3
 
 @dataclass(eq=False)
 class ForeignModel:
-    """A classifier from elsewhere.
+    """A model of images from elsewhere: a classifier or, with other outputs, for example a detector.
 
     Attributes:
         name: Prefix of the file names of its exports.
@@ -33,7 +34,8 @@ class ForeignModel:
         manifest: The manifest of its file, if edgesqz wrote it.
         sha256: SHA-256 of its file.
         parameters: Number of parameters.
-        classes: Number of outputs.
+        classes: Number of classes, or for a model that is not a classifier, of values of all outputs.
+        outputs: Its outputs.
         form: Size and number of channels of the input images.
         labels: The class names that the file contains, or empty.
         ends_with_softmax: Whether the exports apply a softmax to the model's outputs.
@@ -50,6 +52,7 @@ class ForeignModel:
     sha256: str
     parameters: int
     classes: int
+    outputs: tuple[Tensor, ...]
     form: tuple[ImageSize, int]
     labels: tuple[str, ...] = ()
     ends_with_softmax: bool = False
@@ -91,7 +94,7 @@ class ForeignModel:
             found = to_tflite(self.reader, self.content, self.suffix)
         except EdgesqzError as error:
             raise EdgesqzError(f"{self.source} cannot be converted: {error}") from error
-        content = extending.with_signature(found.content)
+        content = extending.with_signature(extending.with_int8_forms(found.content))
         return Conversion(extending.with_softmax(content) if self.ends_with_softmax else content, found.versions)
 
     def network(self, *, takes_bytes: bool) -> tuple[bytes, PixelRange]:
@@ -117,7 +120,7 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         size: Size of the input images, for a model that accepts any size.
 
     Raises:
-        EdgesqzError: The file cannot be read or run, is not a classifier of images, or its manifest contradicts
+        EdgesqzError: The file cannot be read or run, does not take images, or its manifest contradicts
             ``pixels``.
     """
     reader = plugins.reader_for(path.suffix)
@@ -129,10 +132,10 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
     prepared = _prepared(reader, path, size)
     try:
         with Engine(prepared.content, plugins.runtime_for(path.suffix)) as engine:
-            form, output = engine.form, engine.output
+            form, outputs = engine.form, engine.outputs
     except EngineError as error:
         raise EdgesqzError(f"{path}: {error}") from error
-    classes = int(np.prod([each or 1 for each in output.shape[1:]]))
+    classes = sum(math.prod(size or 1 for size in output.shape[1:]) for output in outputs)
     return ForeignModel(
         name=found.manifest.name if found.manifest else path.stem,
         source=str(path),
@@ -144,6 +147,7 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         sha256=artifact.sha256(artifact.read_bytes(path)),
         parameters=prepared.parameters,
         classes=classes,
+        outputs=outputs,
         form=form,
         labels=prepared.labels if len(prepared.labels) == classes else (),
     )

@@ -1,4 +1,4 @@
-"""Add operators at the front and at the end of a float .tflite file, and a signature."""
+"""Change the operators of a float .tflite file at its front and at its end, and those that have no int8 form."""
 
 from __future__ import annotations
 
@@ -59,6 +59,47 @@ def with_softmax(content: bytes) -> bytes:
     graph.outputs = [output]
     _rename(model, logits, output)
     return serialized(model)
+
+
+def with_int8_forms(content: bytes) -> bytes:
+    """Return a file that computes clipping to 0..1, which LiteRT has no int8 kernel for, with multiplications.
+
+    Since min(max(x, 0), 1) = min(max(6x, 0), 6) / 6, these are a multiplication by 6 that is followed by the activation
+    ReLU6, and one by 1/6.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model, graph = _opened(content)
+    code = schema.BuiltinOperator.RELU_0_TO_1
+    operators = list[Any]()
+    for operator in graph.operators:
+        if _kind(model, operator) != code:
+            operators.append(operator)
+            continue
+        ((source,), (target,)) = operator.inputs, operator.outputs
+        between = _tensor(model, graph.tensors[target].name + b"/times6", graph.tensors[target])
+        six, sixth = (_constant(model, b"clip/%d" % len(graph.tensors), np.float32([each])) for each in (6, 1 / 6))
+        operators.append(_multiplication(model, source, six, between, schema.ActivationFunctionType.RELU6))
+        operators.append(_multiplication(model, between, sixth, target, schema.ActivationFunctionType.NONE))
+    if len(operators) == len(graph.operators):
+        return content
+    graph.operators = operators
+    return serialized(model)
+
+
+def _kind(model: Any, operator: Any) -> int:
+    code = model.operatorCodes[operator.opcodeIndex]
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+
+def _multiplication(model: Any, source: int, factor: int, target: int, activation: int) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    operator = _operator(model, schema.BuiltinOperator.MUL, [source, factor], [target])
+    options = schema.MulOptionsT()
+    options.fusedActivationFunction = activation
+    operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.MulOptions, options
+    return operator
 
 
 def with_signature(content: bytes) -> bytes:
