@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,30 +13,12 @@ from edgesqz.converters.layers import layer_name
 from edgesqz.errors import EdgesqzError
 from edgesqz.plugins import FLOAT_BITS, MSE, WeightedLayer
 from edgesqz.tflite.extending import NORMALIZATION
+from edgesqz.tflite.operators import Operator, float_operators, operators
 from edgesqz.tflite.packing import packed
 
 # Operators whose second input is a kernel: the fewest bits that its weights can have, and the axis of its channels.
 FEWEST_BITS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 8, "FULLY_CONNECTED": 8}
 CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
-
-
-@dataclass(frozen=True, eq=False)
-class _Operator:
-    """An operator of a .tflite file. The first output's name identifies it to the quantizer.
-
-    Attributes:
-        kind: Its name in TFLite's schema.
-        output: Name of the first output.
-        has_float_output: Whether the first output is float.
-        kernel: Name of the second input, or an empty string.
-        values: The values of that input if the file stores them as floats, or None.
-    """
-
-    kind: str
-    output: str
-    has_float_output: bool
-    kernel: str
-    values: np.ndarray | None
 
 
 class LayerwiseTflite:
@@ -86,8 +67,8 @@ class LayerwiseTflite:
 
         algorithm = AlgorithmName.MSE if self._method == MSE else AlgorithmName.MIN_MAX_UNIFORM_QUANT
         recipe, kept = _static_recipe(activation_bits), set()
-        for name, operators in self._operators.items():
-            for operator in operators:
+        for name, group in self._operators.items():
+            for operator in group:
                 scope = f"^{re.escape(operator.output)};"
                 if bits[name] == FLOAT_BITS:
                     recipe.add_quantization_config(scope, operator.kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
@@ -157,54 +138,25 @@ def _activation_ranges(content: bytes, images: np.ndarray) -> dict[str, Any]:
     return dict(calibrator.get_model_qsvs())
 
 
-def _by_layer(content: bytes, names: Collection[str]) -> dict[str, list[_Operator]]:
+def _by_layer(content: bytes, names: Collection[str]) -> dict[str, list[Operator]]:
     """Return the operators that have a kernel by the names of their layers, in execution order.
 
     A layer that the network uses several times has one kernel and several operators. The second kernel of a layer, such
     as that of a separable convolution, counts as a layer with ``.2`` after its name.
     """
-    by_kernel: dict[str, list[_Operator]] = {}
-    for operator in _operators(content):
+    by_kernel: dict[str, list[Operator]] = {}
+    for operator in operators(content):
         is_normalization = operator.kernel.startswith(NORMALIZATION.decode())
         if operator.kind in FEWEST_BITS and operator.values is not None and not is_normalization:
             by_kernel.setdefault(operator.kernel, []).append(operator)
-    found: dict[str, list[_Operator]] = {}
-    for kernel, operators in by_kernel.items():
+    found: dict[str, list[Operator]] = {}
+    for kernel, group in by_kernel.items():
         # A kernel that several operators share is not named after a layer, but the names of their outputs list the
         # layers that were merged.
-        name = layer_name((kernel, *operators[0].output.split(";")), names) or kernel
+        name = layer_name((kernel, *group[0].output.split(";")), names) or kernel
         numbered = (f"{name}.{number}" if number > 1 else name for number in itertools.count(1))
-        found[next(each for each in numbered if each not in found)] = operators
+        found[next(each for each in numbered if each not in found)] = group
     return found
-
-
-def _operators(content: bytes) -> Iterator[_Operator]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    kinds = {number: name for name, number in vars(schema.BuiltinOperator).items()}
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    (graph,) = model.subgraphs
-    for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        output = graph.tensors[operator.outputs[0]]
-        kernel = graph.tensors[operator.inputs[1]] if len(operator.inputs) > 1 else None
-        yield _Operator(
-            kind=kinds[max(code.builtinCode, code.deprecatedBuiltinCode)],
-            output=output.name.decode(),
-            has_float_output=output.type == schema.TensorType.FLOAT32,
-            kernel=kernel.name.decode() if kernel else "",
-            values=_floats(model, kernel) if kernel else None,
-        )
-
-
-def _floats(model: Any, tensor: Any) -> np.ndarray | None:
-    """Return the values of a float tensor that the file stores, or None."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    data = model.buffers[tensor.buffer].data
-    if data is None or tensor.type != schema.TensorType.FLOAT32:
-        return None
-    return np.asarray(np.asarray(data, np.uint8).view(np.float32).reshape(tensor.shape))
 
 
 def _refuse_float(content: bytes, kept: Collection[str]) -> None:
@@ -215,13 +167,3 @@ def _refuse_float(content: bytes, kept: Collection[str]) -> None:
     """
     if found := float_operators(content, kept):
         raise EdgesqzError(f"LiteRT's quantizer has no int8 form of {', '.join(found)}; choose variant int8")
-
-
-def float_operators(content: bytes, kept: Collection[str] = ()) -> list[str]:
-    """Return the names of the operators that compute in float, other than those of the layers that are kept float."""
-    found = {
-        operator.kind
-        for operator in _operators(content)
-        if operator.has_float_output and operator.kind != "DEQUANTIZE" and operator.output not in kept
-    }
-    return sorted(found)

@@ -13,8 +13,13 @@ CLASSES, SIDE = ("blue", "green", "red"), 32  # of the generated images
 MEAN, STD = "0.485,0.456,0.406", "0.229,0.224,0.225"
 
 
-def color_onnx(path: Path, *, batch: int | str = "batch", size: int | str = SIDE, names: str = "") -> Path:
-    """Write an ONNX model from standardized images, float32 NCHW, to three logits."""
+def color_onnx(
+    path: Path, *, batch: int | str = "batch", size: int | str = SIDE, names: str = "", has_map: bool = False
+) -> Path:
+    """Write an ONNX model from standardized images, float32 NCHW, to three logits.
+
+    With ``has_map``, the values of the last layer before pooling are a second output, (N, 8, 16, 16).
+    """
     rng = np.random.default_rng(0)
     stem = rng.normal(0, 0.05, (8, 3, 3, 3))
     for channel in range(3):
@@ -38,7 +43,10 @@ def color_onnx(path: Path, *, batch: int | str = "batch", size: int | str = SIDE
         nodes,
         "colors",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, size, size])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, len(CLASSES)])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, len(CLASSES)]),
+            *([helper.make_tensor_value_info("e", TensorProto.FLOAT, [batch, 8, SIDE // 2, SIDE // 2])] * has_map),
+        ],
         [numpy_helper.from_array(values.astype(np.float32), name) for name, values in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

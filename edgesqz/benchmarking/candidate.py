@@ -13,8 +13,8 @@ import numpy as np
 
 from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, Pixels, read_bytes, sha256
-from edgesqz.benchmarking.rows import LayerErrors
 from edgesqz.engine import Engine, RejectedError
+from edgesqz.engine.layer_error import LayerErrors
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.lookup import model_files
@@ -88,6 +88,7 @@ class Candidate:
         name: Name that no other file of the run has; see ``distinct_names``.
         artifact: The opened file, or None if it cannot be opened.
         pixels: Input values for pixels 0 and 255, or None to read them from the manifest.
+        size: Input size at which its exports in the run take images, for a source model of any size, or None.
         error: Why the file cannot be measured, or None if it can.
         no_accuracy: Why the accuracy of this file is not measured, or None if there is nothing to explain.
         engine: The engine that loaded the file, or None before that. Its reported values remain after it is closed.
@@ -104,6 +105,7 @@ class Candidate:
     name: str = field(init=False)
     artifact: Artifact | None = field(init=False, default=None)
     pixels: Pixels | None = None
+    size: ImageSize | None = None
     error: str | None = None
     no_accuracy: str | None = None
     engine: Engine | None = None
@@ -249,13 +251,22 @@ def pixels_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> Pixel
     Raises:
         EdgesqzError: The manifests contradict each other.
     """
-    if not candidate.artifact or candidate.manifest:
-        return None
-    own = candidate.sha256
-    exports = [each.manifest for each in among if each.manifest and each.manifest.source_sha256 == own]
+    exports = _exports(candidate, among)
     ranges = {str(manifest.source_pixels): manifest.source_pixels for manifest in exports if manifest.source_pixels}
     if len(ranges) > 1:
         raise EdgesqzError(
             f"its exports expect different pixel ranges, {' and '.join(ranges)}; set {option('pixel_range')}"
         )
     return next(iter(ranges.values()), None)
+
+
+def size_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> ImageSize | None:
+    """Return the input size of the exports of a source model without a manifest, or None if it has none."""
+    return next((manifest.input.image_form[0] for manifest in _exports(candidate, among)), None)
+
+
+def _exports(candidate: Candidate, among: Sequence[Candidate]) -> list[Manifest]:
+    """Return the manifests of the exports of a source model that itself has none."""
+    if not candidate.artifact or candidate.manifest:
+        return []
+    return [each.manifest for each in among if each.manifest and each.source_sha256 == candidate.sha256]

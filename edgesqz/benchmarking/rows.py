@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PlainSerializer, PlainValidator
 
+from edgesqz.engine.layer_error import LayerErrors
 from edgesqz.stats import SIGNIFICANCE, Interval, median_interval
 
 MAX_RELATIVE_WIDTH = 0.2  # of a ratio's interval. A ratio with a wider interval is noise.
-
-# SQNR of each layer in dB, in execution order. None means that the layer is exact.
-LayerErrors = Mapping[str, float | None]
 
 # Whether each image was classified correctly; bool (N,). In JSON, a string with a 1 or a 0 for each image.
 Correct = Annotated[

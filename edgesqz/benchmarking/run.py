@@ -19,13 +19,14 @@ from rich.progress import Progress
 
 from edgesqz import plugins
 from edgesqz.artifact import package_versions, read_bytes, sha256
-from edgesqz.benchmarking import accuracy, evaluation, flips, layer_error
+from edgesqz.benchmarking import accuracy, evaluation, flips
 from edgesqz.benchmarking.candidate import (
     Candidate,
     Timing,
     distinct_names,
     pixels_by_exports,
     place,
+    size_by_exports,
     source_model_of,
     with_source_models,
 )
@@ -33,7 +34,7 @@ from edgesqz.benchmarking.evaluation import EvaluationSet
 from edgesqz.benchmarking.plan import Bench
 from edgesqz.benchmarking.report import EvaluatedImages, Report
 from edgesqz.benchmarking.rows import Failed, Latency, Measured, ModelFile, Performance, Ratio, Row
-from edgesqz.engine import Engine, open_engine, saturation
+from edgesqz.engine import Engine, layer_error, open_engine, saturation
 from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_model_file, model_files
@@ -121,6 +122,7 @@ def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
     for candidate in candidates:
         with candidate.collecting_failures():
             candidate.pixels = plan.pixels or pixels_by_exports(candidate, candidates)
+            candidate.size = size_by_exports(candidate, candidates)
     names = distinct_names([candidate.path for candidate in candidates])
     for candidate in candidates:
         candidate.name = names[candidate.path]
@@ -179,7 +181,9 @@ def _measure_all(
         for candidate, _ in _turns(bar, "loading", [(each, None) for each in candidates]):
             with candidate.collecting_failures():
                 assert candidate.artifact  # skips files that could not be opened
-                engine = opened(candidate.artifact, runtime=str(candidate.choice), pixels=candidate.pixels)
+                engine = opened(
+                    candidate.artifact, runtime=str(candidate.choice), pixels=candidate.pixels, size=candidate.size
+                )
                 started.append(engine)
                 candidate.engine = engine
                 candidate.no_accuracy = evaluation.mismatch(candidate, engine, dataset)

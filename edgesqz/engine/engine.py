@@ -336,9 +336,15 @@ def open_engine(
     pinned_to: int | None = None,
     pixels: Pixels | None = None,
     host: Host | None = None,
+    size: ImageSize | None = None,
 ) -> Engine:
-    """Load an artifact into an engine, by default that of its format. ``pixels`` is for files without a manifest."""
+    """Load an artifact into an engine, by default that of its format.
+
+    ``pixels`` and ``size``, at which to run a model that takes images of any size, are for files without a manifest.
+    """
     runtime = runtime or plugins.runtime_for(artifact.path.suffix)
     described = artifact.manifest.pixels if artifact.manifest else pixels
     content = read_bytes(artifact.path)
+    if size and (reader := plugins.reader_for(artifact.path.suffix)):
+        content = reader.prepare(artifact.path, size).content
     return Engine(content, runtime, threads=threads, pinned_to=pinned_to, pixels=described, host=host)

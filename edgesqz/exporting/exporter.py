@@ -14,6 +14,7 @@ import numpy as np
 from edgesqz import artifact, backend, plugins, progress
 from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification, is_classification
 from edgesqz.engine import Engine, EngineError
+from edgesqz.engine.layer_error import grows_at, layer_sqnr_db
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option
 from edgesqz.exporting import precision, shipped, tensors, verify
 from edgesqz.exporting.images import ExportImages
@@ -29,6 +30,7 @@ from edgesqz.models import loading
 from edgesqz.options import as_path
 from edgesqz.plugins import MIN_MAX
 from edgesqz.reading import ForeignModel, are_probabilities
+from edgesqz.tflite.operators import float_operators
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 # A converter can save a share of the parameters by folding batch normalization into convolutions.
 SMALLEST_SHARE = 0.9
+
+COMPARED_IMAGES = 8  # to find the layer at which an error starts
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,7 @@ class Exporter:
             if converted.note:
                 self._print(f"{self.file_name(job)}: {converted.note}")
             with self._engine(converted.content, job, converted.pixels) as engine:
+                self._print_float_operators(job, converted.content)
                 manifest = self._manifest(job, converted, engine)
             return artifact.stored_form(converted.content, manifest, self.file_name(job))
 
@@ -305,8 +310,24 @@ class Exporter:
             found = tensors.verify(outputs, expected, record, engine.outputs)
             problem = tensors.problem(found, expected, exact=job.kind.exact)
         if problem:
-            raise EdgesqzError(f"{self.file_name(job)} was not kept: {problem}; {self._advice(job)}")
+            origin = self._origin_of_error(engine, job)
+            raise EdgesqzError(f"{self.file_name(job)} was not kept: {problem}{origin}; {self._advice(job)}")
         return found
+
+    def _origin_of_error(self, engine: Engine, job: Job) -> str:
+        """Say at which layer the error of a quantized model from elsewhere starts, or return an empty string."""
+        if not (isinstance(self.source, ForeignModel) and job.kind.takes_bytes):
+            return ""
+        content, pixels = self.source.network(takes_bytes=True)
+        with self._engine(content, job, pixels, "comparing layers") as unquantized:
+            errors = layer_sqnr_db(unquantized, engine, self.images.verification.pixels[:COMPARED_IMAGES])
+        layer = grows_at(errors)
+        return f"; the error starts at {layer}, with an SQNR of {errors[layer]:.1f} dB" if layer else ""
+
+    def _print_float_operators(self, job: Job, content: bytes) -> None:
+        """Tell which operators of a quantized model from elsewhere compute in float."""
+        if isinstance(self.source, ForeignModel) and job.kind.takes_bytes and (found := float_operators(content)):
+            self._print(f"{self.file_name(job)}: no int8 form of {', '.join(found)}, which compute in float")
 
     def _advice(self, job: Job) -> str:
         """Return advice on what to try after a file failed verification."""
@@ -317,6 +338,10 @@ class Exporter:
             return f"try longer training or another {option('variant')}"
         if job.kind.layer_bits is not None and job.kind.layer_bits < INT8_BITS:
             return f"fine-tune with train {option('init')} {self.source.name} {option('quantize_aware')} int4"
+        if isinstance(self.source, ForeignModel):
+            return (
+                f"try more {option('calibration')} images, {option('keep_float')} LAYER, or {option('variant')} int16x8"
+            )
         float_variants = [name for name, kind in job.converter.VARIANTS.items() if not kind.needs_calibration]
         return (
             f"try more {option('calibration')} images, longer training, or {option('variant')} "

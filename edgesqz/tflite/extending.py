@@ -78,7 +78,9 @@ def with_int8_forms(content: bytes) -> bytes:
             continue
         ((source,), (target,)) = operator.inputs, operator.outputs
         between = _tensor(model, graph.tensors[target].name + b"/times6", graph.tensors[target])
-        six, sixth = (_constant(model, b"clip/%d" % len(graph.tensors), np.float32([each])) for each in (6, 1 / 6))
+        six, sixth = (
+            _constant(model, b"clip/%d" % len(graph.tensors), np.array([each], np.float32)) for each in (6, 1 / 6)
+        )
         operators.append(_multiplication(model, source, six, between, schema.ActivationFunctionType.RELU6))
         operators.append(_multiplication(model, between, sixth, target, schema.ActivationFunctionType.NONE))
     if len(operators) == len(graph.operators):

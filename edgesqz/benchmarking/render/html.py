@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from edgesqz.benchmarking import layer_error
 from edgesqz.benchmarking.entries import Entry
 from edgesqz.benchmarking.render.columns import MAIN_RANK, VERDICT, Column, columns, legend, measured_on, number
 from edgesqz.benchmarking.render.labels import Box, place
-from edgesqz.benchmarking.rows import Evaluation, LayerErrors, Measured
+from edgesqz.benchmarking.rows import Evaluation, Measured
 from edgesqz.benchmarking.wording import describe_budget, format_share
+from edgesqz.engine import layer_error
+from edgesqz.engine.layer_error import LayerErrors
 
 if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report

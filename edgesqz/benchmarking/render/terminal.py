@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgesqz import tables
-from edgesqz.benchmarking import layer_error
 from edgesqz.benchmarking.entries import Entry
 from edgesqz.benchmarking.render.columns import VERDICT, Column, columns, measured_on, notes, number
-from edgesqz.benchmarking.rows import LayerErrors, Measured
+from edgesqz.benchmarking.rows import Measured
 from edgesqz.benchmarking.wording import limit_name
+from edgesqz.engine import layer_error
+from edgesqz.engine.layer_error import LayerErrors
 
 if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report

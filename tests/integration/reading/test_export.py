@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import numpy_helper
 from rich.console import Console
 
 import edgesqz
@@ -29,6 +31,8 @@ def colors(images: Path, make_once: MakeOnce) -> Path:
         pytest.skip(f"onnx2tf cannot be installed here: {error}")
 
     def convert(home: Path) -> None:
+        with_map = color_onnx(home / "with-map.onnx", has_map=True)
+        edgesqz.export(with_map, variant=["fp32", "int8"], mean=MEAN, std=STD, dataset=images, workspace=home)
         source = color_onnx(home / "colors.onnx")
         for format in ("tflite", "onnx"):
             edgesqz.export(
@@ -52,7 +56,9 @@ def manifest(path: Path) -> Manifest:
 
 
 def test_every_export_agrees_with_the_source_model(colors: Path, images: Path) -> None:
-    report = edgesqz.bench([*sorted(colors.glob("*.tflite")), *sorted(colors.glob("*.onnx"))], dataset=images, rounds=1)
+    report = edgesqz.bench(
+        [*sorted(colors.glob("colors*.tflite")), *sorted(colors.glob("colors*.onnx"))], dataset=images, rounds=1
+    )
     rows = {row.artifact: row for row in report.rows if isinstance(row, Measured)}
     assert set(rows) == {f"colors{each}.{kind}" for each in (".fp32", ".int8") for kind in ("tflite", "onnx")} | {
         "colors.onnx"
@@ -101,3 +107,37 @@ def test_options_that_do_not_apply_to_keras_models(exported: Path, images: Path)
         edgesqz.export(exported / "colors.keras", add_softmax=True, dataset=images, workspace=exported)
     with pytest.raises(EdgesqzError, match=r"add a keras.layers.Normalization to it"):
         edgesqz.export(exported / "colors.keras", mean=MEAN, std=STD, workspace=exported)
+
+
+def test_other_models_are_verified_by_the_values_of_their_outputs(colors: Path, images: Path) -> None:
+    found = manifest(colors / "with-map.int8.tflite")
+    assert found.verification and found.verification.sqnr_db
+    assert found.verification.agreement is None
+    assert len(found.verification.sqnr_db) == 2 and min(found.verification.sqnr_db) > 20
+    assert [sorted(map(int, filter(None, output.shape))) for output in found.other_outputs] == [[1, 8, 16, 16]]
+    report = edgesqz.bench([colors / "with-map.onnx", colors / "with-map.int8.tflite"], dataset=images, rounds=1)
+    rows = [row for row in report.rows if isinstance(row, Measured)]
+    assert [row.evaluation for row in rows] == [None, None]
+    assert rows[0].latency and "it is not a classifier" in str(report.to_dict())
+    with pytest.raises(EdgesqzError, match="is not a classifier, so it has no labels to predict"):
+        edgesqz.predict(colors / "with-map.int8.tflite", next(images.rglob("*.png")))
+    with pytest.raises(EdgesqzError, match="expected a classifier, with one output"):
+        edgesqz.embed(colors / "with-map.int8.tflite", "micro", colors / "firmware")
+
+
+def test_a_collapsed_file_is_refused_with_the_layer_where_the_error_starts(
+    colors: Path, images: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(colors / "colors.onnx")
+    (depthwise,) = (tensor for tensor in model.graph.initializer if tensor.name == "pointwise")
+    weights = numpy_helper.to_array(depthwise).copy()
+    weights[3:] *= 5000  # channels that dwarf those that the classifier needs, at the scale of the whole tensor
+    depthwise.CopyFrom(numpy_helper.from_array(weights, "pointwise"))
+    (classifier,) = (tensor for tensor in model.graph.initializer if tensor.name == "classifier")
+    ignoring = numpy_helper.to_array(classifier).copy()
+    ignoring[:, 3:] = 0
+    classifier.CopyFrom(numpy_helper.from_array(ignoring, "classifier"))
+    path = tmp_path / "collapsing.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(EdgesqzError, match=r"not kept: it agrees .* the error starts at .* keep_float LAYER"):
+        edgesqz.export(path, quantize=True, mean=MEAN, std=STD, dataset=images, workspace=tmp_path)

@@ -15,9 +15,8 @@ from onnx import numpy_helper
 import edgesqz
 from edgesqz import data
 from edgesqz.artifact import ZOO, Artifact, PixelRange
-from edgesqz.benchmarking import layer_error
-from edgesqz.benchmarking.rows import LayerErrors
-from edgesqz.engine import Engine, open_engine
+from edgesqz.engine import Engine, layer_error, open_engine
+from edgesqz.engine.layer_error import LayerErrors
 from edgesqz.errors import EdgesqzError
 
 IMAGE = np.zeros((1, 4, 4, 3), np.uint8)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesqz.benchmarking.rows import LayerErrors
-
 if TYPE_CHECKING:
     from edgesqz.engine import Engine
+
+# SQNR of each layer in dB, in execution order. None means that the layer is exact.
+LayerErrors = Mapping[str, float | None]
 
 GROWTH_DB = 10  # the error has ten times the power of any earlier layer's
 FLOOR_DB = -100  # the signal is lost
@@ -26,7 +27,7 @@ def layer_sqnr_db(source_model: Engine, export: Engine, images: np.ndarray) -> L
     tensor belongs to a layer if its name contains the layer's and its shape is that of the layer, in either layout.
 
     Args:
-        source_model: Engine that runs the Keras model.
+        source_model: Engine that runs the source model.
         export: Engine that runs the exported file.
         images: uint8 (N, H, W, channels).
 
