@@ -128,7 +128,7 @@ def test_the_version_is_the_packages() -> None:
 
 def test_info_shows_what_is_available() -> None:
     found = json.loads(run("info", "--json").output)
-    assert set(found) == {"versions", "converters", "runtimes", "models", "datasets", "data_dir"}
+    assert set(found) == {"versions", "converters", "readers", "runtimes", "models", "datasets", "data_dir"}
     table = run("info").output
     for name in ("tflite", "onnx", "litert", "onnxruntime", "squeezenet-nano", "synthetic"):
         assert name in table
