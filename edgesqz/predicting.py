@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,6 +64,11 @@ class Predictions(Result):
             for rank, guess in enumerate(prediction.guesses):
                 rows.append([prediction.image if rank == 0 else "", guess.label, f"{guess.probability:.1%}"])
         return Table([Column("image", is_name=True), Column("label"), Column("probability", "right")], rows)
+
+    @property
+    def readable(self) -> Predictions:
+        """The predictions without the images that could not be read."""
+        return replace(self, images=tuple(each for each in self.images if not each.error))
 
     def failures(self) -> list[str]:
         """Return a line for each unreadable image."""

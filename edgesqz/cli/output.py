@@ -151,7 +151,8 @@ class PredictOutput(JsonOption):
 
     def show(self, result: Predictions) -> None:
         """Print the predictions, and to standard error why images could not be read."""
-        show(result, self.json)
+        if self.json or result.readable.images:
+            show(result if self.json else result.readable, self.json)
         for failure in result.failures():
             say(f"failed: {failure}")
         if result.failures():

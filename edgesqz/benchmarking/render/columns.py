@@ -130,8 +130,11 @@ def _accuracy_bounds(evaluation: Evaluation) -> str:
 
 
 def _half_width(interval: Interval | None, factor: float, digits: int) -> str:
-    """Format half the width of an interval in the unit of its column."""
-    return f"±{(interval[1] - interval[0]) / 2 * factor:.{digits}f}".replace("±0.", "±.") if interval else ""
+    """Format half the width of an interval in the unit of its column, or its upper limit if it would round to 0."""
+    if interval is None:
+        return ""
+    half = f"{(interval[1] - interval[0]) / 2 * factor:.{digits}f}"
+    return f"±{half.removeprefix('0')}" if float(half) else f"±<{10**-digits:.{digits}f}".replace("<0.", "<.")
 
 
 def _drop(comparison: Comparison) -> str:

@@ -313,6 +313,12 @@ def test_a_wide_table_shows_every_figure_and_the_reasons_for_a_verdict() -> None
     assert {head: shown[head] for head in figures} == figures
 
 
+def test_no_interval_is_shown_as_exactly_0_wide() -> None:
+    latency = Latency(12345.6, 12400.0, 22345.6, 600, SPREAD, (12345.60, 12345.66))
+    (shown,) = whole_table(report(with_(MEASURED, "performance", latency_us=latency)))
+    assert shown["p50 ± µs"] == "±<.1"
+
+
 @pytest.mark.parametrize(
     ("correct", "images", "cell"),
     [

@@ -231,7 +231,9 @@ def test_an_unreadable_image_affects_only_its_line(exported: Path, images: Path)
     result = run("predict", "squeezenet-nano.int8.tflite", "torn.png", whole, "--workspace", exported)
     assert result.exit_code == 1
     assert "failed: cannot read the image torn.png" in result.stderr
-    assert "unreadable" in result.stdout and "red" in result.stdout
+    assert "torn.png" not in result.stdout and "red" in result.stdout
+    missing = run("predict", "squeezenet-nano.int8.tflite", "missing.png", "--workspace", exported)
+    assert (missing.exit_code, missing.stdout, missing.stderr.count("missing.png")) == (1, "", 1)
 
 
 @pytest.mark.parametrize(

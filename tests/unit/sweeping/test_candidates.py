@@ -70,9 +70,7 @@ def test_earlier_candidates_are_not_drawn_again() -> None:
 
 
 def test_if_nothing_fits_the_error_names_the_smallest_network() -> None:
-    with pytest.raises(
-        EdgesqzError, match=r"smallest is squeezenet-8p-4x16, with a file of about .* raise max_size"
-    ):
+    with pytest.raises(EdgesqzError, match=r"smallest is squeezenet-8p-4x16, with a file of about .* raise max_size"):
         selection(Budget(size_bytes=1000)).grid(None)
 
 
