@@ -27,6 +27,7 @@ from edgesqz.exporting.sensitivity import Bits, LayerChoice, Score, Search
 from edgesqz.exporting.shipped import Shipped
 from edgesqz.exporting.source import Source, find_source
 from edgesqz.models import loading
+from edgesqz.models.costs import NetworkCosts, network_costs
 from edgesqz.options import as_path
 from edgesqz.plugins import MIN_MAX
 from edgesqz.reading import ForeignModel, are_probabilities
@@ -131,13 +132,26 @@ class Exporter:
         """Return the name of a job's file."""
         return job.file_name(str(self.plan.model) if self.plan.untrained else self.source.name)
 
+    @functools.cached_property
+    def _costs(self) -> NetworkCosts | None:
+        """The costs of the network, or None if edgesqz does not define it."""
+        if self.plan.untrained:
+            return network_costs(str(self.plan.model), input_size=self.plan.input_size)
+        recipe = ((self.source.manifest and self.source.manifest.training) or {}).get("recipe", {})
+        if "model" not in recipe:
+            return None
+        return network_costs(recipe["model"], classes=self.source.classes, input_size=recipe.get("input_size"))
+
     def expected_bytes(self, job: Job) -> int:
-        """Estimate the size of a job's file from the number of parameters."""
-        return round(job.kind.bytes_per_parameter * self.parameters)
+        """Estimate the size of a job's file. For a network of another tool, only its parameters count."""
+        return self._costs.file_bytes(job.kind.bytes_per_parameter) if self._costs else self._parameter_bytes([job])
 
     def cannot_fit(self, jobs: Sequence[Job], room: int | None) -> bool:
         """Return whether the number of parameters shows that files exceed a number of bytes."""
-        return room is not None and SMALLEST_SHARE * sum(map(self.expected_bytes, jobs)) > room
+        return room is not None and SMALLEST_SHARE * self._parameter_bytes(jobs) > room
+
+    def _parameter_bytes(self, jobs: Sequence[Job]) -> int:
+        return round(sum(job.kind.bytes_per_parameter for job in jobs) * self.parameters)
 
     def export_all(self, jobs: Sequence[Job]) -> tuple[Artifact, ...]:
         """Export every job, or with ``all_variants`` every one that can be exported.
@@ -187,7 +201,7 @@ class Exporter:
 
     def _refuse_if_too_large(self, jobs: Sequence[Job]) -> None:
         if self.cannot_fit(jobs, self.room):
-            expected = sum(map(self.expected_bytes, jobs))
+            expected = self._parameter_bytes(jobs)
             estimate = f"about {format_size(expected)} ({self.parameters:,} parameters)"
             raise self.workspace.refusal(", ".join(map(self.file_name, jobs)), expected, estimate)
 

@@ -26,7 +26,7 @@ class PlannedFile:
 
     Attributes:
         file_name: The name of the file.
-        expected_bytes: The size of the file, estimated from the number of parameters.
+        expected_bytes: Estimated size of the file.
         exact_bytes: The size of the file and its manifest, or None if the estimate already exceeds the available space.
         fits: Whether the file fits the quota after the previous files, or None without a quota or after an error.
         error: Why the file cannot be exported, for a reason other than its size.
