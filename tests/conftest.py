@@ -59,6 +59,14 @@ def short_rounds() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_synced() -> Iterator[None]:
+    """Skip waiting for the disk, which makes a difference only after a power failure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 def draw_folder(folder: Path, counts: dict[str, int], size: ImageSize = SQUARE) -> Path:
     """Write a folder of noisy images with one color per class, so easy that a few seconds of training are enough."""
     rng = np.random.default_rng(0)

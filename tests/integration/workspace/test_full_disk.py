@@ -17,10 +17,11 @@ from edgesqz.benchmarking.report import save
 from edgesqz.exporting.exporter import Exporter
 from edgesqz.maintenance.integrity import verify
 from edgesqz.workspace import OWN, Workspace, disk
+from tests import small
 from tests.disks import MESSAGES, Failure, broken_after, full_after, limited_to
 
 EXPORT = "colors.int8.tflite"
-BEST, LAST = "squeezenet-nano.best.npz", "squeezenet-nano.last.npz"
+BEST, LAST = f"{small.ONE_FIRE}.best.npz", f"{small.ONE_FIRE}.last.npz"
 
 
 KEPT: dict[Failure, list[set[str]]] = {
@@ -55,24 +56,31 @@ def points(size: int, count: int) -> list[int]:
     return [0, 1, *range(size // count, size, size // count), size - 1]
 
 
+EXPORTING: dict[str, Any] = {"quantize": True, "calibration": 20, "quota": 1_000_000}
+
+
+@pytest.fixture(scope="module")
+def exported_files(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("exported")
+    edgesqz.export(trained / "colors.keras", workspace=folder, **EXPORTING)
+    return state(folder)
+
+
 @pytest.mark.parametrize("failure", [full_after, limited_to, broken_after])
 def test_an_export_is_written_completely_or_not_at_all(
-    failure: Failure, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    failure: Failure,
+    trained: Path,
+    exported_files: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def export() -> object:
-        options: dict[str, Any] = {"quantize": True, "calibration": 20, "quota": 1_000_000}
-        return edgesqz.export(trained / "colors.keras", workspace=tmp_path, **options)
+        return edgesqz.export(trained / "colors.keras", workspace=tmp_path, **EXPORTING)
 
-    export()
-    exported = state(tmp_path)
-    monkeypatch.setattr(
-        Exporter, "make", lambda *arguments: exported
-    )  # the same result, without converting and verifying again
-    size = Workspace(tmp_path).used_bytes()
-    old = {EXPORT: b"old", f"{EXPORT}.json": b"old"}
-    at = range(3) if failure is broken_after else points(len(exported[EXPORT]), 3)
+    monkeypatch.setattr(Exporter, "make", lambda *arguments: exported_files)  # without converting again
+    size = sum(map(len, exported_files.values()))
+    at = range(3) if failure is broken_after else points(len(exported_files[EXPORT]), 3)
     for each in at:
-        Workspace(tmp_path).remove(*old)
         left = fail(failure, each, export, tmp_path, monkeypatch)
         assert left == {}
     assert fail(failure, size, export, tmp_path, monkeypatch) is None
@@ -89,13 +97,13 @@ def test_training_ends_with_its_last_checkpoint_or_finished(
     monkeypatch.setattr(
         edgesqz.training.step, "training_step", lambda *arguments: (real(*arguments)[0], lambda *step: (1.0, 0))
     )
-    options: dict[str, Any] = {"epochs": 2, "batch_size": 64, "quota": "2MB", "workspace": tmp_path}
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 64, "quota": "500kB", "workspace": tmp_path}
 
     def train() -> object:
-        return edgesqz.train("squeezenet-nano", str(images), **options)
+        return edgesqz.train(small.ONE_FIRE, str(images), **options)
 
-    full = (0, 100_000, 400_000, 1_000_000, 1_900_000, 2_500_000)
-    limit = (0, 100, 200_000, 400_000, 500_000)
+    full = (0, 20_000, 90_000, 220_000, 420_000, 560_000)
+    limit = (0, 100, 45_000, 90_000, 110_000)
     at: dict[Failure, Sequence[int]] = {full_after: full, limited_to: limit, broken_after: range(0, 12, 2)}
     for each in at[failure]:
         shutil.rmtree(tmp_path / OWN, ignore_errors=True)
@@ -103,7 +111,7 @@ def test_training_ends_with_its_last_checkpoint_or_finished(
             path.unlink()
         left = fail(failure, each, train, tmp_path, monkeypatch)
         assert left is None or set(left) in KEPT[failure]
-        assert Workspace(tmp_path).used_bytes() <= 2_000_000
+        assert Workspace(tmp_path).used_bytes() <= 500_000
 
 
 @pytest.fixture

@@ -139,6 +139,7 @@ from edgesqz.workspace import disk
 from edgesqz.artifact import ZOO
 from edgesqz.workspace import Workspace
 
+os.fsync = lambda _: None  # a kill loses nothing that the kernel has
 folder, kills, quota = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 model = "squeezenet-nano.int8"
 versions = [{name: (ZOO / name).read_bytes() for name in (f"{model}.{suffix}", f"{model}.{suffix}.json")}
