@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError
+from edgesqz.errors import EdgesqzError, first_line, option
 
 if TYPE_CHECKING:
     import keras
@@ -238,6 +238,22 @@ def reader_for(suffix: str) -> Reader | None:
     return next((reader for reader in readers().values() if suffix in reader.SUFFIXES), None)
 
 
+def prepare(reader: Reader, path: Path, size: tuple[int, int] | None) -> Prepared:
+    """Let a reader load a file, with ``size`` the height and width of its images if it takes any.
+
+    Raises:
+        EdgesqzError: The file cannot be read, or takes images of any size and there is no ``size``.
+    """
+    try:
+        return reader.prepare(path, size)
+    except NeedsSizeError as error:
+        raise EdgesqzError(
+            f"{path} takes images of any size; specify one with {option('input_size')}, such as 224 or 160x120"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise EdgesqzError(f"cannot read {path}: {first_line(error)}") from error
+
+
 def reader_program(reader: Reader) -> list[Path]:
     """Return the program that converts files in a separate process, followed by the file of a reader's module."""
     modules = (importlib.import_module(f"{READERS}.worker"), reader)
@@ -257,8 +273,6 @@ def runtime_for(suffix: str) -> str:
         EdgesqzError: No runtime supports the suffix. The message lists the known suffixes.
     """
     known = {suffix: name for name, runtime in reversed(runtimes().items()) for suffix in runtime.SUFFIXES}
-    if suffix in HDF5_SUFFIXES:
-        raise EdgesqzError(f"no runtime for {suffix}; {AS_KERAS}")
     if suffix not in known:
         raise EdgesqzError(
             f"no runtime for {suffix or 'a file without a suffix'}; choose a file with one of the suffixes "

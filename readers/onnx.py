@@ -68,11 +68,11 @@ def _fix_shapes(model: onnx.ModelProto, size: tuple[int, int] | None) -> None:
             dims[0].dim_value = 1
         height, width = (dims[1], dims[2]) if dims[3].dim_value in (1, 3) else (dims[2], dims[3])
         known = max(height.dim_value, 0), max(width.dim_value, 0)
-        if size and any(each not in (0, wanted) for each, wanted in zip(known, size, strict=True)):
-            raise ValueError(f"it takes images of {known[1]}x{known[0]} pixels, not {size[1]}x{size[0]}")
         if not (size or all(known)):
             raise NeedsSizeError
-        height.dim_value, width.dim_value = size or known
+        height.dim_value, width.dim_value = (
+            fixed or wanted for fixed, wanted in zip(known, size or known, strict=True)
+        )
 
 
 def _labels(model: onnx.ModelProto) -> tuple[str, ...]:

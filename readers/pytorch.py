@@ -31,8 +31,6 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
         entries = archive.infolist()
     if not any(entry.filename.endswith("/models/model.json") for entry in entries):
         raise ValueError(f"it is not a program exported by PyTorch 2.8 or newer; {HOW_TO}")
-    if size:
-        raise ValueError("its images have the size that it was exported for; export it again for another size")
     weights = sum(entry.file_size for entry in entries if WEIGHTS in entry.filename)
     return Prepared(content, weights // BYTES_PER_WEIGHT)
 

@@ -31,8 +31,6 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     graph = model.subgraphs[0]
     if any(graph.tensors[number].quantization and _has_scale(graph.tensors[number]) for number in graph.inputs):
         raise ValueError("it is quantized; export the float model that it was made from")
-    if size and tuple(graph.tensors[graph.inputs[0]].shape[1:3]) != size:
-        raise ValueError(f"its images have a fixed size, so {size[1]}x{size[0]} pixels are not possible")
     kinds = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
     stored = [each for each in graph.tensors if model.buffers[each.buffer].data is not None and each.type in kinds]
     parameters = sum(math.prod(map(int, [] if each.shape is None else each.shape)) for each in stored)

@@ -15,14 +15,19 @@ import numpy as np
 
 ENGINE = "keras"
 REQUIREMENTS = ("keras>=3.12", "tensorflow>=2.20")
-SUFFIXES = (".keras",)
+SUFFIXES = (".keras", ".h5", ".hdf5")
 PYTHON = None
 TIMED = True
 
+HDF5 = b"\x89HDF"  # the first bytes of a file in the format of Keras 2
+
 
 def load(model_bytes: bytes, threads: int) -> Session:
-    """Load a model. Raise ValueError if the bytes are not a .keras file."""
-    if not zipfile.is_zipfile(io.BytesIO(model_bytes)):  # checked before TensorFlow is loaded, which takes seconds
+    """Load a model. Raise ValueError if the bytes are not a model of Keras, or could run code."""
+    # Checked before TensorFlow is loaded, which takes seconds.
+    if model_bytes.startswith(HDF5):
+        _check_hdf5(model_bytes)
+    elif not zipfile.is_zipfile(io.BytesIO(model_bytes)):
         raise ValueError("the file is not a .keras archive or is truncated")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     # Keras imports these if they are installed, which takes seconds. No model needs them.
@@ -35,6 +40,21 @@ def load(model_bytes: bytes, threads: int) -> Session:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     return Session(_model(model_bytes))
+
+
+def _check_hdf5(model_bytes: bytes) -> None:
+    """Reject a file without a network, or with a Lambda layer, whose code Keras would run."""
+    import h5py
+
+    try:
+        with h5py.File(io.BytesIO(model_bytes)) as file:
+            config = file.attrs.get("model_config")
+    except OSError as error:
+        raise ValueError("the file is damaged or truncated") from error
+    if config is None:
+        raise ValueError("the file holds weights without the network; save the whole model")
+    if '"Lambda"' in (config.decode() if isinstance(config, bytes) else config):
+        raise ValueError("it has a Lambda layer, whose code edgesqz does not run; replace it by a layer of Keras")
 
 
 def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
@@ -57,7 +77,7 @@ def _model(model_bytes: bytes) -> Any:
     import keras
 
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "model.keras"
+        path = Path(scratch) / ("model.h5" if model_bytes.startswith(HDF5) else "model.keras")
         path.write_bytes(model_bytes)
         return keras.models.load_model(path, compile=False)
 

@@ -140,7 +140,7 @@ def _require_images(given: dict[str, Any], outputs: list[dict[str, Any]]) -> Non
     for output in outputs:
         if not (_is_number(output) or output["dtype"] in dtypes):
             raise ValueError(
-                "expected an output of numbers (float32, float16, uint8 or int8), "
+                "expected an output of probabilities or other real numbers (float32, float16, uint8 or int8), "
                 f"got {output['dtype']} of shape {tuple(output['shape'])}"
             )
 

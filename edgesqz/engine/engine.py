@@ -346,5 +346,5 @@ def open_engine(
     described = artifact.manifest.pixels if artifact.manifest else pixels
     content = read_bytes(artifact.path)
     if size and (reader := plugins.reader_for(artifact.path.suffix)):
-        content = reader.prepare(artifact.path, size).content
+        content = plugins.prepare(reader, artifact.path, size).content
     return Engine(content, runtime, threads=threads, pinned_to=pinned_to, pixels=described, host=host)

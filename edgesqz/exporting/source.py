@@ -13,7 +13,7 @@ from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
 from edgesqz.image_size import ImageSize
 from edgesqz.models import loading
-from edgesqz.reading import open_foreign
+from edgesqz.reading import is_saved_model, open_foreign
 from edgesqz.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ def find_source(plan: Export, workspace: Workspace, pixels: Pixels | None) -> So
 
 
 def _foreign_path(model: str | Path | None, workspace: Workspace) -> Path | None:
-    """Return the file if the name of the model has the suffix of another format than Keras's, or None."""
+    """Return the file or folder if the name of the model is that of one in another format than .keras, or None."""
+    if model and is_saved_model(Path(model)):
+        return Path(model)
     suffix = Path(model).suffix if model else ""
     if suffix == KERAS_SUFFIX or plugins.reader_for(suffix) is None:
         return None

@@ -12,12 +12,13 @@ import numpy as np
 from edgesqz import artifact, plugins
 from edgesqz.artifact import Artifact, Manifest, PixelRange, Pixels, Tensor
 from edgesqz.engine import Engine, EngineError
-from edgesqz.errors import EdgesqzError, first_line, option
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.reading.conversion import Conversion, to_tflite
 from edgesqz.tflite import extending
 
 PROBABILITY_TOLERANCE = 1e-3
+SAVED_MODEL = ".savedmodel"  # the suffix by which the reader of SavedModel folders is found
 
 
 @dataclass(eq=False)
@@ -111,11 +112,16 @@ class ForeignModel:
         return extending.with_normalization(self.conversion.content, self.pixels), PixelRange()
 
 
+def is_saved_model(path: Path) -> bool:
+    """Return whether a path is a SavedModel folder of TensorFlow."""
+    return (path / "saved_model.pb").is_file()
+
+
 def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> ForeignModel:
     """Open a model file from elsewhere.
 
     Args:
-        path: The file.
+        path: The file, or a SavedModel folder.
         pixels: Conversion of pixels to values of its input. By default as in its manifest, or else 0..255.
         size: Size of the input images, for a model that accepts any size.
 
@@ -123,45 +129,37 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         EdgesqzError: The file cannot be read or run, does not take images, or its manifest contradicts
             ``pixels``.
     """
-    reader = plugins.reader_for(path.suffix)
+    suffix = SAVED_MODEL if is_saved_model(path) else path.suffix
+    reader = plugins.reader_for(suffix)
     assert reader  # callers check that there is one
-    found = Artifact.open(path)
-    described = found.manifest.pixels if found.manifest else None
+    manifest = None if suffix == SAVED_MODEL else Artifact.open(path).manifest
+    described = manifest.pixels if manifest else None
     if described and pixels and described != pixels:
         raise EdgesqzError(f"{path}, according to its manifest, expects pixels {described}; remove the other values")
-    prepared = _prepared(reader, path, size)
+    prepared = plugins.prepare(reader, path, size)
     try:
-        with Engine(prepared.content, plugins.runtime_for(path.suffix)) as engine:
+        with Engine(prepared.content, plugins.runtime_for(suffix)) as engine:
             form, outputs = engine.form, engine.outputs
     except EngineError as error:
         raise EdgesqzError(f"{path}: {error}") from error
+    if size and form[0] != size:
+        raise EdgesqzError(f"{path} takes images of {form[0]}; remove {option('input_size')} {size}")
     classes = sum(math.prod(size or 1 for size in output.shape[1:]) for output in outputs)
     return ForeignModel(
-        name=found.manifest.name if found.manifest else path.stem,
+        name=manifest.name if manifest else path.stem,
         source=str(path),
         content=prepared.content,
         reader=reader,
-        suffix=path.suffix,
+        suffix=suffix,
         pixels=described or pixels or PixelRange(),
-        manifest=found.manifest,
-        sha256=artifact.sha256(artifact.read_bytes(path)),
+        manifest=manifest,
+        sha256=artifact.sha256(prepared.content if suffix == SAVED_MODEL else artifact.read_bytes(path)),
         parameters=prepared.parameters,
         classes=classes,
         outputs=outputs,
         form=form,
         labels=prepared.labels if len(prepared.labels) == classes else (),
     )
-
-
-def _prepared(reader: plugins.Reader, path: Path, size: ImageSize | None) -> plugins.Prepared:
-    try:
-        return reader.prepare(path, size and (size.height, size.width))
-    except plugins.NeedsSizeError as error:
-        raise EdgesqzError(
-            f"{path} takes images of any size; specify one with {option('input_size')}, such as 224 or 160x120"
-        ) from error
-    except (ValueError, OSError) as error:
-        raise EdgesqzError(f"cannot read {path}: {first_line(error)}") from error
 
 
 def are_probabilities(outputs: np.ndarray) -> bool:

@@ -80,11 +80,11 @@ def test_a_damaged_name_is_reported_as_damage(tmp_path: Path) -> None:
     assert edgesqz.inspect(tmp_path / "theirs.tflite").inputs[0].name == "pix\ufffdels"
 
 
-@pytest.mark.parametrize("command", ["bench", "export", "predict", "inspect", "embed"])
+@pytest.mark.parametrize("command", ["inspect", "embed"])
 def test_an_h5_file_gets_advice_to_save_it_as_keras(command: str, tmp_path: Path) -> None:
     old = tmp_path / "theirs.h5"
     old.write_bytes(b"\x89HDF\r\n\x1a\n")
-    more = {"predict": [str(tmp_path / "image.png")], "embed": ["--target", "python"]}.get(command, [])
+    more = ["--target", "python"] * (command == "embed")
     result = CliRunner().invoke(app, [command, str(old), *more])
     assert result.exit_code == 1, result.output
     output = " ".join(f"{result.stdout} {result.stderr}".split())

@@ -39,8 +39,10 @@ def test_converters_are_listed_with_their_variants() -> None:
 
 def test_readers_are_listed_with_their_packages() -> None:
     assert info().readers == {
+        "keras": ".h5, .hdf5  no package needed",
         "onnx": ".onnx  onnx2tf>=2.6,<3, in its own environment",
         "pytorch": ".pt2, .pt, .pth  litert-torch>=0.10,<0.11, in its own environment",
+        "tensorflow": ".savedmodel  no package needed",
         "tflite": ".tflite  no package needed",
     }
 
@@ -48,12 +50,13 @@ def test_readers_are_listed_with_their_packages() -> None:
 def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
     runtimes = info().runtimes
     assert {runtime.name: runtime.suffixes for runtime in runtimes} == {
-        "keras": (".keras",),
+        "keras": (".keras", ".h5", ".hdf5"),
         "litert": (".tflite",),
         "litert-web": (".tflite",),
         "onnxruntime": (".onnx",),
         "onnxruntime-web": (".onnx",),
         "pytorch": (".pt2",),
+        "tensorflow": (".savedmodel",),
         "tflite-micro": (".tflite",),
         "tflite-runtime": (".tflite",),
     }
@@ -84,13 +87,14 @@ def test_a_missing_engine_is_shown_with_its_install_command(monkeypatch: pytest.
         "onnxruntime": "9.8.7",
         "onnxruntime-web": "9.8.7",
         "pytorch": "torch>=2.6,<2.14, in its own environment",
+        "tensorflow": "9.8.7",
         "tflite-micro": "0.dev20261023182759, in its own environment",
         "tflite-runtime": "2.14.0, in its own environment",
     }
     (litert,) = (runtime for runtime in installation.runtimes if runtime.name == "litert")
     assert litert.install == "pip install 'ai-edge-litert>=2.1'"
     assert f"litert .tflite missing; {litert.install}" in shown(installation)
-    assert "keras .keras 9.8.7" in shown(installation)
+    assert "keras .keras, .h5, .hdf5 9.8.7" in shown(installation)
 
 
 def test_without_uv_an_engine_in_a_separate_environment_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +132,7 @@ def test_the_json_contains_the_installation() -> None:
     assert as_data["models"] == list(ARCHITECTURES)
     assert as_data["datasets"] == installation.datasets
     assert as_data["converters"] == {name: list(variants) for name, variants in installation.converters.items()}
-    assert [set(runtime) for runtime in as_data["runtimes"]] == 8 * [{"name", "suffixes", "version", "install"}]
+    assert [set(runtime) for runtime in as_data["runtimes"]] == 9 * [{"name", "suffixes", "version", "install"}]
     assert text.endswith("}\n")
 
 

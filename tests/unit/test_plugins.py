@@ -72,12 +72,13 @@ def test_the_built_in_converters_are_found() -> None:
 def test_the_built_in_runtimes_are_found() -> None:
     suffixes = {name: tuple(found.SUFFIXES) for name, found in plugins.runtimes().items()}
     assert suffixes == {
-        "keras": (".keras",),
+        "keras": (".keras", ".h5", ".hdf5"),
         "litert": (".tflite",),
         "litert-web": (".tflite",),
         "onnxruntime": (".onnx",),
         "onnxruntime-web": (".onnx",),
         "pytorch": (".pt2",),
+        "tensorflow": (".savedmodel",),
         "tflite-micro": (".tflite",),
         "tflite-runtime": (".tflite",),
     }
@@ -128,8 +129,8 @@ def test_a_third_partys_converter_is_found_like_the_built_in_ones() -> None:
 @pytest.mark.usefixtures("third_party")
 def test_a_third_partys_runtime_is_found_like_the_built_in_ones(tmp_path: Path) -> None:
     assert list(plugins.runtimes()) == [
-        *("keras", "litert", "litert-web", "onnxruntime", "onnxruntime-web", "pytorch", "tflite-micro"),
-        *("tflite-runtime", "toy"),
+        *("keras", "litert", "litert-web", "onnxruntime", "onnxruntime-web", "pytorch", "tensorflow"),
+        *("tflite-micro", "tflite-runtime", "toy"),
     ]
     assert plugins.runtime_for(".toy") == "toy"
     assert plugins.runtime_for(".tflite") == "litert"  # the first by name of two runtimes for this suffix

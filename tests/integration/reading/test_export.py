@@ -97,6 +97,8 @@ def test_sources_that_cannot_be_exported_are_refused(colors: Path, images: Path,
         edgesqz.export(colors / "colors.int8.tflite", dataset=images, workspace=tmp_path)
     with pytest.raises(EdgesqzError, match=r"takes images of any size; specify one with input_size"):
         edgesqz.export(color_onnx(tmp_path / "any.onnx", size="size"), dataset=images, workspace=tmp_path)
+    with pytest.raises(EdgesqzError, match=r"takes images of 32x32; remove input_size 24"):
+        edgesqz.export(colors / "colors.onnx", dataset=images, workspace=tmp_path, input_size=24)
     with pytest.raises(EdgesqzError, match="quota"):
         edgesqz.export(colors / "colors.onnx", quota=1000, workspace=tmp_path)
     assert not list(tmp_path.glob("*.tflite"))

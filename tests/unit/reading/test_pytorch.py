@@ -40,5 +40,3 @@ def test_the_weights_are_counted(tmp_path: Path) -> None:
         archive.writestr("model/data/weights/weight_0", bytes(400))
         archive.writestr("model/data/sample_inputs/model.pt", bytes(4000))
     assert pytorch.prepare(path, None).parameters == 100
-    with pytest.raises(ValueError, match="the size that it was exported for"):
-        pytorch.prepare(path, (32, 32))

@@ -1,0 +1,67 @@
+"""TensorFlow, which runs SavedModels as the source models of exports. Their folder comes as a zip archive."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from typing import Any
+
+import numpy as np
+
+ENGINE = "tensorflow"
+REQUIREMENTS = ("tensorflow>=2.20",)
+SUFFIXES = (".savedmodel",)
+PYTHON = None
+TIMED = True
+
+SIGNATURE = "serving_default"
+
+
+def load(model_bytes: bytes, threads: int) -> Session:
+    """Load a model. Raise ValueError if the bytes are not one."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        zipfile.ZipFile(io.BytesIO(model_bytes)).extractall(folder)
+        model = tf.saved_model.load(folder)
+    if SIGNATURE not in model.signatures:
+        raise ValueError(f"expected a signature {SIGNATURE}, got {', '.join(model.signatures) or 'none'}")
+    return Session(model)
+
+
+class Session:
+    """The signature of one SavedModel."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.signature = model, model.signatures[SIGNATURE]  # the model holds the variables
+        _, given = self.signature.structured_input_signature
+        self.input_names, self.output_names = list(given), list(self.signature.structured_outputs)
+        self.inputs = [_tensor(spec) for spec in given.values()]
+        self.outputs = [_tensor(spec) for spec in self.signature.structured_outputs.values()]
+
+    def set_input(self, batch: np.ndarray) -> None:
+        """Set the stored input values that ``run_once`` uses."""
+        import tensorflow as tf
+
+        self.batch = tf.constant(batch)
+
+    def run_once(self) -> list[np.ndarray]:
+        """Run one inference on the values that ``set_input`` set."""
+        found = self.signature(**{self.input_names[0]: self.batch})
+        return [found[name].numpy() for name in self.output_names]
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Run stored input values and return the stored values of the first output."""
+        return self.run_all(batch)[0]
+
+    def run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+        """Run stored input values and return the stored values of all outputs."""
+        self.set_input(batch)
+        return self.run_once()
+
+
+def _tensor(spec: Any) -> dict[str, Any]:
+    return {"shape": list(spec.shape), "dtype": spec.dtype.name, "scale": None, "zero_point": None}
