@@ -6,10 +6,10 @@ A reader is a module registered under the entry point group ``edgesqz.readers``.
 - ``REQUIREMENTS``: the packages that ``read`` needs, as pip expects them, with the converting package first. They are
   installed in a separate environment. If there are none, ``read`` runs in the environment of edgesqz,
 - ``PYTHON``: the version of Python that they need, or None for any,
-- ``prepare(path, size)``: returns an ``edgesqz.plugins.Prepared`` with the content of the file. A model that takes images
-  of any size is fixed to ``size`` (height, width), if its format allows it. Raises ``plugins.NeedsSizeError`` if
-  ``size`` is None then, and ``ValueError`` if the file cannot be read. It runs in the process of edgesqz, so it must be fast and must
-  not execute code from the file,
+- ``prepare(path, size)``: returns an ``edgesqz.plugins.Prepared`` with the content of the file. A model that takes
+  images of any size is fixed to ``size`` (height, width), if its format allows it. Raises ``plugins.NeedsSizeError`` if
+  ``size`` is None then, and ``ValueError`` if the file cannot be read. It runs in the process of edgesqz, so it must be
+  fast and must not execute code from the file,
 - ``read(content)``: returns the bytes of a .tflite file with float32 inputs and outputs, NHWC images and the same
   predictions. It runs in a separate process.
 
