@@ -44,9 +44,18 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
 
 
 def _refuse_operators(model: onnx.ModelProto) -> None:
+    import onnx
+
+    newest = onnx.defs.onnx_opset_version()
+    for opset in model.opset_import:
+        if not opset.domain and opset.version > newest:
+            raise ValueError(f"it uses opset {opset.version}, and the newest known is {newest}; export it anew")
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if _is_foreign(node)})
     if foreign:
         raise ValueError(f"it has custom operators, which no other tool can run: {', '.join(foreign)}")
+    unknown = sorted({node.op_type for node in model.graph.node if not (node.domain or onnx.defs.has(node.op_type))})
+    if unknown:
+        raise ValueError(f"ONNX has no operator {', '.join(unknown)}")
     if any(node.op_type in QUANTIZED for node in model.graph.node):
         raise ValueError("it is quantized; export the float model that it was made from")
 

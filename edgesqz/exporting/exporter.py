@@ -349,7 +349,8 @@ class Exporter:
             dataset = self.images.dataset or "the training data"
             return f"these images are synthetic because {dataset} is not available; specify {option('data_dir')}"
         if not job.kind.needs_calibration:
-            return f"try longer training or another {option('variant')}"
+            remedy = "another format of the model" if isinstance(self.source, ForeignModel) else "longer training"
+            return f"try {remedy} or another {option('variant')}"
         if job.kind.layer_bits is not None and job.kind.layer_bits < INT8_BITS:
             return f"fine-tune with train {option('init')} {self.source.name} {option('quantize_aware')} int4"
         if isinstance(self.source, ForeignModel):

@@ -34,17 +34,16 @@ def colors(images: Path, make_once: MakeOnce) -> Path:
         with_map = color_onnx(home / "with-map.onnx", has_map=True)
         edgesqz.export(with_map, variant=["fp32", "int8"], mean=MEAN, std=STD, dataset=images, workspace=home)
         source = color_onnx(home / "colors.onnx")
-        for format in ("tflite", "onnx"):
-            edgesqz.export(
-                source,
-                format,
-                variant=["fp32", "int8"],
-                mean=MEAN,
-                std=STD,
-                dataset=images,
-                workspace=home,
-                calibration=50,
-            )
+        edgesqz.export(
+            source,
+            ["tflite", "onnx"],
+            variant=["fp32", "int8"],
+            mean=MEAN,
+            std=STD,
+            dataset=images,
+            workspace=home,
+            calibration=50,
+        )
 
     return make_once("foreign", convert)
 

@@ -63,6 +63,13 @@ def test_files_that_cannot_be_converted_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "colors.onnx"
     with pytest.raises(ValueError, match="custom operators, which no other tool can run: my.tools.Magic"):
         reader.prepare(changed(color_onnx(path), domain="my.tools", op_type="Magic"), None)
+    with pytest.raises(ValueError, match="ONNX has no operator Magic"):
+        reader.prepare(changed(color_onnx(path), op_type="Magic"), None)
+    newer = onnx.load(color_onnx(path))
+    newer.opset_import[0].version = 999
+    path.write_bytes(newer.SerializeToString())
+    with pytest.raises(ValueError, match="it uses opset 999, and the newest known is .*; export it anew"):
+        reader.prepare(path, None)
     with pytest.raises(ValueError, match="it is quantized"):
         reader.prepare(changed(color_onnx(path), op_type="QLinearConv"), None)
     path.write_bytes(b"not a model")
