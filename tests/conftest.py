@@ -24,7 +24,7 @@ from edgesqz import plugins
 from edgesqz.benchmarking import candidate
 from edgesqz.data import cifar
 from edgesqz.image_size import ImageSize
-from edgesqz.workspace import Workspace, disk
+from edgesqz.workspace import Workspace, disk, manifest_path
 from tests import fakes, small
 
 # A shell makes its background jobs ignore Ctrl-C, and the commands that the tests start would inherit that.
@@ -220,6 +220,18 @@ def fake_exported(images: Path, tmp_path: Path, fake_engine: None) -> Path:
 def workspace(exported: Path, tmp_path: Path) -> Iterator[Path]:
     """A writable copy of ``exported`` for one test."""
     yield Path(shutil.copytree(exported, tmp_path / "workspace"))
+
+
+@pytest.fixture
+def alone(exported: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Return a function that copies an export, but not its source model, whose engine takes seconds to start."""
+
+    def copied(name: str) -> Path:
+        (tmp_path / "alone").mkdir(exist_ok=True)
+        shutil.copy(manifest_path(exported / name), tmp_path / "alone")
+        return Path(shutil.copy(exported / name, tmp_path / "alone"))
+
+    return copied
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,6 @@ def test_the_table_has_one_row_per_layer_and_one_column_per_export(report: edges
     assert table.rows[0] is not None and table.rows[0][1] == "exact "
 
 
-def test_layers_are_compared_only_on_request(exported: Path) -> None:
-    report = edgesqz.bench(["colors.int8.tflite"], rounds=1, limit=3, workspace=exported)
-    assert [row.layer_sqnr_db for row in report.measured] == [None, None]
-
-
 def test_layers_on_another_machine_are_rejected(exported: Path) -> None:
     with pytest.raises(EdgesqzError, match="remove host"):
         edgesqz.bench(layers=True, host="ssh://board", workspace=exported)
@@ -152,21 +148,28 @@ def damaged_tflite(content: bytes) -> bytes:
     return bytes(builder.Output())
 
 
-def grows_at(source_model: Path, export: bytes, runtime: str, pixels: PixelRange | None) -> str | None:
+def grows_at(source: Engine, export: bytes, runtime: str, pixels: PixelRange | None) -> str | None:
     images = data.draw(4, 32, seed=0).images
-    with open_engine(Artifact.open(source_model)) as source, Engine(export, runtime, pixels=pixels) as engine:
+    with Engine(export, runtime, pixels=pixels) as engine:
         return layer_error.grows_at(layer_error.layer_sqnr_db(source, engine, images))
 
 
+@pytest.fixture(scope="module")
+def source(exported: Path) -> Iterator[Engine]:
+    with open_engine(Artifact.open(exported / "colors.keras")) as engine:
+        yield engine
+
+
 @pytest.mark.parametrize(("suffix", "runtime"), [("onnx", "onnxruntime"), ("tflite", "litert")])
-def test_a_damaged_layer_is_found(suffix: str, runtime: str, exported: Path) -> None:
+def test_a_damaged_layer_is_found(suffix: str, runtime: str, exported: Path, source: Engine) -> None:
     content = (exported / f"colors.fp32.{suffix}").read_bytes()
     damaged = damaged_onnx(content) if runtime == "onnxruntime" else damaged_tflite(content)
-    assert grows_at(exported / "colors.keras", damaged, runtime, None) == f"{LAYER}_relu"
+    assert grows_at(source, damaged, runtime, None) == f"{LAYER}_relu"
 
 
 def test_a_damaged_integer_layer_is_found() -> None:
     """With uniform weights, because quantization alone can cost an intact layer ten decibels by chance."""
-    content, source_model = (ZOO / "squeezenet-nano.int8.tflite").read_bytes(), ZOO / "squeezenet-nano.keras"
-    assert grows_at(source_model, content, "litert", PIXELS) is None
-    assert grows_at(source_model, damaged_tflite(content), "litert", PIXELS) == f"{LAYER}_relu"
+    content = (ZOO / "squeezenet-nano.int8.tflite").read_bytes()
+    with open_engine(Artifact.open(ZOO / "squeezenet-nano.keras")) as source:
+        assert grows_at(source, content, "litert", PIXELS) is None
+        assert grows_at(source, damaged_tflite(content), "litert", PIXELS) == f"{LAYER}_relu"
