@@ -56,7 +56,7 @@ def test_rows_are_the_source_model_and_every_export(report: Report) -> None:
 def test_measurements_are_plausible(report: Report) -> None:
     assert not report.failed
     for row in report.measured:
-        assert row.runtime_version == plugins.engine_version(plugins.runtimes()[row.runtime])
+        assert row.runtime and row.runtime_version == plugins.engine_version(plugins.runtimes()[row.runtime])
         assert row.layer_sqnr_db is None  # which is computed on request only
         assert row.accuracy is not None and row.accuracy > 0.9
         assert row.comparison is not None and row.comparison.agreement >= 0.95
@@ -256,7 +256,8 @@ def test_calibrating_on_other_images_does_not_change_what_it_was_trained_on(
     (artifact,) = edgesqz.export("colors", dataset=others, **options)
     assert artifact.manifest and artifact.manifest.calibration
     assert (artifact.manifest.calibration.dataset, artifact.manifest.dataset) == (others, str(images))
-    assert not edgesqz.bench([artifact.path], rounds=1, limit=6, workspace=workspace).failed
+    (workspace / "colors.keras").unlink()  # which is not what this test is about, and starts slowly
+    assert not edgesqz.bench(artifact.path, rounds=1, limit=6).failed
 
 
 def test_the_source_model_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> None:
