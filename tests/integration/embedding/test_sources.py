@@ -300,6 +300,17 @@ def test_the_micro_program_compiles_against_the_interface_and_runs(for_micro: Em
     assert len(re.findall(r"^\d+ % \w+$", tested.stdout, re.MULTILINE)) == 8
 
 
+def test_the_micro_program_of_an_int4_file_compiles_and_runs(tmp_path: Path) -> None:
+    runtime = plugins.runtimes()["tflite-micro"]
+    environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    written = embed("squeezenet-nano.int4.tflite", "micro", out=tmp_path / "written")
+    tested = run_make_for_micro(compiled_for_micro(written.folder, tmp_path), "test")
+    assert "self-test passed: 8 images, every byte as expected from tflite-micro" in tested.stdout, tested.stderr
+    contract = (written.folder / "CONTRACT.md").read_text()
+    assert "| weights | int4 in 15 layers, int8 in 2 layers |" in contract
+    assert "embed the int8 file instead" in contract
+
+
 @pytest.mark.skipif(not shutil.which("arduino-builder"), reason="needs the Debian package arduino-builder")
 def test_arduino_finds_the_library_and_compiles_the_sketch(for_micro: Embedding, tmp_path: Path) -> None:
     folder, library_folder = compiled_for_micro(for_micro.folder, tmp_path), tmp_path / "libraries/TensorFlowLite"
