@@ -79,9 +79,9 @@ def test_exports_take_pixels_and_end_with_a_softmax(colors: Path) -> None:
     assert "onnx2tf" in int8.versions
 
 
-def test_a_float_tflite_file_takes_pixels_by_its_scale(colors: Path, images: Path, tmp_path: Path) -> None:
+def test_a_float_tflite_file_is_exported_in_every_variant(exported: Path, images: Path, tmp_path: Path) -> None:
     source = tmp_path / "other.tflite"
-    shutil.copy(colors / "colors.fp32.tflite", source)
+    shutil.copy(exported / "colors.fp32.tflite", source)  # without its manifest
     console = Console(record=True, width=200)
     variants = ["fp16", "dynamic", "int8", "int4", "int16x8"]
     Export(source, variant=variants, dataset=images, workspace=tmp_path, calibration=50).run(console)
@@ -91,15 +91,16 @@ def test_a_float_tflite_file_takes_pixels_by_its_scale(colors: Path, images: Pat
     assert "softmax" not in console.export_text()
 
 
-def test_sources_that_cannot_be_exported_are_refused(colors: Path, images: Path, tmp_path: Path) -> None:
+def test_sources_that_cannot_be_exported_are_refused(exported: Path, images: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgesqzError, match=r"colors.int8.tflite: it is quantized; export the float model"):
-        edgesqz.export(colors / "colors.int8.tflite", dataset=images, workspace=tmp_path)
+        edgesqz.export(exported / "colors.int8.tflite", dataset=images, workspace=tmp_path)
     with pytest.raises(EdgesqzError, match=r"takes images of any size; specify one with input_size"):
         edgesqz.export(color_onnx(tmp_path / "any.onnx", size="size"), dataset=images, workspace=tmp_path)
+    source = color_onnx(tmp_path / "colors.onnx")
     with pytest.raises(EdgesqzError, match=r"takes images of 32x32; remove input_size 24"):
-        edgesqz.export(colors / "colors.onnx", dataset=images, workspace=tmp_path, input_size=24)
+        edgesqz.export(source, dataset=images, workspace=tmp_path, input_size=24)
     with pytest.raises(EdgesqzError, match="quota"):
-        edgesqz.export(colors / "colors.onnx", quota=1000, workspace=tmp_path)
+        edgesqz.export(source, quota=1000, workspace=tmp_path)
     assert not list(tmp_path.glob("*.tflite"))
 
 
