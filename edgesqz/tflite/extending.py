@@ -77,7 +77,7 @@ def with_int8_forms(content: bytes) -> bytes:
             operators.append(operator)
             continue
         ((source,), (target,)) = operator.inputs, operator.outputs
-        between = _tensor(model, graph.tensors[target].name + b"/times6", graph.tensors[target])
+        between = _tensor(model, b"clip/%d" % len(graph.tensors), graph.tensors[target])
         six, sixth = (
             _constant(model, b"clip/%d" % len(graph.tensors), np.array([each], np.float32)) for each in (6, 1 / 6)
         )
