@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from edgesqz.artifact import ChannelRanges, PixelRange
 from edgesqz.tflite import extending
+from edgesqz.tflite.flatbuffer import serialized
+from edgesqz.tflite.operators import operators
 
 
 def outputs(content: bytes, images: np.ndarray) -> np.ndarray:
@@ -36,3 +39,24 @@ def test_normalization_and_softmax(exported: Path) -> None:
 def test_a_signature_is_added_only_where_none_is(exported: Path) -> None:
     content = (exported / "colors.fp32.tflite").read_bytes()
     assert extending.with_signature(content) == content
+
+
+def clipping(content: bytes) -> bytes:
+    """Return a file that ends with clipping to 0..1 instead of a softmax."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    (graph,) = model.subgraphs
+    code = model.operatorCodes[graph.operators[-1].opcodeIndex]
+    assert schema.BuiltinOperator.SOFTMAX == code.builtinCode
+    code.builtinCode, code.deprecatedBuiltinCode = schema.BuiltinOperator.RELU_0_TO_1, 127
+    graph.operators[-1].builtinOptionsType, graph.operators[-1].builtinOptions = 0, None
+    return serialized(model)
+
+
+def test_clipping_is_computed_by_multiplications(exported: Path) -> None:
+    content = clipping((exported / "colors.fp32.tflite").read_bytes())
+    changed = extending.with_int8_forms(content)
+    *_, inner, output = operators(changed)
+    assert (inner.kind, output.kind) == ("MUL", "MUL")
+    assert output.output not in inner.output  # or a layer would be compared with values that are six times as large
+    images = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8).astype(np.float32)
+    np.testing.assert_allclose(outputs(changed, images), outputs(content, images), atol=1e-5)
