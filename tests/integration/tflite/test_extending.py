@@ -46,7 +46,7 @@ def clipping(content: bytes) -> bytes:
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     (graph,) = model.subgraphs
     code = model.operatorCodes[graph.operators[-1].opcodeIndex]
-    assert schema.BuiltinOperator.SOFTMAX == code.builtinCode
+    assert code.builtinCode == schema.BuiltinOperator.SOFTMAX
     code.builtinCode, code.deprecatedBuiltinCode = schema.BuiltinOperator.RELU_0_TO_1, 127
     graph.operators[-1].builtinOptionsType, graph.operators[-1].builtinOptions = 0, None
     return serialized(model)
