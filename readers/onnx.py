@@ -49,7 +49,7 @@ def _refuse_operators(model: onnx.ModelProto) -> None:
     newest = onnx.defs.onnx_opset_version()
     for opset in model.opset_import:
         if not opset.domain and opset.version > newest:
-            raise ValueError(f"it uses opset {opset.version}, and the newest known is {newest}; export it again with an older one")
+            raise ValueError(f"it uses opset {opset.version}; export it again with opset {newest} or older")
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if _is_foreign(node)})
     if foreign:
         raise ValueError(f"it has custom operators, which no other tool can run: {', '.join(foreign)}")

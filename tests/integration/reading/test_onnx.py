@@ -68,7 +68,7 @@ def test_files_that_cannot_be_converted_are_refused(tmp_path: Path) -> None:
     newer = onnx.load(color_onnx(path))
     newer.opset_import[0].version = 999
     path.write_bytes(newer.SerializeToString())
-    with pytest.raises(ValueError, match="it uses opset 999, and the newest known is .*; export it again with an older one"):
+    with pytest.raises(ValueError, match="it uses opset 999; export it again with opset .* or older"):
         reader.prepare(path, None)
     with pytest.raises(ValueError, match="it is quantized"):
         reader.prepare(changed(color_onnx(path), op_type="QLinearConv"), None)
