@@ -13,6 +13,7 @@ import numpy as np
 
 from edgesqz.errors import EdgesqzError, suggestion
 from edgesqz.models.specification import Specification
+from edgesqz.training.recipe import Recipe
 from edgesqz.training.spec import DESCRIPTIONS, NETWORK, RECIPE, Kind, is_of_kind, read_toml
 
 Value: TypeAlias = int | float | str | bool
@@ -84,6 +85,11 @@ class Choice:
         """All values of the knob."""
         return self.values
 
+    @property
+    def representatives(self) -> tuple[Value, ...]:
+        """Values to validate instead of every value; in a list, every value."""
+        return self.values
+
 
 @dataclass(frozen=True)
 class Range:
@@ -116,6 +122,11 @@ class Range:
             return ()
         count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
         return tuple(_rounded(self.low + place * self.step) for place in range(count))
+
+    @property
+    def representatives(self) -> tuple[Value, ...]:
+        """Values to validate instead of every value."""
+        return self.low, self.high
 
 
 Knob: TypeAlias = Choice | Range
@@ -184,6 +195,7 @@ class Space:
         formats, variants = (_words(name, given.pop(name, default)) for name, default in EXPORT_DEFAULTS.items())
         space = cls({name: _knob(name, value) for name, value in given.items()}, formats, variants)
         space._check_network()
+        space._check_recipe()
         return space
 
     def values_of(self, name: str) -> tuple[Value, ...]:
@@ -211,6 +223,16 @@ class Space:
             raise EdgesqzError(f"the widths of the network are incomplete; add {', '.join(missing)}")
         if stages != list(range(1, len(stages) + 1)) or not stages:
             raise EdgesqzError("number the stages of the network consecutively, starting from network.stage1")
+
+    def _check_recipe(self) -> None:
+        for name, knob in self.knobs.items():
+            section, _, option_name = name.rpartition(".")
+            if section == "recipe":
+                for value in knob.representatives:
+                    try:
+                        Recipe(**{option_name: value})  # type: ignore[arg-type]
+                    except EdgesqzError as error:
+                        raise EdgesqzError(f"{name}: {error}") from error
 
     def sample(self, generator: np.random.Generator) -> Candidate:
         """Draw a candidate. Each knob is drawn independently and uniformly from its values."""

@@ -80,6 +80,11 @@ def test_a_logarithmic_range_is_sampled_uniformly_in_its_logarithm() -> None:
         ({"network": {"model": "digits"}, "recipe": {"seed": {"low": 3}}}, "expected a range such as"),
         ({"network": {"model": "digits"}, "recipe": {"weight_decay": {"low": 0, "high": 1, "log": True}}}, "low > 0"),
         ({"network": {"model": "digits"}, "export": {"variant": 8}}, "expected a name or a list of names"),
+        (
+            {"network": {"model": "digits"}, "recipe": {"optimizer": ["sgd", "adam"]}},
+            "optimizer: unknown optimizer 'ad",
+        ),
+        ({"network": {"model": "digits"}, "recipe": {"average": {"low": 0.9, "high": 1}}}, "and below 1, got 1"),
         ({"network": {"model": [3]}}, "expected text for network.model, got 3"),
         ({"network": {"model": "digits"}, "recipe": {"epochs": [2, 2.5]}}, "expected an integer for recipe.epochs, "),
         ({"network": {"model": "digits"}, "recipe": {"freeze": {"low": 0.5, "high": 3}}}, "an integer for recipe.fr"),
