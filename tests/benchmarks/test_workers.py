@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from edgesqz import cluster, data
@@ -21,6 +20,7 @@ from edgesqz.training.recipe import Recipe, fastest_precision
 from edgesqz.training.workers import Workers
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import scratch
+from tests.processes import descendants
 
 STEPS, ROUNDS, IMAGES = 20, 3, 1024
 ONE, TWO, TWO_ALONE = (1,), (2,), (1, 1)
@@ -28,9 +28,7 @@ ONE, TWO, TWO_ALONE = (1,), (2,), (1, 1)
 
 def keep_each_on_a_core() -> None:
     """Keep each worker on one core, which TensorFlow's threads would exceed where another is idle."""
-    children = psutil.Process().children(recursive=True)
-    workers = [child for child in children if "Worker" in "".join(child.cmdline()[:1])]
-    for core, worker in enumerate(workers):
+    for core, worker in enumerate(descendants("Worker")):
         for thread in worker.threads():
             os.sched_setaffinity(thread.id, {core})
 
