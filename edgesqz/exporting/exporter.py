@@ -14,14 +14,13 @@ import numpy as np
 from edgesqz import artifact, backend, plugins, progress
 from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification, is_classification
 from edgesqz.engine import Engine, EngineError
-from edgesqz.engine.layer_error import grows_at, layer_sqnr_db
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option
 from edgesqz.exporting import precision, shipped, tensors, verify
+from edgesqz.exporting.advice import advice, origin_of_error
 from edgesqz.exporting.images import ExportImages
 from edgesqz.exporting.job import Job
 from edgesqz.exporting.labels import check_labels, read_labels
 from edgesqz.exporting.plan import Export
-from edgesqz.exporting.precision import INT8_BITS
 from edgesqz.exporting.reference import Reference
 from edgesqz.exporting.sensitivity import Bits, LayerChoice, Score, Search
 from edgesqz.exporting.shipped import Shipped
@@ -324,8 +323,8 @@ class Exporter:
             found = tensors.verify(outputs, expected, record, engine.outputs)
             problem = tensors.problem(found, expected, exact=job.kind.exact)
         if problem:
-            origin = self._origin_of_error(engine, job)
-            raise EdgesqzError(f"{self.file_name(job)} was not kept: {problem}{origin}; {self._advice(job)}")
+            hint = self._origin_of_error(engine, job) + advice(job, self.source, self.images)
+            raise EdgesqzError(f"{self.file_name(job)} was not kept: {problem}; {hint}")
         return found
 
     def _origin_of_error(self, engine: Engine, job: Job) -> str:
@@ -334,34 +333,12 @@ class Exporter:
             return ""
         content, pixels = self.source.network(takes_bytes=True)
         with self._engine(content, job, pixels, "comparing layers") as unquantized:
-            errors = layer_sqnr_db(unquantized, engine, self.images.verification.pixels[:COMPARED_IMAGES])
-        layer = grows_at(errors)
-        return f"; the error starts at {layer}, with an SQNR of {errors[layer]:.1f} dB" if layer else ""
+            return origin_of_error(unquantized, engine, self.images.verification.pixels[:COMPARED_IMAGES])
 
     def _print_float_operators(self, job: Job, content: bytes) -> None:
         """Tell which operators of a quantized model from elsewhere compute in float."""
         if isinstance(self.source, ForeignModel) and job.kind.takes_bytes and (found := float_operators(content)):
             self._print(f"{self.file_name(job)}: no int8 form of {', '.join(found)}, which compute in float")
-
-    def _advice(self, job: Job) -> str:
-        """Return advice on what to try after a file failed verification."""
-        if not (self.source.untrained or self.images.available):
-            dataset = self.images.dataset or "the training data"
-            return f"these images are synthetic because {dataset} is not available; specify {option('data_dir')}"
-        if not job.kind.needs_calibration:
-            remedy = "another format of the model" if isinstance(self.source, ForeignModel) else "longer training"
-            return f"try {remedy} or another {option('variant')}"
-        if job.kind.layer_bits is not None and job.kind.layer_bits < INT8_BITS:
-            return f"fine-tune with train {option('init')} {self.source.name} {option('quantize_aware')} int4"
-        if isinstance(self.source, ForeignModel):
-            return (
-                f"try more {option('calibration')} images, {option('keep_float')} LAYER, or {option('variant')} int16x8"
-            )
-        float_variants = [name for name, kind in job.converter.VARIANTS.items() if not kind.needs_calibration]
-        return (
-            f"try more {option('calibration')} images, longer training, or {option('variant')} "
-            f"{' or '.join(float_variants)}, which quantize no activations in advance"
-        )
 
     def _manifest(self, job: Job, converted: Converted, engine: Engine) -> Manifest:
         """Verify a new file and return its manifest."""

@@ -1,0 +1,71 @@
+"""What to try after a file failed verification."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgesqz.engine import Engine
+from edgesqz.engine.layer_error import grows_at, layer_sqnr_db
+from edgesqz.errors import option
+from edgesqz.exporting.images import ExportImages
+from edgesqz.exporting.job import Job
+from edgesqz.exporting.precision import INT8_BITS
+from edgesqz.exporting.source import Source
+from edgesqz.reading import ForeignModel
+
+
+def advice(job: Job, source: Source, images: ExportImages) -> str:
+    """Return advice on what to try.
+
+    Args:
+        job: The file that failed.
+        source: Its source model.
+        images: The images that it was calibrated and verified on.
+    """
+    if not (source.untrained or images.available):
+        dataset = images.dataset or "the training data"
+        return f"these images are synthetic because {dataset} is not available; specify {option('data_dir')}"
+    if isinstance(source, ForeignModel):
+        return _advice_without_training(job)
+    if not job.kind.needs_calibration:
+        return f"try longer training or another {option('variant')}"
+    if _is_below_int8(job):
+        return f"fine-tune with train {option('init')} {source.name} {option('quantize_aware')} int4"
+    float_variants = [name for name, kind in job.converter.VARIANTS.items() if not kind.needs_calibration]
+    return (
+        f"try more {option('calibration')} images, longer training, or {option('variant')} "
+        f"{' or '.join(float_variants)}, which quantize no activations in advance"
+    )
+
+
+def _advice_without_training(job: Job) -> str:
+    """Return advice on a model that edgesqz did not train."""
+    if not job.kind.needs_calibration:
+        return f"try another format of the model, or another {option('variant')}"
+    if _is_below_int8(job):
+        return f"try {option('variant')} int8, or {option('keep_int8')} LAYER"
+    if job.kind.layer_bits is None:
+        return f"try more {option('calibration')} images"
+    others = [name for name, kind in job.converter.VARIANTS.items() if kind.needs_calibration and not kind.layer_bits]
+    alternatives = others or [name for name, kind in job.converter.VARIANTS.items() if kind.bytes_per_parameter == 2]
+    return (
+        f"try more {option('calibration')} images, {option('keep_float')} LAYER, or {option('variant')} "
+        f"{' or '.join(alternatives)}"
+    )
+
+
+def _is_below_int8(job: Job) -> bool:
+    return job.kind.layer_bits is not None and job.kind.layer_bits < INT8_BITS
+
+
+def origin_of_error(unquantized: Engine, quantized: Engine, images: np.ndarray) -> str:
+    """Say at which layer the error of a quantized file starts, or return an empty string if it grows gradually.
+
+    Args:
+        unquantized: Engine that runs the network in float.
+        quantized: Engine that runs the file.
+        images: uint8 (N, H, W, channels).
+    """
+    errors = layer_sqnr_db(unquantized, quantized, images)
+    layer = grows_at(errors)
+    return f"the error starts at {layer}, with an SQNR of {errors[layer]:.1f} dB; " if layer else ""
