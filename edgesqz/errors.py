@@ -27,6 +27,8 @@ DAMAGE = (
 
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
+PICKLE_SUFFIXES = (".pt", ".pth")
+AS_PT2 = "load your model and run torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')"
 AS_KERAS = "load it in Keras and save it as .keras: keras.models.load_model(FILE).save('model.keras')"
 
 

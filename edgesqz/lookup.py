@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO
-from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError, suggestion
+from edgesqz.errors import AS_KERAS, AS_PT2, HDF5_SUFFIXES, PICKLE_SUFFIXES, EdgesqzError, suggestion
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -47,6 +47,7 @@ def find_keras_file(name: str | Path, folder: Path) -> Path:
     found = _find(str(name), folder, at_hand, shipped, "Keras model")
     if found.suffix != KERAS_SUFFIX:
         advice = f"; {AS_KERAS}" if found.suffix in HDF5_SUFFIXES else ""
+        advice = f"; {AS_PT2}" if found.suffix in PICKLE_SUFFIXES else advice
         raise EdgesqzError(f"expected a {KERAS_SUFFIX} file, got {found}{advice}")
     return found
 

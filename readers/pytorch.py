@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgesqz.plugins import Prepared
 
-SUFFIXES = (".pt2", ".pt", ".pth")
+SUFFIXES = (".pt2",)
 REQUIREMENTS = ("litert-torch>=0.10,<0.11", "torch>=2.6,<2.14")
 PYTHON = "3.11"
 
 WEIGHTS = "/data/weights/weight_"  # in the names of the files in the archive that hold weights
 BYTES_PER_WEIGHT = 4
-HOW_TO = "load your model and run torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')"
 
 
 def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     """Check that the file is an exported program. Pickles, which can run code, are never loaded."""
+    from edgesqz.errors import AS_PT2
     from edgesqz.plugins import Prepared
 
     content = path.read_bytes()
-    if path.suffix != ".pt2" or not zipfile.is_zipfile(io.BytesIO(content)):
-        raise ValueError(f"expected a program exported by torch.export as .pt2; {HOW_TO}")
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        raise ValueError(f"expected a program exported by torch.export as .pt2; {AS_PT2}")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
     if not any(entry.filename.endswith("/models/model.json") for entry in entries):
-        raise ValueError(f"it is not a program exported by PyTorch 2.8 or newer; {HOW_TO}")
+        raise ValueError(f"it is not a program exported by PyTorch 2.8 or newer; {AS_PT2}")
     weights = sum(entry.file_size for entry in entries if WEIGHTS in entry.filename)
     return Prepared(content, weights // BYTES_PER_WEIGHT)
 

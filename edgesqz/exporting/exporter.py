@@ -338,7 +338,9 @@ class Exporter:
     def _print_float_operators(self, job: Job, content: bytes) -> None:
         """Tell which operators of a quantized model from elsewhere compute in float."""
         if isinstance(self.source, ForeignModel) and job.kind.takes_bytes and (found := float_operators(content)):
-            self._print(f"{self.file_name(job)}: no int8 form of {', '.join(found)}, which compute in float")
+            self._print(
+                f"{self.file_name(job)}: LiteRT's quantizer has no int8 form of {', '.join(found)}, which stay float"
+            )
 
     def _manifest(self, job: Job, converted: Converted, engine: Engine) -> Manifest:
         """Verify a new file and return its manifest."""

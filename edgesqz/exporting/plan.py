@@ -174,8 +174,8 @@ class Export(
     add_softmax: Annotated[
         bool,
         Option(
-            "Add a softmax to a model from another tool whose outputs are logits. If it has as many outputs as there "
-            "are labels, edgesqz adds it anyway."
+            "Add a softmax to a model from another tool whose outputs are logits. If there is one output per label, "
+            "it is added automatically."
         ),
     ] = False
     untrained: Annotated[

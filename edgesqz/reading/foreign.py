@@ -135,7 +135,10 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
     manifest = None if suffix == SAVED_MODEL else Artifact.open(path).manifest
     described = manifest.pixels if manifest else None
     if described and pixels and described != pixels:
-        raise EdgesqzError(f"{path}, according to its manifest, expects pixels {described}; remove the other values")
+        raise EdgesqzError(
+            f"{path}, according to its manifest, expects pixels {described}; remove {option('pixel_range')}, "
+            f"{option('mean')} or {option('std')}"
+        )
     prepared = plugins.prepare(reader, path, size)
     try:
         with Engine(prepared.content, plugins.runtime_for(suffix)) as engine:

@@ -41,7 +41,7 @@ def test_readers_are_listed_with_their_packages() -> None:
     assert info().readers == {
         "keras": ".h5, .hdf5  no package needed",
         "onnx": ".onnx  onnx2tf>=2.6,<3, in its own environment",
-        "pytorch": ".pt2, .pt, .pth  litert-torch>=0.10,<0.11, in its own environment",
+        "pytorch": ".pt2  litert-torch>=0.10,<0.11, in its own environment",
         "tensorflow": ".savedmodel  no package needed",
         "tflite": ".tflite  no package needed",
     }

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edgesqz.errors import EdgesqzError
+from edgesqz.lookup import find_keras_file
 from edgesqz.readers import pytorch
 
 
@@ -16,13 +18,20 @@ class Malicious:
         return Path.touch, ("ran",)
 
 
-@pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.pt2"])
-def test_a_pickle_is_refused_and_not_loaded(name: str, tmp_path: Path) -> None:
-    path = tmp_path / name
+def test_a_pickle_is_refused_and_not_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
     path.write_bytes(pickle.dumps(Malicious()))
     with pytest.raises(ValueError, match=r"expected a program exported by torch.export as .pt2; .*torch.export.save"):
         pytorch.prepare(path, None)
     assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.pth"])
+def test_a_checkpoint_gets_advice_to_export_it(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(pickle.dumps(Malicious()))
+    with pytest.raises(EdgesqzError, match=r"expected a .keras file, got .*; load your model and run torch"):
+        find_keras_file(path, tmp_path)
 
 
 def test_another_archive_is_refused(tmp_path: Path) -> None:
