@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,3 +29,22 @@ def test_without_ray_the_message_names_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "ray.tune", None)
     with pytest.raises(EdgesqzError, match=r"needs Ray, which is not installed; try pip install 'edgesqz\[sweep\]'"):
         cluster.require_ray()
+
+
+def test_an_error_of_starting_ray_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nMore about it.")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: None))
+    monkeypatch.setattr(cluster, "SETTINGS", {})
+    with (
+        pytest.raises(EdgesqzError, match=r"^cannot use Ray: The current node timed out during startup\.$"),
+        cluster.started(None, 0),
+    ):
+        pytest.fail("Ray has not started")
+
+
+def test_more_workers_than_cores_are_rejected() -> None:
+    cluster.check_cores(2, 2, "workers")
+    with pytest.raises(EdgesqzError, match="workers needs one core per worker; expected at most 2, got 3"):
+        cluster.check_cores(3, 2, "workers")
