@@ -20,7 +20,7 @@ def packed(content: bytes) -> bytes:
     Returns:
         A .tflite file with the same inputs, outputs and arithmetic.
     """
-    from tensorflow.lite.python import schema_py_generated as schema
+    from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     for buffer in model.buffers:
