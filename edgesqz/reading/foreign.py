@@ -144,7 +144,9 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         with Engine(prepared.content, plugins.runtime_for(suffix)) as engine:
             form, outputs = engine.form, engine.outputs
     except EngineError as error:
-        raise EdgesqzError(f"{path}: {error}") from error
+        usual = not size or size.height % 32 == size.width % 32 == 0
+        advice = "" if usual else f"; many models need an {option('input_size')} that is a multiple of 32"
+        raise EdgesqzError(f"{path}: {error}{advice}") from error
     if size and form[0] != size:
         raise EdgesqzError(f"{path} takes images of {form[0]}; remove {option('input_size')} {size}")
     classes = sum(math.prod(size or 1 for size in output.shape[1:]) for output in outputs)

@@ -9,8 +9,11 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from edgesqz.errors import EdgesqzError
+from edgesqz.image_size import ImageSize
 from edgesqz.plugins import NeedsSizeError
 from edgesqz.readers import onnx as reader
+from edgesqz.reading import open_foreign
 from tests.foreign import color_onnx
 
 
@@ -78,3 +81,20 @@ def test_files_that_cannot_be_converted_are_refused(tmp_path: Path) -> None:
     path.write_bytes(helper.make_model(helper.make_graph([], "empty", [], [])).SerializeToString())
     with pytest.raises(ValueError, match="it has no operators"):
         reader.prepare(path, None)
+
+
+def test_a_size_that_a_model_cannot_take_gets_advice(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("AveragePool", ["images"], ["half"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Resize", ["half", "", "scales"], ["whole"]),
+        helper.make_node("Add", ["images", "whole"], ["sum"]),
+    ]
+    scales = numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")
+    shape: list[str | int | None] = [1, 3, "height", "width"]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("images", "sum")]
+    graph = helper.make_graph(nodes, "pyramid", ends[:1], ends[1:], [scales])
+    path = tmp_path / "pyramid.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    with pytest.raises(EdgesqzError, match="many models need an input_size that is a multiple of 32"):
+        open_foreign(path, None, ImageSize(33, 33))
+    assert open_foreign(path, None, ImageSize(64, 32)).outputs
