@@ -115,7 +115,7 @@ def print_selection(correct: np.ndarray, count: int) -> float:
         costs.append(on_others[-1] - on_others[selected])
         errors.append(on_validation[selected] - on_others[selected])
     print(
-        f"{count} validation images: the selected epoch is {np.mean(costs):.1%} worse than the last one, and its "
-        f"accuracy is overestimated by {np.mean(errors):.1%}"
+        f"{count} validation images: the selected epoch is {100 * np.mean(costs):.1f} points worse than the last one, "
+        f"and its accuracy is overestimated by {100 * np.mean(errors):.1f} points"
     )
     return float(np.mean(costs))
