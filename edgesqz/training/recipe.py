@@ -41,6 +41,8 @@ class Recipe:
         weight_decay: L2 penalty in the loss, on kernels only.
         label_smoothing: Fraction of each label that is spread evenly over all classes.
         shift: Maximum shift of an image in pixels. The border is filled by reflection.
+        contrast: Maximum relative change of an image's contrast.
+        brightness: Maximum change of an image's brightness, relative to white.
         validation_split: Fraction of the training images that is used for validation instead of for training.
         kept_epoch: The epoch whose weights the finished network has: ``last``, or ``best`` for the one with the highest
             validation accuracy.
@@ -73,6 +75,8 @@ class Recipe:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     shift: int = 4
+    contrast: float = 0.0
+    brightness: float = 0.0
     validation_split: float = 0.1
     kept_epoch: str = "best"
     teacher: str | None = None
@@ -169,6 +173,8 @@ QUANTIZATION_AWARE = _Defaults(6, 0.0004)
 MUON_RATE = 0.5  # relative to the rate of SGD
 MAX_EPOCHS = 200
 MIN_BATCH_SIZE, MIN_STEPS_PER_EPOCH = 16, 16
+FEW_IMAGES = MIN_BATCH_SIZE * 2 * MIN_STEPS_PER_EPOCH  # below, batches have the minimum size
+LIGHT = {"contrast": 0.3, "brightness": 0.15}  # for few images
 MIN_VALIDATION_IMAGES = 1000  # to select an epoch
 
 
@@ -189,8 +195,11 @@ def scaled_to(images: int, recipe: Recipe) -> dict[str, Any]:
 
     Muon takes half the rate of SGD. The figures are in ``docs/explanation/training.md``.
 
+    Below 512 images, augmentation also changes contrast and brightness.
+
     A small validation split does not select the epoch: by chance, an early epoch classifies a few images better than
-    the last one, whose learning rate is the lowest. The figures are in ``docs/how-to/fine-tune.md``.
+    the last one, whose learning rate is the lowest. The figures behind this and the augmentation are in
+    ``docs/how-to/fine-tune.md``, too.
 
     Args:
         images: The number of training images.
@@ -208,6 +217,7 @@ def scaled_to(images: int, recipe: Recipe) -> dict[str, Any]:
         "batch_size": batch_size,
         "learning_rate": float(f"{peak * share**defaults.power:.2g}"),
         "kept_epoch": "best" if images * recipe.validation_split >= MIN_VALIDATION_IMAGES else "last",
+        **{name: limit if images < FEW_IMAGES else 0.0 for name, limit in LIGHT.items()},
     }
 
 

@@ -72,6 +72,7 @@ class Views:
 
     def __init__(self, split: Split, size: ImageSize, recipe: Recipe) -> None:
         self._images, self._size, self._seed = tf.constant(split.images), size, recipe.seed
+        self._light = (recipe.contrast, recipe.brightness)
         self.labels = tf.constant(split.labels)
         # The first possible corner of a crop, and the number of corners per axis. Crops are taken from within larger
         # images; images of the network's input size are shifted across their border.
@@ -85,13 +86,18 @@ class Views:
         self._mirrored_first, self._mirrors = tf.constant(mirrored_first), recipe.mirrors
 
     def __call__(self, indices: Any, view: Any) -> Any:
-        """Return the images at ``indices`` (B,) in view number ``view``: (B, H, W, C) of the images' dtype."""
+        """Return the images at ``indices`` (B,) in view number ``view``: (B, H, W, C), 0..255."""
         bits = tf.random.stateless_uniform([len(self.labels), 2], (self._seed, view), None, None, tf.uint32)
         corners = tf.cast(bits % tf.constant(self._corners, tf.uint32), tf.int32) + self._first_corner
         mirrored = tf.gather(self._mirrored_first, indices) ^ (view % 2 == 1)
-        return augment(
+        images = augment(
             tf.gather(self._images, indices), self._size, tf.gather(corners, indices), mirrored & self._mirrors
         )
+        if not any(self._light):
+            return images
+        # Another seed than that of the corners, which is never negative.
+        changes = tf.random.stateless_uniform([len(self.labels), 2], (self._seed, -1 - view), -1.0, 1.0)
+        return relit(images, tf.gather(changes, indices) * self._light)
 
 
 def augment(images: Any, size: ImageSize, corners: Any, mirrored: Any) -> Any:
@@ -112,6 +118,22 @@ def augment(images: Any, size: ImageSize, corners: Any, mirrored: Any) -> Any:
     columns = _reflected(tf.range(size.width) + corners[:, 1:], images.shape[2])
     columns = tf.where(mirrored[:, None], columns[:, ::-1], columns)
     return tf.gather(tf.gather(images, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
+
+
+def relit(images: Any, changes: Any) -> Any:
+    """Change the contrast and the brightness of each image.
+
+    Args:
+        images: (N, H, W, C) of any dtype, 0..255.
+        changes: Relative change of the contrast, and change of the brightness relative to white, float32 (N, 2).
+
+    Returns:
+        The images, float32 (N, H, W, C), clipped to 0..255.
+    """
+    images = tf.cast(images, tf.float32)
+    contrast, brightness = tf.unstack(changes[:, :, None, None, None], axis=1)
+    mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
+    return tf.clip_by_value(mean + (1 + contrast) * (images - mean) + 255 * brightness, 0, 255)
 
 
 def training_step(

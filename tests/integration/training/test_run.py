@@ -202,11 +202,12 @@ def test_the_manifest_records_the_recipe_and_its_results(finished: Finished, tra
     assert (manifest.input.shape, manifest.output.shape) == ((None, 32, 32, 3), (None, 3))
     assert {"edgesqz", "keras", "tensorflow", "numpy"} <= set(manifest.versions)
     precision = fastest_precision()
-    recipe = Recipe(MODEL, str(train_only), EPOCHS, 64, 0.1, kept_epoch="last", precision=precision)
+    few: dict[str, Any] = {"contrast": 0.3, "brightness": 0.15, "kept_epoch": "last"}
+    recipe = Recipe(MODEL, str(train_only), EPOCHS, 64, 0.1, precision=precision, **few)
     assert facts["recipe"] == dataclasses.asdict(recipe)
     assert facts["validation_images"] == HOLDOUT
     assert len(facts["history"]) == EPOCHS
-    assert facts["validation_accuracy"] == max(entry["validation_accuracy"] for entry in facts["history"])
+    assert facts["validation_accuracy"] == facts["history"][-1]["validation_accuracy"]
     assert facts["history"][-1]["loss"] < facts["history"][0]["loss"]
     assert facts["history"][-1]["training_accuracy"] > 0.5  # a third by chance
 
@@ -1227,3 +1228,24 @@ def test_the_course_crops_at_random_and_its_model_crops_the_center(train_only: P
     brighter = model.predict((images // 2 + 60).astype(np.uint8), verbose=0)
     np.testing.assert_allclose(seen, expected, atol=1e-6)
     np.testing.assert_allclose(brighter, expected, atol=0.02)  # each image is standardized separately
+
+
+def test_without_changes_of_the_light_images_stay_bytes_and_with_them_the_same_pixels_move() -> None:
+    images = noise(30, 12, 12) // 2 + 64  # without pixels that would be clipped
+    same, lit = seen(images, 5), seen(images, 5, contrast=0.2, brightness=0.1)
+    assert [each.dtype.name for each in (same, lit)] == ["uint8", "float32"]
+    scales = lit.std(axis=(1, 2, 3)) / same.std(axis=(1, 2, 3))
+    offsets = lit.mean(axis=(1, 2, 3)) - same.mean(axis=(1, 2, 3))
+    assert 0.8 <= scales.min() < 0.9 < 1.1 < scales.max() <= 1.2
+    assert -25.5 <= offsets.min() < -10 < 10 < offsets.max() <= 25.5
+    expected = same.mean(axis=(1, 2, 3), keepdims=True) * (1 - scales[:, None, None, None])
+    expected = expected + scales[:, None, None, None] * same + offsets[:, None, None, None]
+    np.testing.assert_allclose(lit, expected, atol=0.01)
+
+
+def test_the_light_of_a_view_is_reproducible_and_clipped() -> None:
+    images = noise(30, 12, 12)
+    lit = seen(images, 5, contrast=0.3, brightness=0.15)
+    np.testing.assert_array_equal(seen(images, 5, contrast=0.3, brightness=0.15), lit)
+    assert (lit.min(), lit.max()) == (0, 255)
+    assert not np.array_equal(seen(images, 7, contrast=0.3, brightness=0.15), lit)

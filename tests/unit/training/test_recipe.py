@@ -103,6 +103,13 @@ def test_a_thousand_validation_images_select_the_epoch(images: int, validation_s
     assert scaled_to(images, Recipe(validation_split=validation_split))["kept_epoch"] == epoch
 
 
+@pytest.mark.parametrize(("images", "contrast", "brightness"), [(200, 0.3, 0.15), (511, 0.3, 0.15), (512, 0, 0)])
+def test_few_images_also_change_in_contrast_and_brightness(images: int, contrast: float, brightness: float) -> None:
+    found = scaled_to(images, Recipe())
+    assert (found["contrast"], found["brightness"]) == (contrast, brightness)
+    assert (found["batch_size"] == 16) is (images < 512)
+
+
 def test_if_tensorflows_kernels_are_limited_training_uses_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert fastest_precision() == "float32"
