@@ -182,6 +182,8 @@ class Exporter:
             converted = self._convert(job)
             if converted.note:
                 self._print(f"{self.file_name(job)}: {converted.note}")
+            if shipped.fine_tuned(self.file_name(job), self.source.sha256):
+                self._print(f"{self.file_name(job)}: the zoo's file of this name is fine-tuned, and thus more accurate")
             with self._engine(converted.content, job, converted.pixels) as engine:
                 self._print_float_operators(job, converted.content)
                 manifest = self._manifest(job, converted, engine)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgesqz.artifact import ZOO, Artifact, Manifest, Verification
+from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, Verification, sha256
 from edgesqz.exporting.images import ExportImages
 from edgesqz.exporting.source import Source
 
@@ -53,3 +53,17 @@ def find(file_name: str, source: Source, images: ExportImages, calibration_image
     if made != (source.sha256, images.dataset, calibration_images):
         return None
     return Shipped(artifact.path.read_bytes(), manifest, manifest.verification)
+
+
+def fine_tuned(file_name: str, source_sha256: str | None) -> Artifact | None:
+    """Return the zoo's file of this name if it was fine-tuned for its variant, unlike any export of its source.
+
+    Args:
+        file_name: The name of the file.
+        source_sha256: SHA-256 of the zoo's .keras file of the same name.
+    """
+    model = ZOO / f"{file_name.split('.')[0]}{KERAS_SUFFIX}"
+    if not (ZOO / file_name).is_file() or not model.is_file() or sha256(model.read_bytes()) != source_sha256:
+        return None
+    found = Artifact.open(ZOO / file_name)
+    return found if found.manifest and found.manifest.source_sha256 != source_sha256 else None

@@ -26,6 +26,7 @@ from edgesqz.benchmarking.selection import obstacle, select
 from edgesqz.errors import EdgesqzError, NoRoomError, option
 from edgesqz.exporting import Export
 from edgesqz.exporting.job import Job, available_jobs
+from edgesqz.exporting.shipped import fine_tuned
 from edgesqz.fitting.plan import Fit
 from edgesqz.fitting.result import FitResult, Kept, Rejected
 from edgesqz.lookup import model_files
@@ -274,7 +275,11 @@ def _export(plan: Export, job: Job, dataset: str, within_reach: int, made: Works
         quota=made.used_bytes() + max(within_reach, 1),
     )
     try:
-        plan.run(Console(quiet=True))
+        if found := _in_zoo(Path(str(plan.model)), file.file_name):
+            content = {name: artifact.read_bytes(found.path.with_name(name)) for name in file.stored_names}
+            Workspace(made.folder, plan.quota).write(content)
+        else:
+            plan.run(Console(quiet=True))
     except NoRoomError:
         file = replace(file, reason=_too_large(within_reach))
     except EdgesqzError as error:
@@ -284,6 +289,11 @@ def _export(plan: Export, job: Job, dataset: str, within_reach: int, made: Works
     outcome = f"not exported, {file.reason}" if file.reason else "exported"
     console.print(f"{file.file_name}: {outcome}", highlight=False, markup=False, soft_wrap=True)
     return file
+
+
+def _in_zoo(model: Path, file_name: str) -> Artifact | None:
+    """Return the zoo's file if it was fine-tuned for its variant from this model of the zoo, and is thus better."""
+    return fine_tuned(file_name, artifact.sha256(artifact.read_bytes(model))) if model.parent == ZOO else None
 
 
 def _too_large(within_reach: int) -> str:
