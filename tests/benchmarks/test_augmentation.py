@@ -21,6 +21,7 @@ from edgesqz import backend, data
 from edgesqz.data import Dataset, Split, synthetic
 from edgesqz.image_size import ImageSize
 from edgesqz.training.recipe import LIGHT, Recipe
+from tests.benchmarks.test_fine_tuning import NEW_CLASSES
 
 MODEL = "squeezenet-nano"
 IMAGES_PER_CLASS = 20
@@ -126,18 +127,54 @@ def test_fine_tuning_on_drawn_shapes(name: str, seed: int, tmp_path: Path, monke
     assert found > 2 / len(labels)  # twice as many as by chance
 
 
+def of_classes(dataset: Dataset, labels: tuple[str, ...]) -> Split:
+    """Return the training images of some classes."""
+    numbers, train = [dataset.labels.index(label) for label in labels], dataset.train()
+    kept = train.take(np.isin(train.labels, numbers))
+    return Split(kept.images, np.searchsorted(numbers, kept.labels))
+
+
+def few_and_others(split: Split, images_per_class: int, seed: int) -> tuple[Split, Split]:
+    """Draw a few images of each class, and 4,000 others, which are the same for every seed."""
+    order = np.random.default_rng(12345).permutation(len(split))
+    others, pool = split.take(order[:4000]), split.take(order[4000:])
+    order = np.random.default_rng(seed).permutation(len(pool))
+    few = [order[pool.labels[order] == label][:images_per_class] for label in range(split.labels.max() + 1)]
+    return pool.take(np.concatenate(few)), others
+
+
 @pytest.mark.skipif(not DATA_DIR, reason="set EDGESQZ_DATA_DIR to a folder with CIFAR-10")
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_training_on_photos(name: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert DATA_DIR
     cifar = data.load("cifar10", Path(DATA_DIR))
-    train = cifar.train()
-    order = np.random.default_rng(12345).permutation(len(train))
-    others, pool = train.take(order[:4000]), train.take(order[4000:])
-    order = np.random.default_rng(seed).permutation(len(pool))
-    of_classes = [order[pool.labels[order] == label][:IMAGES_PER_CLASS] for label in range(len(cifar.labels))]
+    images, others = few_and_others(cifar.train(), IMAGES_PER_CLASS, seed)
     use(AUGMENTATIONS[name], monkeypatch)
-    found = accuracy(cifar.labels, pool.take(np.concatenate(of_classes)), others, tmp_path, model=MODEL, seed=seed)
+    found = accuracy(cifar.labels, images, others, tmp_path, model=MODEL, seed=seed)
     print(f"from scratch on photos, seed {seed}, {name}: {found:.1%}")
     assert found > 2 / len(cifar.labels)
+
+
+@pytest.fixture(scope="module")
+def seven_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that was trained for two epochs on the other seven classes of CIFAR-10."""
+    assert DATA_DIR
+    cifar, workspace = data.load("cifar10", Path(DATA_DIR)), tmp_path_factory.mktemp("seven-classes")
+    old = tuple(label for label in cifar.labels if label not in NEW_CLASSES)
+    with data.provided(Dataset("seven-classes", old, {"train": of_classes(cifar, old)}.__getitem__)):
+        return edgesqz.train(MODEL, "seven-classes", epochs=2, precision="float32", workspace=workspace).path
+
+
+@pytest.mark.skipif(not DATA_DIR, reason="set EDGESQZ_DATA_DIR to a folder with CIFAR-10")
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_fine_tuning_on_photos(
+    name: str, seed: int, seven_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert DATA_DIR
+    images, others = few_and_others(of_classes(data.load("cifar10", Path(DATA_DIR)), NEW_CLASSES), 60, seed)
+    use(AUGMENTATIONS[name], monkeypatch)
+    found = accuracy(NEW_CLASSES, images, others, tmp_path, init=seven_classes, seed=seed)
+    print(f"fine-tuned on photos of three classes, seed {seed}, {name}: {found:.1%}")
+    assert found > 1.5 / len(NEW_CLASSES)
