@@ -1,0 +1,126 @@
+"""Export models from other tools: a classifier and a detector from ONNX, and the features of a PyTorch network.
+
+The two ONNX models are downloaded, as part of the package rapidocr-onnxruntime. The table shows how well the exports
+agree with their source models. Takes several minutes. Run it with:
+python -m pytest -s tests/benchmarks/test_other_models.py
+"""
+
+from __future__ import annotations
+
+import random
+import shlex
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+import edgesqz
+from edgesqz import plugins
+from edgesqz.engine import environments
+
+PACKAGE = "rapidocr-onnxruntime==1.4.4"
+CLASSIFIER, DETECTOR = "ch_ppocr_mobile_v2.0_cls_infer", "ch_PP-OCRv4_det_infer"
+IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
+WORDS = ["edge", "model", "tensor", "scale", "pixel", "label", "python", "quantize", "bench", "device", "flash"]
+IMAGES = 300  # of each direction of text
+
+# The features of a network like MobileNetV2. Batch normalization gets its statistics from noise, as in a trained
+# network, or the values would grow or vanish from layer to layer.
+NETWORK = """
+import sys
+import torch
+from torch import nn
+
+class Inverted(nn.Sequential):
+    def __init__(self, inputs, outputs, stride):
+        inner = 6 * inputs
+        super().__init__(
+            nn.Conv2d(inputs, inner, 1, bias=False), nn.BatchNorm2d(inner), nn.ReLU6(),
+            nn.Conv2d(inner, inner, 3, stride, 1, groups=inner, bias=False), nn.BatchNorm2d(inner), nn.ReLU6(),
+            nn.Conv2d(inner, outputs, 1, bias=False), nn.BatchNorm2d(outputs),
+        )
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, values):
+        return values + super().forward(values) if self.residual else super().forward(values)
+
+torch.manual_seed(0)
+sizes = [(16, 24, 2), (24, 24, 1), (24, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 96, 1), (96, 160, 2)]
+stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6())
+network = nn.Sequential(stem, *(Inverted(*each) for each in sizes))
+with torch.no_grad():
+    for _ in range(20):
+        network(torch.randn(8, 3, 160, 160))
+torch.export.save(torch.export.export(network.eval(), (torch.zeros(1, 3, 160, 160),)), sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the three models, lines of text and pages of text."""
+    folder = tmp_path_factory.mktemp("other-models")
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", PACKAGE, "--dest", str(folder)]
+    subprocess.run(download, check=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        for name in (CLASSIFIER, DETECTOR):
+            (folder / f"{name}.onnx").write_bytes(archive.read(f"rapidocr_onnxruntime/models/{name}.onnx"))
+    reader = plugins.readers()["pytorch"]
+    python = shlex.split(environments.python_with(reader.REQUIREMENTS, reader.PYTHON))
+    subprocess.run([*python, "-c", NETWORK, str(folder / "features.pt2")], check=True)
+    rng = random.Random(0)
+    for number in range(IMAGES):
+        for direction in (0, 180):
+            for kind, image in (("lines", text(rng, (192, 48), 1)), ("pages", text(rng, (160, 160), 4))):
+                path = folder / kind / str(direction) / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                image.rotate(direction).save(path)
+    return folder
+
+
+def text(rng: random.Random, size: tuple[int, int], lines: int) -> Image.Image:
+    """Draw lines of dark text on a light background."""
+    image = Image.new("RGB", size, tuple(rng.randint(170, 255) for _ in range(3)))
+    font = ImageFont.load_default(26 if lines == 1 else 20)
+    for line in range(lines):
+        corner = rng.randint(2, 12), 2 + line * (size[1] // lines)
+        ink = tuple(rng.randint(0, 90) for _ in range(3))
+        ImageDraw.Draw(image).text(corner, " ".join(rng.sample(WORDS, 4)), fill=ink, font=font)
+    return image
+
+
+def rows(source: Path, **options: Any) -> Iterator[tuple[str, float]]:
+    """Export three variants. Return a row of the table for each, with the agreement or the lowest SQNR."""
+    for found in edgesqz.export(source, variant=["fp32", "int16x8", "int8"], **options).artifacts:
+        manifest = found.manifest
+        assert manifest and manifest.verification
+        checked = manifest.verification
+        if checked.sqnr_db:
+            score, shown = min(checked.sqnr_db), f"{min(checked.sqnr_db):.1f} dB"
+        else:
+            assert checked.agreement is not None
+            score, shown = 100 * checked.agreement, f"{checked.agreement:.1%} of {checked.images.count} images"
+        yield f"| {source.name} | {manifest.variant} | {shown} | {manifest.size_bytes:,} |", score
+
+
+def test_exports_agree_with_their_source_models(folder: Path) -> None:
+    home = folder / "workspace"
+    sources: list[tuple[str, str, dict[str, Any]]] = [
+        (CLASSIFIER, "lines", {"input_size": "192x48", "pixel_range": "-1..1"}),
+        (DETECTOR, "pages", {"input_size": 160, **IMAGENET}),
+        ("features", "pages", IMAGENET),
+    ]
+    lines = list[str]()
+    for name, images, options in sources:
+        (source,) = folder.glob(f"{name}.*")
+        lines.append(f"| {source.name} | source model | | {source.stat().st_size:,} |")
+        exact, wide, int8 = rows(source, dataset=folder / images, workspace=home, **options)
+        lines += [line for line, _ in (exact, wide, int8)]
+        least = (99, 95, 95) if name == CLASSIFIER else (60, 15, 10)
+        assert all(score >= limit for (_, score), limit in zip((exact, wide, int8), least, strict=True)), lines
+    print("| Source model | Variant | Agreement or SQNR | Bytes |\n| --- | --- | --: | --: |", *lines, sep="\n")
