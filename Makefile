@@ -5,6 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
+# Some machines set it. The many processes that the tests start would then compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check lint types docs clean
 
 demo: $(VENV)/installed
