@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +35,9 @@ class ForeignModel:
         pixels: Conversion of pixels to values of the model's input.
         manifest: The manifest of its file, if edgesqz wrote it.
         sha256: SHA-256 of its file.
+        engine: The engine that runs it, which is closed with the model because some take long to start.
         parameters: Number of parameters.
-        classes: Number of classes, or for a model that is not a classifier, of values of all outputs.
-        outputs: Its outputs.
-        form: Size and number of channels of the input images.
-        labels: The class names that the file contains, or empty.
+        described_labels: The class names that the file contains, or empty.
         ends_with_softmax: Whether the exports apply a softmax to the model's outputs.
         untrained: Always False.
     """
@@ -51,13 +50,39 @@ class ForeignModel:
     pixels: Pixels
     manifest: Manifest | None
     sha256: str
+    engine: Engine
     parameters: int
-    classes: int
-    outputs: tuple[Tensor, ...]
-    form: tuple[ImageSize, int]
-    labels: tuple[str, ...] = ()
+    described_labels: tuple[str, ...] = ()
     ends_with_softmax: bool = False
     untrained: bool = False
+
+    def __post_init__(self) -> None:
+        """Close the engine when the model is no longer used."""
+        weakref.finalize(self, self.engine.close)
+
+    @property
+    def form(self) -> tuple[ImageSize, int]:
+        """Size and number of channels of the input images.
+
+        Raises:
+            EdgesqzError: It does not take images of one size.
+        """
+        return self.engine.form
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """Its outputs."""
+        return self.engine.outputs
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, or for a model that is not a classifier, of values of all outputs."""
+        return sum(math.prod(size or 1 for size in output.shape[1:]) for output in self.outputs)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names in the file if there is one for each class, or empty."""
+        return self.described_labels if len(self.described_labels) == self.classes else ()
 
     def predict(self, images: np.ndarray, pixels: Pixels | None = None) -> np.ndarray:
         """Run the model on the engine of its own format.
@@ -73,8 +98,11 @@ class ForeignModel:
             EdgesqzError: The engine rejects the model.
         """
         try:
-            with Engine(self.content, plugins.runtime_for(self.suffix), pixels=pixels or self.pixels) as engine:
-                outputs = engine.predict(images)
+            if pixels is None:
+                outputs = self.engine.predict(images)
+            else:
+                with Engine(self.content, plugins.runtime_for(self.suffix), pixels=pixels) as engine:
+                    outputs = engine.predict(images)
         except EngineError as error:
             raise EdgesqzError(f"{self.source}: {error}") from error
         return _softmax(outputs) if self.ends_with_softmax else outputs
@@ -140,31 +168,30 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
             f"{option('mean')} or {option('std')}"
         )
     prepared = plugins.prepare(reader, path, size)
+    pixels = described or pixels or PixelRange()
     try:
-        with Engine(prepared.content, plugins.runtime_for(suffix)) as engine:
-            form, outputs = engine.form, engine.outputs
+        engine = Engine(prepared.content, plugins.runtime_for(suffix), pixels=pixels)
     except EngineError as error:
         usual = not size or size.height % 32 == size.width % 32 == 0
         advice = "" if usual else f"; many models need an {option('input_size')} that is a multiple of 32"
         raise EdgesqzError(f"{path}: {error}{advice}") from error
-    if size and form[0] != size:
-        raise EdgesqzError(f"{path} takes images of {form[0]}; remove {option('input_size')} {size}")
-    classes = sum(math.prod(size or 1 for size in output.shape[1:]) for output in outputs)
-    return ForeignModel(
+    model = ForeignModel(
         name=manifest.name if manifest else path.stem,
         source=str(path),
         content=prepared.content,
         reader=reader,
         suffix=suffix,
-        pixels=described or pixels or PixelRange(),
+        pixels=pixels,
         manifest=manifest,
         sha256=artifact.sha256(prepared.content if suffix == SAVED_MODEL else artifact.read_bytes(path)),
+        engine=engine,
         parameters=prepared.parameters,
-        classes=classes,
-        outputs=outputs,
-        form=form,
-        labels=prepared.labels if len(prepared.labels) == classes else (),
+        described_labels=prepared.labels,
     )
+    found, _ = model.form
+    if size and found != size:
+        raise EdgesqzError(f"{path} takes images of {found}; remove {option('input_size')} {size}")
+    return model
 
 
 def are_probabilities(outputs: np.ndarray) -> bool:
