@@ -99,7 +99,7 @@ class PixelOptions:
     std: Annotated[
         str | None,
         Option(
-            "Standard deviation by which such a model then expects them to be divided, such as 0.229,0.224,0.225.",
+            "Standard deviation by which such a model expects the result to be divided, such as 0.229,0.224,0.225.",
             metavar="STD",
         ),
     ] = None

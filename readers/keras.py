@@ -1,4 +1,4 @@
-"""HDF5 files of Keras, the format of Keras 2, converted by TensorFlow."""
+"""Keras HDF5 files, the format of Keras 2, converted by TensorFlow."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ SUFFIXES = (".onnx",)
 REQUIREMENTS = ("onnx2tf>=2.6,<3",)
 PYTHON = "3.12"
 
-STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")  # ONNX Runtime has operators of the last one
+STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")  # the last one contains ONNX Runtime's own operators
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "ConvInteger", "MatMulInteger", "QLinearConv")
 
 
@@ -32,7 +32,7 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     except DecodeError as error:
         raise ValueError("it is not an ONNX file, or it is truncated") from error
     except (OSError, onnx.checker.ValidationError) as error:
-        raise ValueError(f"its external data cannot be read: {error}; keep those files beside it") from error
+        raise ValueError(f"its external data cannot be read: {error}; keep those files next to it") from error
     if not model.graph.node:
         raise ValueError("it has no operators")
     _refuse_operators(model)
@@ -65,7 +65,7 @@ def _is_foreign(node: onnx.NodeProto) -> bool:
 
 
 def _fix_shapes(model: onnx.ModelProto, size: tuple[int, int] | None) -> None:
-    """Replace symbolic dimensions of images: the batch by 1, height and width by ``size``."""
+    """Replace symbolic dimensions of images: the batch size with 1, height and width with ``size``."""
     from edgesqz.plugins import NeedsSizeError
 
     stored = {tensor.name for tensor in model.graph.initializer}
@@ -73,7 +73,7 @@ def _fix_shapes(model: onnx.ModelProto, size: tuple[int, int] | None) -> None:
         dims = value.type.tensor_type.shape.dim
         if value.name in stored or len(dims) != 4:
             continue
-        if dims[0].dim_value < 1:  # symbolic, or -1 in files of some tools
+        if dims[0].dim_value < 1:  # symbolic, or -1 in files from some tools
             dims[0].dim_value = 1
         height, width = (dims[1], dims[2]) if dims[3].dim_value in (1, 3) else (dims[2], dims[3])
         known = max(height.dim_value, 0), max(width.dim_value, 0)
@@ -85,7 +85,7 @@ def _fix_shapes(model: onnx.ModelProto, size: tuple[int, int] | None) -> None:
 
 
 def _labels(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Return the class names that some exporters store as the text of a Python dictionary by class number."""
+    """Return the class names that some exporters store as the text of a Python dictionary keyed by class number."""
     import ast
 
     text = next((entry.value for entry in model.metadata_props if entry.key == "names"), "")

@@ -15,7 +15,7 @@ SUFFIXES = (".pt2",)
 REQUIREMENTS = ("litert-torch>=0.10,<0.11", "torch>=2.6,<2.14")
 PYTHON = "3.11"
 
-WEIGHTS = "/data/weights/weight_"  # in the names of the files in the archive that hold weights
+WEIGHTS = "/data/weights/weight_"  # part of the names of the archived files that hold weights
 BYTES_PER_WEIGHT = 4
 
 

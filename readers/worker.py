@@ -1,6 +1,6 @@
 """The program that converts a model file in a separate process, possibly in another environment.
 
-Usage: worker.py READER SOURCE TARGET, with READER the file of a reader's module. It prints nothing but one line of JSON
+Usage: worker.py READER SOURCE TARGET, where READER is the file of a reader module. It prints only one line of JSON
 with ``version``, the version of the converting package, or ``error``.
 """
 
@@ -27,7 +27,7 @@ def convert(reader: Path, source: Path, target: Path) -> dict[str, str]:
         try:
             module = runpy.run_path(str(reader))
             target.write_bytes(module["read"](source.read_bytes()))
-        except SystemExit:  # some packages end the program after printing an error
+        except SystemExit:  # some packages exit after printing an error
             return {"error": last_error(noise)}
         except Exception as error:  # noqa: BLE001 (any error is reported to the other process)
             return {"error": f"{type(error).__name__}: {error}".strip().partition("\n")[0]}
@@ -35,7 +35,7 @@ def convert(reader: Path, source: Path, target: Path) -> dict[str, str]:
 
 
 def version(requirements: tuple[str, ...]) -> str:
-    """Return the installed version of the first of the required packages, or an empty string without any."""
+    """Return the installed version of the first required package, or an empty string if there is none."""
     return metadata.version(re.split(r"[^\w-]", requirements[0])[0]) if requirements else ""
 
 

@@ -59,7 +59,7 @@ def _is_below_int8(job: Job) -> bool:
 
 
 def origin_of_error(unquantized: Engine, quantized: Engine, images: np.ndarray) -> str:
-    """Say at which layer the error of a quantized file starts, or return an empty string if it grows gradually.
+    """Return a note on the layer at which a quantized file's error starts, or an empty string if it grows gradually.
 
     Args:
         unquantized: Engine that runs the network in float.

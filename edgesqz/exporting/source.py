@@ -1,4 +1,4 @@
-"""The source model of an export: a Keras model, or a model from elsewhere that a reader reads."""
+"""The source model of an export: a Keras model, or a model from another tool that a reader converts."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def find_source(plan: Export, workspace: Workspace, pixels: Pixels | None) -> So
 
 
 def _foreign_path(model: str | Path | None, workspace: Workspace) -> Path | None:
-    """Return the file or folder if the name of the model is that of one in another format than .keras, or None."""
+    """Return the file or folder of a model in a format other than .keras, or None."""
     if model and is_saved_model(Path(model)):
         return Path(model)
     suffix = Path(model).suffix if model else ""

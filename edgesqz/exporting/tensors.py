@@ -75,6 +75,6 @@ def problem(verification: Verification, expected: np.ndarray, *, exact: bool) ->
 
 
 def _parts(values: np.ndarray, outputs: Sequence[Tensor]) -> Iterator[np.ndarray]:
-    """Split values, (N, values), into those of each output. The sizes of the last one need not be known."""
+    """Split values, (N, values), by output. The shape of the last output need not be known."""
     sizes = [math.prod(size or 1 for size in output.shape[1:]) for output in outputs]
     yield from np.split(values, np.cumsum(sizes)[:-1], axis=1)

@@ -1,4 +1,4 @@
-"""Models from elsewhere, read as float .tflite files."""
+"""Models from other tools, read as float .tflite files."""
 
 from edgesqz.reading.conversion import Conversion as Conversion
 from edgesqz.reading.conversion import to_tflite as to_tflite

@@ -1,4 +1,4 @@
-"""Convert a model file from elsewhere to a float .tflite file, in a separate process and if necessary environment."""
+"""Convert another tool's model file to a float .tflite file, in a separate process and, if necessary, environment."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def to_tflite(reader: plugins.Reader, content: bytes, suffix: str) -> Conversion
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / f"source{suffix}", Path(folder) / "target.tflite"
         source.write_bytes(content)
-        # -P keeps the folder of the program out of the module path: a reader may have the name of a package.
+        # -P keeps the program's folder out of the module path: a reader may have the same name as a package.
         with _running([*_python(reader), "-P", *program, str(source), str(target)]) as process:
             output, _ = process.communicate()
         answer = _parsed(output)
@@ -70,7 +70,7 @@ def _parsed(output: bytes) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _running(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command. If the block raises, end its process and those that it started."""
+    """Run a command. If the block raises, kill the process and those that it started."""
     import psutil
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:

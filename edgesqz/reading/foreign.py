@@ -1,4 +1,4 @@
-"""A model from elsewhere as the source of exports: its own engine predicts, and its float .tflite form is converted."""
+"""A model from another tool as an export source: its own engine runs it, and its float .tflite form is converted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAVED_MODEL = ".savedmodel"  # the suffix by which the reader of SavedModel fold
 
 @dataclass(eq=False)
 class ForeignModel:
-    """A model of images from elsewhere: a classifier or, with other outputs, for example a detector.
+    """An image model from another tool: a classifier, or a model with other outputs, such as a detector.
 
     Attributes:
         name: Prefix of the file names of its exports.
@@ -35,7 +35,7 @@ class ForeignModel:
         pixels: Conversion of pixels to values of the model's input.
         manifest: The manifest of its file, if edgesqz wrote it.
         sha256: SHA-256 of its file.
-        engine: The engine that runs it, which is closed with the model because some take long to start.
+        engine: The engine that runs it. It stays open as long as the model, because some engines are slow to start.
         parameters: Number of parameters.
         described_labels: The class names that the file contains, or empty.
         ends_with_softmax: Whether the exports apply a softmax to the model's outputs.
@@ -65,7 +65,7 @@ class ForeignModel:
         """Size and number of channels of the input images.
 
         Raises:
-            EdgesqzError: It does not take images of one size.
+            EdgesqzError: It does not take images of a fixed size.
         """
         return self.engine.form
 
@@ -76,7 +76,7 @@ class ForeignModel:
 
     @property
     def classes(self) -> int:
-        """Number of classes, or for a model that is not a classifier, of values of all outputs."""
+        """Number of classes, or, for a model that is not a classifier, of values in all outputs."""
         return sum(math.prod(size or 1 for size in output.shape[1:]) for output in self.outputs)
 
     @property
@@ -89,7 +89,7 @@ class ForeignModel:
 
         Args:
             images: uint8 (N, H, W, channels).
-            pixels: Conversion of pixels to values of the input, if not the known one.
+            pixels: Conversion of pixels to values of the input, if not the model's own.
 
         Returns:
             Outputs as its exports should compute them, float32 (N, classes).
@@ -146,11 +146,11 @@ def is_saved_model(path: Path) -> bool:
 
 
 def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> ForeignModel:
-    """Open a model file from elsewhere.
+    """Open a model file from another tool.
 
     Args:
         path: The file, or a SavedModel folder.
-        pixels: Conversion of pixels to values of its input. By default as in its manifest, or else 0..255.
+        pixels: Conversion of pixels to values of its input. Defaults to that in its manifest, or else 0..255.
         size: Size of the input images, for a model that accepts any size.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Change the operators of a float .tflite file at its front and at its end, and those that have no int8 form."""
+"""Add operators at the start or the end of a float .tflite file, and replace those that have no int8 form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgesqz.artifact import Pixels
 from edgesqz.tflite.flatbuffer import serialized
 
 SIGNATURE = b"serving_default"
-NORMALIZATION = b"normalization"  # first part of the names of the added tensors
+NORMALIZATION = b"normalization"  # prefix of the names of the added tensors
 
 
 def with_normalization(content: bytes, pixels: Pixels) -> bytes:
@@ -20,7 +20,7 @@ def with_normalization(content: bytes, pixels: Pixels) -> bytes:
     weight exactly, at the scale of its channel.
 
     Args:
-        content: A .tflite file of one float32 image input, NHWC.
+        content: A .tflite file with one float32 image input, NHWC.
         pixels: The conversion of a pixel to a value of that input.
     """
     from ai_edge_litert import schema_py_generated as schema
@@ -62,10 +62,10 @@ def with_softmax(content: bytes) -> bytes:
 
 
 def with_int8_forms(content: bytes) -> bytes:
-    """Return a file that computes clipping to 0..1, which LiteRT has no int8 kernel for, with multiplications.
+    """Return a file in which multiplications replace clipping to 0..1, for which LiteRT has no int8 kernel.
 
-    Since min(max(x, 0), 1) = min(max(6x, 0), 6) / 6, these are a multiplication by 6 that is followed by the activation
-    ReLU6, and one by 1/6.
+    Since min(max(x, 0), 1) = min(max(6x, 0), 6) / 6, these are a multiplication by 6 with a fused ReLU6, and one
+    by 1/6.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -143,7 +143,7 @@ def _constant(model: Any, name: bytes, values: np.ndarray) -> int:
 
 
 def _tensor(model: Any, name: bytes, like: Any) -> int:
-    """Add a float tensor that operators compute or take, of the same shape as another, and return its number."""
+    """Add a float tensor for an operator's input or output, with the shape of another, and return its number."""
     from ai_edge_litert import schema_py_generated as schema
 
     tensor = schema.TensorT()
@@ -173,7 +173,7 @@ def _operator(model: Any, kind: int, inputs: list[int], outputs: list[int]) -> A
 
 
 def _rename(model: Any, old: int, new: int) -> None:
-    """Let the signatures refer to another tensor."""
+    """Make the signatures refer to another tensor."""
     for signature in model.signatureDefs or []:
         for each in (*signature.inputs, *signature.outputs):
             each.tensorIndex = new if each.tensorIndex == old else each.tensorIndex
