@@ -55,6 +55,8 @@ class Worker:
             counts = f"{len(self.session.inputs)} inputs and {len(self.session.outputs)} outputs"
             raise ValueError(f"expected a model of one image input, got {counts}")
         self.input, self.outputs = self.session.inputs[0], self.session.outputs
+        if len(self.outputs) > 1 and not hasattr(self.session, "run_all"):
+            raise ValueError(f"expected a model of one output for this engine, got {len(self.outputs)}")
         _require_images(self.input, self.outputs)
         self.channels_first = self.input["shape"][3] not in (1, 3)
 

@@ -1,4 +1,4 @@
-"""The worker's description of its machine and memory, on systems that report less than this one."""
+"""The worker: the models it takes, and its description of its machine, which may report less than this one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import os
 import platform
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,3 +65,12 @@ def test_a_system_without_sysconf_has_a_machine(monkeypatch: pytest.MonkeyPatch)
     assert worker.machine()["memory_bytes"] > 2**20
     monkeypatch.delattr(os, "sysconf")
     assert worker.machine()["memory_bytes"] is None
+
+
+def test_an_engine_for_models_of_one_output_rejects_several() -> None:
+    image = {"shape": [1, 8, 8, 3], "dtype": "float32", "scale": None, "zero_point": None}
+    scores = {"shape": [1, 2], "dtype": "float32", "scale": None, "zero_point": None}
+    session = SimpleNamespace(inputs=[image], outputs=[scores, scores])
+    runtime = SimpleNamespace(load=lambda content, threads: session)
+    with pytest.raises(ValueError, match="expected a model of one output for this engine, got 2"):
+        worker.Worker(runtime, b"", 1, 1.0, 0.0)
