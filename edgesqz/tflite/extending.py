@@ -8,6 +8,7 @@ import numpy as np
 
 from edgesqz.artifact import Pixels
 from edgesqz.tflite.flatbuffer import serialized
+from edgesqz.tflite.operators import builtin_code
 
 SIGNATURE = b"serving_default"
 NORMALIZATION = b"normalization"  # prefix of the names of the added tensors
@@ -73,7 +74,7 @@ def with_int8_forms(content: bytes) -> bytes:
     code = schema.BuiltinOperator.RELU_0_TO_1
     operators = list[Any]()
     for operator in graph.operators:
-        if _kind(model, operator) != code:
+        if builtin_code(model, operator) != code:
             operators.append(operator)
             continue
         ((source,), (target,)) = operator.inputs, operator.outputs
@@ -87,11 +88,6 @@ def with_int8_forms(content: bytes) -> bytes:
         return content
     graph.operators = operators
     return serialized(model)
-
-
-def _kind(model: Any, operator: Any) -> int:
-    code = model.operatorCodes[operator.opcodeIndex]
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def _multiplication(model: Any, source: int, factor: int, target: int, activation: int) -> Any:
@@ -155,7 +151,7 @@ def _added(model: Any, tensor: Any) -> int:
     from ai_edge_litert import schema_py_generated as schema
 
     tensor.type = schema.TensorType.FLOAT32
-    (tensors,) = (graph.tensors for graph in model.subgraphs[:1])
+    tensors = model.subgraphs[0].tensors
     tensors.append(tensor)
     return len(tensors) - 1
 

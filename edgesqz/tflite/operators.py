@@ -36,16 +36,21 @@ def operators(content: bytes) -> Iterator[Operator]:
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     (graph,) = model.subgraphs
     for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
         output = graph.tensors[operator.outputs[0]]
         kernel = graph.tensors[operator.inputs[1]] if len(operator.inputs) > 1 else None
         yield Operator(
-            kind=kinds[max(code.builtinCode, code.deprecatedBuiltinCode)],
+            kind=kinds[builtin_code(model, operator)],
             output=output.name.decode(),
             has_float_output=output.type == schema.TensorType.FLOAT32,
             kernel=kernel.name.decode() if kernel else "",
             values=_floats(model, kernel) if kernel else None,
         )
+
+
+def builtin_code(model: Any, operator: Any) -> int:
+    """Return the number of an operator in the schema's ``BuiltinOperator``. Older files store it in another field."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def float_operators(content: bytes, kept: Collection[str] = ()) -> list[str]:
