@@ -126,7 +126,7 @@ class NeedsSizeError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A model file from elsewhere, ready to be converted and to be run as the reference.
+    """A model file from another tool, ready to be converted and to be run as the reference.
 
     Attributes:
         content: The file, with external data inside and for images of one size.
@@ -140,7 +140,7 @@ class Prepared:
 
 
 class Reader(Protocol):
-    """A module that turns model files from elsewhere into float .tflite files. See ``readers/__init__.py``."""
+    """A module that turns model files from another tool into float .tflite files. See ``readers/__init__.py``."""
 
     SUFFIXES: Sequence[str]
     REQUIREMENTS: Sequence[str]

@@ -23,7 +23,7 @@ HDF5 = b"\x89HDF"  # the first bytes of a file in the format of Keras 2
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
-    """Load a model. Raise ValueError if the bytes are not a model of Keras, or could run code."""
+    """Load a model. Raise ValueError if the bytes are not a Keras model, or could run code."""
     # Checked before TensorFlow is loaded, which takes seconds.
     if model_bytes.startswith(HDF5):
         _check_hdf5(model_bytes)

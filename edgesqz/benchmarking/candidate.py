@@ -214,7 +214,7 @@ def with_source_models(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _may_be_source(path: Path) -> bool:
-    """Return whether a file is a Keras model or comes from elsewhere, unlike the exports beside it."""
+    """Return whether a file is a Keras model or comes from another tool, unlike the exports beside it."""
     return path.suffix == KERAS_SUFFIX or not manifest_path(path).is_file()
 
 

@@ -330,7 +330,7 @@ class Exporter:
         return found
 
     def _origin_of_error(self, engine: Engine, job: Job) -> str:
-        """Say at which layer the error of a quantized model from elsewhere starts, or return an empty string."""
+        """Say at which layer the error of a quantized model from another tool starts, or return an empty string."""
         if not (isinstance(self.source, ForeignModel) and job.kind.takes_bytes):
             return ""
         content, pixels = self.source.network(takes_bytes=True)
@@ -338,7 +338,7 @@ class Exporter:
             return origin_of_error(unquantized, engine, self.images.verification.pixels[:COMPARED_IMAGES])
 
     def _print_float_operators(self, job: Job, content: bytes) -> None:
-        """Tell which operators of a quantized model from elsewhere compute in float."""
+        """Print which operators of a quantized model from another tool compute in float."""
         if isinstance(self.source, ForeignModel) and job.kind.takes_bytes and (found := float_operators(content)):
             self._print(
                 f"{self.file_name(job)}: LiteRT's quantizer has no int8 form of {', '.join(found)}, which stay float"
