@@ -118,6 +118,11 @@ class LatencyChange:
         return self.factor > self.noise
 
     @property
+    def is_noise(self) -> bool:
+        """Whether the ratio is too uncertain to show."""
+        return self.ratio.is_noise and not self.is_significant
+
+    @property
     def slowdown_percent(self) -> float:
         """Increase of the latency in percent, negative for a faster file."""
         return 100 * (self.ratio.median - 1)

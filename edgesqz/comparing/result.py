@@ -9,6 +9,7 @@ from typing import Any
 
 from edgesqz.benchmarking.budget import Limit
 from edgesqz.benchmarking.entries import Entry
+from edgesqz.benchmarking.render.columns import NOISE
 from edgesqz.benchmarking.report import Report
 from edgesqz.benchmarking.rows import Failed, Latency, Measured
 from edgesqz.benchmarking.wording import describe_violation
@@ -167,12 +168,15 @@ class CompareResult(Result):
         )
 
     def _latency_note(self) -> str:
+        marks = "*: significant"
+        if any(change.latency and change.latency.is_noise for change in self.changes):
+            marks += f"; {NOISE}: too uncertain to show a ratio"
         if self.baseline:
-            return f"latency: relative to {self.baseline}, which is the same in both reports; *: significant"
+            return f"latency: relative to {self.baseline}, which is the same in both reports; {marks}"
         if self.same_machine:
             return (
                 "latency: medians on the same machine, because no unchanged file was measured with the same engine in "
-                "both reports; *: significant"
+                f"both reports; {marks}"
             )
         return (
             "latency: not compared, because the machines differ and no unchanged file was measured with the same "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from edgesqz.benchmarking.render.columns import NOISE
 from edgesqz.benchmarking.wording import limit_name
 from edgesqz.comparing.changes import Change, SizeChange
 from edgesqz.tables import Column, Table
@@ -55,8 +56,8 @@ def _latency(change: Change) -> str:
     ratio = change.latency.ratio
     if ratio.is_own:
         return "1"
-    if ratio.is_noise and not change.latency.is_significant:
-        return "noise"
+    if change.latency.is_noise:
+        return NOISE
     return f"{ratio.median:.2f}" + _star(change.latency.is_significant)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from edgesqz.benchmarking.entries import Entry
-from edgesqz.benchmarking.rows import Comparison, Evaluation, Failed, Measured, Performance
+from edgesqz.benchmarking.rows import MAX_RELATIVE_WIDTH, Comparison, Evaluation, Failed, Measured, Performance
 from edgesqz.benchmarking.wording import describe_budget, describe_violation
 
 if TYPE_CHECKING:
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 Cell = Callable[[Entry], str]
 
-FRONT = "•"
+FRONT, NOISE = "•", "noise"
+NOISE_NOTE = (
+    f"{NOISE}: no reliable ratio, because its 95 % interval is wider than {MAX_RELATIVE_WIDTH:.0%} of it or there were "
+    "fewer than 6 rounds"
+)
 MAIN_RANK = 6  # highest rank in the first table of a page
 SIZE, ACCURACY, LATENCY, MEMORY = "Size", "Accuracy", "Latency", "Startup and memory"
 
@@ -56,11 +60,9 @@ def columns(report: Report) -> list[Column]:
 
 
 def notes(column: Column, report: Report) -> list[str]:
-    """Return explanations of the marks in a column."""
+    """Return explanations of a column and of the marks in it."""
     cells = [column.cell(entry) for entry in report.entries]
-    found = []
-    if column.name == FRONT:
-        found.append(f"{FRONT}: on the Pareto front of size, latency and accuracy")
+    found = [f"{column.name}: {_MEANINGS[column.name]}"] if column.name in _MEANINGS else []
     if any("±" in cell for cell in cells):
         found.append("±: 95 % confidence interval")
     if any("–" in cell for cell in cells):
@@ -70,6 +72,8 @@ def notes(column: Column, report: Report) -> list[str]:
     if column.name == "ratio":
         ratios = [row.performance.latency_ratio for row in report.measured if row.performance]
         found.append(f"ratio: latency relative to {' or '.join(sorted({ratio.to for ratio in ratios if ratio}))}")
+    if NOISE in cells:
+        found.append(NOISE_NOTE)
     if column.name in ("p90", "p99"):
         batches = {row.performance.latency_us.batch for row in report.measured if row.performance} - {1}
         found += [f"no p90 or p99: not measurable, because batches of {batch} were timed" for batch in sorted(batches)]
@@ -149,7 +153,7 @@ def _ratio(performance: Performance) -> str:
     ratio = performance.latency_ratio
     if ratio is None or ratio.is_own:
         return "1" if ratio else ""
-    return "noise" if ratio.is_noise else f"{ratio.median:.2f}{_half_width(ratio.interval, 1, 2)}"
+    return NOISE if ratio.is_noise else f"{ratio.median:.2f}{_half_width(ratio.interval, 1, 2)}"
 
 
 def _verdict(entry: Entry) -> str:
@@ -182,4 +186,21 @@ _COLUMNS = (
     Column("arena", _measured(lambda row: number(row.arena_bytes, 1e-3, 1)), 6, "kB", MEMORY),
     Column("mem", _performance(lambda found: number(found.memory_bytes, 1e-6, 0)), 5, "MB", MEMORY),
 )
+_MEANINGS = {
+    FRONT: "on the Pareto front of size, latency and accuracy",
+    "gzip": "size after gzip",
+    "drop": "top-1 lost relative to the source model",
+    "p": "p-value of the drop in McNemar's test",
+    "gained": "images that only this file classifies correctly",
+    "lost": "images that only the source model classifies correctly",
+    "agree": "same prediction as the source model",
+    "p50": "median latency",
+    "p90": "90th percentile of the latency",
+    "p99": "99th percentile of the latency",
+    "clock": "time to read the clock, included in every latency",
+    "load": "time to load the engine and the model",
+    "first": "latency of the first inference",
+    "arena": "working memory of the interpreter",
+    "mem": "peak memory of engine and model",
+}
 VERDICT = Column("budget", _verdict, 0, justify="left")

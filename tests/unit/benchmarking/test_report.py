@@ -409,6 +409,15 @@ def test_the_ratio_is_shown_only_if_it_is_meaningful(ratio: Ratio, cell: str) ->
     row = with_(MEASURED, "performance", latency_ratio=ratio)
     assert whole_table(report(row))[0]["ratio"] == cell
     assert f"ratio: latency relative to {ratio.to}" in legend(report(row))
+    assert ("noise: no reliable ratio" in legend(report(row))) is (cell == "noise")
+
+
+def test_a_legend_explains_the_columns_that_are_shown() -> None:
+    wide, narrow = (" ".join(shown(report(MEASURED), width)) for width in (300, 80))
+    for name in ("clock", "load", "first", "gained"):
+        assert f" {name}: " in wide and f" {name}: " not in narrow
+    for text in (wide, narrow):
+        assert "p50: median latency" in text and " arena: " not in text
 
 
 @pytest.mark.parametrize(("threads", "machine"), [(1, "A processor, 1 thread;"), (2, "A processor, 2 threads;")])

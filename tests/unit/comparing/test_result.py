@@ -109,6 +109,7 @@ def test_on_one_machine_medians_are_compared() -> None:
     found = compare(old, new, max_slowdown=10)
     assert found.misses() == ["m: slowdown 20.0 %, at most 10.0 %"]
     assert found.baseline is None and "medians on the same machine" in found.notes()[1]
+    assert "noise" not in found.notes()[1]
 
 
 def test_on_two_machines_latencies_are_relative_to_a_common_file() -> None:
@@ -139,9 +140,11 @@ def test_a_file_on_another_engine_is_not_a_baseline(other: dict[str, Any]) -> No
 
 def test_a_slowdown_within_the_noise_violates_no_limit() -> None:
     noisy = row("m", sha256="1", performance=timed(100, noise=0.5)), row("m", performance=timed(115, noise=0.5))
-    found = change(*noisy, max_slowdown=10)
+    result = compare(*noisy, max_slowdown=10)
+    (found,) = result.changes
     assert found.violations == ()
     assert [violation.limit for violation in found.within_noise] == ["slowdown_percent"]
+    assert result.notes()[1].endswith("; noise: too uncertain to show a ratio")
 
 
 def test_an_unchanged_file_shows_the_noise_between_the_runs() -> None:
