@@ -134,7 +134,7 @@ class ParamsOutput(JsonOption):
 
     PANEL: ClassVar = "Output"
     plot: Annotated[
-        str | Path | None, Option("Plot the sizes of the .tflite files, as .png or .svg.", metavar="FILE")
+        str | Path | None, Option("Plot the estimated sizes of the .tflite files, as .png or .svg.", metavar="FILE")
     ] = None
 
     def show(self, result: ParamsResult) -> None:

@@ -143,7 +143,7 @@ class Exporter:
 
     def expected_bytes(self, job: Job) -> int:
         """Estimate the size of a job's file. For a network of another tool, only its parameters count."""
-        return self._costs.file_bytes(job.kind.bytes_per_parameter) if self._costs else self._parameter_bytes([job])
+        return self._costs.file_bytes(job.file_kind) if self._costs else self._parameter_bytes([job])
 
     def cannot_fit(self, jobs: Sequence[Job], room: int | None) -> bool:
         """Return whether the number of parameters shows that files exceed a number of bytes."""

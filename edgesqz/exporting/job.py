@@ -10,6 +10,7 @@ from edgesqz import plugins
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
 from edgesqz.exporting.precision import INT8_BITS
+from edgesqz.models.costs import FileKind
 from edgesqz.plugins import FLOAT_BITS
 
 DEFAULT_FORMAT, DEFAULT_VARIANT = "tflite", "fp32"
@@ -44,6 +45,11 @@ class Job:
     def kind(self) -> plugins.Variant:
         """The properties of the variant."""
         return self.converter.VARIANTS[self.variant]
+
+    @property
+    def file_kind(self) -> FileKind:
+        """What determines the size of the file, besides the network."""
+        return FileKind(self.converter.FORMAT, self.variant, self.kind.bytes_per_parameter)
 
     def is_layerwise(self, plan: Export) -> bool:
         """Return whether layers of the file may differ in bits, or its calibration method is not the default."""

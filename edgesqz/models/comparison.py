@@ -97,10 +97,10 @@ class ParamsResult(Result):
             )
 
     def _comparison(self) -> Table:
-        caption = ""
+        caption = "sizes of .tflite files are estimates"
         if size := self.max_size_bytes:
             shares = (f"{network.model} {network.tflite_int8_bytes / size:.1%}" for network in self)
-            caption = f"of {format_size(size)}, the int8 file takes: {', '.join(shares)}"
+            caption += f"; of {format_size(size)}, the int8 file takes: {', '.join(shares)}"
         return Table(
             [
                 Column("model", is_name=True),
@@ -120,7 +120,7 @@ class ParamsResult(Result):
         )
 
     def plot(self, path: str | Path) -> None:
-        """Draw the file sizes as bars on a logarithmic scale, into a .png or .svg file.
+        """Draw the estimated file sizes as bars on a logarithmic scale, into a .png or .svg file.
 
         Raises:
             EdgesqzError: matplotlib is missing, the suffix is unknown, or the file cannot be written.
@@ -136,7 +136,7 @@ class ParamsResult(Result):
         axes.set_xscale("log")
         axes.margins(x=0.2)
         plotting.plain_numbers(axes)
-        axes.set_xlabel("kB, logarithmic")
+        axes.set_xlabel("estimated size in kB, logarithmic")
         axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
         write_file(Path(path), plotting.encode(figure, Path(path)))
 

@@ -12,14 +12,57 @@ from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models.architectures import network_graph
 from edgesqz.models.graph import Convolution, Dropout, Graph, MaxPool, Node, Normalize, Shape
 
-# Bytes of a .tflite file besides its numbers, measured on files that TensorFlow 2.21 exports and the converter packs: a
-# header with the metadata, then for each convolution or dense layer its operator and the descriptions of its tensors.
-# Per-channel quantization adds a float32 scale per channel to each kernel and bias, and int64 zero points, which are
-# stored once for all layers of the same width.
-TFLITE_HEADER_BYTES = 2800
-TFLITE_LAYER_BYTES = 415
-TFLITE_SCALE_BYTES = 2 * 4
-TFLITE_ZERO_POINT_BYTES = 8
+
+@dataclass(frozen=True)
+class FileKind:
+    """A variant of a file format.
+
+    Attributes:
+        format: Name of the format.
+        variant: Name of the variant.
+        bytes_per_parameter: Approximate number of bytes stored per parameter.
+    """
+
+    format: str
+    variant: str
+    bytes_per_parameter: float
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """The approximate size of what a file contains besides its parameters, in bytes.
+
+    Attributes:
+        file: Size of the header and the metadata.
+        layer: Size per convolution or dense layer: its operators and the descriptions of their tensors.
+        channel: Size per output channel of these layers: scales, zero points, and biases wider than those of int8.
+    """
+
+    file: int
+    layer: int
+    channel: float
+
+    def total(self, layers: int, channels: int) -> int:
+        """Return the overhead of a file with this many convolutions and dense layers, and output channels of these."""
+        return self.file + self.layer * layers + round(self.channel * channels)
+
+
+# Fitted to the sizes of six networks with trained weights, converted by TensorFlow 2.21, tf2onnx 1.17 and ONNX Runtime
+# 1.32. Quantized ONNX files have several operators per layer, whose names are long.
+OVERHEADS = {
+    ("tflite", "fp32"): Overhead(2800, 415, 0),
+    ("tflite", "fp16"): Overhead(2800, 700, 0),
+    ("tflite", "dynamic"): Overhead(2800, 415, 10),
+    ("tflite", "int8"): Overhead(2800, 415, 10.5),
+    ("tflite", "int4"): Overhead(2800, 415, 10.5),
+    ("tflite", "mixed"): Overhead(2800, 415, 10.5),
+    ("tflite", "int16x8"): Overhead(2800, 550, 23),
+    ("onnx", "fp32"): Overhead(2000, 550, 1),
+    ("onnx", "fp16"): Overhead(2000, 670, 1),
+    ("onnx", "dynamic"): Overhead(2000, 1800, 5),
+    ("onnx", "int8"): Overhead(2000, 3220, 9),
+}
+UNKNOWN_OVERHEAD = OVERHEADS["tflite", "fp32"]  # for the formats of plugins
 
 
 @dataclass(frozen=True)
@@ -82,6 +125,7 @@ class NetworkCosts:
         classes: Number of classes.
         layers: Costs of the layers, in the order in which they run.
         parameters: Number of parameters, as Keras's ``count_params``.
+        channels: Number of output channels of all convolutions and dense layers.
         macs: Number of multiply-accumulates for one image.
         fp32_bytes: Size of all weights and biases.
         fp16_bytes: The same as float16.
@@ -98,6 +142,7 @@ class NetworkCosts:
     classes: int
     layers: tuple[LayerCosts, ...]
     parameters: int
+    channels: int
     macs: int
     fp32_bytes: int
     fp16_bytes: int
@@ -108,13 +153,16 @@ class NetworkCosts:
     tflite_int4_bytes: int
     peak_activation_bytes: int
 
-    def file_bytes(self, bytes_per_parameter: float) -> int:
-        """Estimate the size of a file that stores this many bytes per parameter: that of such a .tflite file."""
+    def file_bytes(self, kind: FileKind) -> int:
+        """Estimate the size of a file."""
+        overhead = OVERHEADS.get((kind.format, kind.variant), UNKNOWN_OVERHEAD)
+        layers = sum(layer.parameters > 0 for layer in self.layers)
+        return self._parameter_bytes(kind.bytes_per_parameter) + overhead.total(layers, self.channels)
+
+    def _parameter_bytes(self, bytes_per_parameter: float) -> int:
         if bytes_per_parameter < 1:
-            return self.tflite_int4_bytes
-        if bytes_per_parameter == 1:
-            return self.tflite_int8_bytes
-        return self.tflite_fp32_bytes - round((1 - bytes_per_parameter / 4) * self.fp32_bytes)
+            return self.int4_bytes
+        return self.int8_bytes if bytes_per_parameter == 1 else round(bytes_per_parameter / 4 * self.fp32_bytes)
 
 
 def network_costs(model: str, *, classes: int | None = None, input_size: ImageSizeLike | None = None) -> NetworkCosts:
@@ -138,23 +186,25 @@ def network_costs(model: str, *, classes: int | None = None, input_size: ImageSi
     fp32_bytes, int8_bytes, int4_bytes = (
         sum(getattr(layer, name) for layer in layers) for name in ("fp32_bytes", "int8_bytes", "int4_bytes")
     )
-    structure = TFLITE_HEADER_BYTES + TFLITE_LAYER_BYTES * len(weighted)
-    widths = [node.cost().biases for node in graph.nodes]
-    quantization = TFLITE_SCALE_BYTES * sum(widths) + TFLITE_ZERO_POINT_BYTES * sum(set(widths))
+    channels = sum(node.cost().biases for node in weighted)
+    overheads = {
+        variant: OVERHEADS["tflite", variant].total(len(weighted), channels) for variant in ("fp32", "int8", "int4")
+    }
     return NetworkCosts(
         model=model,
         input_size=ImageSize(*graph.nodes[0].shape[:2]).plain,
         classes=graph.nodes[-1].shape[-1],
         layers=layers,
         parameters=sum(layer.parameters for layer in layers),
+        channels=channels,
         macs=sum(layer.macs for layer in layers),
         fp32_bytes=fp32_bytes,
         fp16_bytes=fp32_bytes // 2,
         int8_bytes=int8_bytes,
         int4_bytes=int4_bytes,
-        tflite_fp32_bytes=fp32_bytes + structure,
-        tflite_int8_bytes=int8_bytes + structure + quantization,
-        tflite_int4_bytes=int4_bytes + structure + quantization,
+        tflite_fp32_bytes=fp32_bytes + overheads["fp32"],
+        tflite_int8_bytes=int8_bytes + overheads["int8"],
+        tflite_int4_bytes=int4_bytes + overheads["int4"],
         peak_activation_bytes=peak_activation_bytes(graph),
     )
 

@@ -24,6 +24,8 @@ DEFAULT_MODEL = "squeezenet"
 class Params(InputSizeOptions):
     """Show where every parameter, multiply-accumulate and byte of a network comes from.
 
+    The sizes of files are estimates. For exact ones, use `edgesqz export MODEL --untrained --dry-run`.
+
     Example: `edgesqz params --compare squeezenet alexnet --plot sizes.png`
     """
 
@@ -44,7 +46,7 @@ class Params(InputSizeOptions):
     compare: Annotated[bool, Option("Show networks side by side instead of layer by layer.")] = False
     max_size: Annotated[
         str | int | None,
-        Option("Show how much of this size the .tflite files take, for example 500kB.", metavar="SIZE"),
+        Option("Show how much of this size the .tflite files would take, for example 500kB.", metavar="SIZE"),
     ] = None
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgesqz import plugins
 from edgesqz.errors import EdgesqzError, option, parsed
-from edgesqz.models.costs import network_costs
+from edgesqz.models.costs import FileKind, network_costs
 from edgesqz.sweeping.space import Candidate, Space
 from edgesqz.sweeping.trials import Costs, Trial
 from edgesqz.workspace.sizes import format_size, parse_quota
@@ -72,21 +72,20 @@ def _count(text: str) -> int:
 
 
 @functools.lru_cache(maxsize=10_000)
-def costs_of(model: str, input_size: int | str | None, classes: int, bytes_per_parameter: tuple[float, ...]) -> Costs:
+def costs_of(model: str, input_size: int | str | None, classes: int, files: tuple[FileKind, ...]) -> Costs:
     """Compute the costs of a network from its graph.
 
     Args:
         model: Name of the network.
         input_size: Size of the input images, or None for the size that the network was designed for.
         classes: Number of classes.
-        bytes_per_parameter: Number of bytes that each exported file stores per parameter.
+        files: The files that are exported.
 
     Raises:
         EdgesqzError: The network cannot be built, for example because the images are too small.
     """
     found = network_costs(model, classes=classes, input_size=input_size)
-    files = tuple(map(found.file_bytes, bytes_per_parameter))
-    return Costs(found.parameters, found.macs, files, found.peak_activation_bytes)
+    return Costs(found.parameters, found.macs, tuple(map(found.file_bytes, files)), found.peak_activation_bytes)
 
 
 @dataclass
@@ -108,8 +107,8 @@ class Selection:
     def __post_init__(self) -> None:
         self._smallest: tuple[int, str] | None = None
         self._problem: EdgesqzError | None = None
-        self._bytes_per_parameter = tuple(
-            plugins.converter(name).VARIANTS[variant].bytes_per_parameter
+        self._files = tuple(
+            FileKind(name, variant, plugins.converter(name).VARIANTS[variant].bytes_per_parameter)
             for name in self.space.formats
             for variant in self.space.variants
         )
@@ -125,7 +124,7 @@ class Selection:
     def fits(self, candidate: Candidate) -> Costs | None:
         """Return the costs of a candidate, or None if they exceed the budget or the network cannot be built."""
         try:
-            found = costs_of(candidate.model, candidate.input_size, self.classes, self._bytes_per_parameter)
+            found = costs_of(candidate.model, candidate.input_size, self.classes, self._files)
         except EdgesqzError as error:
             self._problem = error
             return None

@@ -8,7 +8,7 @@ from edgesqz.artifact import ZOO, Artifact
 from edgesqz.image_size import ImageSize
 from edgesqz.models import ARCHITECTURES
 from edgesqz.models.architectures import network_graph
-from edgesqz.models.costs import network_costs, peak_activation_bytes
+from edgesqz.models.costs import FileKind, network_costs, peak_activation_bytes
 from edgesqz.models.graph import AddRelu, Convolution, Graph, MaxPool, Pixels
 from edgesqz.models.listing import list_models
 from tests import small
@@ -38,16 +38,22 @@ def test_formulas_add_up(model: str) -> None:
         assert eval(layer.formula) == layer.parameters
 
 
-def test_the_size_of_a_file_follows_its_bytes_per_parameter() -> None:
+def test_the_size_of_a_file_follows_its_format_and_variant() -> None:
     costs = network_costs("squeezenet-nano")
-    sizes = [costs.file_bytes(each) for each in (0.5, 1, 2, 4)]
+    kinds = [FileKind("tflite", name, size) for name, size in (("int4", 0.5), ("int8", 1), ("fp16", 2), ("fp32", 4))]
+    sizes = list(map(costs.file_bytes, kinds))
     assert sizes == sorted(sizes)
-    assert (sizes[0], sizes[1], sizes[3]) == (
-        costs.tflite_int4_bytes,
-        costs.tflite_int8_bytes,
-        costs.tflite_fp32_bytes,
-    )
-    assert sizes[2] == pytest.approx(145_000, rel=0.05)  # the size of squeezenet-nano.fp16.tflite
+    assert [sizes[k] for k in (0, 1, 3)] == [costs.tflite_int4_bytes, costs.tflite_int8_bytes, costs.tflite_fp32_bytes]
+    assert costs.file_bytes(FileKind("format of a plugin", "fp32", 4)) == costs.tflite_fp32_bytes
+    assert costs.file_bytes(FileKind("onnx", "int8", 1)) > 1.5 * costs.tflite_int8_bytes
+
+
+@pytest.mark.parametrize("model", ["squeezenet", "squeezenet-nano"])
+def test_estimates_match_the_files_in_the_zoo(model: str) -> None:
+    costs = network_costs(model)
+    for format, variant, bytes_per_parameter in (("tflite", "int8", 1), ("tflite", "int4", 0.5), ("onnx", "int8", 1)):
+        size_bytes = (ZOO / f"{model}.{variant}.{format}").stat().st_size
+        assert costs.file_bytes(FileKind(format, variant, bytes_per_parameter)) == pytest.approx(size_bytes, rel=0.05)
 
 
 def test_the_costs_of_a_layer_match_a_calculation_by_hand() -> None:
