@@ -20,6 +20,7 @@ from edgesqz.workspace import MANIFEST_SUFFIX as MANIFEST_SUFFIX
 from edgesqz.workspace import manifest_path
 
 KERAS_SUFFIX = ".keras"
+SYNTHETIC = "synthetic"  # the dataset whose images are drawn by code
 SCHEMA = 2  # of manifests
 ZOO = Path(__file__).parent / "zoo"  # trained networks that ship with the package
 
@@ -142,6 +143,17 @@ class Images(_Frozen):
     split: str
     count: int
     seed: int | None = None  # for sampling the images, or None for the whole split
+
+    @property
+    def are_drawn(self) -> bool:
+        """Whether code has drawn the images."""
+        return self.dataset == SYNTHETIC
+
+    def describe(self) -> str:
+        """Return the number and the origin of the images, such as ``500 training images of cifar10``."""
+        if self.are_drawn:
+            return f"{self.count:,} synthetic images, drawn by code"
+        return f"{self.count:,} {'training' if self.split == 'train' else self.split} images of {self.dataset}"
 
 
 class Verification(_Frozen):

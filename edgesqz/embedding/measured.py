@@ -33,8 +33,7 @@ class Measured:
         test = manifest.test
         if test is None:
             return cls()
-        seen = test.images
-        return cls(test.accuracy, f"{seen.count:,} {seen.split} images of {seen.dataset}", test.machine)
+        return cls(test.accuracy, test.images.describe(), test.machine)
 
     @classmethod
     def read(cls, report: Path, found: Artifact, runtime: str) -> Measured:

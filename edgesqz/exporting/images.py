@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgesqz import data
-from edgesqz.artifact import Images
+from edgesqz.artifact import SYNTHETIC, Images
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
 from edgesqz.exporting.source import Source
@@ -16,7 +16,6 @@ from edgesqz.options import as_path
 
 VERIFICATION_IMAGES = 500
 UNTRAINED_VERIFICATION_IMAGES = 50  # enough to find NaN or infinity, which is all that random weights are checked for
-SYNTHETIC = "synthetic"
 SENSITIVITY_IMAGES = 1000
 SEED, SENSITIVITY_SEED = 0, 1
 

@@ -132,8 +132,9 @@ class Export(
 ):
     """Convert a model to other formats, and verify each file against the model before keeping it.
 
-    The files are written to the workspace as NAME.VARIANT.SUFFIX, each with its manifest. A file whose outputs differ
-    too much from those of the source model is not kept.
+    The files are written to the workspace as NAME.VARIANT.SUFFIX, each with its manifest. Verification compares the
+    predictions of the file and the source model on up to 500 training images that calibration does not use, or on
+    images drawn by code if the dataset is not available. A file that differs too much is not kept.
 
     Example: `edgesqz export squeezenet --format tflite --format onnx --quantize`
     """

@@ -81,8 +81,8 @@ class Reference:
         if not _is_guessing(self.outputs, self.labels):
             return None
         warning = (
-            f"{self._source.source}: the source model itself is no better than guessing on {len(self.labels)} "
-            f"{self._images.dataset} images ({self.accuracy():.1%})"
+            f"{self._source.source}: the source model itself is no better than guessing on "
+            f"{self._images.verification.record.describe()} ({self.accuracy():.1%})"
         )
         if not pixels_known:
             raise EdgesqzError(f"{warning}; {self._pixel_range_to_try(self.labels)}")

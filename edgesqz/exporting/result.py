@@ -106,7 +106,11 @@ class ExportResult(Result):
         return Table(columns, rows, caption=caption)
 
     def _planned_table(self, caption: str) -> Table:
-        reasons = [f"{file.file_name}: {file.error}" for file in self.planned if file.error]
+        affected: dict[str, list[str]] = {}
+        for file in self.planned:
+            if file.error:
+                affected.setdefault(file.error, []).append(file.file_name)
+        reasons = [f"{', '.join(names)}: {error}" for error, names in affected.items()]
         return Table(
             [
                 Column("file", is_name=True),
@@ -158,14 +162,13 @@ def verification_summary(artifact: Artifact) -> str:
     assert artifact.manifest and artifact.manifest.verification  # export writes both
     if artifact.manifest.untrained:
         return "random weights"
-    found, images = artifact.manifest.verification, artifact.manifest.verification.images
+    found = artifact.manifest.verification
+    images = found.images.describe()
     if found.agreement is None:
         ratios = ", ".join(f"{ratio:.1f}" for ratio in found.sqnr_db or ())
-        return (
-            f"SQNR of the outputs {ratios} dB on {images.count} {images.dataset} images, largest difference "
-            f"{found.max_error:.2g}"
-        )
-    return f"agrees with the source model on {found.agreement:.1%} of {images.count} {images.dataset} images"
+        return f"SQNR of the outputs {ratios} dB on {images}, largest difference {found.max_error:.2g}"
+    caution = " (not an accuracy)" if found.images.are_drawn else ""
+    return f"agrees with the source model on {found.agreement:.1%} of {images}{caution}"
 
 
 def _record(artifact: Artifact) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Shipped:
         return (
             f"{file_name}: {calibration.dataset} is not available for calibration, so this is the file that ships with "
             f"edgesqz, calibrated on {calibration.count} training images; when it was exported, it agreed with the "
-            f"source model on {found.agreement:.1%} of {found.images.count} {found.images.dataset} images"
+            f"source model on {found.agreement:.1%} of {found.images.describe()}"
         )
 
 

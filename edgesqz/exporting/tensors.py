@@ -68,8 +68,8 @@ def problem(verification: Verification, expected: np.ndarray, *, exact: bool) ->
     for number, ratio in enumerate(verification.sqnr_db or (), start=1):
         if not exact and ratio < MIN_SQNR_DB:
             return (
-                f"the SQNR of output {number} is {ratio:.1f} dB on {verification.images.count} "
-                f"{verification.images.dataset} images, below {MIN_SQNR_DB:.0f} dB"
+                f"the SQNR of output {number} is {ratio:.1f} dB on {verification.images.describe()}, below "
+                f"{MIN_SQNR_DB:.0f} dB"
             )
     return None
 

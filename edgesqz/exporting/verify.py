@@ -91,8 +91,8 @@ def problem(verification: Verification, expected: np.ndarray, *, exact: bool, tr
     _, most = share_interval(round(agreement * count), count)
     if trained and most < MIN_AGREEMENT and verification.max_error > RESOLUTION * _scale(expected):
         return (
-            f"it agrees with the source model on {agreement:.1%} of {count} "
-            f"{verification.images.dataset} images, clearly below {MIN_AGREEMENT:.0%}"
+            f"it agrees with the source model on {agreement:.1%} of {verification.images.describe()}, clearly below "
+            f"{MIN_AGREEMENT:.0%}"
         )
     return None
 

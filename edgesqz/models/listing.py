@@ -83,8 +83,8 @@ class ModelListing(Result):
                 ]
                 for entry in self.models
             ],
-            caption="estimated file sizes, and costs, for the input size and number of classes that each network was designed for; "
-            "accuracy of the trained networks in the zoo, on the test images of their dataset",
+            caption="estimated file sizes, and costs, for the input size and number of classes that each network was "
+            "designed for; accuracy of the trained networks in the zoo, on the test images of their dataset",
         )
 
 

@@ -202,3 +202,15 @@ def test_an_invalid_pixel_range_is_refused(text: str) -> None:
     with pytest.raises(EdgesqzError, match=r"expected a pixel range LOW\.\.HIGH") as refusal:
         PixelRange.parse(text)
     assert repr(text) in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split", "described"),
+    [
+        ("cifar10", "train", "1,000 training images of cifar10"),
+        ("photos", "test", "1,000 test images of photos"),
+        ("synthetic", "train", "1,000 synthetic images, drawn by code"),
+    ],
+)
+def test_images_are_described_by_their_number_and_origin(dataset: str, split: str, described: str) -> None:
+    assert Images(dataset=dataset, split=split, count=1000).describe() == described

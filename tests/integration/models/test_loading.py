@@ -184,7 +184,7 @@ def test_a_source_model_that_guesses_gets_a_hint_about_the_pixel_range(
     from_0_to_1: Path, images: Path, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"dataset": str(images), "workspace": tmp_path}
-    message = r"no better than guessing on 27 .* images \(33.3%\)"
+    message = r"no better than guessing on 27 training images of .* \(33.3%\)"
     with pytest.raises(EdgesqzError, match=message + "; try pixel_range 0..1, which gives an accuracy of 100.0%"):
         edgesqz.export(from_0_to_1, **options)
     assert not list(tmp_path.glob("*.tflite"))

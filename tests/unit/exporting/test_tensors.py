@@ -11,7 +11,7 @@ from edgesqz.artifact import Images, Tensor
 from edgesqz.exporting import tensors
 from edgesqz.outputs import MAX_DB, sqnr_db
 
-SEEN = Images(dataset="drawn", split="train", count=4)
+SEEN = Images(dataset="photos", split="train", count=4)
 BOXES, MAP = Tensor(shape=(1, 5, 4), dtype="float32"), Tensor(shape=(1, 2, 3, 4), dtype="float32")
 TURNED = Tensor(shape=(1, 3, 4, 2), dtype="int8", scale=0.1, zero_point=0)
 VALUES = np.random.default_rng(0).normal(size=(4, 20 + 24)).astype(np.float32)
@@ -40,7 +40,7 @@ def test_each_output_has_a_ratio() -> None:
         (1.1, False, None),
         (1.0, True, None),
         (1.1, True, "an output is off by"),
-        (1.5, False, r"the SQNR of output 2 is 6\.0 dB on 4 drawn images, below 10 dB"),
+        (1.5, False, r"the SQNR of output 2 is 6\.0 dB on 4 training images of photos, below 10 dB"),
         (np.nan, False, "NaN or infinity"),
     ],
 )

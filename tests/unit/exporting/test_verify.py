@@ -44,7 +44,7 @@ def test_agreement_is_judged_by_its_interval(on: int, of: int, refused: bool) ->
     found = problem(agreeing(on, of), np.eye(3), exact=False, trained=True)
     assert (found is not None) == refused
     if found:
-        assert f"of {of} cifar10 images, clearly below 95%" in found
+        assert f"of {of} training images of cifar10, clearly below 95%" in found
     assert problem(agreeing(on, of), np.eye(3), exact=False, trained=False) is None
 
 
