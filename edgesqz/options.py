@@ -18,6 +18,8 @@ from edgesqz.image_size import ImageSize, ImageSizeLike
 if TYPE_CHECKING:
     from edgesqz.artifact import Pixels
 
+QUOTA_DEFAULT = "EDGESQZ_QUOTA, else the quota set by `edgesqz workspace quota`"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataDirOptions:
@@ -36,8 +38,8 @@ class DataDirOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions(DataDirOptions):
-    """Which dataset to use, and where to look for it."""
+class DatasetOption:
+    """Which dataset to use."""
 
     PANEL: ClassVar = "Data"
     dataset: Annotated[
@@ -48,6 +50,11 @@ class DataOptions(DataDirOptions):
             default="the dataset that the model was trained on",
         ),
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(DataDirOptions, DatasetOption):
+    """Which dataset to use, and where to look for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +178,7 @@ class LimitedWorkspaceOptions(WorkspaceOptions):
         Option(
             "Maximum size of all files in the workspace: 500kB, 2MB, 1MiB, or a number of bytes.",
             metavar="SIZE",
-            default="EDGESQZ_QUOTA, else the quota set by `edgesqz workspace quota`",
+            default=QUOTA_DEFAULT,
         ),
     ] = None
 

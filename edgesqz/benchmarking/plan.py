@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalData(PixelOptions, DataOptions):
-    """The test images for measuring accuracy."""
+class LimitOption:
+    """The number of test images."""
 
     PANEL: ClassVar = "Data"
     limit: Annotated[
         int | None,
         Option("Use only this many test images, sampled evenly from all classes.", metavar="IMAGES", default="all"),
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalData(PixelOptions, LimitOption, DataOptions):
+    """The test images for measuring accuracy."""
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -156,7 +161,7 @@ class FileLimits(Limits):
 class LayerOption:
     """The option that compares layers. The command line also prints a table of them."""
 
-    PANEL: ClassVar = "Output"
+    PANEL: ClassVar = "Analysis"
     layers: Annotated[
         bool, Option("Compare each layer of an export with the same layer of its source model (SQNR).")
     ] = False
@@ -166,7 +171,7 @@ class LayerOption:
 class FlipOption:
     """The option that writes contact sheets."""
 
-    PANEL: ClassVar = "Output"
+    PANEL: ClassVar = "Analysis"
     flips: Annotated[
         str | Path | None,
         Option(

@@ -16,7 +16,7 @@ from edgesqz.command import Command, Field, default_flag, fields
 from edgesqz.errors import EdgesqzError, naming
 
 # Options that several commands share come last in the help, always in this order.
-_SHARED_PANELS = ("Data", "Timing", "Limits", "Cluster", "Output", "Workspace")
+_SHARED_PANELS = ("Data", "Timing", "Limits", "Analysis", "Cluster", "Output", "Workspace")
 _METAVARS: dict[Any, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT", list[str]: "TEXT"}
 
 

@@ -450,6 +450,7 @@ class SweepOutput(JsonOption):
     """Print the trials and write them to files. The exit code says whether a file was kept."""
 
     PANEL: ClassVar = "Output"
+    template: Annotated[bool, Option("Print a commented example of a space, and exit.")] = False
     csv: Annotated[str | Path | None, Option("Write the trials as CSV.", metavar="FILE")] = None
     html: Annotated[str | Path | None, Option("Write a web page with the chart and all trials.", metavar="FILE")] = None
     plot: Annotated[
@@ -459,7 +460,6 @@ class SweepOutput(JsonOption):
         str | Path | None,
         Option("Write the network and recipe of the best trial, for `edgesqz train --spec`.", metavar="FILE"),
     ] = None
-    template: Annotated[bool, Option("Print a commented example of a space, and exit.")] = False
 
     def __post_init__(self) -> None:
         """Print the template, or check that the files can be written before hours of training."""

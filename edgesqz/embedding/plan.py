@@ -34,8 +34,6 @@ class Embed(WorkspaceOptions):
         str, Option("Type of app: c for Linux boards, micro for microcontrollers, python, or web.", metavar="NAME")
     ]
     _: KW_ONLY
-    out: Annotated[str | Path | None, Option("Folder to write.", metavar="DIR", default="NAME.VARIANT-TARGET")] = None
-    force: Annotated[bool, Option("Replace an existing folder that embed wrote.")] = False
     report: Annotated[
         str | Path | None,
         Option(
@@ -44,6 +42,8 @@ class Embed(WorkspaceOptions):
             default="the accuracy in the manifest, for a file from the zoo",
         ),
     ] = None
+    out: Annotated[str | Path | None, Option("Folder to write.", metavar="DIR", default="NAME.VARIANT-TARGET")] = None
+    force: Annotated[bool, Option("Replace an existing folder that embed wrote.")] = False
 
     def run(self, console: Console) -> Embedding:
         """Write the whole folder or nothing.

@@ -30,9 +30,58 @@ class DryRunOptions:
     ] = False
 
 
+@dataclass(frozen=True)
+class VariantOptions:
+    """What to export, and how."""
+
+    PANEL: ClassVar = "Variants"
+    model: Annotated[
+        str | Path | None,
+        Option(
+            "A .keras file, or the name of a model in the workspace or the zoo. Or a model from another tool: a .onnx "
+            "file, a .pt2 file of PyTorch, a .h5 file of Keras 2, a SavedModel folder, or a float .tflite file.",
+            metavar="MODEL",
+            default="the newest in the workspace",
+            positional=True,
+        ),
+    ] = None
+    format: Annotated[
+        str | Sequence[str],
+        Option("Format to export to: tflite or onnx. Repeat the option for both.", metavar="FORMAT", default="tflite"),
+    ] = ()
+    _: KW_ONLY
+    variant: Annotated[
+        str | Sequence[str],
+        Option(
+            "Variant to export: fp32, fp16, dynamic, int8 or, for tflite only, int4, mixed or int16x8. Repeat the "
+            "option for several.",
+            metavar="VARIANT",
+            default="fp32",
+        ),
+    ] = ()
+    quantize: Annotated[bool, Option("Export int8, in addition to any `--variant`.")] = False
+    all_variants: Annotated[
+        bool,
+        Option(
+            "Export every variant that fits the quota, most valuable first, in the given formats or in all formats.",
+            flag="--all",
+        ),
+    ] = False
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The requested formats, each once."""
+        return tuple(map(str, dict.fromkeys(as_list(self.format))))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The requested variants, each once."""
+        return tuple(map(str, dict.fromkeys([*as_list(self.variant), *(["int8"] if self.quantize else [])])))
+
+
 @dataclass(frozen=True, kw_only=True)
-class LabelOptions:
-    """Class names for a model from another tool."""
+class SourceOptions:
+    """What a model file does not say about itself."""
 
     PANEL: ClassVar = "Model"
     labels: Annotated[
@@ -43,6 +92,16 @@ class LabelOptions:
             default="the manifest's labels, else the dataset's",
         ),
     ] = None
+    add_softmax: Annotated[
+        bool,
+        Option(
+            "Add a softmax to a model from another tool whose outputs are logits. If there is one output per label, "
+            "it is added automatically."
+        ),
+    ] = False
+    untrained: Annotated[
+        bool, Option("Treat MODEL as an architecture and give it random weights, to measure its costs.")
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,9 +183,10 @@ class Export(
     DryRunOptions,
     QuotaOptions,
     PixelOptions,
-    LabelOptions,
+    SourceOptions,
     InputSizeOptions,
     PrecisionOptions,
+    VariantOptions,
     CalibrationOptions,
     DataOptions,
 ):
@@ -138,50 +198,6 @@ class Export(
 
     Example: `edgesqz export squeezenet --format tflite --format onnx --quantize`
     """
-
-    PANEL: ClassVar = "Variants"
-    model: Annotated[
-        str | Path | None,
-        Option(
-            "A .keras file, or the name of a model in the workspace or the zoo. Or a model from another tool: a .onnx "
-            "file, a .pt2 file of PyTorch, a .h5 file of Keras 2, a SavedModel folder, or a float .tflite file.",
-            metavar="MODEL",
-            default="the newest in the workspace",
-            positional=True,
-        ),
-    ] = None
-    format: Annotated[
-        str | Sequence[str],
-        Option("Format to export to: tflite or onnx. Repeat the option for both.", metavar="FORMAT", default="tflite"),
-    ] = ()
-    _: KW_ONLY
-    variant: Annotated[
-        str | Sequence[str],
-        Option(
-            "Variant to export: fp32, fp16, dynamic, int8 or, for tflite only, int4, mixed or int16x8. Repeat the "
-            "option for several.",
-            metavar="VARIANT",
-            default="fp32",
-        ),
-    ] = ()
-    quantize: Annotated[bool, Option("Export int8, in addition to any `--variant`.")] = False
-    all_variants: Annotated[
-        bool,
-        Option(
-            "Export every variant that fits the quota, most valuable first, in the given formats or in all formats.",
-            flag="--all",
-        ),
-    ] = False
-    add_softmax: Annotated[
-        bool,
-        Option(
-            "Add a softmax to a model from another tool whose outputs are logits. If there is one output per label, "
-            "it is added automatically."
-        ),
-    ] = False
-    untrained: Annotated[
-        bool, Option("Treat MODEL as an architecture and give it random weights, to measure its costs.")
-    ] = False
 
     def __post_init__(self) -> None:
         """Check the options that can be checked before any file is opened."""
@@ -199,16 +215,6 @@ class Export(
                 f"{option(given)} applies to some variants only; name them with {option('variant')} instead of "
                 f"{option('all_variants')}"
             )
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """The requested formats, each once."""
-        return tuple(map(str, dict.fromkeys(as_list(self.format))))
-
-    @property
-    def variants(self) -> tuple[str, ...]:
-        """The requested variants, each once."""
-        return tuple(map(str, dict.fromkeys([*as_list(self.variant), *(["int8"] if self.quantize else [])])))
 
     def run(self, console: Console) -> ExportResult:
         """Convert, verify and write the files, or with ``dry_run`` only report what would be written.

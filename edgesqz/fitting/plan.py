@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from edgesqz.benchmarking.plan import Limits
 from edgesqz.command import Option, command
-from edgesqz.options import CalibrationOptions, DataDirOptions, QuotaOptions
+from edgesqz.options import QUOTA_DEFAULT, CalibrationOptions, DataDirOptions, QuotaOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitData(CalibrationOptions, DataDirOptions):
-    """The images for calibration and measuring."""
+class FitDataset:
+    """The dataset of the files that are considered."""
 
     PANEL: ClassVar = "Data"
     dataset: Annotated[
@@ -33,7 +33,23 @@ class FitData(CalibrationOptions, DataDirOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit(QuotaOptions, Limits, FitData):
+class FitLimits(Limits):
+    """What the file must not exceed."""
+
+    PANEL: ClassVar = "Limits"
+    quota: Annotated[
+        str | int | None,
+        Option(
+            "Maximum size of all files in the workspace, including the one that is kept: 500kB, 2MB, 1MiB, or a number "
+            "of bytes.",
+            metavar="SIZE",
+            default=QUOTA_DEFAULT,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(FitLimits, QuotaOptions, CalibrationOptions, DataDirOptions, FitDataset):
     """Find the most accurate file that fits the quota, and keep it in the workspace.
 
     Every variant of every model in the workspace and the zoo is exported and measured, beside the exports that are in

@@ -21,7 +21,7 @@ Search = Literal["random", "grid", "optuna"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepData(DataDirOptions):
+class SweepDataset:
     """The images to train on."""
 
     PANEL: ClassVar = "Data"
@@ -97,7 +97,7 @@ class ListingOptions(DryRunOptions):
 
 
 @dataclass(frozen=True)
-class Sweep(ListingOptions, QuotaOptions, ClusterOptions, SearchOptions, CostLimits, SweepData):
+class Sweep(ListingOptions, QuotaOptions, ClusterOptions, SearchOptions, CostLimits, DataDirOptions, SweepDataset):
     """Train and export many networks under one disk quota, and keep the files that are worth their size.
 
     The space defines which networks and recipes to try. When the quota is full, the least valuable files are removed,

@@ -59,6 +59,23 @@ def test_help_fits_a_narrow_terminal_and_shows_no_type_of_python(command: str, m
     assert not re.findall(r"<\w+|`|…", shown)
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("export", ["--format", "--variant", "--quantize", "--all", "--keep-int8"]),
+        ("export", ["--dataset", "--data-dir", "--calibration", "--pixel-range"]),
+        ("bench", ["--dataset", "--data-dir", "--limit", "--pixel-range"]),
+        ("fit", ["--quota", "--max-latency"]),
+        ("embed", ["--target", "--report", "--out"]),
+    ],
+)
+def test_the_help_of_common_options_comes_first(command: str, options: list[str]) -> None:
+    output = CliRunner().invoke(app, [command, "--help"]).output
+    places = [re.search(rf"│[ *]+{name} ", output) for name in options]
+    starts = [place.start() for place in places if place]
+    assert len(starts) == len(options) and starts == sorted(starts)
+
+
 def test_a_line_names_what_was_written_unless_quiet(tmp_path: Path) -> None:
     path = tmp_path / ("a-long-name-" * 9 + ".svg")  # wider than any terminal
     assert run("params", "squeezenet-nano", "--plot", path).stderr == f"wrote {path}\n"
