@@ -615,7 +615,10 @@ def test_unknown_values_are_marked_and_a_report_provides_them(tmp_path: Path) ->
     labels = data.load("synthetic").labels
     model = changed(tmp_path / MODEL, (ZOO / MODEL).read_bytes(), test=None, labels=labels, source_sha256=None)
     text = (embed(model, "c", out=tmp_path / "before").folder / "CONTRACT.md").read_text()
-    assert "| accuracy | unknown; `edgesqz bench --json FILE` measures it" in text
+    assert (
+        "| accuracy | unknown. Measure it with `edgesqz bench squeezenet-nano.int8.tflite --json report.json`, then"
+        in text
+    )
     report = edgesqz.bench([model], dataset="synthetic", limit=20, rounds=1)
     (tmp_path / "report.json").write_text(report.to_json())
     row = next(row for row in report.measured if row.artifact == MODEL)
