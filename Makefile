@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
 # Some machines set it. The many processes that the tests start would then compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -42,12 +42,12 @@ $(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	@echo 'installing the test tools into $(VENV)'
-	@$(INSTALL) '.[test,lint]'
+	@$(INSTALL) '.[test,lint]' --quiet
 	@touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed
 	@echo 'installing the documentation tools into $(VENV)'
-	@$(INSTALL) '.[docs]'
+	@$(INSTALL) '.[docs]' --quiet
 	@touch $@
 
 clean:

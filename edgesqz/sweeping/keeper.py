@@ -63,6 +63,11 @@ class Record:
     options: dict[str, Any]
     trials: tuple[Trial, ...] = ()
 
+    @property
+    def waiting(self) -> list[Trial]:
+        """The trials that have not ended."""
+        return [trial for trial in self.trials if not trial.is_over]
+
     def to_json(self) -> str:
         """Return the record as JSON text."""
         content = TypeAdapter(Record).dump_json(self).decode()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.benchmarking.rows import Measured
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.results import Result
 from edgesqz.sweeping.trials import Trial, TrialFile
 from edgesqz.tables import Column, Table, counted
@@ -203,6 +203,8 @@ class SweepResult(Result):
             Column("recipe", is_prose=True),
         ]
         caption = f"{counted(len(rows), 'candidate')} within the limits; dry run, nothing was trained"
+        if not rows:
+            caption = f"all trials have ended; for more, specify a larger {option('trials')}"
         return Table(columns, rows, caption=caption)
 
     def _summary(self) -> str:

@@ -62,7 +62,7 @@ def run(plan: Sweep, console: Console) -> SweepResult:
     selection = Selection(space, budget, data.class_count(name), first=len(record.trials) + 1)
     report = None
     if plan.dry_run:
-        trials = _new(plan, selection, record)
+        trials = (*record.waiting, *_new(plan, selection, record))
     else:
         dataset = data.load(name, as_path(plan.data_dir), size=size)
         cluster.require_ray()
@@ -117,7 +117,7 @@ def _try(
     """Run and record every trial that has not ended."""
     if plan.search != "optuna":
         record = replace(record, trials=(*record.trials, *_new(plan, selection, record)))
-    waiting = [trial for trial in record.trials if not trial.is_over]
+    waiting = record.waiting
     if not waiting and plan.search != "optuna":
         return record.trials
     replaced = _replaced(plan, home)

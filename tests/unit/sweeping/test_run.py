@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 import edgesqz
 from edgesqz import data
+from edgesqz.sweeping.keeper import Record, record_path
 
 SPACE = {"network": {"stem": [8, 12, 16], "stage1": {"fires": 2, "squeeze": [4, 8], "expand": 16}}}
 
@@ -23,3 +25,16 @@ def test_a_dry_run_needs_no_images(dataset: str, classes: int, tmp_path: Path, m
     assert len(found.trials) == 6
     least = min(trial.costs.parameters for trial in found.trials)
     assert least == edgesqz.params("squeezenet-8p-4x16x2", classes=classes)[0].parameters
+
+
+def test_a_dry_run_of_a_resumed_sweep_lists_what_is_left(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"dataset": "cifar10", "search": "grid", "seed": 0, "all_epochs": False, "space": SPACE}
+    limits = dict.fromkeys(("max_size", "max_macs", "max_arena", "quota", "trials"))
+    trials = edgesqz.sweep(SPACE, search="grid", workspace=tmp_path, dry_run=True).trials
+    ended = [dataclasses.replace(trial, state="finished") for trial in trials]
+    for left, caption in ((2, "2 candidates within the limits"), (0, "all trials have ended")):
+        record = Record(options | limits, (*ended[left:], *trials[:left]))
+        record_path(tmp_path, "sweep").write_text(record.to_json())
+        found = edgesqz.sweep(resume=True, workspace=tmp_path, dry_run=True)
+        assert len(found.trials) == left
+        assert found.table().caption.startswith(caption)
