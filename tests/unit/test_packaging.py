@@ -29,8 +29,8 @@ def test_a_package_is_in_the_folder_of_its_name(package: str) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="this system has no make")
-def test_make_demo_says_that_installing_takes_minutes_before_it_does() -> None:
+def test_make_demo_says_that_installing_takes_minutes_and_shows_pips_progress() -> None:
     command = ["make", "--dry-run", "--directory", str(ROOT), "demo", "VENV=missing"]
     steps = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     said = next(number for number, step in enumerate(steps) if "this takes a few minutes" in step)
-    assert "pip install --quiet" in steps[said + 1]
+    assert "pip install" in steps[said + 1] and "--quiet" not in steps[said + 1]
