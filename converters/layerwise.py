@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ class LayerwiseTflite:
     Args:
         content: The file.
         names: Names of the layers with a kernel in the network that it was converted from.
-        calibration: float32 (N, H, W, channels), in the range of the file's input.
+        calibration: For each input, float32 (N, *shape of the input), in its range.
         method: How to choose the scales of weights with fewer than 8 bits: ``min-max``, the grid of
             ``edgesqz.quantization``, or ``mse``, a smaller scale that clips the largest weights.
         may_keep_float: Whether operators that the quantizer has no integer form of stay float, instead of an error.
@@ -37,7 +37,7 @@ class LayerwiseTflite:
         self,
         content: bytes,
         names: Collection[str],
-        calibration: np.ndarray,
+        calibration: Sequence[np.ndarray],
         method: str,
         *,
         may_keep_float: bool = False,
@@ -122,19 +122,24 @@ def _quantized(content: bytes, recipe: Any, ranges: Mapping[str, Any]) -> bytes:
     return bytes(result.quantized_model)
 
 
-def _activation_ranges(content: bytes, images: np.ndarray) -> dict[str, Any]:
-    """Return the minimum and maximum of each tensor over the images, in the quantizer's format."""
+def _activation_ranges(content: bytes, calibration: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Return the minimum and maximum of each tensor over the samples, in the quantizer's format."""
     from ai_edge_litert import schema_py_generated as schema
     from litert_quantizer.calibrator import Calibrator
     from litert_quantizer.utils.qsv_utils import min_max_update
 
-    (signature,) = schema.ModelT.InitFromPackedBuf(content, 0).signatureDefs
-    name = signature.inputs[0].name.decode()
-    # By default, the quantizer averages the ranges of the images, which would make the input's range inexact.
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    (graph,), (signature,) = model.subgraphs, model.signatureDefs
+    dtypes = {getattr(schema.TensorType, name.upper()): name for name in ("float32", "int32", "int64", "bool")}
+    inputs = [
+        (entry.name.decode(), calibration[number].astype(dtypes[graph.tensors[entry.tensorIndex].type]))
+        for entry in signature.inputs
+        for number in [list(graph.inputs).index(entry.tensorIndex)]
+    ]
+    samples = [{name: values[k] for name, values in inputs} for k in range(len(calibration[0]))]
+    # By default, the quantizer averages the ranges of the samples, which would make the input's range inexact.
     calibrator = Calibrator(content, num_threads=1, qsv_update_func=min_max_update)
-    calibrator.calibrate(
-        {signature.signatureKey.decode(): [{name: image[None]} for image in images]}, _static_recipe(8)
-    )
+    calibrator.calibrate({signature.signatureKey.decode(): samples}, _static_recipe(8))
     return dict(calibrator.get_model_qsvs())
 
 

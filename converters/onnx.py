@@ -37,7 +37,7 @@ WEIGHTED_OPERATORS = ["Conv", "Gemm", "MatMul"]
 QUANTIZED_OPERATORS = [*WEIGHTED_OPERATORS, "Relu", "MaxPool", "Concat", "Add", "GlobalAveragePool"]
 
 
-def convert(model: keras.Model | bytes, variant: str, calibration: np.ndarray | None) -> bytes:
+def convert(model: keras.Model | bytes, variant: str, calibration: Sequence[np.ndarray] | None) -> bytes:
     """Convert a Keras model or a float .tflite file. See ``edgesqz.plugins.Converter``.
 
     The file takes NHWC images: any number of them if it was converted from Keras.
@@ -59,7 +59,7 @@ def convert(model: keras.Model | bytes, variant: str, calibration: np.ndarray | 
     return bytes(graph.SerializeToString())
 
 
-def layerwise(model: keras.Model | bytes, calibration: np.ndarray, method: str = MIN_MAX) -> LayerwiseOnnx:
+def layerwise(model: keras.Model | bytes, calibration: Sequence[np.ndarray], method: str = MIN_MAX) -> LayerwiseOnnx:
     """Convert a model to float, for quantization layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
     names = () if isinstance(model, bytes) else kernel_layers(model)
     return LayerwiseOnnx(_graph(model), names, calibration, method)
@@ -71,12 +71,14 @@ class LayerwiseOnnx:
     Args:
         graph: The graph.
         names: Names of the layers with a kernel in the network that it was converted from.
-        calibration: float32 (N, H, W, channels), in the range of the graph's input.
+        calibration: For each input, float32 (N, *shape of the input), in its range.
         method: How to choose the ranges of activations: ``min-max``, or ``percentile``, which ignores the largest of
             100,000 values.
     """
 
-    def __init__(self, graph: onnx.ModelProto, names: Collection[str], calibration: np.ndarray, method: str) -> None:
+    def __init__(
+        self, graph: onnx.ModelProto, names: Collection[str], calibration: Sequence[np.ndarray], method: str
+    ) -> None:
         import numpy as np
         import onnx
 
@@ -189,7 +191,7 @@ def quantize_dynamic(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _static(
-    graph: onnx.ModelProto, calibration: np.ndarray, kept: Sequence[str] = (), method: str = MIN_MAX
+    graph: onnx.ModelProto, calibration: Sequence[np.ndarray], kept: Sequence[str] = (), method: str = MIN_MAX
 ) -> onnx.ModelProto:
     """Quantize all nodes except ``kept`` to uint8 activations and int8 weights per channel, the engine's fastest pair.
 
@@ -207,7 +209,7 @@ def _static(
         quantization.quantize_static(
             graph,
             path,
-            _reader(graph.graph.input[0].name, calibration),
+            _reader(graph.graph.input, calibration),
             quant_format=quantization.QuantFormat.QDQ,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -228,16 +230,23 @@ def _normalization_nodes(graph: onnx.ModelProto) -> Iterator[str]:
         yield node.name
 
 
-def _reader(name: str, calibration: np.ndarray) -> Any:
+def _reader(inputs: Sequence[onnx.ValueInfoProto], calibration: Sequence[np.ndarray]) -> Any:
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """Provides the quantizer with one image at a time, then None."""
+        """Provides the quantizer with one sample at a time, then None."""
 
-        images = ({name: image[None]} for image in calibration)
+        samples = (
+            {
+                tensor.name: values.astype(onnx.helper.tensor_dtype_to_np_dtype(tensor.type.tensor_type.elem_type))
+                for tensor, values in zip(inputs, sample, strict=True)
+            }
+            for sample in zip(*calibration, strict=True)
+        )
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            return next(self.images, None)
+            return next(self.samples, None)
 
     return Reader()
 

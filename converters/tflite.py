@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.converters.layers import kernel_layers
@@ -34,7 +35,7 @@ VARIANTS = {
 PACKAGES = ("tensorflow", "keras", "litert-quantizer")
 
 
-def convert(model: keras.Model | bytes, variant: str, calibration: np.ndarray | None) -> bytes:
+def convert(model: keras.Model | bytes, variant: str, calibration: Sequence[np.ndarray] | None) -> bytes:
     """Convert a Keras model or a float .tflite file. See ``edgesqz.plugins.Converter``.
 
     The file takes one image at a time. LiteRT can resize the batch of a converted Keras model.
@@ -50,8 +51,8 @@ def convert(model: keras.Model | bytes, variant: str, calibration: np.ndarray | 
     if variant != "fp32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if calibration is not None:
-        images = calibration
-        converter.representative_dataset = lambda: ([image[None]] for image in images)
+        inputs = calibration
+        converter.representative_dataset = lambda: (list(sample) for sample in zip(*inputs, strict=True))
     operations = tf.lite.OpsSet
     match variant:
         case "fp16":
@@ -66,7 +67,7 @@ def convert(model: keras.Model | bytes, variant: str, calibration: np.ndarray | 
     return packed(_converted(converter))
 
 
-def layerwise(model: keras.Model | bytes, calibration: np.ndarray, method: str = MIN_MAX) -> LayerwiseTflite:
+def layerwise(model: keras.Model | bytes, calibration: Sequence[np.ndarray], method: str = MIN_MAX) -> LayerwiseTflite:
     """Convert a model to float, for quantization layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
     if isinstance(model, bytes):
         return LayerwiseTflite(model, (), calibration, method, may_keep_float=True)
@@ -76,7 +77,7 @@ def layerwise(model: keras.Model | bytes, calibration: np.ndarray, method: str =
     return LayerwiseTflite(content, kernel_layers(model), calibration, method)
 
 
-def _quantized(content: bytes, variant: str, calibration: np.ndarray | None) -> bytes:
+def _quantized(content: bytes, variant: str, calibration: Sequence[np.ndarray] | None) -> bytes:
     """Quantize a float .tflite file, without TensorFlow."""
     match variant:
         case "fp16":

@@ -22,6 +22,8 @@ from edgesqz.workspace import manifest_path
 KERAS_SUFFIX = ".keras"
 SYNTHETIC = "synthetic"  # the dataset whose images are drawn by code
 SCHEMA = 2  # of manifests
+SAMPLES_SUFFIX = ".npz"  # of files with the values of a model's inputs
+RANDOM = "random"  # as the origin of such values
 ZOO = Path(__file__).parent / "zoo"  # trained networks that ship with the package
 
 
@@ -33,12 +35,14 @@ class Tensor(_Frozen):
     """An input or output of a model file; ``real value = scale * (stored value - zero_point)``.
 
     Attributes:
+        name: Name of an input of a model that does not take one image, or None.
         shape: Shape, with None for dimensions of any size.
         dtype: NumPy's name for the data type.
         scale: Quantization scale, or None if values are not quantized.
         zero_point: Quantization zero point, or None if values are not quantized.
     """
 
+    name: str | None = None
     shape: tuple[int | None, ...]
     dtype: str
     scale: float | None = None
@@ -137,7 +141,10 @@ Pixels = PixelRange | ChannelRanges  # how a pixel becomes a value of a model's 
 
 
 class Images(_Frozen):
-    """The images that a step has used, on which accuracy must not be measured."""
+    """The images that a step has used, on which accuracy must not be measured.
+
+    For a model that does not take one image, they are samples of the values of its inputs.
+    """
 
     dataset: str
     split: str
@@ -153,6 +160,10 @@ class Images(_Frozen):
         """Return the number and the origin of the images, such as ``500 training images of cifar10``."""
         if self.are_drawn:
             return f"{self.count:,} synthetic images, drawn by code"
+        if self.dataset == RANDOM:
+            return f"{self.count:,} random samples"
+        if self.dataset.endswith(SAMPLES_SUFFIX):
+            return f"{self.count:,} samples of {self.dataset}"
         return f"{self.count:,} {'training' if self.split == 'train' else self.split} images of {self.dataset}"
 
 
@@ -199,6 +210,7 @@ class Manifest(_Frozen):
     Attributes:
         size_bytes: Size of the model file.
         sha256: SHA-256 of the model file, in hexadecimal.
+        other_inputs: Its other inputs, for a model with several.
         other_outputs: Its other outputs, for a model with several.
         pixels: Conversion of pixels to values of ``input``.
         labels: Names of the classes, in the order of the output.
@@ -222,6 +234,7 @@ class Manifest(_Frozen):
     sha256: str
     input: Tensor
     output: Tensor
+    other_inputs: tuple[Tensor, ...] = ()
     other_outputs: tuple[Tensor, ...] = ()
     pixels: PixelRange
     labels: tuple[str, ...]
@@ -238,9 +251,14 @@ class Manifest(_Frozen):
     versions: dict[str, str]
 
     @property
+    def takes_images(self) -> bool:
+        """Whether the model has one input, which takes images."""
+        return self.input.name is None
+
+    @property
     def is_classifier(self) -> bool:
-        """Whether the model has one output with one number per class."""
-        return is_classification((self.output, *self.other_outputs))
+        """Whether the model takes images and has one output with one number per class."""
+        return self.takes_images and is_classification((self.output, *self.other_outputs))
 
 
 @dataclass(frozen=True)

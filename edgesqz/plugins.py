@@ -101,10 +101,10 @@ class Converter(Protocol):
     VARIANTS: Mapping[str, Variant]
     PACKAGES: Sequence[str]
 
-    def convert(self, model: keras.Model | bytes, variant: str, calibration: np.ndarray | None) -> bytes:
+    def convert(self, model: keras.Model | bytes, variant: str, calibration: Sequence[np.ndarray] | None) -> bytes:
         """Convert a Keras model or a float .tflite file.
 
-        ``calibration`` is float32 (N, H, W, 3), in the range of the model's input.
+        ``calibration`` has one array per input: float32 (N, *shape of the input), in the range of the input.
         """
         ...
 
@@ -112,7 +112,7 @@ class Converter(Protocol):
 class LayerwiseConverter(Converter, Protocol):
     """A converter that can quantize each layer differently."""
 
-    def layerwise(self, model: keras.Model | bytes, calibration: np.ndarray, method: str) -> Layerwise:
+    def layerwise(self, model: keras.Model | bytes, calibration: Sequence[np.ndarray], method: str) -> Layerwise:
         """Convert and calibrate ``model`` once, so that it can then be quantized with any numbers of bits.
 
         ``method`` is one of the variant's ``methods``.

@@ -65,16 +65,18 @@ def _is_foreign(node: onnx.NodeProto) -> bool:
 
 
 def _fix_shapes(model: onnx.ModelProto, size: tuple[int, int] | None) -> None:
-    """Replace symbolic dimensions of images: the batch size with 1, height and width with ``size``."""
+    """Replace symbolic dimensions: the first of each input with 1, height and width of images with ``size``."""
     from edgesqz.plugins import NeedsSizeError
 
     stored = {tensor.name for tensor in model.graph.initializer}
     for value in model.graph.input:
         dims = value.type.tensor_type.shape.dim
-        if value.name in stored or len(dims) != 4:
+        if value.name in stored or not dims:
             continue
         if dims[0].dim_value < 1:  # symbolic, or -1 in files from some tools
             dims[0].dim_value = 1
+        if len(dims) != 4:
+            continue
         height, width = (dims[1], dims[2]) if dims[3].dim_value in (1, 3) else (dims[2], dims[3])
         known = max(height.dim_value, 0), max(width.dim_value, 0)
         if not (size or all(known)):
@@ -97,6 +99,15 @@ def _labels(model: onnx.ModelProto) -> tuple[str, ...]:
     return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
+def _unturned(content: bytes) -> list[str]:
+    """Return the names of the inputs that are not images with channels first, which onnx2tf would turn as well."""
+    import onnx
+
+    inputs = onnx.load_from_string(content).graph.input
+    shapes = {each.name: [dim.dim_value for dim in each.type.tensor_type.shape.dim] for each in inputs}
+    return [name for name, shape in shapes.items() if len(shape) != 4 or shape[1] not in (1, 3) or shape[3] in (1, 3)]
+
+
 def read(content: bytes) -> bytes:
     """Convert the file. See ``readers/__init__.py``."""
     import onnx2tf
@@ -109,5 +120,6 @@ def read(content: bytes) -> bytes:
             output_folder_path=str(target),
             copy_onnx_input_output_names_to_tflite=True,
             output_signaturedefs=True,
+            keep_shape_absolutely_input_names=_unturned(content),
         )
         return (target / "model_float32.tflite").read_bytes()

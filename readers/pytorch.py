@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,15 +36,30 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     return Prepared(content, weights // BYTES_PER_WEIGHT)
 
 
+def _is_fixed(shape: Sequence[Any]) -> bool:
+    """Return whether a shape has no symbolic size, such as that of a batch of any size."""
+    return all(isinstance(size, int) for size in shape)
+
+
+def _has_channels_first(shape: Sequence[int]) -> bool:
+    """Return whether an input of this shape takes images with channels first."""
+    return len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
+
+
 def read(content: bytes) -> bytes:
-    """Convert the program, with its images as NHWC. See ``readers/__init__.py``."""
+    """Convert the program, with images as NHWC. See ``readers/__init__.py``."""
     import litert_torch
     import torch
 
     program: Any = torch.export.load(io.BytesIO(content))
-    (images,), _ = program.example_inputs
-    module = litert_torch.to_channel_last_io(program.module(), args=[0])
-    converted = litert_torch.convert(module, (images[:1].permute(0, 2, 3, 1).contiguous(),))
+    inputs, _ = program.example_inputs
+    shapes = {node.name: node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder"}
+    named = zip(program.graph_signature.user_inputs, inputs, strict=True)
+    examples = [each if _is_fixed(shapes[name][:1]) else each[:1] for name, each in named]
+    images = [number for number, each in enumerate(examples) if _has_channels_first(each.shape)]
+    module = litert_torch.to_channel_last_io(program.module(), args=images) if images else program.module()
+    examples = [each.permute(0, 2, 3, 1).contiguous() if k in images else each for k, each in enumerate(examples)]
+    converted = litert_torch.convert(module, tuple(examples))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "converted.tflite"
         converted.export(str(target))

@@ -8,11 +8,13 @@ A runtime is a module with
 - ``TIMED``: whether its latency is meaningful,
 - ``SUFFIXES``: the suffixes of the model files that it runs,
 - ``load(model_bytes, threads)``: returns a session with ``inputs`` and ``outputs`` (dicts of ``shape``, ``dtype``,
-  ``scale``, ``zero_point``), ``run(batch)`` from stored input values to stored output values, ``set_input(batch)`` and
-  ``run_once()``, the inference that is timed, ``run_all(batch)``, the stored values of every output, if the engine runs
-  models with several outputs, and ``arena_bytes`` if the engine works in a fixed memory arena,
-- ``probe(model_bytes)``, if the engine exposes its layers: returns a function from stored input values to the real
-  values of every tensor, float32, by names that contain the layer's name between slashes.
+  ``scale``, ``zero_point``), ``set_input(batch)`` and ``run_once()``, the inference that is timed, ``run(batch)`` from
+  stored input values to stored output values, and ``arena_bytes`` if the engine works in a fixed memory arena. The
+  session of an engine for models with several inputs or outputs has ``run_all(*batches)`` instead of ``run``, which
+  returns the stored values of every output, takes one array per input in ``set_input``, and names its inputs
+  (``name``),
+- ``probe(model_bytes)``, if the engine exposes its layers: returns a function from the stored values of each input to
+  the real values of every tensor, float32, by names that contain the layer's name between slashes.
 
 The module of an engine that is not a Python package also has ``installed_version()``, which returns None if the engine
 is missing, and ``install_command()``. That of an engine for web pages has ``engine_files()``, the contents of its files

@@ -57,17 +57,17 @@ def _check_hdf5(model_bytes: bytes) -> None:
         raise ValueError("it has a Lambda layer, whose code edgesqz does not run; replace it by a layer of Keras")
 
 
-def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+def probe(model_bytes: bytes) -> Callable[..., dict[str, np.ndarray]]:
     """See ``runtimes/__init__.py``. A tensor has the name of the layer that outputs it."""
     import keras
 
     model = _model(model_bytes)
     # The output of a nested model belongs to its own graph.
     layers = [layer for layer in model.layers if not isinstance(layer, keras.Model)]
-    inner = keras.Model(model.inputs[0], [layer.output for layer in layers])
+    inner = keras.Model(model.inputs, [layer.output for layer in layers])
 
-    def tensors(batch: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = inner(batch, training=False)
+    def tensors(*batches: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = inner(list(batches), training=False)
         return {layer.name: np.asarray(output) for layer, output in zip(layers, outputs, strict=True)}
 
     return tensors
@@ -86,26 +86,30 @@ class Session:
     """The model as one TensorFlow graph."""
 
     def __init__(self, model: Any) -> None:
+        import keras
         import tensorflow as tf
 
-        self.inputs = [_tensor(tensor) for tensor in model.inputs]
+        self.inputs = [{"name": tensor.name, **_tensor(tensor)} for tensor in model.inputs]
         self.outputs = [_tensor(tensor) for tensor in model.outputs]
-        self.graph = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True, jit_compile=False)
+        # A model's outputs may be in a dictionary, whose order is not that of ``model.outputs``.
+        network = keras.Model(model.inputs, model.outputs)
+        self.graph = tf.function(
+            lambda batches: tf.nest.flatten(network(batches, training=False)), reduce_retracing=True, jit_compile=False
+        )
 
-    def set_input(self, batch: np.ndarray) -> None:
+    def set_input(self, *batches: np.ndarray) -> None:
         """Set the stored input values that ``run_once`` uses."""
         import tensorflow as tf
 
-        self.batch = tf.constant(batch)
+        self.batches = [tf.constant(batch) for batch in batches]
 
-    def run_once(self) -> np.ndarray:
+    def run_once(self) -> list[np.ndarray]:
         """Run one inference on the values that ``set_input`` set."""
-        output: np.ndarray = self.graph(self.batch).numpy()
-        return output
+        return [output.numpy() for output in self.graph(self.batches)]
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run stored input values and return stored output values."""
-        self.set_input(batch)
+    def run_all(self, *batches: np.ndarray) -> list[np.ndarray]:
+        """Run stored input values and return the stored values of all outputs."""
+        self.set_input(*batches)
         return self.run_once()
 
 

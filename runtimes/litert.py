@@ -36,28 +36,35 @@ class Session:
 
     def __init__(self, interpreter: Any) -> None:
         self.interpreter = interpreter
-        self.inputs = [_tensor(detail) for detail in interpreter.get_input_details()]
+        names = _signature_names(interpreter)
+        self.inputs = [
+            {"name": names.get(detail["index"], detail["name"]), **_tensor(detail)}
+            for detail in interpreter.get_input_details()
+        ]
         self.outputs = [_tensor(detail) for detail in interpreter.get_output_details()]
-        self.input_index = interpreter.get_input_details()[0]["index"]
+        self.input_indexes = [detail["index"] for detail in interpreter.get_input_details()]
         self.output_indexes = [detail["index"] for detail in interpreter.get_output_details()]
         self.run_once = interpreter.invoke
 
-    def set_input(self, batch: np.ndarray) -> None:
+    def set_input(self, *batches: np.ndarray) -> None:
         """Set the stored input values that ``run_once`` uses."""
-        self.interpreter.set_tensor(self.input_index, batch)
+        for index, batch in zip(self.input_indexes, batches, strict=True):
+            self.interpreter.set_tensor(index, batch)
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run stored input values and return the stored values of the first output."""
-        return self.run_all(batch)[0]
-
-    def run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+    def run_all(self, *batches: np.ndarray) -> list[np.ndarray]:
         """Run stored input values and return the stored values of all outputs."""
-        self.set_input(batch)
+        self.set_input(*batches)
         self.run_once()
         return [self.interpreter.get_tensor(index) for index in self.output_indexes]
 
 
-def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+def _signature_names(interpreter: Any) -> dict[int, str]:
+    """Return the names of the inputs in the signature by which other tools call the model, by tensor number."""
+    signatures = interpreter._get_full_signature_list()
+    return {index: name for each in signatures.values() for name, index in each["inputs"].items()}
+
+
+def probe(model_bytes: bytes) -> Callable[..., dict[str, np.ndarray]]:
     """See ``runtimes/__init__.py``. Uses the reference kernels, because XNNPACK keeps no intermediate tensors."""
     engine = _engine()
     interpreter = engine.Interpreter(
@@ -66,13 +73,14 @@ def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
         experimental_preserve_all_tensors=True,
     )
     interpreter.allocate_tensors()
-    (pixels,), details = interpreter.get_input_details(), interpreter.get_tensor_details()
+    inputs, details = interpreter.get_input_details(), interpreter.get_tensor_details()
 
-    def tensors(batch: np.ndarray) -> dict[str, np.ndarray]:
-        interpreter.set_tensor(pixels["index"], batch)
+    def tensors(*batches: np.ndarray) -> dict[str, np.ndarray]:
+        for detail, batch in zip(inputs, batches, strict=True):
+            interpreter.set_tensor(detail["index"], batch)
         interpreter.invoke()
         # Tensors without a name are scratch buffers of the kernels. The name of fused layers begins with the last one.
-        activations = [d for d in details if d["name"] and d["shape"].size > 1 and d["shape"][0] == len(batch)]
+        activations = [d for d in details if d["name"] and d["shape"].size > 1 and d["shape"][0] == len(batches[0])]
         return {d["name"].split(";")[0]: _real(interpreter.get_tensor(d["index"]), d) for d in activations}
 
     return tensors

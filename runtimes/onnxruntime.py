@@ -42,9 +42,10 @@ class Session:
         self.output_names = [detail.name for detail in session.get_outputs()]
         self.binding = session.io_binding()
 
-    def set_input(self, batch: np.ndarray) -> None:
+    def set_input(self, *batches: np.ndarray) -> None:
         """Set the stored input values that ``run_once`` uses."""
-        self.binding.bind_cpu_input(self.input_names[0], batch)
+        for name, batch in zip(self.input_names, batches, strict=True):
+            self.binding.bind_cpu_input(name, batch)
         for name in self.output_names:
             self.binding.bind_output(name)
 
@@ -52,16 +53,12 @@ class Session:
         """Run one inference on the values that ``set_input`` set."""
         self.session.run_with_iobinding(self.binding)
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run stored input values and return the stored values of the first output."""
-        return self.run_all(batch)[0]
-
-    def run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+    def run_all(self, *batches: np.ndarray) -> list[np.ndarray]:
         """Run stored input values and return the stored values of all outputs."""
-        return list(self.session.run(None, {self.input_names[0]: batch}))
+        return list(self.session.run(None, dict(zip(self.input_names, batches, strict=True))))
 
 
-def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+def probe(model_bytes: bytes) -> Callable[..., dict[str, np.ndarray]]:
     """See ``runtimes/__init__.py``. Nothing is fused, so that every layer's output is available. Needs onnx."""
     import onnx
     import onnxruntime
@@ -74,10 +71,10 @@ def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    pixels, names = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
+    inputs, names = ([each.name for each in ends] for ends in (session.get_inputs(), session.get_outputs()))
 
-    def tensors(batch: np.ndarray) -> dict[str, np.ndarray]:
-        found = zip(names, session.run(None, {pixels: batch}), strict=True)
+    def tensors(*batches: np.ndarray) -> dict[str, np.ndarray]:
+        found = zip(names, session.run(None, dict(zip(inputs, batches, strict=True))), strict=True)
         # The real values of a quantized tensor follow it under a longer name.
         return {name: values.astype(np.float32) for name, values in found if values.dtype.kind == "f"}
 
@@ -87,6 +84,7 @@ def probe(model_bytes: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
 def _tensor(detail: Any) -> dict[str, Any]:
     name = re.sub(r"^tensor\((\w+)\)$", r"\1", detail.type)
     return {
+        "name": detail.name,
         "shape": [size if isinstance(size, int) else None for size in detail.shape],
         "dtype": NUMPY_NAMES.get(name, name),
         "scale": None,

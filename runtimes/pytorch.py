@@ -27,31 +27,27 @@ class Session:
 
     def __init__(self, program: Any) -> None:
         values = {node.name: node.meta.get("val") for node in program.graph.nodes}
-        self.inputs = [_tensor(values[name]) for name in program.graph_signature.user_inputs]
+        self.inputs = [{"name": name, **_tensor(values[name])} for name in program.graph_signature.user_inputs]
         self.outputs = [_tensor(values[name]) for name in program.graph_signature.user_outputs]
         self.module = program.module()
 
-    def set_input(self, batch: np.ndarray) -> None:
+    def set_input(self, *batches: np.ndarray) -> None:
         """Set the stored input values that ``run_once`` uses."""
         import torch
 
-        self.batch = torch.from_numpy(batch)
+        self.batches = [torch.from_numpy(batch) for batch in batches]
 
     def run_once(self) -> list[np.ndarray]:
         """Run one inference on the values that ``set_input`` set."""
         import torch
 
         with torch.no_grad():
-            output = self.module(self.batch)
+            output = self.module(*self.batches)
         return [each.numpy() for each in torch.utils._pytree.tree_leaves(output)]
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run stored input values and return the stored values of the first output."""
-        return self.run_all(batch)[0]
-
-    def run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+    def run_all(self, *batches: np.ndarray) -> list[np.ndarray]:
         """Run stored input values and return the stored values of all outputs."""
-        self.set_input(batch)
+        self.set_input(*batches)
         return self.run_once()
 
 

@@ -39,27 +39,23 @@ class Session:
         self.model, self.signature = model, model.signatures[SIGNATURE]  # the model holds the variables
         _, given = self.signature.structured_input_signature
         self.input_names, self.output_names = list(given), list(self.signature.structured_outputs)
-        self.inputs = [_tensor(spec) for spec in given.values()]
+        self.inputs = [{"name": name, **_tensor(spec)} for name, spec in given.items()]
         self.outputs = [_tensor(spec) for spec in self.signature.structured_outputs.values()]
 
-    def set_input(self, batch: np.ndarray) -> None:
+    def set_input(self, *batches: np.ndarray) -> None:
         """Set the stored input values that ``run_once`` uses."""
         import tensorflow as tf
 
-        self.batch = tf.constant(batch)
+        self.batches = dict(zip(self.input_names, map(tf.constant, batches), strict=True))
 
     def run_once(self) -> list[np.ndarray]:
         """Run one inference on the values that ``set_input`` set."""
-        found = self.signature(**{self.input_names[0]: self.batch})
+        found = self.signature(**self.batches)
         return [found[name].numpy() for name in self.output_names]
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run stored input values and return the stored values of the first output."""
-        return self.run_all(batch)[0]
-
-    def run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+    def run_all(self, *batches: np.ndarray) -> list[np.ndarray]:
         """Run stored input values and return the stored values of all outputs."""
-        self.set_input(batch)
+        self.set_input(*batches)
         return self.run_once()
 
 

@@ -6,10 +6,11 @@ built by default, without TFLITE_SINGLE_ROUNDING. Its timing is meaningless.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -46,23 +47,26 @@ class Session:
 
     def __init__(self, interpreter: Any, arena_bytes: int) -> None:
         self.interpreter, self.arena_bytes = interpreter, arena_bytes
-        self.inputs = [_tensor(interpreter.get_input_details(0))]
-        self.outputs = [_tensor(interpreter.get_output_details(0))]
+        self.inputs = [
+            {"name": f"input {number}", **tensor}
+            for number, tensor in enumerate(_tensors(interpreter.get_input_details), start=1)
+        ]
+        self.outputs = list(_tensors(interpreter.get_output_details))
 
-    def set_input(self, batch: np.ndarray) -> None:
+    def set_input(self, *batches: np.ndarray) -> None:
         """Set the stored input values that ``run_once`` uses."""
-        self.interpreter.set_input(batch, 0)
+        for number, batch in enumerate(batches):
+            self.interpreter.set_input(batch, number)
 
     def run_once(self) -> None:
         """Run one inference on the values that ``set_input`` set."""
         self.interpreter.invoke()
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run stored input values and return stored output values."""
-        self.set_input(batch)
+    def run_all(self, *batches: np.ndarray) -> list[np.ndarray]:
+        """Run stored input values and return the stored values of all outputs."""
+        self.set_input(*batches)
         self.run_once()
-        output: np.ndarray = self.interpreter.get_output(0)
-        return output
+        return [self.interpreter.get_output(number) for number in range(len(self.outputs))]
 
 
 def _listening(log: list[str], call: Callable[[], Any]) -> Any:
@@ -77,6 +81,16 @@ def _listening(log: list[str], call: Callable[[], Any]) -> Any:
             os.close(saved)
             noise.seek(0)
             log += noise.read().splitlines()
+
+
+def _tensors(details: Callable[[int], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the inputs or the outputs, whose number the engine does not reveal."""
+    for number in itertools.count():
+        try:
+            detail = details(number)
+        except IndexError:
+            return
+        yield _tensor(detail)
 
 
 def _tensor(detail: dict[str, Any]) -> dict[str, Any]:

@@ -22,10 +22,15 @@ import numpy as np
 PROC = Path("/proc")  # exists only on Linux
 BATCH = 100  # for models that take any batch size
 DTYPES = ("float32", "float16", "uint8", "int8")  # of images and probabilities; int16 only if quantized
+OTHER_DTYPES = ("float64", "int16", "int32", "int64", "uint16", "uint32", "bool")  # such as numbers of words, or masks
+Batch = np.ndarray | list[np.ndarray]  # uint8 images (N, H, W, C), or samples: float32 (N, *shape) for each input
 
 
 class Worker:
-    """One loaded model that takes uint8 images, RGB (N, H, W, 3) or grayscale (N, H, W, 1), with real-valued outputs.
+    """One loaded model with real-valued outputs.
+
+    A model with one input that takes images gets them as uint8, RGB (N, H, W, 3) or grayscale (N, H, W, 1). Any other
+    model gets samples, the real values of all of its inputs, and runs once per sample.
 
     Args:
         runtime: A runtime module.
@@ -51,19 +56,20 @@ class Worker:
         self.load_ms = (time.perf_counter_ns() - started) / 1e6
         self.pixel_scale = np.asarray(pixel_scale, np.float32)
         self.pixel_offset = np.asarray(pixel_offset, np.float32)
-        if len(self.session.inputs) != 1 or not self.session.outputs:
-            counts = f"{len(self.session.inputs)} inputs and {len(self.session.outputs)} outputs"
-            raise ValueError(f"expected a model of one image input, got {counts}")
-        self.input, self.outputs = self.session.inputs[0], self.session.outputs
-        if len(self.outputs) > 1 and not hasattr(self.session, "run_all"):
-            raise ValueError(f"expected a model of one output for this engine, got {len(self.outputs)}")
-        _require_images(self.input, self.outputs)
-        self.channels_first = self.input["shape"][3] not in (1, 3)
+        self.inputs, self.outputs = self.session.inputs, self.session.outputs
+        takes_several = hasattr(self.session, "run_all")
+        counts = len(self.inputs), len(self.outputs)
+        if 0 in counts or (counts != (1, 1) and not takes_several):
+            expected = "inputs and outputs" if takes_several else "one input and one output for this engine"
+            raise ValueError(f"expected a model with {expected}, got {counts[0]} and {counts[1]}")
+        self.takes_images = len(self.inputs) == 1 and _is_image(self.inputs[0])
+        _require_numbers(self.inputs, self.outputs, classifies=self.takes_images and len(self.outputs) == 1)
 
     def facts(self) -> dict[str, Any]:
         """Describe the model as loaded by the engine."""
         return {
-            "input": self.input,
+            "takes_images": self.takes_images,
+            "inputs": self.inputs,
             "outputs": self.outputs,
             "load_ms": self.load_ms,
             "arena_bytes": getattr(self.session, "arena_bytes", None),
@@ -73,9 +79,9 @@ class Worker:
             **getattr(self.session, "facts", {}),
         }
 
-    def first(self, image: np.ndarray) -> float:
-        """Set the image (1, H, W, C) to time, and return the time of the first inference in microseconds."""
-        self.session.set_input(self._encoded(image))
+    def first(self, batch: Batch) -> float:
+        """Set the image or sample to time, and return the time of the first inference in microseconds."""
+        self.session.set_input(*self._encoded(batch))
         return durations(self.session.run_once, 1)[0] / 1000
 
     def time(self, count: int) -> list[int]:
@@ -83,73 +89,93 @@ class Worker:
         own: Callable[[int], list[int]] | None = getattr(self.session, "time", None)
         return own(count) if own else durations(self.session.run_once, count)
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Run uint8 images (N, H, W, C) and return real outputs, float32 (N, values), one output after the other."""
-        size = self.input["shape"][0] or BATCH
+    def predict(self, batch: Batch) -> np.ndarray:
+        """Run images or samples and return real outputs, float32 (N, values), one output after the other."""
+        if isinstance(batch, list):
+            samples = range(len(batch[0]))
+            return np.concatenate([self._run([values[k : k + 1] for values in batch], 1) for k in samples])
+        size = self.inputs[0]["shape"][0] or BATCH
         parts = []
-        for start in range(0, len(images), size):
-            part = images[start : start + size]
-            batch = self._encoded(part)
-            found = [self.session.run(batch)] if len(self.outputs) == 1 else self.session.run_all(batch)
-            parts.append(np.concatenate([*map(_decoded, found, self.outputs)], axis=1)[: len(part)])
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
+            parts.append(self._run(part, self.inputs[0]["shape"][0] or len(part))[: len(part)])
         return np.concatenate(parts)
 
-    def tensors(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Run an image (1, H, W, C) and return the real values of every tensor, float32."""
-        return self.probe(self._encoded(image))
+    def _run(self, batch: Batch, rows: int) -> np.ndarray:
+        """Run one batch of images, or one sample, and return its outputs in a number of rows."""
+        stored = self._encoded(batch)
+        found = self.session.run_all(*stored) if hasattr(self.session, "run_all") else [self.session.run(*stored)]
+        return np.concatenate(
+            [_decoded(*pair).reshape(rows, -1) for pair in zip(found, self.outputs, strict=True)], axis=1
+        )
+
+    def tensors(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Run one image or sample and return the real values of every tensor, float32."""
+        return self.probe(*self._encoded(batch))
 
     @functools.cached_property
-    def probe(self) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    def probe(self) -> Callable[..., dict[str, np.ndarray]]:
         """A second instance of the engine that exposes its layers."""
-        found: Callable[[np.ndarray], dict[str, np.ndarray]] = self.runtime.probe(self.model_bytes)
+        found: Callable[..., dict[str, np.ndarray]] = self.runtime.probe(self.model_bytes)
         return found
 
-    def _encoded(self, images: np.ndarray) -> np.ndarray:
-        """Convert uint8 (N, H, W, C) to stored input values, padded to a fixed batch size with the last image."""
-        missing = max(0, (self.input["shape"][0] or 0) - len(images))
-        images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+    def _encoded(self, batch: Batch) -> list[np.ndarray]:
+        """Convert images or one sample to the stored values of each input."""
+        if isinstance(batch, list):
+            return [_stored(values[0], tensor) for values, tensor in zip(batch, self.inputs, strict=True)]
+        (tensor,) = self.inputs
+        missing = max(0, (tensor["shape"][0] or 0) - len(batch))  # a fixed batch size is filled with the last image
+        images = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])
         values = images.astype(np.float32) * self.pixel_scale + self.pixel_offset
-        dtype = np.dtype(self.input["dtype"])
-        if self.input["scale"] is not None:
-            values = np.round(values / np.float32(self.input["scale"])) + self.input["zero_point"]
-        if dtype.kind in "iu":
-            limits = np.iinfo(dtype)
-            values = np.clip(np.round(values), limits.min, limits.max)
-        if self.channels_first:
-            values = values.transpose(0, 3, 1, 2)
-        return np.asarray(values, dtype, order="C")
+        channels_first = tensor["shape"][3] not in (1, 3)
+        return [_stored(values.transpose(0, 3, 1, 2) if channels_first else values, tensor)]
+
+
+def _stored(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    """Convert real values of an input to stored values."""
+    dtype = np.dtype(tensor["dtype"])
+    if tensor["scale"] is not None:
+        values = np.round(values / np.float32(tensor["scale"])) + tensor["zero_point"]
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        values = np.clip(np.round(values), limits.min, limits.max)
+    return np.asarray(values, dtype, order="C")
 
 
 def _decoded(stored: np.ndarray, output: dict[str, Any]) -> np.ndarray:
-    """Convert the stored values of an output to real values, float32 (N, values)."""
-    values: np.ndarray = stored.reshape(len(stored), -1).astype(np.float32)
+    """Convert the stored values of an output to real values, float32."""
+    values: np.ndarray = stored.astype(np.float32)
     if output["scale"] is None:
         return values
     real: np.ndarray = (values - output["zero_point"]) * np.float32(output["scale"])
     return real
 
 
-def _require_images(given: dict[str, Any], outputs: list[dict[str, Any]]) -> None:
-    """Reject a model whose input is not an image or whose outputs are not numbers."""
-    shape = tuple(given["shape"])
-    is_image = len(shape) == 4 and (shape[1] in (1, 3) or shape[3] in (1, 3))
-    if not is_image or not _is_number(given):
+def _is_image(tensor: dict[str, Any]) -> bool:
+    """Return whether an input takes images: real numbers, NHWC or NCHW with 3 or 1 channels."""
+    shape = tensor["shape"]
+    return len(shape) == 4 and (shape[1] in (1, 3) or shape[3] in (1, 3)) and _is_real(tensor)
+
+
+def _require_numbers(inputs: list[dict[str, Any]], outputs: list[dict[str, Any]], *, classifies: bool) -> None:
+    """Reject inputs and outputs that are not numbers, and an output of a classifier that is not a real number."""
+    for tensor in [*inputs, *outputs]:
+        if tensor["dtype"] not in (*DTYPES, *OTHER_DTYPES):
+            raise ValueError(f"expected inputs and outputs of numbers, got {tensor['dtype']} of shape {_shape(tensor)}")
+    if classifies and not _is_real(outputs[0]):
         raise ValueError(
-            "expected an input of images (float32, float16, uint8 or int8; NHWC or NCHW with 3 or 1 channels), "
-            f"got {given['dtype']} of shape {shape}"
+            "expected an output of probabilities or other real numbers (float32, float16, uint8 or int8), "
+            f"got {outputs[0]['dtype']} of shape {_shape(outputs[0])}"
         )
-    dtypes = ("int32", "int64") if len(outputs) > 1 else ()  # of class numbers and counts beside other outputs
-    for output in outputs:
-        if not (_is_number(output) or output["dtype"] in dtypes):
-            raise ValueError(
-                "expected an output of probabilities or other real numbers (float32, float16, uint8 or int8), "
-                f"got {output['dtype']} of shape {tuple(output['shape'])}"
-            )
 
 
-def _is_number(tensor: dict[str, Any]) -> bool:
+def _is_real(tensor: dict[str, Any]) -> bool:
     """Return whether the values are real numbers, or integers that represent them."""
     return tensor["dtype"] in DTYPES or (tensor["dtype"] == "int16" and tensor["scale"] is not None)
+
+
+def _shape(tensor: dict[str, Any]) -> tuple[int | None, ...]:
+    return tuple(tensor["shape"])
 
 
 def durations(run: Callable[[], object], count: int) -> list[int]:
@@ -254,9 +280,11 @@ def packed(values: np.ndarray) -> tuple[tuple[int, ...], bytes]:
     return values.shape, values.tobytes()
 
 
-def unpacked(images: tuple[tuple[int, ...], bytes]) -> np.ndarray:
-    """Restore uint8 images (N, H, W, C) from their shape and bytes."""
-    shape, content = images
+def unpacked(batch: tuple[tuple[int, ...], bytes] | list[tuple[tuple[int, ...], bytes]]) -> Batch:
+    """Restore images, or the values of each input, from their shapes and bytes."""
+    if isinstance(batch, list):
+        return [np.frombuffer(content, np.float32).reshape(shape) for shape, content in batch]
+    shape, content = batch
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,10 +188,10 @@ def convert_once(converting_once: ConvertingOnce) -> Iterator[None]:
 def _remembering(converter: plugins.Converter, make_once: MakeOnce) -> Callable[..., bytes]:
     convert = converter.convert
 
-    def remembered(model: Any, variant: str, calibration: np.ndarray | None) -> bytes:
+    def remembered(model: Any, variant: str, calibration: Sequence[np.ndarray] | None) -> bytes:
         config = model.get_config() | {"name": None}  # an unnamed model gets another name each time
         known = hashlib.sha256(json.dumps(config, default=str).encode())
-        for values in (*model.get_weights(), *([] if calibration is None else [calibration])):
+        for values in (*model.get_weights(), *(calibration or ())):
             known.update(values.tobytes())
         name = f"{variant}.{converter.FORMAT}-{known.hexdigest()}"
         folder = make_once(name, lambda new: (new / "file").write_bytes(convert(model, variant, calibration)))

@@ -55,3 +55,40 @@ def color_onnx(
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return path
+
+
+def mixed_onnx(path: Path, *, length: int | str = 4) -> Path:
+    """Write an ONNX model from an image, five numbers and the numbers of some words to four scores and a map."""
+    rng = np.random.default_rng(0)
+    shapes = {"stem": (8, 3, 3, 3), "dense": (5, 8), "words": (20, 8), "head": (8, 4)}
+    weights = {name: rng.normal(0, 0.3, shape) for name, shape in shapes.items()}
+    nodes = [
+        helper.make_node("Conv", ["image", "stem"], ["a"], "stem", pads=[1] * 4),
+        helper.make_node("Relu", ["a"], ["map"]),
+        helper.make_node("GlobalAveragePool", ["map"], ["b"]),
+        helper.make_node("Flatten", ["b"], ["c"]),
+        helper.make_node("MatMul", ["numbers", "dense"], ["d"], "dense"),
+        helper.make_node("Gather", ["words", "ids"], ["e"]),
+        helper.make_node("ReduceMean", ["e"], ["f"], axes=[1], keepdims=0),
+        helper.make_node("Add", ["c", "d"], ["g"]),
+        helper.make_node("Add", ["g", "f"], ["h"]),
+        helper.make_node("MatMul", ["h", "head"], ["scores"], "head"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "mixed",
+        [
+            helper.make_tensor_value_info("numbers", TensorProto.FLOAT, ["batch", 5]),
+            helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 8, 12]),
+            helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", length]),
+        ],
+        [
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 4]),
+            helper.make_tensor_value_info("map", TensorProto.FLOAT, ["batch", 8, 8, 12]),
+        ],
+        [numpy_helper.from_array(values.astype(np.float32), name) for name, values in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path

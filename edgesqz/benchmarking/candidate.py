@@ -13,6 +13,7 @@ import numpy as np
 
 from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, Pixels, read_bytes, sha256
+from edgesqz.data import Batch
 from edgesqz.engine import Engine, RejectedError
 from edgesqz.engine.layer_error import LayerErrors
 from edgesqz.errors import EdgesqzError, option
@@ -130,6 +131,11 @@ class Candidate:
     def untrained(self) -> bool:
         return self.manifest is not None and self.manifest.untrained
 
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether the file may be a trained classifier, according to its manifest if it has one."""
+        return self.manifest is None or (self.manifest.is_classifier and not self.manifest.untrained)
+
     @functools.cached_property
     def sha256(self) -> str | None:
         """SHA-256 of the file, or None if it cannot be opened."""
@@ -171,7 +177,7 @@ class Candidate:
         except EdgesqzError as error:
             self.error = str(error)
 
-    def warm_up(self, engine: Engine, image: np.ndarray) -> None:
+    def warm_up(self, engine: Engine, image: Batch) -> None:
         """Choose the number of inferences in a round, and run rounds until their latency has settled."""
         first_us = engine.first_us(image)
         once_ms = max(min(engine.time_ns(3)) / 1e6, 1e-3)
@@ -262,7 +268,8 @@ def pixels_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> Pixel
 
 def size_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> ImageSize | None:
     """Return the input size of the exports of a source model without a manifest, or None if it has none."""
-    return next((manifest.input.image_form[0] for manifest in _exports(candidate, among)), None)
+    exports = (each for each in _exports(candidate, among) if each.takes_images)
+    return next((each.input.image_form[0] for each in exports), None)
 
 
 def _exports(candidate: Candidate, among: Sequence[Candidate]) -> list[Manifest]:

@@ -65,7 +65,7 @@ def prepare(
         EdgesqzError: The images cannot be read although they are ``required`` or on this machine.
     """
     if wanted is None:
-        return None, "the files are untrained"
+        return None, "none of the files is a trained classifier"
     required = required or data.locate(wanted.name) is not None
     try:
         wanted.split(first_size(candidates))
@@ -77,12 +77,12 @@ def prepare(
 
 
 def common_dataset(candidates: Sequence[Candidate]) -> str | None:
-    """Return the dataset that the manifests name, or None if all candidates are untrained.
+    """Return the dataset that the manifests name, or None if no candidate is a trained classifier.
 
     Raises:
         EdgesqzError: The manifests name several datasets.
     """
-    if all(candidate.untrained for candidate in candidates):
+    if not any(candidate.has_accuracy for candidate in candidates):
         return None
     named = {c.manifest.dataset for c in candidates if c.manifest and c.manifest.dataset}
     if len(named) > 1:
@@ -94,15 +94,19 @@ def common_dataset(candidates: Sequence[Candidate]) -> str | None:
 
 def first_size(candidates: Sequence[Candidate]) -> ImageSize | None:
     """Return the input size of the first trained candidate whose input size is known."""
-    return next((c.manifest.input.image_form[0] for c in candidates if c.manifest and not c.untrained), None)
+    manifests = (candidate.manifest for candidate in candidates if not candidate.untrained)
+    return next((each.input.image_form[0] for each in manifests if each and each.takes_images), None)
 
 
 def mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str | None:
     """Return why the accuracy of a file cannot be measured on a dataset, and what to do, or None if it can."""
-    size, _ = engine.form
+    if not engine.takes_images:
+        shapes = ", ".join(f"{each.name} {each.shape}" for each in engine.inputs)
+        return f"it does not take one image, so it was run on random values: its inputs are {shapes}"
     if not engine.is_classifier:
         shapes = ", ".join(str(output.shape) for output in engine.outputs)
         return f"it is not a classifier: its outputs have the shapes {shapes}"
+    size, _ = engine.form
     fixed = data.SIZES.get(dataset or "")
     if fixed in (None, size) or candidate.untrained:
         return None
@@ -112,8 +116,16 @@ def mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str |
     )
 
 
-def first_images(count: int, candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet | None) -> np.ndarray:
-    """Return the first test images, or synthetic ones for a file without accuracy; uint8 (N, H, W, channels)."""
+def first_images(count: int, candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet | None) -> data.Batch:
+    """Return the first test images, or synthetic ones for a file without accuracy; uint8 (N, H, W, channels).
+
+    A model that does not take one image gets random samples.
+
+    Raises:
+        EdgesqzError: An input of such a model has no fixed shape.
+    """
+    if not engine.takes_images:
+        return data.Samples.random(engine.inputs, count, SEED)
     size, channels = engine.form
     if evaluation_set and not candidate.untrained and not candidate.no_accuracy:
         split = evaluation_set.split(size)

@@ -236,7 +236,7 @@ def _compare_layers(
     if source_model is None or source_model is candidate or not shows:
         return
     theirs = next(engine for each, engine in engines if each is source_model)
-    images = evaluation.first_images(LAYER_IMAGES, candidate, engine, evaluation_set)
+    images = evaluation.first_images(LAYER_IMAGES, candidate, theirs, evaluation_set)
     candidate.layer_sqnr_db = layer_error.layer_sqnr_db(theirs, engine, images)
 
 

@@ -9,6 +9,9 @@ from edgesqz.data.datasets import locate as locate
 from edgesqz.data.datasets import provided as provided
 from edgesqz.data.folders import image_files as image_files
 from edgesqz.data.folders import read_image as read_image
+from edgesqz.data.samples import Batch as Batch
+from edgesqz.data.samples import Samples as Samples
+from edgesqz.data.samples import sample_shape as sample_shape
 from edgesqz.data.splits import Dataset as Dataset
 from edgesqz.data.splits import Split as Split
 from edgesqz.data.splits import holdout_split as holdout_split

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgesqz import defaults, plugins
 from edgesqz.artifact import Artifact, PixelRange, Pixels, Tensor, is_classification, read_bytes
+from edgesqz.data import Batch, sample_shape
 from edgesqz.engine import environments
 from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError, option, parsed
@@ -39,6 +40,8 @@ class RejectedError(EngineError):
 class Engine:
     """A loaded model, which turns uint8 images into probabilities and measures its own costs.
 
+    A model that does not take one image turns samples, the values of its inputs, into the values of its outputs.
+
     The engine's process is started through execnet and ends with ``close()``, or with the program.
 
     Args:
@@ -50,7 +53,8 @@ class Engine:
         host: Machine to start the process on, or None for this one.
 
     Attributes:
-        input: The model's input.
+        takes_images: Whether the model has one input, which takes images.
+        inputs: The model's inputs.
         outputs: The model's outputs.
         version: Version of the engine.
         machine: The machine that the engine runs on.
@@ -87,8 +91,11 @@ class Engine:
             facts = self._request(
                 (source, choice.runtime.ENGINE, model_bytes, threads, pinned_to, pixels.scale, pixels.offset)
             )
-            self.input, self.outputs = Tensor(**facts["input"]), tuple(Tensor(**each) for each in facts["outputs"])
-            _refuse_clipping(self.input, pixels)
+            self.takes_images: bool = facts["takes_images"]
+            self.inputs = tuple(_tensor(each, named=not self.takes_images) for each in facts["inputs"])
+            self.outputs = tuple(Tensor(**each) for each in facts["outputs"])
+            if self.takes_images:
+                _refuse_clipping(self.input, pixels)
         except BaseException:
             self.close()
             raise
@@ -100,28 +107,27 @@ class Engine:
         self.overhead_us: float = facts["overhead_ns"] / 1000
         self.batch: int = facts["batch"]
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Classify images.
+    def predict(self, batch: Batch) -> np.ndarray:
+        """Classify images, or run samples.
 
         Args:
-            images: uint8 (N, H, W, channels), of the model's ``form``.
+            batch: Images, uint8 (N, H, W, channels), of the model's ``form``, or samples, with images in any layout.
 
         Returns:
             float32 (N, classes): probabilities, or other outputs of the model, one output after the other.
 
         Raises:
-            EdgesqzError: The images have another shape or dtype.
+            EdgesqzError: The batch has another shape or dtype.
             EngineError: The engine failed.
         """
-        self._check(images)
         parts = []
-        for start in range(0, len(images), IMAGES_PER_REQUEST):
-            part = images[start : start + IMAGES_PER_REQUEST]
-            parts.append(_unpacked(*self._request(("predict", _packed(part)))))
+        for start in range(0, len(batch), IMAGES_PER_REQUEST):
+            part = batch[start : start + IMAGES_PER_REQUEST]
+            parts.append(_unpacked(*self._request(("predict", self._packed(part)))))
         return np.concatenate(parts)
 
-    def tensors(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Run an image, uint8 (1, H, W, channels), and return all intermediate tensors.
+    def tensors(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Run one image, uint8 (1, H, W, channels), or one sample, and return all intermediate tensors.
 
         Returns:
             The real values of every tensor, float32, by the tensor's name in the engine.
@@ -129,21 +135,19 @@ class Engine:
         Raises:
             EngineError: The engine does not expose its tensors.
         """
-        self._check(image)
-        found = self._request(("tensors", _packed(image)))
+        found = self._request(("tensors", self._packed(batch)))
         return {name: _unpacked(*each) for name, each in found.items()}
 
-    def first_us(self, image: np.ndarray) -> float:
-        """Set the image that ``time_ns`` runs, uint8 (1, H, W, channels).
+    def first_us(self, batch: Batch) -> float:
+        """Set the image, uint8 (1, H, W, channels), or the sample that ``time_ns`` runs.
 
         Returns:
             The time of the first inference on it, in microseconds.
         """
-        self._check(image)
-        return float(self._request(("first", _packed(image))))
+        return float(self._request(("first", self._packed(batch))))
 
     def time_ns(self, count: int) -> list[int]:
-        """Time ``count`` inferences of one image in the engine's process.
+        """Time ``count`` inferences of one image or sample in the engine's process.
 
         Returns:
             The nanoseconds of each, or the means of as many batches of ``batch`` as ``count`` fills, at least one.
@@ -165,14 +169,26 @@ class Engine:
         return self.input.image_form
 
     @property
+    def input(self) -> Tensor:
+        """The model's first input, which is the only one of a model that takes images."""
+        return self.inputs[0]
+
+    @property
     def output(self) -> Tensor:
         """The model's first output, which is the only one of a classifier."""
         return self.outputs[0]
 
     @property
     def is_classifier(self) -> bool:
-        """Whether the model has one output with one number per class."""
-        return is_classification(self.outputs)
+        """Whether the model takes images and has one output with one number per class."""
+        return self.takes_images and is_classification(self.outputs)
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int | None, ...], ...]:
+        """The shape of each output for one image or sample, without the batch."""
+        batch = (self.input.shape[0] or 1) if self.takes_images else 1
+        shapes = (output.shape for output in self.outputs)
+        return tuple(shape[1:] if shape[:1] in ((None,), (batch,)) else shape for shape in shapes)
 
     def close(self) -> None:
         """End the engine's process."""
@@ -185,6 +201,18 @@ class Engine:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """End the engine's process."""
         self.close()
+
+    def _packed(self, batch: Batch) -> Any:
+        """Check images or samples, and convert them to a form that a channel can carry."""
+        if isinstance(batch, np.ndarray):
+            self._check(batch)
+            return _packed(batch)
+        shapes = [sample_shape(tensor) for tensor in self.inputs]
+        arrays = batch.in_layout(shapes).arrays
+        if self.takes_images or [array.shape[1:] for array in arrays] != shapes:
+            given = [array.shape[1:] for array in batch.arrays]
+            raise EdgesqzError(f"expected samples with values of the shapes {shapes}, got {given}")
+        return [_packed(array) for array in arrays]
 
     def _check(self, images: np.ndarray) -> None:
         (height, width), channels = self.form
@@ -275,6 +303,10 @@ def _refuse_clipping(tensor: Tensor, pixels: Pixels) -> None:
             f"its input holds values from {least:.4g} to {most:.4g}, but pixels would become {low:.4g} to {high:.4g}; "
             f"try {option('pixel_range')} {least:.4g}..{most:.4g} if all channels of its images are scaled alike"
         )
+
+
+def _tensor(facts: dict[str, Any], *, named: bool) -> Tensor:
+    return Tensor(**facts) if named else Tensor(**{key: value for key, value in facts.items() if key != "name"})
 
 
 def _packed(images: np.ndarray) -> tuple[tuple[int, ...], bytes]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from edgesqz.data import Batch
     from edgesqz.engine import Engine
 
 # SQNR of each layer in dB, in execution order. None means that the layer is exact.
@@ -20,7 +21,7 @@ FLOOR_DB = -100  # the signal is lost
 SOUND_DB = 30  # SQNR of a first layer that is quantized well to 8 bits
 
 
-def layer_sqnr_db(source_model: Engine, export: Engine, images: np.ndarray) -> LayerErrors:
+def layer_sqnr_db(source_model: Engine, export: Engine, images: Batch) -> LayerErrors:
     """Compute the signal-to-quantization-noise ratio of each layer that two engines have in common.
 
     The ratio is the power of the source model's values divided by the power of the differences, over all images. A
@@ -29,7 +30,7 @@ def layer_sqnr_db(source_model: Engine, export: Engine, images: np.ndarray) -> L
     Args:
         source_model: Engine that runs the source model.
         export: Engine that runs the exported file.
-        images: uint8 (N, H, W, channels).
+        images: uint8 (N, H, W, channels), or samples.
 
     Returns:
         The ratios in dB, in execution order.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from edgesqz.data import Batch
 from edgesqz.engine import Engine
 from edgesqz.engine.layer_error import grows_at, layer_sqnr_db
 from edgesqz.errors import option
-from edgesqz.exporting.images import ExportImages
 from edgesqz.exporting.job import Job
 from edgesqz.exporting.precision import INT8_BITS
+from edgesqz.exporting.samples import ExportData
 from edgesqz.exporting.source import Source
 from edgesqz.reading import ForeignModel
 
 
-def advice(job: Job, source: Source, images: ExportImages) -> str:
+def advice(job: Job, source: Source, images: ExportData) -> str:
     """Return advice on what to try.
 
     Args:
@@ -58,13 +57,13 @@ def _is_below_int8(job: Job) -> bool:
     return job.kind.layer_bits is not None and job.kind.layer_bits < INT8_BITS
 
 
-def origin_of_error(unquantized: Engine, quantized: Engine, images: np.ndarray) -> str:
+def origin_of_error(unquantized: Engine, quantized: Engine, images: Batch) -> str:
     """Return a note on the layer at which a quantized file's error starts, or an empty string if it grows gradually.
 
     Args:
         unquantized: Engine that runs the network in float.
         quantized: Engine that runs the file.
-        images: uint8 (N, H, W, channels).
+        images: uint8 (N, H, W, channels), or samples.
     """
     errors = layer_sqnr_db(unquantized, quantized, images)
     layer = grows_at(errors)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from edgesqz import artifact, backend, plugins, progress
-from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification, is_classification
+from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification
+from edgesqz.data import Batch, Samples
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option
 from edgesqz.exporting import precision, shipped, tensors, verify
@@ -22,6 +23,7 @@ from edgesqz.exporting.job import Job
 from edgesqz.exporting.labels import check_labels, read_labels
 from edgesqz.exporting.plan import Export
 from edgesqz.exporting.reference import Reference
+from edgesqz.exporting.samples import ExportData, ExportSamples
 from edgesqz.exporting.sensitivity import Bits, LayerChoice, Score, Search
 from edgesqz.exporting.shipped import Shipped
 from edgesqz.exporting.source import Source, find_source
@@ -88,9 +90,9 @@ class Exporter:
         return found
 
     @functools.cached_property
-    def images(self) -> ExportImages:
-        """The images to calibrate and verify on."""
-        return ExportImages(self.source, self.plan)
+    def images(self) -> ExportData:
+        """The images to calibrate and verify on, or samples for a model that does not take one image."""
+        return (ExportImages if self.source.takes_images else ExportSamples)(self.source, self.plan)
 
     @functools.cached_property
     def reference(self) -> Reference:
@@ -101,14 +103,14 @@ class Exporter:
     def _add_softmax(self) -> None:
         """Let the exports end with a softmax if the user wants it, or if the outputs are clearly logits of classes."""
         source, plan = self.source, self.plan
-        if plan.add_softmax and not is_classification(source.outputs):
+        if plan.add_softmax and not source.is_classifier:
             raise EdgesqzError(f"{option('add_softmax')} is for classifiers; {source.source} has other outputs")
         if not isinstance(source, ForeignModel):
             if plan.add_softmax:
                 raise EdgesqzError(f"{option('add_softmax')} is for models from other tools, got {source.source}")
             return
         labels = self._labels or source.labels or self.images.class_names
-        is_classifier = is_classification(source.outputs) and source.classes == len(labels) > 1
+        is_classifier = source.is_classifier and source.classes == len(labels) > 1
         if not plan.add_softmax and is_classifier:
             source.ends_with_softmax = not are_probabilities(source.predict(self.images.verification.pixels))
             if source.ends_with_softmax:
@@ -256,18 +258,19 @@ class Exporter:
 
     def _convert(self, job: Job) -> Converted:
         model, pixels = self.source.network(takes_bytes=job.kind.takes_bytes)
-        values, record = None, None
+        values, record = list[np.ndarray](), None
         if job.kind.needs_calibration:
             calibration = self.images.calibration
-            values, record = pixels.values(_spanning_all_bytes(calibration.pixels)), calibration.record
-        if values is not None and job.is_layerwise(self.plan):
+            values = _calibration_values(self.source.in_layout_of_exports(calibration.pixels), pixels)
+            record = calibration.record
+        if values and job.is_layerwise(self.plan):
             content, bits, note = self._quantize_layers(job, model, values, pixels)
             return Converted(content, pixels, record, bits, note)
         with self._converting(job):
-            return Converted(job.converter.convert(model, job.variant, values), pixels, record)
+            return Converted(job.converter.convert(model, job.variant, values or None), pixels, record)
 
     def _quantize_layers(
-        self, job: Job, model: keras.Model | bytes, values: np.ndarray, pixels: PixelRange
+        self, job: Job, model: keras.Model | bytes, values: Sequence[np.ndarray], pixels: PixelRange
     ) -> tuple[bytes, dict[str, int], str]:
         """Return a file whose layers may differ in bits, the bits by layer, and a note on them."""
         assert job.kind.layer_bits
@@ -292,7 +295,8 @@ class Exporter:
 
         def score(content: bytes) -> Score:
             with self._engine(content, job, pixels, "measuring layers") as engine:
-                return self.reference.sensitivity_score(engine.predict(self.images.sensitivity.pixels))
+                outputs = engine.predict(self.images.sensitivity.pixels)
+                return self.reference.sensitivity_score(outputs, engine.output_shapes)
 
         search = Search(layerwise.layers, bits, quantize, score)
         choices = search.choose(self.plan.limit, self.reference.source_accuracy)
@@ -317,12 +321,12 @@ class Exporter:
         outputs = verify.verification_outputs(engine, sample.pixels)
         expected = self.reference.outputs[: len(outputs)]
         record = sample.record.model_copy(update={"count": len(outputs)})
-        if is_classification(self.source.outputs):
+        if self.source.is_classifier:
             found = verify.verify(outputs, expected, record, self.reference.accuracy(len(outputs)))
             problem = verify.problem(found, expected, exact=job.kind.exact, trained=trained)
         else:
-            expected = tensors.aligned(expected, self.source.outputs, engine.outputs)
-            found = tensors.verify(outputs, expected, record, engine.outputs)
+            expected = tensors.aligned(expected, self.source.output_shapes, engine.output_shapes)
+            found = tensors.verify(outputs, expected, record, engine.output_shapes)
             problem = tensors.problem(found, expected, exact=job.kind.exact)
         if problem:
             hint = self._origin_of_error(engine, job) + advice(job, self.source, self.images)
@@ -347,6 +351,7 @@ class Exporter:
     def _manifest(self, job: Job, converted: Converted, engine: Engine) -> Manifest:
         """Verify a new file and return its manifest."""
         source, described = self.source, self.source.manifest
+        is_evaluable = source.takes_images and not source.untrained
         return Manifest(
             name=source.name,
             variant=job.variant,
@@ -355,13 +360,14 @@ class Exporter:
             sha256=artifact.sha256(converted.content),
             input=engine.input,
             output=engine.output,
+            other_inputs=engine.inputs[1:],
             other_outputs=engine.outputs[1:],
             pixels=converted.pixels,
             labels=self._labels or (described.labels if described else source.labels or self._dataset_labels()),
-            dataset=described.dataset if described else None if source.untrained else self.images.dataset,
+            dataset=described.dataset if described else self.images.dataset if is_evaluable else None,
             untrained=source.untrained,
             source_sha256=source.sha256,
-            source_pixels=None if described or source.untrained else source.pixels,
+            source_pixels=source.pixels if is_evaluable and not described else None,
             calibration=converted.calibration,
             weight_bits=converted.weight_bits,
             calibration_method=self.plan.calibration_method if self.plan.calibration_method != MIN_MAX else None,
@@ -372,6 +378,13 @@ class Exporter:
     def _dataset_labels(self) -> tuple[str, ...]:
         names = self.images.class_names
         return names if len(names) == self.source.classes else ()
+
+
+def _calibration_values(batch: Batch, pixels: PixelRange) -> list[np.ndarray]:
+    """Return the values of each input, float32 (N, *shape of the input)."""
+    if isinstance(batch, Samples):
+        return list(batch.arrays)
+    return [pixels.values(_spanning_all_bytes(batch))[:, None]]
 
 
 def _spanning_all_bytes(images: np.ndarray) -> np.ndarray:

@@ -22,15 +22,15 @@ SEED, SENSITIVITY_SEED = 0, 1
 
 @dataclass(frozen=True)
 class Sample:
-    """Images in the size and channels that a model takes.
+    """Images in the size and channels that a model takes, or values of all inputs of a model that does not take one.
 
     Attributes:
-        pixels: uint8 (N, H, W, channels).
-        labels: The class of each image, int64 (N,).
-        record: Origin of the images, for the manifest.
+        pixels: uint8 (N, H, W, channels), or samples.
+        labels: The class of each image, int64 (N,). Empty for samples.
+        record: Origin of the images or samples, for the manifest.
     """
 
-    pixels: np.ndarray
+    pixels: data.Batch
     labels: np.ndarray
     record: Images
 

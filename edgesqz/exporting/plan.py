@@ -178,6 +178,22 @@ class PrecisionOptions:
         return Keep(tuple(map(str, as_list(self.keep_int8))), tuple(map(str, as_list(self.keep_float))))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExportDataOptions(DataOptions):
+    """The images or samples to calibrate and verify on."""
+
+    PANEL: ClassVar = "Data"
+    dataset: Annotated[
+        str | Path | None,
+        Option(
+            "cifar10, cifar100, mnist, synthetic, or a folder with a subfolder of images for each class. For a model "
+            "that does not take one image: an .npz file with an array of values for each input.",
+            metavar="NAME|DIR|FILE",
+            default="the dataset that the model was trained on",
+        ),
+    ] = None
+
+
 @dataclass(frozen=True)
 class Export(
     DryRunOptions,
@@ -188,7 +204,7 @@ class Export(
     PrecisionOptions,
     VariantOptions,
     CalibrationOptions,
-    DataOptions,
+    ExportDataOptions,
 ):
     """Convert a model to other formats, and verify each file against the model before keeping it.
 

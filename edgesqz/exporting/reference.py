@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
-from edgesqz.artifact import PixelRange, is_classification
+from edgesqz.artifact import PixelRange
 from edgesqz.errors import EdgesqzError, option
-from edgesqz.exporting import verify
-from edgesqz.exporting.images import ExportImages
+from edgesqz.exporting import tensors, verify
+from edgesqz.exporting.samples import ExportData
 from edgesqz.exporting.sensitivity import Score
 from edgesqz.exporting.source import Source
 
@@ -21,11 +22,11 @@ class Reference:
 
     Args:
         source: The source model.
-        images: The images for verification.
+        images: The images or samples for verification.
         class_names: Class names given by the user, if any.
     """
 
-    def __init__(self, source: Source, images: ExportImages, class_names: tuple[str, ...]) -> None:
+    def __init__(self, source: Source, images: ExportData, class_names: tuple[str, ...]) -> None:
         self._source, self._images, self._class_names = source, images, class_names
 
     @functools.cached_property
@@ -41,13 +42,14 @@ class Reference:
     @property
     def _has_classes_of_images(self) -> bool:
         names = self._images.class_names
-        if not is_classification(self._source.outputs):
+        if not self._source.is_classifier:
             return False
         return names == self._class_names if self._class_names else len(names) == max(self._source.classes, 2)
 
-    def sensitivity_score(self, outputs: np.ndarray) -> Score:
-        """Score a file by its outputs for the sensitivity images."""
-        expected, labels = self._sensitivity_outputs, self._images.sensitivity.labels
+    def sensitivity_score(self, outputs: np.ndarray, shapes: Sequence[tensors.Shape]) -> Score:
+        """Score a file by its outputs for the sensitivity images, which have the given shapes for each image."""
+        expected = tensors.aligned(self._sensitivity_outputs, self._source.output_shapes, shapes)
+        labels = self._images.sensitivity.labels
         wanted = labels if self._has_classes_of_images else verify.predictions(expected, like=expected)
         correct = verify.predictions(outputs, like=expected) == wanted
         return Score(float(np.mean(np.square(outputs - expected))), float(np.mean(correct)))
@@ -55,7 +57,7 @@ class Reference:
     @functools.cached_property
     def source_accuracy(self) -> float:
         """The source model's accuracy on the sensitivity images, 0..1; 1 if there are no labels."""
-        return self.sensitivity_score(self._sensitivity_outputs).accuracy
+        return self.sensitivity_score(self._sensitivity_outputs, self._source.output_shapes).accuracy
 
     @functools.cached_property
     def _sensitivity_outputs(self) -> np.ndarray:
@@ -98,7 +100,7 @@ class Reference:
 
     def _classes_warning(self) -> str | None:
         count = len(self._images.class_names)
-        if self._source.untrained or not count or not is_classification(self._source.outputs):
+        if self._source.untrained or not count or not self._source.is_classifier:
             return None
         return (
             f"the {self._source.classes} classes of {self._source.source} are not the {count} classes of "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, Verification, sha256
-from edgesqz.exporting.images import ExportImages
+from edgesqz.exporting.samples import ExportData
 from edgesqz.exporting.source import Source
 
 
@@ -34,7 +34,7 @@ class Shipped:
         )
 
 
-def find(file_name: str, source: Source, images: ExportImages, calibration_images: int) -> Shipped | None:
+def find(file_name: str, source: Source, images: ExportData, calibration_images: int) -> Shipped | None:
     """Return the shipped file if it equals what an export would write and the calibration images are not available.
 
     Args:

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgesqz import lookup, plugins
 from edgesqz.artifact import KERAS_SUFFIX, ChannelRanges, Manifest, PixelRange, Pixels, Tensor
+from edgesqz.data import Batch
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
 from edgesqz.image_size import ImageSize
@@ -40,7 +41,13 @@ class Source(Protocol):
     @property
     def classes(self) -> int: ...
     @property
-    def outputs(self) -> tuple[Tensor, ...]: ...
+    def takes_images(self) -> bool: ...
+    @property
+    def inputs(self) -> tuple[Tensor, ...]: ...
+    @property
+    def is_classifier(self) -> bool: ...
+    @property
+    def output_shapes(self) -> tuple[tuple[int | None, ...], ...]: ...
     @property
     def form(self) -> tuple[ImageSize, int]: ...
     @property
@@ -48,8 +55,12 @@ class Source(Protocol):
     @property
     def versions(self) -> dict[str, str]: ...
 
-    def predict(self, images: np.ndarray, pixels: Pixels | None = None) -> np.ndarray:
-        """Run the model on uint8 images (N, H, W, channels)."""
+    def predict(self, images: Batch, pixels: Pixels | None = None) -> np.ndarray:
+        """Run the model on uint8 images (N, H, W, channels), or on samples."""
+        ...
+
+    def in_layout_of_exports(self, batch: Batch) -> Batch:
+        """Return samples in the layout of the exports, and images as they are."""
         ...
 
     def network(self, *, takes_bytes: bool) -> tuple[keras.Model | bytes, PixelRange]:

@@ -7,40 +7,41 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from edgesqz.artifact import Images, Tensor, Verification
+from edgesqz.artifact import Images, Verification
 from edgesqz.exporting.verify import MAX_ERROR_IF_EXACT
 from edgesqz.outputs import sqnr_db
 
 # An export with a lower signal-to-quantization-noise ratio is wrong, not merely less precise.
 MIN_SQNR_DB = 10.0
 
+Shape = Sequence[int | None]  # of an output for one image or sample
 
-def aligned(values: np.ndarray, source: Sequence[Tensor], export: Sequence[Tensor]) -> np.ndarray:
+
+def aligned(values: np.ndarray, source: Sequence[Shape], export: Sequence[Shape]) -> np.ndarray:
     """Return the outputs of a source model in the layout of its export, where NCHW outputs may be NHWC.
 
     Args:
         values: float32 (N, values), one output after the other.
-        source: The outputs of the source model.
-        export: The outputs of its export.
+        source: The shapes of the source model's outputs.
+        export: The shapes of its export's outputs.
     """
     parts = []
     for part, before, after in zip(_parts(values, export), source, export, strict=True):
-        shape = tuple(size or 1 for size in before.shape[1:])
-        height_width_channels = (*shape[1:], shape[0])
-        if len(shape) == 3 and shape != tuple(after.shape[1:]) == height_width_channels:
+        shape = tuple(size or 1 for size in before)
+        if len(shape) == 3 and shape != tuple(after) == (*shape[1:], shape[0]):
             part = part.reshape(-1, *shape).transpose(0, 2, 3, 1).reshape(len(part), -1)
         parts.append(part)
     return np.concatenate(parts, axis=1)
 
 
-def verify(outputs: np.ndarray, expected: np.ndarray, images: Images, export: Sequence[Tensor]) -> Verification:
+def verify(outputs: np.ndarray, expected: np.ndarray, images: Images, export: Sequence[Shape]) -> Verification:
     """Compare the outputs of an export with those of its source model.
 
     Args:
         outputs: The export's outputs, float32 (N, values), one output after the other.
         expected: The source model's outputs, of the same shape and layout.
-        images: The images that both models were run on.
-        export: The outputs of the export.
+        images: The images or samples that both models were run on.
+        export: The shapes of the export's outputs.
     """
     differences = np.abs(outputs - expected)
     pairs = zip(_parts(outputs, export), _parts(expected, export), strict=True)
@@ -74,7 +75,7 @@ def problem(verification: Verification, expected: np.ndarray, *, exact: bool) ->
     return None
 
 
-def _parts(values: np.ndarray, outputs: Sequence[Tensor]) -> Iterator[np.ndarray]:
+def _parts(values: np.ndarray, shapes: Sequence[Shape]) -> Iterator[np.ndarray]:
     """Split values, (N, values), by output. The shape of the last output need not be known."""
-    sizes = [math.prod(size or 1 for size in output.shape[1:]) for output in outputs]
+    sizes = [math.prod(size or 1 for size in shape) for shape in shapes]
     yield from np.split(values, np.cumsum(sizes)[:-1], axis=1)

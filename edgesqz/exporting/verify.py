@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgesqz.artifact import Images, Verification
+from edgesqz.data import Batch
 from edgesqz.outputs import class_scores
 from edgesqz.stats import share_interval
 
@@ -45,15 +46,15 @@ def verify(outputs: np.ndarray, expected: np.ndarray, images: Images, source_acc
     )
 
 
-def verification_outputs(engine: Engine, images: np.ndarray) -> np.ndarray:
+def verification_outputs(engine: Engine, images: Batch) -> np.ndarray:
     """Run an engine on images. A slow engine runs on only the first ones, which is enough to verify a file.
 
     Args:
         engine: The engine that runs the export.
-        images: The verification images, uint8 NHWC.
+        images: The verification images, uint8 NHWC, or samples.
 
     Returns:
-        The outputs for the images that were run, float (N, classes).
+        The outputs for the images or samples that were run, float (N, values).
     """
     deadline, parts = time.monotonic() + TIME_LIMIT_S, list[np.ndarray]()
     for start in range(0, len(images), BATCH):

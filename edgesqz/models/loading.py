@@ -14,6 +14,7 @@ import numpy as np
 
 from edgesqz import artifact, backend, lookup
 from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, Pixels, Tensor
+from edgesqz.data import Batch
 from edgesqz.errors import DAMAGE, EdgesqzError, first_line, option
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models import keras_config
@@ -50,7 +51,7 @@ class SourceModel:
     sha256: str | None
     untrained: bool = False
 
-    def predict(self, images: np.ndarray, pixels: Pixels | None = None) -> np.ndarray:
+    def predict(self, images: Batch, pixels: Pixels | None = None) -> np.ndarray:
         """Run the model.
 
         Args:
@@ -60,8 +61,13 @@ class SourceModel:
         Returns:
             float32 (N, classes).
         """
+        assert isinstance(images, np.ndarray)  # ``takes_images``
         with backend.hush():
             return np.asarray(self.model.predict((pixels or self.pixels).values(images), verbose=0))
+
+    def in_layout_of_exports(self, batch: Batch) -> Batch:
+        """Return images, which have the same layout for all models, as they are."""
+        return batch
 
     def network(self, *, takes_bytes: bool) -> tuple[keras.Model, PixelRange]:
         """Return the network to convert, and the conversion of pixels to values of its input.
@@ -86,9 +92,24 @@ class SourceModel:
         return int(self.model.output_shape[1])
 
     @property
-    def outputs(self) -> tuple[Tensor, ...]:
-        """The only output."""
-        return (Tensor(shape=(None, self.classes), dtype="float32"),)
+    def takes_images(self) -> bool:
+        """Whether it takes images, as every model that this module loads."""
+        return True
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The only input."""
+        return (Tensor(shape=self.model.input_shape, dtype="float32"),)
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it has one number per class, as every model that this module loads."""
+        return True
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of the only output for one image."""
+        return ((self.classes,),)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgesqz import artifact, plugins
 from edgesqz.artifact import Artifact, Manifest, PixelRange, Pixels, Tensor
+from edgesqz.data import Batch, Samples, sample_shape
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
@@ -24,7 +25,7 @@ SAVED_MODEL = ".savedmodel"  # the suffix by which the reader of SavedModel fold
 
 @dataclass(eq=False)
 class ForeignModel:
-    """An image model from another tool: a classifier, or a model with other outputs, such as a detector.
+    """A model from another tool: an image classifier, or a model with other inputs or outputs, such as a detector.
 
     Attributes:
         name: Prefix of the file names of its exports.
@@ -61,6 +62,16 @@ class ForeignModel:
         weakref.finalize(self, self.engine.close)
 
     @property
+    def takes_images(self) -> bool:
+        """Whether it has one input, which takes images."""
+        return self.engine.takes_images
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Its inputs."""
+        return self.engine.inputs
+
+    @property
     def form(self) -> tuple[ImageSize, int]:
         """Size and number of channels of the input images.
 
@@ -70,25 +81,30 @@ class ForeignModel:
         return self.engine.form
 
     @property
-    def outputs(self) -> tuple[Tensor, ...]:
-        """Its outputs."""
-        return self.engine.outputs
+    def is_classifier(self) -> bool:
+        """Whether it takes images and has one output with one number per class."""
+        return self.engine.is_classifier
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int | None, ...], ...]:
+        """The shape of each output for one image or sample."""
+        return self.engine.output_shapes
 
     @property
     def classes(self) -> int:
         """Number of classes, or, for a model that is not a classifier, of values in all outputs."""
-        return sum(math.prod(size or 1 for size in output.shape[1:]) for output in self.outputs)
+        return sum(math.prod(size or 1 for size in shape) for shape in self.output_shapes)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The class names in the file if there is one for each class, or empty."""
         return self.described_labels if len(self.described_labels) == self.classes else ()
 
-    def predict(self, images: np.ndarray, pixels: Pixels | None = None) -> np.ndarray:
+    def predict(self, images: Batch, pixels: Pixels | None = None) -> np.ndarray:
         """Run the model on the engine of its own format.
 
         Args:
-            images: uint8 (N, H, W, channels).
+            images: uint8 (N, H, W, channels), or samples.
             pixels: Conversion of pixels to values of the input, if not the model's own.
 
         Returns:
@@ -123,8 +139,14 @@ class ForeignModel:
             found = to_tflite(self.reader, self.content, self.suffix)
         except EdgesqzError as error:
             raise EdgesqzError(f"{self.source} cannot be converted: {error}") from error
-        content = extending.with_signature(extending.with_int8_forms(found.content))
+        content = extending.with_dense_layers(extending.with_int8_forms(found.content))
+        content = extending.with_signature(content)
+        content = extending.with_inputs(content, [tensor.name for tensor in self.inputs if tensor.name])
         return Conversion(extending.with_softmax(content) if self.ends_with_softmax else content, found.versions)
+
+    def in_layout_of_exports(self, batch: Batch) -> Batch:
+        """Return samples in the layout of the exports. Images have the same layout for all models."""
+        return batch.in_layout(extending.input_shapes(self.conversion.content)) if isinstance(batch, Samples) else batch
 
     def network(self, *, takes_bytes: bool) -> tuple[bytes, PixelRange]:
         """Return the network to convert as a float .tflite file, and the conversion of pixels to values of its input.
@@ -133,7 +155,7 @@ class ForeignModel:
             takes_bytes: Whether the scale and zero point of a quantized input can perform the normalization. If they
                 can, because it is the same for all channels, the network does not contain it.
         """
-        if takes_bytes and isinstance(self.pixels, PixelRange):
+        if takes_bytes and self.takes_images and isinstance(self.pixels, PixelRange):
             return self.conversion.content, self.pixels.aligned()
         if self.pixels == PixelRange():
             return self.conversion.content, self.pixels
@@ -188,10 +210,34 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         parameters=prepared.parameters,
         described_labels=prepared.labels,
     )
-    found, _ = model.form
-    if size and found != size:
+    if not model.takes_images:
+        _check_samples(model, pixels, size)
+    elif size and (found := model.form[0]) != size:
         raise EdgesqzError(f"{path} takes images of {found}; remove {option('input_size')} {size}")
     return model
+
+
+def _check_samples(model: ForeignModel, pixels: Pixels, size: ImageSize | None) -> None:
+    """Check that the inputs of a model that does not take one image have fixed shapes, and that no option is unused."""
+    for tensor in model.inputs:
+        try:
+            sample_shape(tensor)
+        except EdgesqzError as error:
+            raise EdgesqzError(f"{model.source}: {error}") from error
+    if size and not any(_has_size(tensor, size) for tensor in model.inputs):
+        raise EdgesqzError(f"{model.source} takes no images of {size}; remove {option('input_size')}")
+    if pixels != PixelRange():
+        raise EdgesqzError(
+            f"{model.source} does not take one image, so its exports take the same values as the model; remove "
+            f"{option('pixel_range')}, {option('mean')} or {option('std')}"
+        )
+
+
+def _has_size(tensor: Tensor, size: ImageSize) -> bool:
+    try:
+        return tensor.image_form[0] == size
+    except EdgesqzError:
+        return False
 
 
 def are_probabilities(outputs: np.ndarray) -> bool:

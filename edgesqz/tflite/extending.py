@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from edgesqz.artifact import Pixels
 from edgesqz.tflite.flatbuffer import serialized
-from edgesqz.tflite.operators import builtin_code
+from edgesqz.tflite.operators import builtin_code, stored_floats
 
 SIGNATURE = b"serving_default"
 NORMALIZATION = b"normalization"  # prefix of the names of the added tensors
@@ -90,6 +92,47 @@ def with_int8_forms(content: bytes) -> bytes:
     return serialized(model)
 
 
+def with_dense_layers(content: bytes) -> bytes:
+    """Return a file in which dense layers replace multiplications by a stored matrix.
+
+    They compute the same, but LiteRT's quantizer gives each channel of the matrix its own scale, which LiteRT's kernels
+    support only in dense layers. A matrix that several operators use is left as it is.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model, graph = _opened(content)
+    uses = Counter(number for operator in graph.operators for number in operator.inputs)
+    holders = Counter(tensor.buffer for tensor in graph.tensors)
+    changed = False
+    for position, operator in enumerate(graph.operators):
+        if builtin_code(model, operator) != schema.BuiltinOperator.BATCH_MATMUL or operator.builtinOptions.adjX:
+            continue
+        matrix = graph.tensors[operator.inputs[1]]
+        values = stored_floats(model, matrix)
+        is_shared = uses[operator.inputs[1]] > 1 or holders[matrix.buffer] > 1
+        if values is not None and values.ndim == 2 and not is_shared:
+            weights = values if operator.builtinOptions.adjY else np.ascontiguousarray(values.T)
+            graph.operators[position] = _dense_layer(model, operator, weights)
+            changed = True
+    return serialized(model) if changed else content
+
+
+def _dense_layer(model: Any, multiplication: Any, weights: np.ndarray) -> Any:
+    """Create a dense layer with these weights, (outputs, inputs), which become the values of the stored matrix."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    matrix = model.subgraphs[0].tensors[multiplication.inputs[1]]
+    model.buffers[matrix.buffer].data = None
+    matrix.buffer, matrix.shape = _buffer(model, weights), list(weights.shape)
+    bias = _constant(model, matrix.name + b"/bias", np.zeros(len(weights), np.float32))
+    inputs = [*multiplication.inputs, bias]
+    operator = _operator(model, schema.BuiltinOperator.FULLY_CONNECTED, inputs, list(multiplication.outputs))
+    options = schema.FullyConnectedOptionsT()
+    options.keepNumDims = True
+    operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.FullyConnectedOptions, options
+    return operator
+
+
 def _multiplication(model: Any, source: int, factor: int, target: int, activation: int) -> Any:
     from ai_edge_litert import schema_py_generated as schema
 
@@ -115,6 +158,28 @@ def with_signature(content: bytes) -> bytes:
     return serialized(model)
 
 
+def input_shapes(content: bytes) -> list[tuple[int, ...]]:
+    """Return the shape of each input of a file."""
+    _, graph = _opened(content)
+    shapes = (graph.tensors[number].shape for number in graph.inputs)
+    return [() if shape is None else tuple(map(int, shape)) for shape in shapes]
+
+
+def with_inputs(content: bytes, names: Sequence[str]) -> bytes:
+    """Return a file whose inputs are in the order of their names in its signature, if it has exactly these names.
+
+    Converters may change the order. Without names, as in converted PyTorch programs, they keep it.
+    """
+    model, graph = _opened(content)
+    (signature,) = model.signatureDefs
+    numbers = {entry.name.decode(): entry.tensorIndex for entry in signature.inputs}
+    ordered = [numbers[name] for name in names if name in numbers]
+    if sorted(ordered) != sorted(graph.inputs) or ordered == list(graph.inputs):
+        return content
+    graph.inputs = ordered
+    return serialized(model)
+
+
 def _opened(content: bytes) -> tuple[Any, Any]:
     """Return the tables of a file, and its main graph."""
     from ai_edge_litert import schema_py_generated as schema
@@ -131,11 +196,19 @@ def _constant(model: Any, name: bytes, values: np.ndarray) -> int:
     """Add a float tensor with these values, and return its number."""
     from ai_edge_litert import schema_py_generated as schema
 
-    buffer, tensor = schema.BufferT(), schema.TensorT()
-    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    tensor.name, tensor.shape, tensor.buffer = name, list(values.shape), len(model.buffers)
-    model.buffers.append(buffer)
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.buffer = name, list(values.shape), _buffer(model, values)
     return _added(model, tensor)
+
+
+def _buffer(model: Any, values: np.ndarray) -> int:
+    """Add a buffer with these values, and return its number."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
 
 
 def _tensor(model: Any, name: bytes, like: Any) -> int:

@@ -43,7 +43,7 @@ def operators(content: bytes) -> Iterator[Operator]:
             output=output.name.decode(),
             has_float_output=output.type == schema.TensorType.FLOAT32,
             kernel=kernel.name.decode() if kernel else "",
-            values=_floats(model, kernel) if kernel else None,
+            values=stored_floats(model, kernel) if kernel else None,
         )
 
 
@@ -63,7 +63,7 @@ def float_operators(content: bytes, kept: Collection[str] = ()) -> list[str]:
     return sorted(found)
 
 
-def _floats(model: Any, tensor: Any) -> np.ndarray | None:
+def stored_floats(model: Any, tensor: Any) -> np.ndarray | None:
     """Return the values of a float tensor that the file stores, or None."""
     from ai_edge_litert import schema_py_generated as schema
 

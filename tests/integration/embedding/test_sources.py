@@ -119,7 +119,7 @@ def gray(tmp_path_factory: pytest.TempPathFactory) -> Path:
     drawn[0, 0, :2, 0] = 0, 255
     converter = plugins.converter("tflite")
     with backend.hush():
-        int8 = converter.convert(network, "int8", drawn * normalization.scale + normalization.offset)
+        int8 = converter.convert(network, "int8", [drawn[:, None] * normalization.scale + normalization.offset])
         fp32 = converter.convert(signed, "fp32", None)
     folder = tmp_path_factory.mktemp("gray")
     store(folder / "gray.fp32.tflite", fp32, PixelRange())

@@ -70,7 +70,7 @@ def layerwise(*layers: Any) -> LayerwiseTflite:
     model = keras.Sequential([keras.Input((8, 8, 3)), *layers])
     values = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype(np.float32)
     with backend.hush():
-        return tflite.layerwise(model, values)
+        return tflite.layerwise(model, [values[:, None]])
 
 
 def quantized(found: LayerwiseTflite, **bits: int) -> bytes:
@@ -256,6 +256,7 @@ def test_a_calibration_method_changes_the_file(converter: Any, bits: int, method
     values = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype(np.float32)
     with backend.hush():
         default, other = (
-            converter.layerwise(model, values, name).quantize({"stem": bits, "last": 8}) for name in ("min-max", method)
+            converter.layerwise(model, [values[:, None]], name).quantize({"stem": bits, "last": 8})
+            for name in ("min-max", method)
         )
     assert default != other

@@ -304,7 +304,8 @@ def test_a_network_without_convolutions_is_quantized_in_onnx(keras: Any) -> None
     model = keras.Sequential([keras.Input((16, 16, 3)), *hidden, layers.Dense(10, activation="softmax")])
     images = data.draw(8, 16, seed=0).images.astype(np.float32)
     with backend.hush():
-        content = plugins.converter("onnx").convert(keras.Model(model.inputs[0], model.outputs[0]), "int8", images)
+        network = keras.Model(model.inputs[0], model.outputs[0])
+        content = plugins.converter("onnx").convert(network, "int8", [images[:, None]])
     assert model.count_params() < len(content) < 1.5 * model.count_params()  # bytes; float32 has 4 for each
 
 

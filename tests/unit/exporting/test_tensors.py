@@ -7,13 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from edgesqz.artifact import Images, Tensor
+from edgesqz.artifact import Images
 from edgesqz.exporting import tensors
 from edgesqz.outputs import MAX_DB, sqnr_db
 
 SEEN = Images(dataset="photos", split="train", count=4)
-BOXES, MAP = Tensor(shape=(1, 5, 4), dtype="float32"), Tensor(shape=(1, 2, 3, 4), dtype="float32")
-TURNED = Tensor(shape=(1, 3, 4, 2), dtype="int8", scale=0.1, zero_point=0)
+BOXES, MAP, TURNED = (5, 4), (2, 3, 4), (3, 4, 2)
 VALUES = np.random.default_rng(0).normal(size=(4, 20 + 24)).astype(np.float32)
 
 

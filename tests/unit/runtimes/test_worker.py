@@ -8,6 +8,7 @@ import platform
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from edgesqz.machine import machine
@@ -72,5 +73,39 @@ def test_an_engine_for_models_of_one_output_rejects_several() -> None:
     scores = {"shape": [1, 2], "dtype": "float32", "scale": None, "zero_point": None}
     session = SimpleNamespace(inputs=[image], outputs=[scores, scores])
     runtime = SimpleNamespace(load=lambda content, threads: session)
-    with pytest.raises(ValueError, match="expected a model of one output for this engine, got 2"):
+    with pytest.raises(ValueError, match="expected a model with one input and one output for this engine, got 1 and 2"):
         worker.Worker(runtime, b"", 1, 1.0, 0.0)
+
+
+class Sums:
+    """A session with two inputs, whose outputs are their sum and the first input."""
+
+    inputs = [
+        {"name": "a", "shape": [1, 2], "dtype": "float32", "scale": None, "zero_point": None},
+        {"name": "b", "shape": [1, 2], "dtype": "int8", "scale": 0.5, "zero_point": 3},
+    ]
+    outputs = [
+        {"shape": [1, 2], "dtype": "float32", "scale": None, "zero_point": None},
+        {"shape": [2], "dtype": "float32", "scale": None, "zero_point": None},
+    ]
+
+    def run_all(self, *batches: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs for stored values."""
+        assert [batch.dtype for batch in batches] == [np.float32, np.int8]
+        return [batches[0] + 0.5 * (batches[1].astype(np.float32) - 3), batches[0][0]]
+
+
+def test_a_model_with_several_inputs_runs_once_per_sample() -> None:
+    runtime = SimpleNamespace(load=lambda content, threads: Sums())
+    found = worker.Worker(runtime, b"", 1, 1.0, 0.0)
+    assert not found.takes_images
+    a, b = np.arange(6, dtype=np.float32).reshape(3, 1, 2), np.full((3, 1, 2), 10, np.float32)
+    batch = worker.unpacked([worker.packed(values) for values in (a, b)])
+    np.testing.assert_array_equal(found.predict(batch), np.concatenate([(a + b)[:, 0], a[:, 0]], axis=1))
+
+
+def test_values_that_are_not_numbers_are_rejected() -> None:
+    text = {"shape": [1], "dtype": "string", "scale": None, "zero_point": None}
+    session = SimpleNamespace(inputs=[text], outputs=[text], run_all=None)
+    with pytest.raises(ValueError, match=r"expected inputs and outputs of numbers, got string of shape \(1,\)"):
+        worker.Worker(SimpleNamespace(load=lambda content, threads: session), b"", 1, 1.0, 0.0)
