@@ -78,7 +78,7 @@ def converted(model: str, job: Job) -> bytes:
     size, channels = source.form
     calibration = None
     if job.kind.needs_calibration:
-        calibration = pixels.values(generator.integers(0, 256, (2, *size, channels))).astype(np.float32)
+        calibration = [pixels.values(generator.integers(0, 256, (2, 1, *size, channels))).astype(np.float32)]
     if job.variant == "int4":
         assert calibration is not None
         with backend.hush():
