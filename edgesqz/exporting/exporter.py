@@ -79,15 +79,27 @@ class Exporter:
         self._scratch_dir = as_path(plan.scratch_dir)
         self._pixels = plan.pixels
         self._labels = read_labels(plan.labels) if plan.labels is not None else ()
+        self._engines = contextlib.ExitStack()
         self.layer_choices: dict[str, tuple[LayerChoice, ...]] = {}
 
     @functools.cached_property
     def source(self) -> Source:
         """The source model."""
         found = find_source(self.plan, self.workspace, self._pixels)
+        if isinstance(found, ForeignModel):
+            self._engines.callback(found.engine.close)
         if self._labels:
             check_labels(self._labels, found.classes, found.manifest.labels if found.manifest else (), found.source)
+        if self.plan.max_accuracy_drop is not None and not found.is_classifier:
+            raise EdgesqzError(
+                f"{found.source} is not an image classifier, so it has no accuracy; use {option('max_size')} instead "
+                f"of {option('max_accuracy_drop')}"
+            )
         return found
+
+    def close(self) -> None:
+        """End the process of the engine that runs a source model from another tool."""
+        self._engines.close()
 
     @functools.cached_property
     def images(self) -> ExportData:

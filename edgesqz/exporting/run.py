@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from edgesqz.exporting.dry_run import plan_files
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 def run(plan: Export, console: Console) -> ExportResult:
     """Export the files that a plan requests. See ``Export.run``."""
     jobs = requested_jobs(plan)
-    exporter = Exporter(plan, console)
-    planned = plan_files(exporter, jobs) if plan.dry_run else ()
-    artifacts = () if plan.dry_run else exporter.export_all(jobs)
+    with contextlib.closing(Exporter(plan, console)) as exporter:
+        planned = plan_files(exporter, jobs) if plan.dry_run else ()
+        artifacts = () if plan.dry_run else exporter.export_all(jobs)
     workspace = exporter.workspace
     return ExportResult(artifacts, planned, workspace.quota_bytes, workspace.used_bytes(), exporter.layer_choices)

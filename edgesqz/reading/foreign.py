@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +35,7 @@ class ForeignModel:
         pixels: Conversion of pixels to values of the model's input.
         manifest: The manifest of its file, if edgesqz wrote it.
         sha256: SHA-256 of its file.
-        engine: The engine that runs it. It stays open as long as the model, because some engines are slow to start.
+        engine: The engine that runs it, which stays open, because some engines are slow to start.
         parameters: Number of parameters.
         described_labels: The class names that the file contains, or empty.
         ends_with_softmax: Whether the exports apply a softmax to the model's outputs.
@@ -56,10 +55,6 @@ class ForeignModel:
     described_labels: tuple[str, ...] = ()
     ends_with_softmax: bool = False
     untrained: bool = False
-
-    def __post_init__(self) -> None:
-        """Close the engine when the model is no longer used."""
-        weakref.finalize(self, self.engine.close)
 
     @property
     def takes_images(self) -> bool:
@@ -210,14 +205,22 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         parameters=prepared.parameters,
         described_labels=prepared.labels,
     )
-    if not model.takes_images:
-        _check_samples(model, pixels, size)
-    elif size and (found := model.form[0]) != size:
-        raise EdgesqzError(f"{path} takes images of {found}; remove {option('input_size')} {size}")
+    try:
+        _check_images(model, size) if model.takes_images else _check_samples(model, size)
+    except BaseException:
+        engine.close()
+        raise
     return model
 
 
-def _check_samples(model: ForeignModel, pixels: Pixels, size: ImageSize | None) -> None:
+def _check_images(model: ForeignModel, size: ImageSize | None) -> None:
+    """Check that a model takes images of one size, which is the requested one."""
+    found, _ = model.form
+    if size and found != size:
+        raise EdgesqzError(f"{model.source} takes images of {found}; remove {option('input_size')} {size}")
+
+
+def _check_samples(model: ForeignModel, size: ImageSize | None) -> None:
     """Check that the inputs of a model that does not take one image have fixed shapes, and that no option is unused."""
     for tensor in model.inputs:
         try:
@@ -226,7 +229,7 @@ def _check_samples(model: ForeignModel, pixels: Pixels, size: ImageSize | None) 
             raise EdgesqzError(f"{model.source}: {error}") from error
     if size and not any(_has_size(tensor, size) for tensor in model.inputs):
         raise EdgesqzError(f"{model.source} takes no images of {size}; remove {option('input_size')}")
-    if pixels != PixelRange():
+    if model.pixels != PixelRange():
         raise EdgesqzError(
             f"{model.source} does not take one image, so its exports take the same values as the model; remove "
             f"{option('pixel_range')}, {option('mean')} or {option('std')}"

@@ -122,6 +122,8 @@ def test_other_models_are_verified_by_the_values_of_their_outputs(colors: Path, 
     assert [row.evaluation for row in rows] == [None, None]
     assert all(row.p50_us for row in rows)
     assert "it is not a classifier" in str(report.to_dict())
+    with pytest.raises(EdgesqzError, match="not an image classifier, so it has no accuracy; use max_size instead of"):
+        edgesqz.export(colors / "with-map.onnx", variant="mixed", max_accuracy_drop=1, dataset=images)
     with pytest.raises(EdgesqzError, match="is not a classifier, so it has no labels to predict"):
         edgesqz.predict(colors / "with-map.int8.tflite", next(images.rglob("*.png")))
     with pytest.raises(EdgesqzError, match="expected a classifier, with one output"):

@@ -87,6 +87,8 @@ def test_what_such_models_do_not_take_is_refused(mixed: Path, images: Path, tmp_
         edgesqz.export(source, dataset=images, workspace=tmp_path)
     with pytest.raises(EdgesqzError, match=r"so its exports take the same values as the model; remove pixel_range"):
         edgesqz.export(source, pixel_range="0..1", workspace=tmp_path)
+    with pytest.raises(EdgesqzError, match=r"not an image classifier, so it has no accuracy; use max_size instead"):
+        edgesqz.export(source, variant="mixed", max_accuracy_drop=1, workspace=tmp_path)
     with pytest.raises(EdgesqzError, match=r"takes no images of 96x96; remove input_size"):
         edgesqz.export(source, input_size=96, workspace=tmp_path)
     with pytest.raises(EdgesqzError, match=r"its input ids has no fixed shape"):
