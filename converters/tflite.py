@@ -47,7 +47,7 @@ def convert(model: keras.Model | bytes, variant: str, calibration: Sequence[np.n
         return _quantized(model, variant, calibration)
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter = _converter(model)
     if variant != "fp32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if calibration is not None:
@@ -71,10 +71,24 @@ def layerwise(model: keras.Model | bytes, calibration: Sequence[np.ndarray], met
     """Convert a model to float, for quantization layer by layer. See ``edgesqz.plugins.LayerwiseConverter``."""
     if isinstance(model, bytes):
         return LayerwiseTflite(model, (), calibration, method, may_keep_float=True)
-    import tensorflow as tf
-
-    content = _converted(tf.lite.TFLiteConverter.from_keras_model(model))
+    content = _converted(_converter(model))
     return LayerwiseTflite(content, kernel_layers(model), calibration, method)
+
+
+def _converter(model: keras.Model) -> Any:
+    """Return a converter for a model whose weights have become constants.
+
+    ``TFLiteConverter.from_keras_model`` writes the variables to a SavedModel and reads them back, which takes three
+    times as long.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    (images,) = model.inputs
+    signature = [tf.TensorSpec(images.shape, images.dtype, name=images.name)]
+    function = tf.function(lambda batch: model(batch, training=False), input_signature=signature, autograph=False)
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function(), lower_control_flow=False)
+    return tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
 
 
 def _quantized(content: bytes, variant: str, calibration: Sequence[np.ndarray] | None) -> bytes:
