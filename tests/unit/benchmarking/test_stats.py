@@ -15,11 +15,11 @@ def test_wilsons_interval_matches_its_formula() -> None:
     assert share_interval(180, of) == pytest.approx((middle - half, middle + half), abs=1e-6)
 
 
-@pytest.mark.parametrize("count", [0, 50])
-def test_the_interval_stays_within_0_and_1(count: int) -> None:
-    low, high = share_interval(count, 50)
-    assert 0 <= low < high <= 1
-    assert low <= count / 50 <= high
+@pytest.mark.parametrize("of", [1, 6, 50, 199])
+def test_the_interval_of_none_begins_at_0_and_that_of_all_ends_at_1(of: int) -> None:
+    (none, most), (least, every) = share_interval(0, of), share_interval(of, of)
+    assert (none, every) == (0, 1)
+    assert 0 < most < 1 and least == pytest.approx(1 - most)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,10 @@ def test_the_interval_of_the_median_has_the_stated_coverage() -> None:
     intervals = [median_interval(rng.lognormal(size=30).tolist()) for _ in range(300)]
     held = sum(interval is not None and interval[0] <= 1 <= interval[1] for interval in intervals)
     assert 0.93 <= held / 300 <= 1
+
+
+def test_the_interval_of_six_values_is_their_range() -> None:
+    assert median_interval([3, 1, 6, 2, 5, 4]) == (1, 6)  # which misses the median with a probability of 2 / 2**6
 
 
 @pytest.mark.parametrize("count", [1, 5])
