@@ -150,8 +150,8 @@ def collecting_copies() -> Iterator[dict[str, Callable[[], Any]]]:
     try:
         yield {name: collecting(factory) for name, factory in optimizer._get_optimizers().items()}
     finally:
-        gc.unfreeze()
         gc.collect()
+        gc.unfreeze()
 
 
 def _refuse_unknown_operators(graph: onnx.ModelProto) -> None:
