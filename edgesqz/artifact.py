@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import math
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from edgesqz.workspace import MANIFEST_SUFFIX as MANIFEST_SUFFIX
 from edgesqz.workspace import manifest_path
 
 KERAS_SUFFIX = ".keras"
+SAVED_MODEL_SUFFIX = ".savedmodel"  # stands for a SavedModel folder of TensorFlow, which has no suffix
 SYNTHETIC = "synthetic"  # the dataset whose images are drawn by code
 SCHEMA = 2  # of manifests
 SAMPLES_SUFFIX = ".npz"  # of files with the values of a model's inputs
@@ -275,6 +278,8 @@ class Artifact:
         Raises:
             EdgesqzError: The file does not exist or cannot be read, or its manifest is damaged or does not match.
         """
+        if is_saved_model(path):
+            return cls(path, None)
         if not path.is_file():
             raise EdgesqzError(f"no model file {path}")
         if not os.access(path, os.R_OK):
@@ -300,8 +305,8 @@ class Artifact:
 
     @property
     def size_bytes(self) -> int:
-        """Size of the model file on disk."""
-        return self.path.stat().st_size
+        """Size of the model file or SavedModel folder on disk."""
+        return size_bytes(self.path)
 
     def class_names(self, count: int) -> tuple[str, ...]:
         """Return the ``count`` labels of the manifest, or ``class 0``, ``class 1``, … for a file without them."""
@@ -309,16 +314,44 @@ class Artifact:
         return known if len(known) == count else tuple(f"class {number}" for number in range(count))
 
 
+def is_saved_model(path: Path) -> bool:
+    """Return whether a path is a SavedModel folder of TensorFlow."""
+    return (path / "saved_model.pb").is_file()
+
+
+def model_suffix(path: Path) -> str:
+    """Return the suffix by which the readers and the runtimes of a model file or SavedModel folder are found."""
+    return SAVED_MODEL_SUFFIX if is_saved_model(path) else path.suffix
+
+
+def size_bytes(path: Path) -> int:
+    """Return the size of a model file, or of all files in a SavedModel folder."""
+    return sum(each.stat().st_size for each in (_files(path) if is_saved_model(path) else [path]))
+
+
 def read_bytes(path: Path) -> bytes:
-    """Read a file.
+    """Read a file. A SavedModel folder is read as a zip archive, which is the same each time.
 
     Raises:
         EdgesqzError: The file cannot be read.
     """
     try:
-        return path.read_bytes()
+        return _archive(path) if is_saved_model(path) else path.read_bytes()
     except OSError as error:
         raise EdgesqzError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _archive(folder: Path) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for each in _files(folder):
+            name = each.relative_to(folder).as_posix()
+            archive.writestr(zipfile.ZipInfo(name), each.read_bytes())  # without the time, which would change the hash
+    return content.getvalue()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.rglob("*") if each.is_file())
 
 
 def sha256(content: bytes) -> str:

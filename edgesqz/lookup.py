@@ -1,6 +1,6 @@
 """Find model files by path or name, in the same order in every command and in ``edgesqz.load``.
 
-1. The path of an existing file.
+1. The path of an existing file or SavedModel folder.
 2. The name of a file in the workspace.
 3. The name of a file in the workspace without its suffix: NAME.keras if it exists, otherwise the only model file of
    that name. If a Keras model is expected, only NAME.keras matches.
@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgesqz import plugins
-from edgesqz.artifact import KERAS_SUFFIX, ZOO
+from edgesqz.artifact import KERAS_SUFFIX, ZOO, is_saved_model, model_suffix
 from edgesqz.errors import AS_KERAS, AS_PT2, HDF5_SUFFIXES, PICKLE_SUFFIXES, EdgesqzError, suggestion
 
 
@@ -23,7 +23,7 @@ def model_files(folder: Path) -> list[Path]:
     """Return the model files in a folder, each source model before its exports."""
     suffixes = {suffix for runtime in plugins.runtimes().values() for suffix in runtime.SUFFIXES}
     return sorted(
-        (path for path in folder.glob("*") if path.suffix in suffixes),
+        (path for path in folder.glob("*") if model_suffix(path) in suffixes),
         key=lambda path: (path.name.split(".")[0], path.suffix != KERAS_SUFFIX, path.suffix, path.name),
     )
 
@@ -65,10 +65,10 @@ def newest_keras_file(folder: Path) -> Path:
 
 
 def _find(name: str, folder: Path, at_hand: list[Path], shipped: list[Path], what: str) -> Path:
-    if Path(name).is_file():
+    if _is_model(Path(name)):
         return Path(name)
     for place, files in ((folder, at_hand), (ZOO, shipped)):
-        if (place / name).is_file():
+        if _is_model(place / name):
             return place / name
         named = [path for path in files if path.stem == name]
         if len(named) == 1 or (named and named[0].suffix == KERAS_SUFFIX):
@@ -78,6 +78,10 @@ def _find(name: str, folder: Path, at_hand: list[Path], shipped: list[Path], wha
             where = "the zoo" if place == ZOO else place
             raise EdgesqzError(f"{name!r} matches {several} in {where}; specify one with its suffix")
     raise EdgesqzError(f"no {what} {name!r}; {_nearest(name, [*at_hand, *shipped])}{_listed(folder, at_hand, shipped)}")
+
+
+def _is_model(path: Path) -> bool:
+    return path.is_file() or is_saved_model(path)
 
 
 def _nearest(name: str, files: list[Path]) -> str:

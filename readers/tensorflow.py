@@ -15,22 +15,18 @@ SUFFIXES = (".savedmodel",)  # a folder, stored as a zip archive
 REQUIREMENTS = ()
 PYTHON = None
 
-WEIGHTS = "variables/variables.data"  # start of the names of the files that hold weights
+WEIGHTS = "variables/variables.data"  # start of the names of the files with weights
 BYTES_PER_WEIGHT = 4
 SIGNATURE = "serving_default"
 
 
 def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     """Store the folder as an archive. See ``readers/__init__.py``."""
+    from edgesqz.artifact import read_bytes
     from edgesqz.plugins import Prepared
 
-    file, weights = io.BytesIO(), 0
-    with zipfile.ZipFile(file, "w") as archive:
-        for each in sorted(each for each in path.rglob("*") if each.is_file()):
-            name = each.relative_to(path).as_posix()
-            archive.writestr(zipfile.ZipInfo(name), each.read_bytes())  # without the time, which would change the hash
-            weights += each.stat().st_size * name.startswith(WEIGHTS)
-    return Prepared(file.getvalue(), weights // BYTES_PER_WEIGHT)
+    weights = sum(each.stat().st_size for each in path.glob(f"{WEIGHTS}*"))
+    return Prepared(read_bytes(path), weights // BYTES_PER_WEIGHT)
 
 
 def read(content: bytes) -> bytes:

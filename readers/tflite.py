@@ -31,6 +31,12 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     graph = model.subgraphs[0]
     if any(graph.tensors[number].quantization and _has_scale(graph.tensors[number]) for number in graph.inputs):
         raise ValueError("it is quantized; export the float model that it was made from")
+    for number in graph.inputs:
+        tensor = graph.tensors[number]
+        if any(size < 0 for size in ([] if tensor.shapeSignature is None else tensor.shapeSignature[1:])):
+            raise ValueError(
+                f"its input {tensor.name.decode()} takes any size; convert the model again with fixed sizes"
+            )
     kinds = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
     stored = [each for each in graph.tensors if model.buffers[each.buffer].data is not None and each.type in kinds]
     parameters = sum(math.prod(map(int, [] if each.shape is None else each.shape)) for each in stored)

@@ -12,7 +12,7 @@ A runtime is a module with
   stored input values to stored output values, and ``arena_bytes`` if the engine works in a fixed memory arena. The
   session of an engine for models with several inputs or outputs has ``run_all(*batches)`` instead of ``run``, which
   returns the stored values of every output, takes one array per input in ``set_input``, and names its inputs
-  (``name``),
+  (``name``), and its outputs if a converter may change their order,
 - ``probe(model_bytes)``, if the engine exposes its layers: returns a function from the stored values of each input to
   the real values of every tensor, float32, by names that contain the layer's name between slashes.
 

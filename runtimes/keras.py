@@ -90,7 +90,8 @@ class Session:
         import tensorflow as tf
 
         self.inputs = [{"name": tensor.name, **_tensor(tensor)} for tensor in model.inputs]
-        self.outputs = [_tensor(tensor) for tensor in model.outputs]
+        # Numbered as in the signature that TensorFlow's converter writes, which may have another order.
+        self.outputs = [{"name": f"output_{number}", **_tensor(each)} for number, each in enumerate(model.outputs)]
         # A model's outputs may be in a dictionary, whose order is not that of ``model.outputs``.
         network = keras.Model(model.inputs, model.outputs)
         self.graph = tf.function(

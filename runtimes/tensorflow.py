@@ -38,9 +38,10 @@ class Session:
     def __init__(self, model: Any) -> None:
         self.model, self.signature = model, model.signatures[SIGNATURE]  # the model holds the variables
         _, given = self.signature.structured_input_signature
-        self.input_names, self.output_names = list(given), list(self.signature.structured_outputs)
-        self.inputs = [{"name": name, **_tensor(spec)} for name, spec in given.items()]
-        self.outputs = [_tensor(spec) for spec in self.signature.structured_outputs.values()]
+        outputs = self.signature.structured_outputs
+        self.input_names, self.output_names = sorted(given), sorted(outputs)  # TensorFlow's order varies
+        self.inputs = [{"name": name, **_tensor(given[name])} for name in self.input_names]
+        self.outputs = [{"name": name, **_tensor(outputs[name])} for name in self.output_names]
 
     def set_input(self, *batches: np.ndarray) -> None:
         """Set the stored input values that ``run_once`` uses."""

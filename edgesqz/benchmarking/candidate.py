@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgesqz import plugins
-from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, Pixels, read_bytes, sha256
+from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, Pixels, model_suffix, read_bytes, sha256
 from edgesqz.data import Batch
 from edgesqz.engine import Engine, RejectedError
 from edgesqz.engine.layer_error import LayerErrors
@@ -120,7 +120,7 @@ class Candidate:
         """Open the file. If that fails, the error becomes its row."""
         self.name = self.path.name
         with self.collecting_failures():
-            self.choice = self.choice or plugins.Choice(plugins.runtime_for(self.path.suffix))
+            self.choice = self.choice or plugins.Choice(plugins.runtime_for(model_suffix(self.path)))
             self.artifact = Artifact.open(self.path)
 
     @property

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from edgesqz import plugins
-from edgesqz.artifact import package_versions, read_bytes, sha256
+from edgesqz.artifact import model_suffix, package_versions, read_bytes, sha256, size_bytes
 from edgesqz.benchmarking import accuracy, evaluation, flips
 from edgesqz.benchmarking.candidate import (
     Candidate,
@@ -106,7 +106,9 @@ def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
     reference = find_model_file(plan.baseline, workspace) if plan.baseline else None
     found = _distinct([*named, *([reference] if reference else [])])
     choices = [plugins.Choice.parse(str(text)) for text in dict.fromkeys(as_list(plan.runtimes))]
-    if idle := [str(each) for each in choices if not any(path.suffix in each.runtime.SUFFIXES for path in found)]:
+    if idle := [
+        str(each) for each in choices if not any(model_suffix(path) in each.runtime.SUFFIXES for path in found)
+    ]:
         raise EdgesqzError(f"{option('runtimes')} {', '.join(idle)} cannot run any of the files")
     candidates = with_source_models(
         [
@@ -140,7 +142,7 @@ def _machine(board: Host | None, candidates: Sequence[Candidate]) -> Machine:
 
 def _runtimes_of(path: Path, choices: Sequence[plugins.Choice]) -> Sequence[plugins.Choice | None]:
     """Return the runtimes to measure a file on. None means the default runtime of its format."""
-    return [choice for choice in choices if path.suffix in choice.runtime.SUFFIXES] or [None]
+    return [choice for choice in choices if model_suffix(path) in choice.runtime.SUFFIXES] or [None]
 
 
 def _find(names: Sequence[str | Path], workspace: Path) -> list[Path]:
@@ -281,11 +283,11 @@ def _model_file(candidate: Candidate, threads: int) -> ModelFile:
         artifact=candidate.name,
         path=str(candidate.path),
         sha256=None if content is None else sha256(content),
-        format=candidate.path.suffix.removeprefix("."),
+        format=model_suffix(candidate.path).removeprefix("."),
         variant=candidate.manifest.variant if candidate.manifest else None,
         runtime=candidate.choice.name if candidate.choice else None,
         runtime_version=candidate.runtime_version,
-        size_bytes=candidate.path.stat().st_size,
+        size_bytes=size_bytes(candidate.path),
         gzipped_bytes=None if content is None else len(gzip.compress(content)),
         threads=threads,
         named=candidate.named,

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from edgesqz import defaults, plugins
-from edgesqz.artifact import Artifact, PixelRange, Pixels, Tensor, is_classification, read_bytes
+from edgesqz.artifact import Artifact, PixelRange, Pixels, Tensor, is_classification, model_suffix, read_bytes
 from edgesqz.data import Batch, sample_shape
 from edgesqz.engine import environments
 from edgesqz.engine.host import Host
@@ -56,6 +56,7 @@ class Engine:
         takes_images: Whether the model has one input, which takes images.
         inputs: The model's inputs.
         outputs: The model's outputs.
+        output_names: The names of the outputs, or empty if the engine does not name them.
         version: Version of the engine.
         machine: The machine that the engine runs on.
         load_ms: Time to import the engine and load the model, in milliseconds.
@@ -93,7 +94,8 @@ class Engine:
             )
             self.takes_images: bool = facts["takes_images"]
             self.inputs = tuple(_tensor(each, named=not self.takes_images) for each in facts["inputs"])
-            self.outputs = tuple(Tensor(**each) for each in facts["outputs"])
+            self.outputs = tuple(_tensor(each, named=False) for each in facts["outputs"])
+            self.output_names = [each["name"] for each in facts["outputs"] if "name" in each]
             if self.takes_images:
                 _refuse_clipping(self.input, pixels)
         except BaseException:
@@ -166,6 +168,9 @@ class Engine:
         Raises:
             EdgesqzError: The model does not take images of one size.
         """
+        if not self.takes_images:
+            given = ", ".join(f"{tensor.dtype} {tensor.shape}" for tensor in self.inputs)
+            raise EdgesqzError(f"expected a model with one input of images, RGB or gray; its inputs are {given}")
         return self.input.image_form
 
     @property
@@ -374,9 +379,9 @@ def open_engine(
 
     ``pixels`` and ``size``, at which to run a model that takes images of any size, are for files without a manifest.
     """
-    runtime = runtime or plugins.runtime_for(artifact.path.suffix)
+    runtime = runtime or plugins.runtime_for(model_suffix(artifact.path))
     described = artifact.manifest.pixels if artifact.manifest else pixels
     content = read_bytes(artifact.path)
-    if size and (reader := plugins.reader_for(artifact.path.suffix)):
+    if size and (reader := plugins.reader_for(model_suffix(artifact.path))):
         content = plugins.prepare(reader, artifact.path, size).content
     return Engine(content, runtime, threads=threads, pinned_to=pinned_to, pixels=described, host=host)

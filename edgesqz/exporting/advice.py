@@ -11,6 +11,7 @@ from edgesqz.exporting.precision import INT8_BITS
 from edgesqz.exporting.samples import ExportData
 from edgesqz.exporting.source import Source
 from edgesqz.reading import ForeignModel
+from edgesqz.tflite.operators import layer_of
 
 
 def advice(job: Job, source: Source, images: ExportData) -> str:
@@ -57,14 +58,17 @@ def _is_below_int8(job: Job) -> bool:
     return job.kind.layer_bits is not None and job.kind.layer_bits < INT8_BITS
 
 
-def origin_of_error(unquantized: Engine, quantized: Engine, images: Batch) -> str:
+def origin_of_error(content: bytes, unquantized: Engine, quantized: Engine, images: Batch) -> str:
     """Return a note on the layer at which a quantized file's error starts, or an empty string if it grows gradually.
 
     Args:
+        content: The network in float, as a .tflite file.
         unquantized: Engine that runs the network in float.
         quantized: Engine that runs the file.
         images: uint8 (N, H, W, channels), or samples.
     """
     errors = layer_sqnr_db(unquantized, quantized, images)
-    layer = grows_at(errors)
-    return f"the error starts at {layer}, with an SQNR of {errors[layer]:.1f} dB; " if layer else ""
+    tensor = grows_at(errors)
+    return (
+        f"the error starts at {layer_of(content, tensor)}, with an SQNR of {errors[tensor]:.1f} dB; " if tensor else ""
+    )

@@ -15,7 +15,7 @@ from edgesqz import artifact, backend, plugins, progress
 from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification
 from edgesqz.data import Batch, Samples
 from edgesqz.engine import Engine, EngineError
-from edgesqz.errors import EdgesqzError, NoRoomError, first_line, option
+from edgesqz.errors import EdgesqzError, NoRoomError, first_line, named, option
 from edgesqz.exporting import precision, shipped, tensors, verify
 from edgesqz.exporting.advice import advice, origin_of_error
 from edgesqz.exporting.images import ExportImages
@@ -23,7 +23,7 @@ from edgesqz.exporting.job import Job
 from edgesqz.exporting.labels import check_labels, read_labels
 from edgesqz.exporting.plan import Export
 from edgesqz.exporting.reference import Reference
-from edgesqz.exporting.samples import ExportData, ExportSamples
+from edgesqz.exporting.samples import ExportData, ExportSamples, check_dataset
 from edgesqz.exporting.sensitivity import Bits, LayerChoice, Score, Search
 from edgesqz.exporting.shipped import Shipped
 from edgesqz.exporting.source import Source, find_source
@@ -84,7 +84,9 @@ class Exporter:
 
     @functools.cached_property
     def source(self) -> Source:
-        """The source model."""
+        """The source model. A wrong name of a dataset is reported first, because some engines are slow to start."""
+        if self.plan.dataset:
+            check_dataset(str(self.plan.dataset), as_path(self.plan.data_dir))
         found = find_source(self.plan, self.workspace, self._pixels)
         if isinstance(found, ForeignModel):
             self._engines.callback(found.engine.close)
@@ -212,7 +214,7 @@ class Exporter:
             self._print(f"warning: {self._source_warning}")
 
     def _print(self, line: str) -> None:
-        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self.console.print(named(line), soft_wrap=True, highlight=False, markup=False)
 
     def _refuse_if_too_large(self, jobs: Sequence[Job]) -> None:
         if self.cannot_fit(jobs, self.room):
@@ -351,7 +353,7 @@ class Exporter:
             return ""
         content, pixels = self.source.network(takes_bytes=True)
         with self._engine(content, job, pixels, "comparing layers") as unquantized:
-            return origin_of_error(unquantized, engine, self.images.verification.pixels[:COMPARED_IMAGES])
+            return origin_of_error(content, unquantized, engine, self.images.verification.pixels[:COMPARED_IMAGES])
 
     def _print_float_operators(self, job: Job, content: bytes) -> None:
         """Print which operators of a quantized model from another tool compute in float."""

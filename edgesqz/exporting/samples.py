@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgesqz import data
 from edgesqz.artifact import RANDOM, SAMPLES_SUFFIX, Images
 from edgesqz.data import Samples
 from edgesqz.errors import EdgesqzError, option
@@ -16,6 +17,18 @@ from edgesqz.exporting.source import Source
 
 RANDOM_SAMPLES = 100
 VERIFICATION_SHARE = 0.2
+
+
+def check_dataset(name: str, data_dir: Path | None) -> None:
+    """Check that a dataset or a file of samples exists, without reading or downloading it.
+
+    Raises:
+        EdgesqzError: It does not.
+    """
+    if not name.endswith(SAMPLES_SUFFIX):
+        data.locate(name, data_dir)
+    elif not Path(name).is_file():
+        raise EdgesqzError(f"{option('dataset')}: no file {name}")
 
 
 class ExportSamples:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from edgesqz import lookup, plugins
-from edgesqz.artifact import KERAS_SUFFIX, ChannelRanges, Manifest, PixelRange, Pixels, Tensor
+from edgesqz.artifact import KERAS_SUFFIX, ChannelRanges, Manifest, PixelRange, Pixels, Tensor, is_saved_model
 from edgesqz.data import Batch
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
 from edgesqz.image_size import ImageSize
 from edgesqz.models import loading
-from edgesqz.reading import is_saved_model, open_foreign
+from edgesqz.reading import open_foreign
 from edgesqz.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +107,7 @@ class Contents:
     parameters: int
     tensors: tuple[Tensor, ...]
     metadata: dict[str, Any]
+    layers: dict[str, str] = field(default_factory=dict)
     external_files: tuple[ExternalFile, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -122,7 +123,9 @@ class Inspection(Result):
         sha256: The SHA-256 of the file, in hexadecimal.
         inputs: The inputs in the order of the model's interface.
         outputs: The outputs in the order of the model's interface.
-        operators: The number of occurrences of each operator, most frequent first. For a .keras file, of each layer.
+        operators: The number of occurrences of each operator, most frequent first. For a Keras file, of each layer.
+        layers: The layers with weights, as ``export --keep-float`` names them, and their operators. Empty for formats
+            whose layers get their names only when they are exported.
         parameters: The number of weights and biases, each counted once, without shapes, scales and zero points.
         tensors: The tensors that the model stores, largest first.
         external_files: Files beside the model that store the values of tensors. They are not read.
@@ -138,6 +141,7 @@ class Inspection(Result):
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     operators: dict[str, int]
+    layers: dict[str, str]
     parameters: int
     tensors: tuple[Tensor, ...]
     external_files: tuple[ExternalFile, ...]
@@ -159,6 +163,7 @@ class Inspection(Result):
             _block("inputs", [_described(tensor) for tensor in self.inputs]),
             _block("outputs", [_described(tensor) for tensor in self.outputs]),
             _block("operators", [(name, f"{count:,}") for name, count in self.operators.items()]),
+            *([_block("layers with weights", list(self.layers.items()))] if self.layers else []),
             _block("bytes by tensor", self._largest_tensors()),
             _block("metadata", list(_flat(self.metadata)) or [("none", "")]),
             *self._training_tables(),
@@ -193,12 +198,13 @@ def inspection(path: Path, content: bytes, found: Contents) -> Inspection:
     manifest, warnings = _manifest(path)
     return Inspection(
         file=path.name,
-        format=path.suffix[1:],
-        size_bytes=len(content),
+        format=artifact.model_suffix(path)[1:],
+        size_bytes=artifact.size_bytes(path),
         sha256=artifact.sha256(content),
         inputs=found.inputs,
         outputs=found.outputs,
         operators=found.operators,
+        layers=found.layers,
         parameters=found.parameters,
         tensors=tuple(sorted(found.tensors, key=lambda tensor: tensor.size_bytes, reverse=True)),
         external_files=found.external_files,

@@ -1,4 +1,4 @@
-"""Read .keras files with Keras, on TensorFlow."""
+"""Read Keras files with Keras, on TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgesqz.inspecting.inspection import Contents, Tensor, counted
+from edgesqz.errors import HDF5_SUFFIXES
+from edgesqz.inspecting.inspection import Contents, Tensor, as_text, counted
 from edgesqz.models import loading
 
 
 def read(path: Path, content: bytes) -> Contents:
-    """Read a .keras file."""
+    """Read a .keras file, or an HDF5 file of Keras 2."""
     model = loading.load_keras(path)
     if not model.built or not getattr(model, "inputs", None):
         raise ValueError("its model was saved before it was built, so its inputs are unknown")
-    with zipfile.ZipFile(path) as archive:
-        metadata = json.loads(archive.read("metadata.json"))
     return Contents(
         inputs=tuple(Tensor(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in model.inputs),
         outputs=tuple(Tensor(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in model.outputs),
@@ -28,8 +27,33 @@ def read(path: Path, content: bytes) -> Contents:
             Tensor(weight.path, tuple(weight.shape), str(weight.dtype), None, int(weight.value.numpy().nbytes))
             for weight in model.weights
         ),
-        metadata=metadata,
+        layers=_weighted_layers(model),
+        metadata=_hdf5_metadata(path) if path.suffix in HDF5_SUFFIXES else _metadata(path),
     )
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        return dict(json.loads(archive.read("metadata.json")))
+
+
+def _hdf5_metadata(path: Path) -> dict[str, Any]:
+    import h5py
+
+    with h5py.File(path) as file:
+        found = {name: file.attrs[name] for name in ("keras_version", "backend") if name in file.attrs}
+    return {name: as_text(value) for name, value in found.items()}
+
+
+def _weighted_layers(model: Any) -> dict[str, str]:
+    """Return the layers with a kernel, including the layers of nested models, and their classes."""
+    found: dict[str, str] = {}
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            found |= _weighted_layers(layer)
+        elif any(weight.path.endswith("kernel") for weight in layer.weights):
+            found[layer.name] = type(layer).__name__
+    return found
 
 
 def _layers(model: Any) -> Iterator[str]:

@@ -27,7 +27,8 @@ class Inspect(WorkspaceOptions):
     file: Annotated[
         str | Path,
         Option(
-            "A .tflite, .onnx or .keras file from any tool, or the name of a file in the workspace or the zoo.",
+            "A model file from any tool (.tflite, .onnx, .keras, .pt2 or .h5) or a SavedModel folder, or the name of a "
+            "file in the workspace or the zoo.",
             metavar="FILE",
             positional=True,
         ),

@@ -7,30 +7,35 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgesqz import artifact
-from edgesqz.errors import AS_KERAS, DAMAGE, HDF5_SUFFIXES, EdgesqzError, first_line
-from edgesqz.inspecting import keras, onnx, tflite
+from edgesqz.errors import AS_PT2, DAMAGE, HDF5_SUFFIXES, PICKLE_SUFFIXES, EdgesqzError, first_line
+from edgesqz.inspecting import keras, onnx, pytorch, saved_model, tflite
 from edgesqz.inspecting.inspection import Contents, Inspection, inspection
 
 READERS: dict[str, Callable[[Path, bytes], Contents]] = {
     ".tflite": tflite.read,
     ".onnx": onnx.read,
+    ".pt2": pytorch.read,
     artifact.KERAS_SUFFIX: keras.read,
+    **dict.fromkeys(HDF5_SUFFIXES, keras.read),
+    artifact.SAVED_MODEL_SUFFIX: saved_model.read,
 }
 
 
 def read(path: Path) -> Inspection:
-    """Read a .tflite, .onnx or .keras file.
+    """Read a model file or a SavedModel folder.
 
     Raises:
         EdgesqzError: The file has another suffix or is damaged.
     """
-    reader = READERS.get(path.suffix)
-    if path.suffix in HDF5_SUFFIXES:
-        raise EdgesqzError(f"cannot inspect {path}; {AS_KERAS}")
+    suffix = artifact.model_suffix(path)
+    reader = READERS.get(suffix)
     if reader is None:
-        raise EdgesqzError(f"expected a {', '.join(READERS)} file, got {path}")
+        *files, _ = READERS
+        advice = f"; {AS_PT2}" if suffix in PICKLE_SUFFIXES else ""
+        raise EdgesqzError(f"expected a {', '.join(files)} file or a SavedModel folder, got {path}{advice}")
     content = artifact.read_bytes(path)
     try:
         return inspection(path, content, reader(path, content))
     except (*DAMAGE, RecursionError, struct.error) as error:
-        raise EdgesqzError(f"{path} is not a {path.suffix} file or is damaged: {first_line(error)}") from error
+        what = "SavedModel" if suffix == artifact.SAVED_MODEL_SUFFIX else f"{suffix} file"
+        raise EdgesqzError(f"{path} is not a {what} or is damaged: {first_line(error)}") from error

@@ -11,11 +11,11 @@ import numpy as np
 
 from edgesqz.inspecting.inspection import Contents, Quantization, Tensor, as_text, count_values, counted
 from edgesqz.tflite import metadata
+from edgesqz.tflite.operators import WEIGHTED
 
 _Table = TypeVar("_Table")
 
 MAX_TABLES = 1_000_000  # the limit of FlatBuffers' own verifier
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")  # operators whose second input is the weights
 BYTES_PER_TABLE = 8  # minimum size of a table: its offset, and the offset of its fields
 
 
@@ -64,6 +64,16 @@ class _Tflite:
         names = [self._operator(code) for code in self._codes]
         used = [op for graph in self.graphs for op in self.all(graph.OperatorsLength(), graph.Operators)]
         return counted(names[op.OpcodeIndex()] for op in used)
+
+    def weighted_layers(self) -> dict[str, str]:
+        """Return the names of stored kernels, by which LiteRT's quantizer knows their layers, and the operators."""
+        graph = self.graphs[0]
+        found: dict[str, str] = {}
+        for op in self.all(graph.OperatorsLength(), graph.Operators):
+            kind = self._operator(self._codes[op.OpcodeIndex()])
+            if kind in WEIGHTED and self._stored_bytes((kernel := graph.Tensors(op.Inputs(1))).Buffer()):
+                found.setdefault(as_text(kernel.Name()), kind)
+        return found
 
     def macs(self) -> int:
         """Count the multiply-accumulates of the first graph, the one that runs."""
@@ -173,6 +183,7 @@ def read(path: Path, content: bytes) -> Contents:
         inputs=inputs,
         outputs=outputs,
         operators=file.operators(),
+        layers=file.weighted_layers(),
         parameters=count_values(parameters),
         tensors=tuple(stored),
         metadata=metadata.describe(content, file.metadata()),

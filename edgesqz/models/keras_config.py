@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgesqz.errors import DAMAGE, EdgesqzError
+from edgesqz.errors import DAMAGE, HDF5_SUFFIXES, EdgesqzError
 from edgesqz.tables import counted
 
 ONE_OF_EACH = "build a keras.Model with one image input and one output, and save that"
@@ -20,11 +20,23 @@ Shape = Sequence[int | None]
 def read(path: Path) -> dict[str, Any]:
     """Return a model's configuration, or an empty one if the file is damaged. Loading the model reports the damage."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
+        config = json.loads(_hdf5_text(path) if path.suffix in HDF5_SUFFIXES else _archived_text(path))
     except (*DAMAGE, OSError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return {}
     return config if isinstance(config, dict) else {}
+
+
+def _archived_text(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read("config.json")
+
+
+def _hdf5_text(path: Path) -> str | bytes:
+    import h5py
+
+    with h5py.File(path) as file:
+        text: str | bytes = file.attrs["model_config"]
+        return text
 
 
 def foreign_code(config: dict[str, Any]) -> str | None:

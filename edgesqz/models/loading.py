@@ -15,7 +15,7 @@ import numpy as np
 from edgesqz import artifact, backend, lookup
 from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, Pixels, Tensor
 from edgesqz.data import Batch
-from edgesqz.errors import DAMAGE, EdgesqzError, first_line, option
+from edgesqz.errors import DAMAGE, HDF5_SUFFIXES, EdgesqzError, first_line, option
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models import keras_config
 from edgesqz.models.architectures import ARCHITECTURES, network_graph
@@ -215,13 +215,14 @@ def untrained(
 
 
 def load_keras(path: Path) -> keras.Model:
-    """Load a .keras file with Keras.
+    """Load a .keras or HDF5 file with Keras.
 
     Raises:
         EdgesqzError: The file is damaged, or needs a class that is not Keras's own.
     """
     problem = f"{path} cannot be loaded as a Keras model"
-    if not zipfile.is_zipfile(path):
+    is_hdf5 = path.suffix in HDF5_SUFFIXES
+    if not (is_hdf5 or zipfile.is_zipfile(path)):
         raise EdgesqzError(f"{problem}: it is not a .keras archive, or it is truncated")
     foreign = keras_config.foreign_code(keras_config.read(path))
     if foreign and "keras" not in sys.modules:  # otherwise the caller may have imported that code
@@ -230,10 +231,11 @@ def load_keras(path: Path) -> keras.Model:
     import keras
 
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # HDF5 trusts what it reads, so damaged weights must not reach it
-        if damaged:
-            raise EdgesqzError(f"{problem}: {damaged} in it is damaged")
+        if not is_hdf5:
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()  # HDF5 trusts what it reads, so damaged weights must not reach it
+            if damaged:
+                raise EdgesqzError(f"{problem}: {damaged} in it is damaged")
         with backend.hush():
             return keras.models.load_model(path, compile=False)
     except (*DAMAGE, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgesqz import artifact, plugins
-from edgesqz.artifact import Artifact, Manifest, PixelRange, Pixels, Tensor
+from edgesqz.artifact import Artifact, Manifest, PixelRange, Pixels, Tensor, model_suffix
 from edgesqz.data import Batch, Samples, sample_shape
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, option
@@ -19,7 +19,10 @@ from edgesqz.reading.conversion import Conversion, to_tflite
 from edgesqz.tflite import extending
 
 PROBABILITY_TOLERANCE = 1e-3
-SAVED_MODEL = ".savedmodel"  # the suffix by which the reader of SavedModel folders is found
+FIX_ONNX = (
+    "fix it with python -m onnxruntime.tools.make_dynamic_shape_fixed --input_name {} --input_shape SIZE,SIZE,… FILE "
+    "FIXED"
+)
 
 
 @dataclass(eq=False)
@@ -136,7 +139,9 @@ class ForeignModel:
             raise EdgesqzError(f"{self.source} cannot be converted: {error}") from error
         content = extending.with_dense_layers(extending.with_int8_forms(found.content))
         content = extending.with_signature(content)
-        content = extending.with_inputs(content, [tensor.name for tensor in self.inputs if tensor.name])
+        content = extending.in_order(
+            content, [each.name for each in self.inputs if each.name], self.engine.output_names
+        )
         return Conversion(extending.with_softmax(content) if self.ends_with_softmax else content, found.versions)
 
     def in_layout_of_exports(self, batch: Batch) -> Batch:
@@ -157,11 +162,6 @@ class ForeignModel:
         return extending.with_normalization(self.conversion.content, self.pixels), PixelRange()
 
 
-def is_saved_model(path: Path) -> bool:
-    """Return whether a path is a SavedModel folder of TensorFlow."""
-    return (path / "saved_model.pb").is_file()
-
-
 def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> ForeignModel:
     """Open a model file from another tool.
 
@@ -174,10 +174,10 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         EdgesqzError: The file cannot be read or run, does not take images, or its manifest contradicts
             ``pixels``.
     """
-    suffix = SAVED_MODEL if is_saved_model(path) else path.suffix
+    suffix = model_suffix(path)
     reader = plugins.reader_for(suffix)
     assert reader  # callers check that there is one
-    manifest = None if suffix == SAVED_MODEL else Artifact.open(path).manifest
+    manifest = Artifact.open(path).manifest
     described = manifest.pixels if manifest else None
     if described and pixels and described != pixels:
         raise EdgesqzError(
@@ -200,7 +200,7 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         suffix=suffix,
         pixels=pixels,
         manifest=manifest,
-        sha256=artifact.sha256(prepared.content if suffix == SAVED_MODEL else artifact.read_bytes(path)),
+        sha256=artifact.sha256(artifact.read_bytes(path)),
         engine=engine,
         parameters=prepared.parameters,
         described_labels=prepared.labels,
@@ -215,7 +215,13 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
 
 def _check_images(model: ForeignModel, size: ImageSize | None) -> None:
     """Check that a model takes images of one size, which is the requested one."""
-    found, _ = model.form
+    try:
+        found, _ = model.form
+    except EdgesqzError as error:
+        raise EdgesqzError(
+            f"{model.source} takes images of any size, which {option('input_size')} cannot fix in this format; save "
+            "the model again for images of one size"
+        ) from error
     if size and found != size:
         raise EdgesqzError(f"{model.source} takes images of {found}; remove {option('input_size')} {size}")
 
@@ -226,7 +232,8 @@ def _check_samples(model: ForeignModel, size: ImageSize | None) -> None:
         try:
             sample_shape(tensor)
         except EdgesqzError as error:
-            raise EdgesqzError(f"{model.source}: {error}") from error
+            way_out = FIX_ONNX if model.suffix == ".onnx" else "save the model again with fixed shapes"
+            raise EdgesqzError(f"{model.source}: {error}; {way_out.format(tensor.name)}") from error
     if size and not any(_has_size(tensor, size) for tensor in model.inputs):
         raise EdgesqzError(f"{model.source} takes no images of {size}; remove {option('input_size')}")
     if model.pixels != PixelRange():

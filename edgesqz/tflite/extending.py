@@ -123,7 +123,8 @@ def _dense_layer(model: Any, multiplication: Any, weights: np.ndarray) -> Any:
 
     matrix = model.subgraphs[0].tensors[multiplication.inputs[1]]
     model.buffers[matrix.buffer].data = None
-    matrix.buffer, matrix.shape = _buffer(model, weights), list(weights.shape)
+    matrix.buffer = _buffer(model, weights)
+    matrix.shape = matrix.shapeSignature = list(weights.shape)
     bias = _constant(model, matrix.name + b"/bias", np.zeros(len(weights), np.float32))
     inputs = [*multiplication.inputs, bias]
     operator = _operator(model, schema.BuiltinOperator.FULLY_CONNECTED, inputs, list(multiplication.outputs))
@@ -165,19 +166,24 @@ def input_shapes(content: bytes) -> list[tuple[int, ...]]:
     return [() if shape is None else tuple(map(int, shape)) for shape in shapes]
 
 
-def with_inputs(content: bytes, names: Sequence[str]) -> bytes:
-    """Return a file whose inputs are in the order of their names in its signature, if it has exactly these names.
+def in_order(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """Return a file whose inputs and outputs are in the order of their names in its signature.
 
-    Converters may change the order. Without names, as in converted PyTorch programs, they keep it.
+    Converters may change the order. Inputs or outputs whose names are not exactly those of the signature, as in
+    converted PyTorch programs, keep their order.
     """
     model, graph = _opened(content)
     (signature,) = model.signatureDefs
-    numbers = {entry.name.decode(): entry.tensorIndex for entry in signature.inputs}
-    ordered = [numbers[name] for name in names if name in numbers]
-    if sorted(ordered) != sorted(graph.inputs) or ordered == list(graph.inputs):
-        return content
-    graph.inputs = ordered
-    return serialized(model)
+    before = list(graph.inputs), list(graph.outputs)
+    graph.inputs = _in_order(before[0], signature.inputs, inputs)
+    graph.outputs = _in_order(before[1], signature.outputs, outputs)
+    return content if (graph.inputs, graph.outputs) == before else serialized(model)
+
+
+def _in_order(numbers: list[int], entries: Sequence[Any], names: Sequence[str]) -> list[int]:
+    by_name = {entry.name.decode(): entry.tensorIndex for entry in entries}
+    found = [by_name[name] for name in names if name in by_name]
+    return found if sorted(found) == sorted(numbers) else numbers
 
 
 def _opened(content: bytes) -> tuple[Any, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")  # operators whose second input is the weights
+
 
 @dataclass(frozen=True, eq=False)
 class Operator:
@@ -45,6 +47,14 @@ def operators(content: bytes) -> Iterator[Operator]:
             kernel=kernel.name.decode() if kernel else "",
             values=stored_floats(model, kernel) if kernel else None,
         )
+
+
+def layer_of(content: bytes, tensor: str) -> str:
+    """Return the name of the layer that a tensor belongs to: that of its weights, or the tensor's if it has none."""
+    for operator in operators(content):
+        if operator.kind in WEIGHTED and tensor in (operator.kernel.split(";")[0], operator.output.split(";")[0]):
+            return operator.kernel
+    return tensor
 
 
 def builtin_code(model: Any, operator: Any) -> int:

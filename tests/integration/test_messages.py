@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,20 +28,20 @@ def onnx_file(path: Path, dtype: int, shape: tuple[int, ...], to: int = TensorPr
     return path
 
 
-@pytest.mark.parametrize("dtype", ["INT32", "INT64", "DOUBLE", "BOOL", "STRING"])
-def test_an_input_that_is_not_an_image_is_refused_with_its_dtype_and_shape(dtype: str, tmp_path: Path) -> None:
-    name = "float64" if dtype == "DOUBLE" else dtype.lower()
-    for shape in ((1, 128), (1, 8, 8, 3)):
-        path = onnx_file(tmp_path / "theirs.onnx", TensorProto.DataType.Value(dtype), shape)
-        with pytest.raises(EdgesqzError) as caught:
-            load(path)
-        assert "expected an input of images (float32, float16, uint8 or int8;" in str(caught.value)
-        assert str(caught.value).endswith(f"got {name} of shape {shape}")
+@pytest.mark.parametrize(
+    ("dtype", "shape"), [("INT64", (1, 128)), ("INT32", (1, 8, 8, 3)), ("BOOL", (1, 8)), ("FLOAT", (1, 16000))]
+)
+def test_a_model_that_does_not_take_images_refuses_them(dtype: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    with load(onnx_file(tmp_path / "theirs.onnx", TensorProto.DataType.Value(dtype), shape)) as engine:
+        assert not engine.takes_images
+        with pytest.raises(EdgesqzError, match=rf"its inputs are \w+ {re.escape(str(shape))}$"):
+            engine.predict(np.zeros((1, 8, 8, 3), np.uint8))
 
 
-def test_audio_is_not_an_image(tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match=r"got float32 of shape \(1, 16000\)$"):
-        load(onnx_file(tmp_path / "theirs.onnx", TensorProto.FLOAT, (1, 16000)))
+def test_an_input_of_text_is_refused(tmp_path: Path) -> None:
+    path = onnx_file(tmp_path / "theirs.onnx", TensorProto.STRING, (1, 128))
+    with pytest.raises(EdgesqzError, match=r"expected inputs and outputs of numbers, got string of shape \(1, 128\)$"):
+        load(path)
 
 
 def test_an_output_of_labels_is_refused(tmp_path: Path) -> None:
@@ -80,12 +81,10 @@ def test_a_damaged_name_is_reported_as_damage(tmp_path: Path) -> None:
     assert edgesqz.inspect(tmp_path / "theirs.tflite").inputs[0].name == "pix\ufffdels"
 
 
-@pytest.mark.parametrize("command", ["inspect", "embed"])
-def test_an_h5_file_gets_advice_to_save_it_as_keras(command: str, tmp_path: Path) -> None:
+def test_an_h5_file_gets_advice_to_save_it_as_keras(tmp_path: Path) -> None:
     old = tmp_path / "theirs.h5"
     old.write_bytes(b"\x89HDF\r\n\x1a\n")
-    more = ["--target", "python"] * (command == "embed")
-    result = CliRunner().invoke(app, [command, str(old), *more])
+    result = CliRunner().invoke(app, ["embed", str(old), "--target", "python"])
     assert result.exit_code == 1, result.output
     output = " ".join(f"{result.stdout} {result.stderr}".split())
     assert "load it in Keras and save it as .keras" in output

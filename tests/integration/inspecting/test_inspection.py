@@ -18,12 +18,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import edgesqz
-from edgesqz import EdgesqzError
-from edgesqz.artifact import ZOO, sha256
+from edgesqz import EdgesqzError, backend
+from edgesqz.artifact import ZOO, sha256, size_bytes
 from edgesqz.cli import app
 from edgesqz.inspecting import inspect
 from edgesqz.inspecting.inspection import Inspection
 from edgesqz.models.costs import network_costs
+from edgesqz.models.loading import load_keras
 
 TFLITE, ONNX, KERAS = (ZOO / f"squeezenet-nano.{kind}" for kind in ("int8.tflite", "int8.onnx", "keras"))
 
@@ -90,6 +91,35 @@ def test_a_keras_file_shows_its_layers() -> None:
     assert found.outputs[0].form == "float32 ?x10"
     assert found.operators["Conv2D"] == 17
     assert set(found.metadata) == {"keras_version", "date_saved"}
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_other_formats_of_keras_show_the_same(tmp_path: Path) -> None:
+    model, expected = load_keras(KERAS), inspect(KERAS)
+    with backend.hush():
+        model.save(tmp_path / "model.h5")
+        model.export(tmp_path / "saved", verbose=False)
+    hdf5, folder = inspect(tmp_path / "model.h5"), inspect(tmp_path / "saved")
+    assert (hdf5.format, hdf5.operators, hdf5.layers) == ("h5", expected.operators, expected.layers)
+    assert (folder.format, folder.size_bytes) == ("savedmodel", size_bytes(tmp_path / "saved"))
+    assert folder.operators["Conv2D"] == expected.operators["Conv2D"]
+    for found in (hdf5, folder):
+        assert found.parameters == expected.parameters
+        assert [each.form for each in (*found.inputs, *found.outputs)] == ["float32 ?x32x32x3", "float32 ?x10"]
+        assert sum(each.size_bytes for each in found.tensors) == 4 * expected.parameters
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"damaged")
+    with pytest.raises(EdgesqzError, match="saved is not a SavedModel or is damaged"):
+        inspect(tmp_path / "saved")
+
+
+def test_layers_have_the_names_that_export_takes(exported: Path, images: Path, tmp_path: Path) -> None:
+    assert len(inspect(KERAS).layers) == len(inspect(TFLITE).layers) == 17
+    for source in (exported / "colors.keras", exported / "colors.fp32.tflite"):
+        layers = inspect(source).layers
+        assert set(layers.values()) <= {"Conv2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+        with pytest.raises(EdgesqzError, match="no layer matches 'nothing'; the layers are ") as refusal:
+            edgesqz.export(source, quantize=True, keep_float="nothing", dataset=images, workspace=tmp_path)
+        assert str(refusal.value).endswith(", ".join(layers))
 
 
 def test_an_onnx_file_from_another_tool(tmp_path: Path) -> None:
@@ -169,7 +199,7 @@ def test_the_command_prints_json_and_knows_the_zoo() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.txt", b"text", "expected a .tflite, .onnx, .keras file, got"),
+        ("a.txt", b"text", "expected a .tflite, .onnx, .pt2, .keras, .h5, .hdf5 file or a SavedModel folder, got"),
         ("a.tflite", b"", "a.tflite is not a .tflite file or is damaged: its bytes 4 to 8 are not TFL3"),
         ("a.tflite", b"\xff\xff\xff\x7fTFL3", "a.tflite is not a .tflite file or is damaged"),
         ("a.onnx", b"", "a.onnx is not a .onnx file or is damaged: it has no operators"),

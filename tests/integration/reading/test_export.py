@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -99,6 +101,10 @@ def test_sources_that_cannot_be_exported_are_refused(exported: Path, images: Pat
     source = color_onnx(tmp_path / "colors.onnx")
     with pytest.raises(EdgesqzError, match=r"takes images of 32x32; remove input_size 24"):
         edgesqz.export(source, dataset=images, workspace=tmp_path, input_size=24)
+    with pytest.raises(EdgesqzError, match="'nowhere' is neither a dataset"):  # before any engine starts
+        edgesqz.export("missing.pt2", dataset="nowhere", workspace=tmp_path)
+    with pytest.raises(EdgesqzError, match="dataset: no file values.npz"):
+        edgesqz.export("missing.pt2", dataset="values.npz", workspace=tmp_path)
     with pytest.raises(EdgesqzError, match="quota"):
         edgesqz.export(source, quota=1000, workspace=tmp_path)
     assert not list(tmp_path.glob("*.tflite"))
@@ -144,5 +150,9 @@ def test_a_collapsed_file_is_refused_with_the_layer_where_the_error_starts(
     classifier.CopyFrom(numpy_helper.from_array(ignoring, "classifier"))
     path = tmp_path / "collapsing.onnx"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(EdgesqzError, match=r"not kept: it agrees .* the error starts at .* keep_float LAYER"):
-        edgesqz.export(path, quantize=True, mean=MEAN, std=STD, dataset=images, workspace=tmp_path)
+    options: dict[str, Any] = {"mean": MEAN, "std": STD, "dataset": images, "workspace": tmp_path}
+    with pytest.raises(EdgesqzError, match=r"not kept: it agrees .* keep_float LAYER") as refusal:
+        edgesqz.export(path, quantize=True, **options)
+    (layer,) = re.findall(r"the error starts at (\S+), with", str(refusal.value))
+    edgesqz.export(path, **options)
+    assert layer in edgesqz.inspect(tmp_path / "collapsing.fp32.tflite").layers
