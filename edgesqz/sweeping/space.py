@@ -61,8 +61,8 @@ expand = [96, 128]
 epochs = 3
 learning_rate = { low = 0.05, high = 0.4, log = true }
 weight_decay = [0.0005, 0.001]
-# batch_size, label_smoothing, preprocessing, optimizer, average, branches, teacher, init, freeze, quantize_aware and
-# seed are knobs too.
+# batch_size, label_smoothing, preprocessing, optimizer, average, branches, teacher, teacher_views, init, freeze,
+# quantize_aware and seed are knobs too.
 
 [export]                # every trial is exported in each of these formats and variants
 format = "tflite"

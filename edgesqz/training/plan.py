@@ -125,6 +125,14 @@ class RecipeOptions:
             metavar="MODEL",
         ),
     ] = None
+    teacher_views: Annotated[
+        int | None,
+        Option(
+            "Number of epochs after which the augmentation repeats. The teacher predicts each image this many times.",
+            metavar="COUNT",
+            default=f"{Recipe.teacher_views}",
+        ),
+    ] = None
     quantize_aware: Annotated[
         str | None,
         Option(
@@ -273,6 +281,8 @@ class Train(
             )
         if self.teacher and self.label_smoothing is not None:
             raise EdgesqzError(f"{option('teacher')} replaces the labels; remove {option('label_smoothing')}")
+        if self.teacher_views is not None and not self.teacher:
+            raise EdgesqzError(f"{option('teacher_views')} needs a teacher; set {option('teacher')}")
         if self.quantize_aware and not self.init:
             raise EdgesqzError(f"{option('quantize_aware')} starts from a trained network; set {option('init')}")
         if self.branches and self.init:

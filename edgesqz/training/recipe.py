@@ -93,7 +93,7 @@ class Recipe:
     def __post_init__(self) -> None:
         """Check the values."""
         architecture(self.model)
-        for name in ("epochs", "batch_size", "learning_rate"):
+        for name in ("epochs", "batch_size", "learning_rate", "teacher_views"):
             if not 0 < (value := getattr(self, name)) < math.inf:
                 raise EdgesqzError(f"{option(name)} must be above 0, got {value}")
         if self.input_size is not None:

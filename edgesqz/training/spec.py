@@ -24,6 +24,7 @@ RECIPE: dict[str, Kind] = {
     "average": int | float,
     "branches": bool,
     "teacher": str,
+    "teacher_views": int,
     "init": str,
     "freeze": int,
     "quantize_aware": str,

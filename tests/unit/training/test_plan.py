@@ -22,6 +22,8 @@ from edgesqz.workspace import OWN
         ({"seconds": 60, "epochs": 3}, "seconds decides the number of steps; remove epochs"),
         ({"seconds": 60, "resume": True}, "seconds decides the number of steps; remove resume"),
         ({"teacher": "squeezenet", "label_smoothing": 0.0}, "teacher replaces the labels; remove label_smoothing"),
+        ({"teacher": "squeezenet", "teacher_views": 0}, "teacher_views must be above 0, got 0"),
+        ({"teacher_views": 3}, "teacher_views needs a teacher; set teacher"),
         ({"freeze": 2}, "freeze keeps trained weights; set init to a trained model"),
         ({"init": "squeezenet", "freeze": -1}, "freeze must be at least 0, got -1"),
         ({"init": "their.model.keras"}, "name must be at most 64 letters, .* got 'their.model'"),

@@ -75,6 +75,7 @@ def test_an_invalid_input_size_is_rejected(input_size: int | str) -> None:
 def test_the_augmentation_repeats_only_with_a_teacher() -> None:
     assert [Recipe().view_of(epoch) for epoch in (0, 9, 10, 25)] == [0, 9, 10, 25]
     assert [Recipe(teacher="a teacher").view_of(epoch) for epoch in (0, 9, 10, 25)] == [0, 9, 0, 5]
+    assert [Recipe(teacher="a teacher", teacher_views=3).view_of(epoch) for epoch in (0, 2, 3)] == [0, 2, 0]
 
 
 @pytest.mark.parametrize("images", [50_000, 60_000])

@@ -44,6 +44,8 @@ def test_every_hyperparameter_can_be_set(tmp_path: Path) -> None:
     assert Train(spec=spec(tmp_path, text)).chosen == {"optimizer": "muon", "average": 0.995, "branches": True}
     tuned = Train(spec=spec(tmp_path, '[recipe]\ninit = "squeezenet"\nquantize_aware = "int4"\nfreeze = 1\n'))
     assert (tuned.init, tuned.chosen) == ("squeezenet", {"quantize_aware": "int4", "freeze": 1})
+    distilled = Train(spec=spec(tmp_path, '[recipe]\nteacher = "squeezenet"\nteacher_views = 20\n'))
+    assert (distilled.teacher, distilled.chosen) == ("squeezenet", {"teacher_views": 20})
 
 
 @pytest.mark.parametrize(
