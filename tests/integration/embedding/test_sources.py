@@ -573,9 +573,9 @@ def test_the_python_program_reads_images_as_predict_does(for_python: Path, tmp_p
 def test_the_contract_states_everything_that_a_program_needs(for_c: Path) -> None:
     text = " ".join((for_c / "CONTRACT.md").read_text().split())
     manifest = Artifact.open(ZOO / MODEL).manifest
-    assert manifest
+    assert manifest and manifest.test
     for words in (
-        "85,408 bytes",
+        f"{manifest.size_bytes:,} bytes",
         manifest.sha256,
         "`int8` (1, 32, 32, 3): one image, 32 pixels wide and 32 high, top row first, channels last (NHWC), red,",
         f"edgesqz {manifest.versions['edgesqz']}; the model file was written with edgesqz ",
@@ -589,7 +589,8 @@ def test_the_contract_states_everything_that_a_program_needs(for_c: Path) -> Non
         "7,819,264 multiply-accumulates per image",
         "sRGB in the full range 0..255",
         "17 `CONV_2D`, 5 `CONCATENATION`, 3 `ADD`, 2 `MAX_POOL_2D`, 1 `MEAN`, 1 `SOFTMAX`",
-        "89.61 % top-1 on 10,000 test images of cifar10, measured with LiteRT on AMD EPYC",
+        f"{100 * manifest.test.accuracy:.2f} % top-1 on 10,000 test images of cifar10, measured with LiteRT on "
+        f"{manifest.test.machine}",
         "none; LiteRT allocates memory as needed",
     ):
         assert words in text, words
@@ -598,7 +599,7 @@ def test_the_contract_states_everything_that_a_program_needs(for_c: Path) -> Non
 def test_the_contract_for_micro_states_the_arena_and_what_was_not_tested(for_micro: Embedding) -> None:
     text = " ".join((for_micro.folder / "CONTRACT.md").read_text().split())
     assert f"{for_micro.contract.outputs['tflite-micro'].arena_bytes:,} bytes, aligned to 16" in text
-    assert "| 85,408 bytes for `model_data`, " in text
+    assert f"| {(ZOO / MODEL).stat().st_size:,} bytes for `model_data`, " in text
     assert "The test vectors add 24,656 bytes until you remove the self-test" in text
     assert "plus 2,268 for `image_fit()`" in text
     arena = for_micro.contract.outputs["tflite-micro"].arena_bytes
