@@ -579,7 +579,7 @@ def test_the_contract_states_everything_that_a_program_needs(for_c: Path) -> Non
         manifest.sha256,
         "`int8` (1, 32, 32, 3): one image, 32 pixels wide and 32 high, top row first, channels last (NHWC), red,",
         f"edgesqz {manifest.versions['edgesqz']}; the model file was written with edgesqz ",
-        f"tensorflow {manifest.versions['tensorflow']}, keras {manifest.versions['keras']} |",
+        f"tensorflow {manifest.versions['tensorflow']}, keras {manifest.versions['keras']}",
         "`input = pixel - 128`, for pixels 0..255",
         "`0.015625 * (pixel - 128)`, which is `0.015625 * pixel - 2`",
         "`probability = 0.00390625 * (output + 128)`",
