@@ -122,7 +122,8 @@ class PrecisionOptions:
         str | Sequence[str],
         Option(
             "Keep layers whose names match this pattern in float in an int8, int4 or mixed file. Repeat the option for "
-            "several patterns. `edgesqz inspect` shows the names of the layers.",
+            "several patterns. `edgesqz inspect` shows the names of the layers of a Keras or .tflite file. For another "
+            "model, inspect its fp32 export.",
             metavar="PATTERN",
             default="none",
         ),

@@ -1,4 +1,4 @@
-"""Export models from other tools: a classifier and a detector from ONNX, and the features of a PyTorch network.
+"""Export models from other tools: a classifier and a detector from ONNX, and a network from torchvision.
 
 The two ONNX models are downloaded, as part of the package rapidocr-onnxruntime. The table shows how well the exports
 agree with their source models. Takes several minutes. Run it with:
@@ -29,30 +29,25 @@ IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
 WORDS = ["edge", "model", "tensor", "scale", "pixel", "label", "python", "quantize", "bench", "device", "flash"]
 IMAGES = 300  # of each direction of text
 
-# The features of a network like MobileNetV2. Batch normalization gets its statistics from noise, as in a trained
-# network, or the values would grow or vanish from layer to layer.
+# A network from torchvision with random weights. Batch normalization gets its statistics from noise, as in a trained
+# network, or the values would grow or vanish from layer to layer. The wheel of torchvision that goes with PyTorch for
+# CUDA also works with PyTorch for the CPU once its own operators, which this network does not use, are declared.
 NETWORK = """
 import sys
 import torch
-from torch import nn
 
-class Inverted(nn.Sequential):
-    def __init__(self, inputs, outputs, stride):
-        inner = 6 * inputs
-        super().__init__(
-            nn.Conv2d(inputs, inner, 1, bias=False), nn.BatchNorm2d(inner), nn.ReLU6(),
-            nn.Conv2d(inner, inner, 3, stride, 1, groups=inner, bias=False), nn.BatchNorm2d(inner), nn.ReLU6(),
-            nn.Conv2d(inner, outputs, 1, bias=False), nn.BatchNorm2d(outputs),
-        )
-        self.residual = stride == 1 and inputs == outputs
+if not torch.version.cuda:
+    library = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-    def forward(self, values):
-        return values + super().forward(values) if self.residual else super().forward(values)
+import torchvision
 
 torch.manual_seed(0)
-sizes = [(16, 24, 2), (24, 24, 1), (24, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 96, 1), (96, 160, 2)]
-stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6())
-network = nn.Sequential(stem, *(Inverted(*each) for each in sizes))
+network = torchvision.models.mobilenet_v2(weights=None, num_classes=10)
+for layer in network.modules():
+    if isinstance(layer, torch.nn.BatchNorm2d):
+        layer.momentum = None  # the mean over all batches
 with torch.no_grad():
     for _ in range(20):
         network(torch.randn(8, 3, 160, 160))
@@ -71,8 +66,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in (CLASSIFIER, DETECTOR):
             (folder / f"{name}.onnx").write_bytes(archive.read(f"rapidocr_onnxruntime/models/{name}.onnx"))
     reader = plugins.readers()["pytorch"]
-    python = shlex.split(environments.python_with(reader.REQUIREMENTS, reader.PYTHON))
-    subprocess.run([*python, "-c", NETWORK, str(folder / "features.pt2")], check=True)
+    python = shlex.split(environments.python_with([*reader.REQUIREMENTS, "torchvision"], reader.PYTHON))
+    subprocess.run([*python, "-c", NETWORK, str(folder / "mobilenet_v2.pt2")], check=True)
     rng = random.Random(0)
     for number in range(IMAGES):
         for direction in (0, 180):
@@ -105,7 +100,8 @@ def rows(source: Path, **options: Any) -> Iterator[tuple[str, float]]:
         else:
             assert checked.agreement is not None
             score, shown = 100 * checked.agreement, f"{checked.agreement:.1%} of {checked.images.count} images"
-        yield f"| {source.name} | {manifest.variant} | {shown} | {manifest.size_bytes:,} |", score
+        difference = f"{checked.max_error:.2g}"
+        yield f"| {source.name} | {manifest.variant} | {shown} | {difference} | {manifest.size_bytes:,} |", score
 
 
 def test_exports_agree_with_their_source_models(folder: Path) -> None:
@@ -113,14 +109,17 @@ def test_exports_agree_with_their_source_models(folder: Path) -> None:
     sources: list[tuple[str, str, dict[str, Any]]] = [
         (CLASSIFIER, "lines", {"input_size": "192x48", "pixel_range": "-1..1"}),
         (DETECTOR, "pages", {"input_size": 160, **IMAGENET}),
-        ("features", "pages", IMAGENET),
+        ("mobilenet_v2", "pages", IMAGENET),
     ]
     lines = list[str]()
     for name, images, options in sources:
         (source,) = folder.glob(f"{name}.*")
-        lines.append(f"| {source.name} | source model | | {source.stat().st_size:,} |")
+        lines.append(f"| {source.name} | source model | | | {source.stat().st_size:,} |")
         exact, wide, int8 = rows(source, dataset=folder / images, workspace=home, **options)
         lines += [line for line, _ in (exact, wide, int8)]
-        least = (99, 95, 95) if name == CLASSIFIER else (60, 15, 10)
+        least = (60, 15, 10) if name == DETECTOR else (99, 90, 90)
         assert all(score >= limit for (_, score), limit in zip((exact, wide, int8), least, strict=True)), lines
-    print("| Source model | Variant | Agreement or SQNR | Bytes |\n| --- | --- | --: | --: |", *lines, sep="\n")
+    print(
+        "| Source model | Variant | Agreement or SQNR | Largest difference | Bytes |", "| --- | --- | --: | --: | --: |"
+    )
+    print(*lines, sep="\n")
