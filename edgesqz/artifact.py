@@ -52,7 +52,7 @@ class Tensor(_Frozen):
     zero_point: int | None = None
 
     @property
-    def image_form(self) -> tuple[ImageSize, int]:
+    def image_format(self) -> tuple[ImageSize, int]:
         """The size and number of channels (1 or 3) of an input's images, in NHWC or NCHW layout.
 
         Raises:

@@ -133,7 +133,7 @@ def _prediction(file: Path, engine: Engine, artifact: Artifact) -> Prediction:
     from edgesqz import data
     from edgesqz.outputs import class_scores
 
-    size, channels = engine.form
+    size, channels = engine.image_format
     try:
         image = data.read_image(file, size)
     except EdgesqzError as error:

@@ -1,4 +1,4 @@
-"""Keras HDF5 files, the format of Keras 2, converted by TensorFlow."""
+"""Keras 2 models in HDF5 files, converted by TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PYTHON = None
 
 
 def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
-    """Fix the size of its images. See ``readers/__init__.py``. The runtime refuses files that can run code."""
+    """Fix the size of the images. See ``readers/__init__.py``. The runtime refuses files that can run code."""
     import h5py
 
     from edgesqz.plugins import Prepared

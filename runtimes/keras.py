@@ -19,7 +19,7 @@ SUFFIXES = (".keras", ".h5", ".hdf5")
 PYTHON = None
 TIMED = True
 
-HDF5 = b"\x89HDF"  # the first bytes of a file in the format of Keras 2
+HDF5 = b"\x89HDF"  # the first bytes of a Keras 2 .h5 file
 
 
 def load(model_bytes: bytes, threads: int) -> Session:
@@ -52,9 +52,11 @@ def _check_hdf5(model_bytes: bytes) -> None:
     except OSError as error:
         raise ValueError("the file is damaged or truncated") from error
     if config is None:
-        raise ValueError("the file holds weights without the network; save the whole model")
+        raise ValueError("the file contains weights without the network; save the whole model")
     if '"Lambda"' in (config.decode() if isinstance(config, bytes) else config):
-        raise ValueError("it has a Lambda layer, whose code edgesqz does not run; replace it by a layer of Keras")
+        raise ValueError(
+            "it has a Lambda layer, whose code edgesqz does not run; replace it with a built-in Keras layer"
+        )
 
 
 def probe(model_bytes: bytes) -> Callable[..., dict[str, np.ndarray]]:

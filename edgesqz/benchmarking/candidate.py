@@ -269,7 +269,7 @@ def pixels_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> Pixel
 def size_by_exports(candidate: Candidate, among: Sequence[Candidate]) -> ImageSize | None:
     """Return the input size of the exports of a source model without a manifest, or None if it has none."""
     exports = (each for each in _exports(candidate, among) if each.takes_images)
-    return next((each.input.image_form[0] for each in exports), None)
+    return next((each.input.image_format[0] for each in exports), None)
 
 
 def _exports(candidate: Candidate, among: Sequence[Candidate]) -> list[Manifest]:

@@ -95,7 +95,7 @@ def common_dataset(candidates: Sequence[Candidate]) -> str | None:
 def first_size(candidates: Sequence[Candidate]) -> ImageSize | None:
     """Return the input size of the first trained candidate whose input size is known."""
     manifests = (candidate.manifest for candidate in candidates if not candidate.untrained)
-    return next((each.input.image_form[0] for each in manifests if each and each.takes_images), None)
+    return next((each.input.image_format[0] for each in manifests if each and each.takes_images), None)
 
 
 def mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str | None:
@@ -106,7 +106,7 @@ def mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str |
     if not engine.is_classifier:
         shapes = ", ".join(str(output.shape) for output in engine.outputs)
         return f"it is not a classifier: its outputs have the shapes {shapes}"
-    size, _ = engine.form
+    size, _ = engine.image_format
     fixed = data.SIZES.get(dataset or "")
     if fixed in (None, size) or candidate.untrained:
         return None
@@ -126,7 +126,7 @@ def first_images(count: int, candidate: Candidate, engine: Engine, evaluation_se
     """
     if not engine.takes_images:
         return data.Samples.random(engine.inputs, count, SEED)
-    size, channels = engine.form
+    size, channels = engine.image_format
     if evaluation_set and not candidate.untrained and not candidate.no_accuracy:
         split = evaluation_set.split(size)
     else:
@@ -140,7 +140,7 @@ def evaluate(candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet
     Raises:
         EdgesqzError: The classes of the model and the dataset differ, or the outputs are not finite.
     """
-    size, channels = engine.form
+    size, channels = engine.image_format
     images, labels = evaluation_set.split(size), evaluation_set.labels
     probabilities = class_scores(engine.predict(data.with_channels(images.images, channels)))
     classes = probabilities.shape[1]

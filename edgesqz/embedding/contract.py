@@ -77,7 +77,7 @@ class Contract:
             EdgesqzError: The file and its manifest contradict each other, or an engine cannot run the file. In the
                 latter case, the message names a variant that it can run.
         """
-        content, (size, channels) = found.path.read_bytes(), manifest.input.image_form
+        content, (size, channels) = found.path.read_bytes(), manifest.input.image_format
         drawn = data.draw(TEST_VECTORS, size, seed=SEED).images[:TEST_VECTORS]
         images = data.with_channels(drawn, channels)
         outputs, unavailable = {name: expected_outputs(found, manifest, name, images) for name in runtimes}, {}

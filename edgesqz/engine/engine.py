@@ -113,7 +113,7 @@ class Engine:
         """Classify images, or run samples.
 
         Args:
-            batch: Images, uint8 (N, H, W, channels), of the model's ``form``, or samples, with images in any layout.
+            batch: Images, uint8 (N, H, W, channels), of the model's ``image_format``, or samples in any layout.
 
         Returns:
             float32 (N, classes): probabilities, or other outputs of the model, one output after the other.
@@ -162,7 +162,7 @@ class Engine:
         return answer
 
     @property
-    def form(self) -> tuple[ImageSize, int]:
+    def image_format(self) -> tuple[ImageSize, int]:
         """Size and number of channels of the model's input images.
 
         Raises:
@@ -171,7 +171,7 @@ class Engine:
         if not self.takes_images:
             given = ", ".join(f"{tensor.dtype} {tensor.shape}" for tensor in self.inputs)
             raise EdgesqzError(f"expected a model with one input of images, RGB or gray; its inputs are {given}")
-        return self.input.image_form
+        return self.input.image_format
 
     @property
     def input(self) -> Tensor:
@@ -220,7 +220,7 @@ class Engine:
         return [_packed(array) for array in arrays]
 
     def _check(self, images: np.ndarray) -> None:
-        (height, width), channels = self.form
+        (height, width), channels = self.image_format
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, channels):
             raise EdgesqzError(
                 f"expected images of shape (N, {height}, {width}, {channels}) and dtype uint8, "

@@ -100,7 +100,7 @@ class ExportImages:
 
     @functools.cached_property
     def _loaded(self) -> data.Dataset:
-        return data.load(self._required_dataset, self._data_dir, size=self._source.form[0])
+        return data.load(self._required_dataset, self._data_dir, size=self._source.image_format[0])
 
     @functools.cached_property
     def _splits(self) -> tuple[data.Split, data.Split]:
@@ -108,8 +108,8 @@ class ExportImages:
         return data.holdout_split(self._loaded.train(), seed=SEED)
 
     def _synthetic(self, count: int) -> Sample:
-        return self._sample(data.draw(count, self._source.form[0], seed=SEED), SYNTHETIC)
+        return self._sample(data.draw(count, self._source.image_format[0], seed=SEED), SYNTHETIC)
 
     def _sample(self, split: data.Split, dataset: str) -> Sample:
-        pixels = data.with_channels(split.images, self._source.form[1])
+        pixels = data.with_channels(split.images, self._source.image_format[1])
         return Sample(pixels, split.labels, Images(dataset=dataset, split="train", count=len(pixels), seed=SEED))

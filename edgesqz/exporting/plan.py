@@ -38,8 +38,8 @@ class VariantOptions:
     model: Annotated[
         str | Path | None,
         Option(
-            "A .keras file, or the name of a model in the workspace or the zoo. Or a model from another tool: a .onnx "
-            "file, a .pt2 file of PyTorch, a .h5 file of Keras 2, a SavedModel folder, or a float .tflite file.",
+            "A .keras file, or the name of a model in the workspace or the zoo. Or a model from another tool: an .onnx "
+            "file, a PyTorch .pt2 file, a Keras 2 .h5 file, a SavedModel folder, or a float .tflite file.",
             metavar="MODEL",
             default="the newest in the workspace",
             positional=True,

@@ -70,7 +70,7 @@ class Tensor:
     external_file: str | None = None
 
     @property
-    def form(self) -> str:
+    def type_and_shape(self) -> str:
         """Dtype and shape, such as ``int8 1x32x32x3``."""
         return f"{self.dtype} {'x'.join('?' if size is None else str(size) for size in self.shape)}".strip()
 
@@ -243,7 +243,7 @@ def _block(title: str, rows: Sequence[tuple[str, ...]]) -> Table:
 
 
 def _described(tensor: Tensor) -> tuple[str, str, str]:
-    return tensor.name, tensor.form, str(tensor.quantization or "")
+    return tensor.name, tensor.type_and_shape, str(tensor.quantization or "")
 
 
 def _flat(metadata: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from edgesqz.models import loading
 
 
 def read(path: Path, content: bytes) -> Contents:
-    """Read a .keras file, or an HDF5 file of Keras 2."""
+    """Read a .keras file, or a Keras 2 .h5 file."""
     model = loading.load_keras(path)
     if not model.built or not getattr(model, "inputs", None):
         raise ValueError("its model was saved before it was built, so its inputs are unknown")

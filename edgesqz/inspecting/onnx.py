@@ -277,10 +277,10 @@ def _type(of: onnx.TypeProto) -> str:
     """Describe a type, such as ``sequence(map(int64, float32))``."""
     match of.WhichOneof("value"):
         case "tensor_type":
-            return Tensor("", _shape(of.tensor_type), _dtype(of.tensor_type.elem_type)).form
+            return Tensor("", _shape(of.tensor_type), _dtype(of.tensor_type.elem_type)).type_and_shape
         case "sparse_tensor_type":
             form = of.sparse_tensor_type
-            return f"sparse({Tensor('', _shape(form), _dtype(form.elem_type)).form})"
+            return f"sparse({Tensor('', _shape(form), _dtype(form.elem_type)).type_and_shape})"
         case "sequence_type":
             return f"sequence({_type(of.sequence_type.elem_type)})"
         case "optional_type":

@@ -122,7 +122,7 @@ class SourceModel:
         return {}
 
     @property
-    def form(self) -> tuple[ImageSize, int]:
+    def image_format(self) -> tuple[ImageSize, int]:
         """The size and the number of channels of the input images."""
         _, height, width, channels = self.model.input_shape
         return ImageSize(height, width), channels

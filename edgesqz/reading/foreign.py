@@ -40,7 +40,7 @@ class ForeignModel:
         sha256: SHA-256 of its file.
         engine: The engine that runs it, which stays open, because some engines are slow to start.
         parameters: Number of parameters.
-        described_labels: The class names that the file contains, or empty.
+        file_labels: The class names that the file contains, or empty.
         ends_with_softmax: Whether the exports apply a softmax to the model's outputs.
         untrained: Always False.
     """
@@ -55,7 +55,7 @@ class ForeignModel:
     sha256: str
     engine: Engine
     parameters: int
-    described_labels: tuple[str, ...] = ()
+    file_labels: tuple[str, ...] = ()
     ends_with_softmax: bool = False
     untrained: bool = False
 
@@ -70,13 +70,13 @@ class ForeignModel:
         return self.engine.inputs
 
     @property
-    def form(self) -> tuple[ImageSize, int]:
+    def image_format(self) -> tuple[ImageSize, int]:
         """Size and number of channels of the input images.
 
         Raises:
             EdgesqzError: It does not take images of a fixed size.
         """
-        return self.engine.form
+        return self.engine.image_format
 
     @property
     def is_classifier(self) -> bool:
@@ -96,7 +96,7 @@ class ForeignModel:
     @property
     def labels(self) -> tuple[str, ...]:
         """The class names in the file if there is one for each class, or empty."""
-        return self.described_labels if len(self.described_labels) == self.classes else ()
+        return self.file_labels if len(self.file_labels) == self.classes else ()
 
     def predict(self, images: Batch, pixels: Pixels | None = None) -> np.ndarray:
         """Run the model on the engine of its own format.
@@ -203,7 +203,7 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         sha256=artifact.sha256(artifact.read_bytes(path)),
         engine=engine,
         parameters=prepared.parameters,
-        described_labels=prepared.labels,
+        file_labels=prepared.labels,
     )
     try:
         _check_images(model, size) if model.takes_images else _check_samples(model, size)
@@ -216,7 +216,7 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
 def _check_images(model: ForeignModel, size: ImageSize | None) -> None:
     """Check that a model takes images of one size, which is the requested one."""
     try:
-        found, _ = model.form
+        found, _ = model.image_format
     except EdgesqzError as error:
         raise EdgesqzError(
             f"{model.source} takes images of any size, which {option('input_size')} cannot fix in this format; save "
@@ -245,7 +245,7 @@ def _check_samples(model: ForeignModel, size: ImageSize | None) -> None:
 
 def _has_size(tensor: Tensor, size: ImageSize) -> bool:
     try:
-        return tensor.image_form[0] == size
+        return tensor.image_format[0] == size
     except EdgesqzError:
         return False
 

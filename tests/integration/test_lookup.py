@@ -18,4 +18,4 @@ def test_every_command_finds_a_model_in_the_same_way(exported: Path, images: Pat
     for file in ("colors.fp32.onnx", exported / "colors.fp32.onnx"):
         assert predict(file, [image], workspace=exported).artifact == "colors.fp32.onnx"
         with edgesqz.load(file, workspace=exported) as model:
-            assert model.form[1] == 3
+            assert model.image_format[1] == 3

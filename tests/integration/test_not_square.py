@@ -33,6 +33,6 @@ def test_files_predict_images(file_name: str, wide: Path, wide_images: Path) -> 
     path = wide_images / "test" / "red" / "0.png"
     (found,) = predict(file_name, [path], workspace=wide).images
     with edgesqz.load(wide / file_name) as model:
-        assert model.form == (ImageSize(height=24, width=36), 3)
+        assert model.image_format == (ImageSize(height=24, width=36), 3)
         (expected,) = model.predict(np.asarray(Image.open(path))[None])
     assert found.guesses[0].probability == pytest.approx(expected.max())

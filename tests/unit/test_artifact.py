@@ -83,13 +83,13 @@ def changed_manifest(path: Path, changes: dict[str, Any]) -> bytes:
 def test_an_input_states_the_size_of_its_images(
     shape: tuple[int | None, ...], height: int, width: int, channels: int
 ) -> None:
-    assert Tensor(shape=shape, dtype="int8").image_form == (ImageSize(height, width), channels)
+    assert Tensor(shape=shape, dtype="int8").image_format == (ImageSize(height, width), channels)
 
 
 @pytest.mark.parametrize("shape", [(None, None, None, 3), (None, 32, None, 3), (1, 32, 32, 4), (1, 32, 3), (1, 784)])
 def test_an_input_without_a_fixed_image_size_is_rejected(shape: tuple[int | None, ...]) -> None:
     with pytest.raises(EdgesqzError, match=r"expected a model for images of one size, RGB or gray; its input is \("):
-        _ = Tensor(shape=shape, dtype="int8").image_form
+        _ = Tensor(shape=shape, dtype="int8").image_format
 
 
 # Manifests

@@ -10,18 +10,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PATHS = sorted(
     path
-    for folder in ("edgesqz", "converters", "runtimes", "docs", "tests")
+    for folder in ("edgesqz", "converters", "readers", "runtimes", "docs", "tests")
     for path in (ROOT / folder).rglob("*")
     if path.suffix in (".py", ".md", ".jinja", ".c", ".cpp", ".h") and path != Path(__file__)
 )
-PATHS += [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PATHS += [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 TEXTS = {path: path.read_text(encoding="utf-8").lower() for path in PATHS}
 
 # A pattern that no text may contain, including the names in code, and the term to use instead. Texts are in lower case,
 # and most patterns begin with a letter, because the search for a literal is many times faster than one for "\b".
 GLOSSARY = {
     r"pictures?\b": "image",
-    r"held[- ]back\b|hold[- ]back\b": "validation split, holdout",
+    r"held[- ]back\b|(?<!--)hold[- ]back\b": "validation split, holdout",
     r"golden\b": "test vectors",
     r"snr\b": "SQNR",
     r"catalogues?\b": "listing",
@@ -48,7 +48,7 @@ GLOSSARY = {
     r"for ever\b": "forever",
     r"data sets?\b": "dataset",
     r"as it were\b|failing that\b|of no use\b|a hair\b": "say it plainly",
-    r"(?:that|which) is no\b(?! (?:longer|more|better|worse|larger|smaller))": "is not a",
+    r"(?:that|which) is no\b(?!\s+(?:longer|more|better|worse|larger|smaller))": "is not a",
     r"\b(?:lie|lies|lying) (?:in|on|at|inside|outside|within|between|beside)\b": "is in, is on, is outside",
     r"(?:value|line|row|checkpoint|byte|pair|scale)s? an? (?:cell|file|class|image|channel|epoch|round)\b": "per",
     r"(?:an?|in) \w+ of (?:its|their) own\b": "its own, separate",
@@ -73,4 +73,6 @@ def test_texts_use_the_terms_of_the_field(wrong: str, right: str) -> None:
 
 def test_all_texts_are_checked() -> None:
     names = {path.name for path in TEXTS}
-    assert {"app.py", "litert.py", "tflite.py", "index.md", "README.md", "CONTRACT.md.jinja", "test_app.py"} <= names
+    folders = {"app.py", "litert.py", "tflite.py", "worker.py", "index.md", "CONTRACT.md.jinja", "test_app.py"}
+    assert folders | {"README.md", "CHANGELOG.md"} <= names
+    assert ROOT / "readers" / "onnx.py" in TEXTS

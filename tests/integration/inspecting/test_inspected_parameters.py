@@ -107,7 +107,9 @@ def test_a_quantized_network_keeps_its_parameter_count(kind: str, tmp_path: Path
 def test_quantized_operators_report_the_scales_of_their_weights(tmp_path: Path) -> None:
     onnx.save(network(), tmp_path / "source.onnx")
     QUANTIZERS["operators per channel"](tmp_path / "source.onnx", tmp_path / "quantized.onnx")
-    quantization = {tensor.form: str(tensor.quantization) for tensor in inspect(tmp_path / "quantized.onnx").tensors}
+    quantization = {
+        tensor.type_and_shape: str(tensor.quantization) for tensor in inspect(tmp_path / "quantized.onnx").tensors
+    }
     assert quantization["int8 16x3x3x3"] == "16 scales, axis 0"
     assert quantization["int8 16x10"] == "10 scales, axis 1"
 
@@ -139,7 +141,7 @@ def test_weights_in_blocks_of_four_bits_are_counted_by_their_shape(
     nodes = [dequantize, helper.make_node("MatMul", ["x", "m"], ["y"])]
     found = inspected(model_of(nodes, [four_bits, constant("scales", (2, 10))]))
     assert found.parameters == 64 * 10
-    assert (found.tensors[0].form, found.tensors[0].size_bytes) == ("int4 64x10", 320)
+    assert (found.tensors[0].type_and_shape, found.tensors[0].size_bytes) == ("int4 64x10", 320)
     assert str(found.tensors[0].quantization) == "20 scales, blocks of 32, axis 0"
 
 
@@ -237,8 +239,8 @@ def test_values_other_than_tensors_are_shown_with_their_type(
     model.graph.output.append(helper.make_value_info("y", helper.make_sequence_type_proto(by_label)))
     found = inspected(model)
     assert found.operators == {"ai.onnx.ml.ZipMap": 1}
-    assert [tensor.form for tensor in found.inputs[1:]] == ["optional(uint8 1x3x?x?)", "sparse(float32 4x4)"]
-    assert [tensor.form for tensor in found.outputs] == ["sequence(map(int64, float32))"]
+    assert [tensor.type_and_shape for tensor in found.inputs[1:]] == ["optional(uint8 1x3x?x?)", "sparse(float32 4x4)"]
+    assert [tensor.type_and_shape for tensor in found.outputs] == ["sequence(map(int64, float32))"]
 
 
 def test_external_data_is_reported_and_not_read(tmp_path: Path) -> None:
@@ -329,7 +331,7 @@ def test_a_tflite_file_with_weights_in_blocks_of_four_bits(tmp_path: Path) -> No
     found = inspect(tflite_file(tmp_path / "blocks.tflite", tensors))
     assert found.parameters == 64 * 10 + 10
     matrix = found.tensors[0]
-    assert (matrix.form, matrix.size_bytes) == ("int4 10x64", 320)
+    assert (matrix.type_and_shape, matrix.size_bytes) == ("int4 10x64", 320)
     assert str(matrix.quantization) == "20 scales, blocks of 32, axis 1"
     assert matrix.quantization and matrix.quantization.scales == tuple(range(1, 21))
 

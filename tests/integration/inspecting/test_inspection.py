@@ -48,7 +48,7 @@ def test_a_tflite_file_shows_its_contract() -> None:
     found = inspect(TFLITE)
     assert (found.size_bytes, found.sha256) == (TFLITE.stat().st_size, sha256(TFLITE.read_bytes()))
     (pixels,), (probabilities,) = found.inputs, found.outputs
-    assert pixels.form == "int8 ?x32x32x3" and str(pixels.quantization) == "scale 0.015625, zero point 0"
+    assert pixels.type_and_shape == "int8 ?x32x32x3" and str(pixels.quantization) == "scale 0.015625, zero point 0"
     assert str(probabilities.quantization) == "scale 0.00390625, zero point -128"
     assert found.operators == {
         "CONV_2D": 17,
@@ -87,8 +87,8 @@ def test_quantized_weights_have_a_scale_per_channel() -> None:
 
 def test_a_keras_file_shows_its_layers() -> None:
     found = inspect(KERAS)
-    assert (found.inputs[0].name, found.inputs[0].form) == ("pixels", "float32 ?x32x32x3")
-    assert found.outputs[0].form == "float32 ?x10"
+    assert (found.inputs[0].name, found.inputs[0].type_and_shape) == ("pixels", "float32 ?x32x32x3")
+    assert found.outputs[0].type_and_shape == "float32 ?x10"
     assert found.operators["Conv2D"] == 17
     assert set(found.metadata) == {"keras_version", "date_saved"}
 
@@ -105,7 +105,10 @@ def test_other_formats_of_keras_show_the_same(tmp_path: Path) -> None:
     assert folder.operators["Conv2D"] == expected.operators["Conv2D"]
     for found in (hdf5, folder):
         assert found.parameters == expected.parameters
-        assert [each.form for each in (*found.inputs, *found.outputs)] == ["float32 ?x32x32x3", "float32 ?x10"]
+        assert [each.type_and_shape for each in (*found.inputs, *found.outputs)] == [
+            "float32 ?x32x32x3",
+            "float32 ?x10",
+        ]
         assert sum(each.size_bytes for each in found.tensors) == 4 * expected.parameters
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"damaged")
     with pytest.raises(EdgesqzError, match="saved is not a SavedModel or is damaged"):
@@ -136,7 +139,7 @@ def test_an_onnx_file_from_another_tool(tmp_path: Path) -> None:
     helper.set_model_props(model, {"task": "none"})
     onnx.save(model, tmp_path / "theirs.onnx")
     found = inspect(tmp_path / "theirs.onnx")
-    assert [tensor.form for tensor in found.inputs] == ["float32 2x?", "bool"]
+    assert [tensor.type_and_shape for tensor in found.inputs] == ["float32 2x?", "bool"]
     assert found.operators == {"Relu": 2, "Constant": 1, "Add": 1, "If": 1, "com.example.FancyOp": 1}
     assert [(t.name, t.size_bytes) for t in found.tensors] == [("[red]weights", 24)]
     assert found.parameters == 6

@@ -75,7 +75,7 @@ def converted(model: str, job: Job) -> bytes:
     for weight in network.weights:
         if not weight.path.endswith("kernel"):
             weight.assign(generator.uniform(0.5, 1.5, weight.shape))
-    size, channels = source.form
+    size, channels = source.image_format
     calibration = None
     if job.kind.needs_calibration:
         calibration = [pixels.values(generator.integers(0, 256, (2, 1, *size, channels))).astype(np.float32)]

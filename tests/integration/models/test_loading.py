@@ -277,7 +277,7 @@ def test_a_model_for_any_image_size_uses_the_given_size(keras: Any) -> None:
     with pytest.raises(EdgesqzError, match=r"takes images of any size; specify one with input_size"):
         edgesqz.export("any.keras", workspace=Path("ws"))
     for artifact in edgesqz.export("any.keras", ["tflite", "onnx"], input_size="24x16", workspace=Path("ws")):
-        assert artifact.manifest and artifact.manifest.input.image_form[0] == ImageSize(height=16, width=24)
+        assert artifact.manifest and artifact.manifest.input.image_format[0] == ImageSize(height=16, width=24)
     sequential(keras).save("fixed.keras")
     with pytest.raises(EdgesqzError, match="takes images of 32x32; remove input_size 24x24"):
         edgesqz.export("fixed.keras", input_size=24, workspace=Path("ws"))

@@ -85,7 +85,7 @@ def test_files_that_keras_cannot_load_safely_are_refused(tmp_path: Path) -> None
         keras.Model(images, pooled).save_weights(tmp_path / "model.weights.h5")
     with pytest.raises(EdgesqzError, match=r"model.h5: it has a Lambda layer, whose code edgesqz does not run"):
         edgesqz.export(path)
-    with pytest.raises(EdgesqzError, match="holds weights without the network; save the whole model"):
+    with pytest.raises(EdgesqzError, match="contains weights without the network; save the whole model"):
         edgesqz.export(tmp_path / "model.weights.h5")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(EdgesqzError, match="not an HDF5 file, or it is truncated"):

@@ -54,13 +54,13 @@ def program(path: Path) -> Path:
 
 def test_a_program_shows_its_contents(tmp_path: Path) -> None:
     found = inspect(program(tmp_path / "net.pt2"))
-    assert [(each.name, each.form) for each in (*found.inputs, *found.outputs)] == [
+    assert [(each.name, each.type_and_shape) for each in (*found.inputs, *found.outputs)] == [
         ("images", "float32 ?x3x8x12"),
         ("scores", "float32 ?x4"),
     ]
     assert found.operators == {"aten.conv2d": 1, "aten.mean.dim": 1}
     assert found.parameters == 216
-    assert [(each.name, each.form, each.size_bytes) for each in found.tensors] == [
+    assert [(each.name, each.type_and_shape, each.size_bytes) for each in found.tensors] == [
         ("stem.weight", "float32 8x3x3x3", 864),
         ("batches", "int64", 8),
     ]
