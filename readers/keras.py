@@ -1,4 +1,4 @@
-"""Keras 2 models in HDF5 files, converted by TensorFlow."""
+"""Keras 2 .h5 files, and .keras files of models that are not image classifiers, converted by TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import json
 import math
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,16 +14,61 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgesqz.plugins import Prepared
 
-SUFFIXES = (".h5", ".hdf5")
+SUFFIXES = (".h5", ".hdf5", ".keras")
 REQUIREMENTS = ()
 PYTHON = None
+
+HDF5 = b"\x89HDF"  # the first bytes of a Keras 2 .h5 file
 
 
 def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     """Fix the size of the images. See ``readers/__init__.py``. The runtime refuses files that can run code."""
+    content = path.read_bytes()
+    try:
+        return _prepare_hdf5(content, size) if content.startswith(HDF5) else _prepare_archive(path, size)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError("it is not a Keras model, or it is truncated") from error
+
+
+def _prepare_hdf5(content: bytes, size: tuple[int, int] | None) -> Prepared:
     import h5py
 
     from edgesqz.plugins import Prepared
+
+    fixed = io.BytesIO(content)
+    with h5py.File(fixed, "r+") as file:
+        parameters = _count(file.get("model_weights", file))
+        config = json.loads(file.attrs.get("model_config", "{}"))
+        if _fix_size(config, size):
+            file.attrs["model_config"] = json.dumps(config)
+    return Prepared(fixed.getvalue(), parameters)
+
+
+def _prepare_archive(path: Path, size: tuple[int, int] | None) -> Prepared:
+    import h5py
+
+    from edgesqz.models import keras_config
+    from edgesqz.plugins import Prepared
+
+    config = keras_config.read(path)
+    if problem := keras_config.foreign_code(config):
+        raise ValueError(problem)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with h5py.File(io.BytesIO(parts["model.weights.h5"])) as file:
+        parameters = sum(_count(group) for name, group in file.items() if name != "optimizer")
+    if _fix_size(config, size):
+        parts["config.json"] = json.dumps(config).encode()
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    return Prepared(content.getvalue(), parameters)
+
+
+def _count(group: Any) -> int:
+    """Return the number of values in a group of an HDF5 file."""
+    import h5py
 
     counts: list[int] = []
 
@@ -30,28 +76,20 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
         if isinstance(item, h5py.Dataset):
             counts.append(math.prod(item.shape))
 
-    content = io.BytesIO(path.read_bytes())
-    try:
-        with h5py.File(content, "r+") as file:
-            file.get("model_weights", file).visititems(count)
-            _fix_size(file.attrs, size)
-    except OSError as error:
-        raise ValueError("it is not an HDF5 file, or it is truncated") from error
-    return Prepared(content.getvalue(), sum(counts))
+    group.visititems(count)
+    return sum(counts)
 
 
-def _fix_size(attributes: Any, size: tuple[int, int] | None) -> None:
-    """Set the height and the width of images in the description of the network if they are open."""
+def _fix_size(config: dict[str, Any], size: tuple[int, int] | None) -> bool:
+    """Set the height and the width of images in the description of a network. Return whether they were open."""
     from edgesqz.plugins import NeedsSizeError
 
-    config = json.loads(attributes.get("model_config", "{}"))
     shapes = list(_image_shapes(config))
     if shapes and size is None:
         raise NeedsSizeError
     for shape in shapes:
         shape[1:3] = [known or wanted for known, wanted in zip(shape[1:3], size or (), strict=True)]
-    if shapes:
-        attributes["model_config"] = json.dumps(config)
+    return bool(shapes)
 
 
 def _image_shapes(config: Any) -> Iterator[list[int | None]]:
@@ -73,7 +111,7 @@ def read(content: bytes) -> bytes:
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.h5"
+        path = Path(folder) / ("model.h5" if content.startswith(HDF5) else "model.keras")
         path.write_bytes(content)
         model = keras.models.load_model(path, compile=False)
     return bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())

@@ -14,6 +14,7 @@ from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
 from edgesqz.image_size import ImageSize
 from edgesqz.models import loading
+from edgesqz.models.keras_config import OtherModelError
 from edgesqz.reading import open_foreign
 from edgesqz.workspace import Workspace
 
@@ -74,8 +75,8 @@ def find_source(plan: Export, workspace: Workspace, pixels: Pixels | None) -> So
     Raises:
         EdgesqzError: There is no such model, or it cannot be read.
     """
+    size = None if plan.input_size is None else ImageSize.parse(plan.input_size)
     if path := _foreign_path(plan.model, workspace):
-        size = None if plan.input_size is None else ImageSize.parse(plan.input_size)
         return open_foreign(path, pixels, size)
     if isinstance(pixels, ChannelRanges):
         raise EdgesqzError(
@@ -84,7 +85,10 @@ def find_source(plan: Export, workspace: Workspace, pixels: Pixels | None) -> So
         )
     if plan.untrained:
         return loading.untrained(str(plan.model), input_size=plan.input_size, pixels=pixels)
-    return loading.find(plan.model, workspace, pixels, plan.input_size)
+    try:
+        return loading.find(plan.model, workspace, pixels, plan.input_size)
+    except OtherModelError as error:
+        return open_foreign(error.path, pixels, size)
 
 
 def _foreign_path(model: str | Path | None, workspace: Workspace) -> Path | None:

@@ -12,9 +12,19 @@ from typing import Any
 from edgesqz.errors import DAMAGE, HDF5_SUFFIXES, EdgesqzError
 from edgesqz.tables import counted
 
-ONE_OF_EACH = "build a keras.Model with one image input and one output, and save that"
-
 Shape = Sequence[int | None]
+
+
+class OtherModelError(EdgesqzError):
+    """A Keras model has other inputs or outputs than an image classifier.
+
+    Attributes:
+        path: The model file.
+    """
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -82,11 +92,16 @@ def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
         outputs: Number of outputs.
 
     Raises:
-        EdgesqzError: The inputs or outputs are different. The message says what to do.
+        EdgesqzError: The images have channels first. The message says what to do.
+        OtherModelError: The inputs or outputs are different.
     """
     if len(inputs) != 1 or outputs != 1:
         counts = f"it has {counted(len(inputs), 'input')} and {counted(outputs, 'output')}"
-        raise EdgesqzError(f"{path}: expected a model with one input and one output, but {counts}; {ONE_OF_EACH}")
+        if not (inputs and outputs):
+            raise EdgesqzError(
+                f"{path}: expected a model with inputs and outputs, but {counts}; build it before saving it"
+            )
+        raise OtherModelError(path, f"expected a model with one input and one output, but {counts}")
     shape = tuple(inputs[0])
     if len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
         raise EdgesqzError(
@@ -94,7 +109,7 @@ def check(path: Path, inputs: Sequence[Shape], outputs: int) -> None:
             "takes the same weights"
         )
     if len(shape) != 4 or shape[3] not in (1, 3):
-        raise EdgesqzError(f"{path}: expected a model with RGB or gray images as input, got input shape {shape}")
+        raise OtherModelError(path, f"expected a model with RGB or gray images as input, got input shape {shape}")
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:

@@ -263,7 +263,7 @@ def _load(path: Path, size: ImageSizeLike | None) -> keras.Model:
     if size and (height or size.height, width or size.width) != size:
         raise EdgesqzError(f"{path} takes images of {ImageSize(height, width)}; remove {option('input_size')} {size}")
     if len(outputs[0].shape) != 2:
-        raise EdgesqzError(f"{path}: expected outputs of shape (N, classes), got {outputs[0].shape}")
+        raise keras_config.OtherModelError(path, f"expected outputs of shape (N, classes), got {outputs[0].shape}")
     return _rebuilt(model, (*(size or (height, width)), channels), path)
 
 
