@@ -39,7 +39,7 @@ def test_converters_are_listed_with_their_variants() -> None:
 
 def test_readers_are_listed_with_their_packages() -> None:
     assert info().readers == {
-        "keras": ".h5, .hdf5  no package needed",
+        "keras": ".h5, .hdf5, .keras  no package needed",
         "onnx": ".onnx  onnx2tf>=2.6,<3, in its own environment",
         "pytorch": ".pt2  litert-torch>=0.10,<0.11, in its own environment",
         "tensorflow": ".savedmodel  no package needed",

@@ -310,13 +310,14 @@ def test_an_invalid_keras_file(content: bytes, tmp_path: Path) -> None:
         edgesqz.export(tmp_path / "broken.keras", workspace=tmp_path)
 
 
-def test_a_model_with_other_inputs_is_rejected(tmp_path: Path) -> None:
+def test_a_model_with_other_inputs_is_verified_by_its_outputs(tmp_path: Path) -> None:
     backend.start_keras()
     import keras
 
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "table.keras")
-    with pytest.raises(EdgesqzError, match="a model with RGB or gray images"):
-        edgesqz.export(tmp_path / "table.keras", workspace=tmp_path)
+    (artifact,) = edgesqz.export(tmp_path / "table.keras", workspace=tmp_path)
+    assert artifact.manifest and artifact.manifest.verification
+    assert artifact.manifest.verification.images.describe() == "100 random samples"
 
 
 def test_a_model_for_non_square_images_is_accepted(wide_images: Path, tmp_path: Path) -> None:
