@@ -48,7 +48,7 @@ E = TypeVar("E")
 LAYER_IMAGES = 16  # enough to compare layers, because each image provides thousands of values
 
 
-def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
+def measure(plan: Bench, console: Console, half: int | None = None, *, with_sources: bool = True) -> Report:
     """Measure the files of a plan.
 
     Args:
@@ -56,6 +56,7 @@ def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
         console: Console to show progress on.
         half: 0 or 1 to use only this half of the test images, so that one half can select a file and the other can
             measure it, or None for all images.
+        with_sources: Whether to measure the source models of exports too, which are slow to start.
 
     Raises:
         EdgesqzError: The input is invalid, or the test images are not available.
@@ -63,7 +64,7 @@ def measure(plan: Bench, console: Console, half: int | None = None) -> Report:
     plan.check_machine()
     settle(Path(plan.workspace))
     host = Host.parse(plan.host) if plan.host else None
-    candidates, baseline = _candidates(plan)
+    candidates, baseline = _candidates(plan, with_sources)
     if host:
         host.check()
     dataset = str(plan.dataset) if plan.dataset else evaluation.common_dataset(candidates)
@@ -99,8 +100,8 @@ def _evaluated_images(evaluation_set: EvaluationSet, candidates: Sequence[Candid
     return EvaluatedImages(evaluation_set.name, "test", len(images), evaluation_set.labels, images.sha256)
 
 
-def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
-    """Return the candidates, one per file and runtime, with their source models, and the baseline among them."""
+def _candidates(plan: Bench, with_sources: bool) -> tuple[list[Candidate], Candidate | None]:
+    """Return the candidates, one per file and runtime, with their source models or not, and the baseline among them."""
     workspace = Path(plan.workspace)
     named = _find(as_list(plan.models), workspace)
     reference = find_model_file(plan.baseline, workspace) if plan.baseline else None
@@ -110,13 +111,13 @@ def _candidates(plan: Bench) -> tuple[list[Candidate], Candidate | None]:
         str(each) for each in choices if not any(model_suffix(path) in each.runtime.SUFFIXES for path in found)
     ]:
         raise EdgesqzError(f"{option('runtimes')} {', '.join(idle)} cannot run any of the files")
-    candidates = with_source_models(
-        [
-            Candidate(path, bool(as_list(plan.models)) and path in named, choice)
-            for path in found
-            for choice in _runtimes_of(path, choices)
-        ]
-    )
+    candidates = [
+        Candidate(path, bool(as_list(plan.models)) and path in named, choice)
+        for path in found
+        for choice in _runtimes_of(path, choices)
+    ]
+    if with_sources:
+        candidates = with_source_models(candidates)
     if plan.pixels and all(candidate.manifest for candidate in candidates):
         raise EdgesqzError(f"the manifest of each file specifies its pixel values; remove {plan.pixel_option}")
     if plan.dataset and all(candidate.untrained for candidate in candidates):

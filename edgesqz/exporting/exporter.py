@@ -31,7 +31,7 @@ from edgesqz.models import loading
 from edgesqz.models.costs import NetworkCosts, network_costs
 from edgesqz.options import as_path
 from edgesqz.plugins import MIN_MAX
-from edgesqz.reading import ForeignModel, are_probabilities
+from edgesqz.reading import ForeignModel, are_probabilities, softmax
 from edgesqz.tflite.operators import float_operators
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
@@ -111,10 +111,11 @@ class Exporter:
     @functools.cached_property
     def reference(self) -> Reference:
         """The source model's outputs on the images."""
-        self._add_softmax()
-        return Reference(self.source, self.images, self._labels or self.source.labels)
+        reference = Reference(self.source, self.images, self._labels or self.source.labels)
+        self._add_softmax(reference)
+        return reference
 
-    def _add_softmax(self) -> None:
+    def _add_softmax(self, reference: Reference) -> None:
         """Let the exports end with a softmax if the user wants it, or if the outputs are clearly logits of classes."""
         source, plan = self.source, self.plan
         if plan.add_softmax and not source.is_classifier:
@@ -125,11 +126,11 @@ class Exporter:
             return
         labels = self._labels or source.labels or self.images.class_names
         is_classifier = source.is_classifier and source.classes == len(labels) > 1
-        if not plan.add_softmax and is_classifier:
-            source.ends_with_softmax = not are_probabilities(source.predict(self.images.verification.pixels))
-            if source.ends_with_softmax:
-                self._print(f"{source.source}: its outputs are logits, so the exports end with a softmax")
-        source.ends_with_softmax |= plan.add_softmax
+        if plan.add_softmax:
+            source.ends_with_softmax = True
+        elif is_classifier and not are_probabilities(reference.outputs):
+            source.ends_with_softmax, reference.outputs = True, softmax(reference.outputs)
+            self._print(f"{source.source}: its outputs are logits, so the exports end with a softmax")
 
     @functools.cached_property
     def parameters(self) -> int:

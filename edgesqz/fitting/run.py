@@ -344,7 +344,7 @@ def _running(files: Sequence[Candidate], dataset: str) -> list[Candidate]:
 
 def _bench(paths: Sequence[Path], plan: Bench, half: int, console: Console) -> dict[Path, Entry]:
     """Measure files, and return what was found by path."""
-    report = measure(replace(plan, models=paths), console, half)
+    report = measure(replace(plan, models=paths), console, half, with_sources=False)
     return {Path(entry.row.path): entry for entry in report.entries}
 
 

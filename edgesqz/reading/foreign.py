@@ -119,7 +119,7 @@ class ForeignModel:
                     outputs = engine.predict(images)
         except EngineError as error:
             raise EdgesqzError(f"{self.source}: {error}") from error
-        return _softmax(outputs) if self.ends_with_softmax else outputs
+        return softmax(outputs) if self.ends_with_softmax else outputs
 
     @property
     def versions(self) -> dict[str, str]:
@@ -255,6 +255,7 @@ def are_probabilities(outputs: np.ndarray) -> bool:
     return bool(outputs.min() >= -PROBABILITY_TOLERANCE and outputs.max() <= 1 + PROBABILITY_TOLERANCE)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return logits, float (N, classes), as probabilities."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))

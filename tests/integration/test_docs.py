@@ -18,6 +18,7 @@ def ready_pages() -> list[Path]:
     return [page for page in PAGES if any(not block["needs"] for block in blocks(page, "bash", "python", "console"))]
 
 
+@pytest.mark.usefixtures("convert_once")
 @pytest.mark.parametrize("page", ready_pages(), ids=identified)
 def test_examples_run(page: Path, images: Path, tmp_path: Path) -> None:
     """Run them in order in one folder, as a reader would type them."""

@@ -78,7 +78,7 @@ main()
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_leave_a_checkpoint(sent: int, code: int, images: Path, tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
-    arguments = ("train", "--model", small.NETWORK, "--name", "colors", "--workspace", "workspace", "--quota", "10MB")
+    arguments = ("train", "--model", small.ONE_FIRE, "--name", "colors", "--workspace", "workspace", "--quota", "10MB")
     recipe = ("--scratch", "scratch", "--dataset", str(images), "--epochs", "3", "--batch-size", "64")
     command = [sys.executable, "-c", STOPPED, *arguments, *recipe, str(sent)]
     stopped = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -89,22 +89,20 @@ def test_ctrl_c_and_sigterm_leave_a_checkpoint(sent: int, code: int, images: Pat
 
     if sent == signal.SIGTERM:
         return  # it continues in the same way
-    result = run_alone(*arguments, "--resume")
-    assert result.returncode == 0, result.stderr
+    result = run(*arguments, "--resume")
+    assert result.exit_code == 0, result.stderr
     assert "epoch 1/3" not in result.stderr and "epoch 3/3" in result.stderr
     assert files_below(tmp_path / "workspace") == {"colors.keras", "colors.keras.json"}
 
 
 def test_train_on_synthetic_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("edgesqz.data.synthetic.COUNTS", {"train": 300, "test": 50})
-    result = run("train", "--model", "squeezenet-nano", "--dataset", "synthetic", "--epochs", "1", "--json")
+    result = run("train", "--model", small.ONE_FIRE, "--dataset", "synthetic", "--epochs", "1", "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    assert (found["path"], found["validation_images"]) == ("edgesqz-workspace/squeezenet-nano.keras", 30)
-    assert files_below(tmp_path) == {
-        "edgesqz-workspace/squeezenet-nano.keras",
-        "edgesqz-workspace/squeezenet-nano.keras.json",
-    }
+    path = f"edgesqz-workspace/{small.ONE_FIRE}.keras"
+    assert (found["path"], found["validation_images"]) == (path, 30)
+    assert files_below(tmp_path) == {path, f"{path}.json"}
 
 
 def test_demo_replaces_an_earlier_one_with_another_dataset_and_suggests_a_working_command(
@@ -131,7 +129,7 @@ def test_demo_replaces_an_earlier_one_with_another_dataset_and_suggests_a_workin
 
 def test_a_nan_loss(images: Path, tmp_path: Path) -> None:
     recipe = ("--learning-rate", "1e30", "--batch-size", "128")
-    result = run("train", "--model", "squeezenet-nano", "--dataset", images, *recipe)
+    result = run("train", "--model", small.ONE_FIRE, "--dataset", images, *recipe)
     assert result.exit_code == 1
     assert "became NaN or infinity in epoch 1, step 1" in result.stderr
     assert "try a --learning-rate below 1e+30" in result.stderr

@@ -96,11 +96,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         process.terminate()
 
 
-def test_a_bench_on_a_board_has_the_same_rows_as_a_local_one(server: Server, exported: Path) -> None:
-    names = ["colors.int8.tflite", "colors.fp32.onnx"]
-    here = edgesqz.bench(names, rounds=1, workspace=exported)
-    there = edgesqz.bench(names, rounds=1, workspace=exported, host=server.address)
-    assert len(there.measured) == 3
+def test_a_bench_on_a_board_has_the_same_rows_as_a_local_one(server: Server, alone: Callable[[str], Path]) -> None:
+    files = [alone("colors.int8.tflite"), alone("colors.fp32.onnx")]
+    here = edgesqz.bench(files, rounds=1)
+    there = edgesqz.bench(files, rounds=1, host=server.address)
+    assert len(there.measured) == 2
     for one, other in zip(here.measured, there.measured, strict=True):
         assert (one.artifact, one.runtime_version, one.accuracy) == (
             other.artifact,
@@ -187,7 +187,7 @@ def test_a_version_cannot_be_chosen_for_a_board(server: Server, alone: Callable[
 
 
 def test_a_board_that_disconnects_affects_only_its_rows(
-    server: Server, exported: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, alone: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import psutil
 
@@ -200,5 +200,6 @@ def test_a_board_that_disconnects_affects_only_its_rows(
         examine(candidate, engine, evaluation_set)
 
     monkeypatch.setattr(evaluation, "evaluate", drop_off)
-    report = edgesqz.bench(["colors.int8.tflite"], rounds=1, limit=6, workspace=exported, host=server.address)
+    files = [alone("colors.int8.tflite"), alone("colors.fp32.onnx")]
+    report = edgesqz.bench(files, rounds=1, limit=6, host=server.address)
     assert errors_of(report) == ["the engine's process ended unexpectedly while running this model"] * 2

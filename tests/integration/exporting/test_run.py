@@ -112,7 +112,7 @@ def test_quantize_means_int8_and_the_newest_model_is_the_default(workspace: Path
 
 
 def test_a_name_missing_from_the_workspace_is_looked_up_in_the_zoo(tmp_path: Path) -> None:
-    (artifact,) = edgesqz.export("squeezenet", "onnx", workspace=tmp_path)
+    (artifact,) = edgesqz.export("squeezenet-nano", "onnx", workspace=tmp_path)
     assert artifact.manifest and artifact.manifest.dataset == "cifar10"
     assert artifact.manifest.labels[:2] == ("airplane", "automobile")
 

@@ -63,11 +63,14 @@ def test_every_variant_was_considered_and_zoo_models_only_if_their_images_are_av
 
 def test_one_half_selects_and_the_other_half_measures(found: FitResult, home: Path, images: Path) -> None:
     (best,) = found.kept
-    halves = [
-        measure(Bench(home / best.file_name, dataset=images, rounds=1), Console(quiet=True), half).measured[-1]
-        for half in (0, 1)
-    ]
-    assert [row.accuracy for row in halves] == [best.selection_accuracy, best.accuracy]
+    plan, console = Bench(home / best.file_name, dataset=images, rounds=1), Console(quiet=True)
+    halves = [measure(plan, console, half, with_sources=False).measured for half in (0, 1)]
+    assert [row.accuracy for (row,) in halves] == [best.selection_accuracy, best.accuracy]
+
+
+def test_source_models_are_not_measured(exported: Path, images: Path) -> None:
+    path = exported / "colors.int8.tflite"
+    assert list(run._bench([path], Bench(dataset=images, rounds=1), run.SELECTS, Console(quiet=True))) == [path]
 
 
 def test_the_result_as_a_table_and_as_json(found: FitResult) -> None:

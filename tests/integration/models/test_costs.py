@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import subprocess
 import sys
@@ -66,9 +67,15 @@ def test_the_predicted_size_matches_the_file(model: str, file: str) -> None:
     assert within_five_percent(network_costs(model).file_bytes(job.file_kind), len(converted(model, job)))
 
 
+@functools.lru_cache(maxsize=1)  # the files of a network follow each other
+def untrained(model: str) -> loading.SourceModel:
+    """Build a network, which takes longer than converting it."""
+    return loading.untrained(model)
+
+
 def converted(model: str, job: Job) -> bytes:
     """Convert a network whose weights all differ, as those of a trained network do, because equal ones take less."""
-    source = loading.untrained(model, input_size=None)
+    source = untrained(model)
     network, pixels = source.network(takes_bytes=job.kind.takes_bytes)
     assert not isinstance(network, bytes)
     generator = np.random.default_rng(0)

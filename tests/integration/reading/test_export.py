@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
@@ -19,6 +21,8 @@ from edgesqz.benchmarking.rows import Measured
 from edgesqz.engine import environments
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import Export
+from edgesqz.exporting.exporter import Exporter
+from edgesqz.reading import ForeignModel
 from tests.conftest import MakeOnce
 from tests.foreign import MEAN, STD, color_onnx
 
@@ -91,6 +95,24 @@ def test_a_float_tflite_file_is_exported_in_every_variant(exported: Path, images
         found = manifest(tmp_path / f"other.{variant}.tflite")
         assert found.verification and (found.verification.agreement or 0) >= 0.95
     assert "softmax" not in console.export_text()
+
+
+def test_logits_are_computed_once_and_compared_as_probabilities(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict, calls = ForeignModel.predict, list[Any]()
+
+    def counted(model: ForeignModel, *arguments: Any) -> np.ndarray:
+        calls.append(arguments)
+        return predict(model, *arguments)
+
+    monkeypatch.setattr(ForeignModel, "predict", counted)
+    plan = Export(color_onnx(tmp_path / "colors.onnx"), mean=MEAN, std=STD, dataset=images, workspace=tmp_path)
+    with contextlib.closing(Exporter(plan, Console(quiet=True))) as exporter:
+        outputs = exporter.reference.outputs
+        assert len(calls) == 1
+        np.testing.assert_allclose(outputs, exporter.source.predict(exporter.images.verification.pixels), rtol=1e-6)
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
 
 
 def test_sources_that_cannot_be_exported_are_refused(exported: Path, images: Path, tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def test_training_ends_with_its_last_checkpoint_or_finished(
     monkeypatch.setattr(
         edgesqz.training.step, "training_step", lambda *arguments: (real(*arguments)[0], lambda *step: (1.0, 0))
     )
+    monkeypatch.setattr(edgesqz.training.step, "evaluation", lambda network: lambda split: 0.0)
     options: dict[str, Any] = {"epochs": 2, "batch_size": 64, "quota": "500kB", "workspace": tmp_path}
 
     def train() -> object:
