@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -48,6 +49,7 @@ def _has_channels_first(shape: Sequence[int]) -> bool:
 
 def read(content: bytes) -> bytes:
     """Convert the program, with images as NHWC. See ``readers/__init__.py``."""
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # see the runtime of the same name
     import litert_torch
     import torch
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import pickle
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,16 @@ TIMED = True
 
 def load(model_bytes: bytes, threads: int) -> Session:
     """Load a program saved by ``torch.export.save``. Raise ValueError or RuntimeError if the bytes are not one."""
+    # A program can contain pickles, such as its sample inputs, which PyTorch would otherwise let run any code.
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     import torch
 
     torch.set_num_threads(threads)
-    return Session(torch.export.load(io.BytesIO(model_bytes)))
+    try:
+        program = torch.export.load(io.BytesIO(model_bytes))
+    except pickle.UnpicklingError as error:
+        raise ValueError("it contains a pickle that can run code; export it again with tensors as inputs") from error
+    return Session(program)
 
 
 class Session:

@@ -7,14 +7,17 @@ python -m pytest -s tests/benchmarks/test_other_models.py
 
 from __future__ import annotations
 
+import io
+import os
+import pickle
 import random
 import shlex
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -22,6 +25,7 @@ from PIL import Image, ImageDraw, ImageFont
 import edgesqz
 from edgesqz import plugins
 from edgesqz.engine import environments
+from edgesqz.errors import EdgesqzError
 
 PACKAGE = "rapidocr-onnxruntime==1.4.4"
 CLASSIFIER, DETECTOR = "ch_ppocr_mobile_v2.0_cls_infer", "ch_PP-OCRv4_det_infer"
@@ -123,3 +127,37 @@ def test_exports_agree_with_their_source_models(folder: Path) -> None:
         "| Source model | Variant | Agreement or SQNR | Largest difference | Bytes |", "| --- | --- | --: | --: | --: |"
     )
     print(*lines, sep="\n")
+
+
+class Malicious:
+    """Creates a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what to call, and its arguments."""
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickle_in_a_program_is_not_loaded(folder: Path, tmp_path: Path) -> None:
+    path, ran = tmp_path / "malicious.pt2", tmp_path / "ran"
+    replace(folder / "mobilenet_v2.pt2", path, "sample_inputs/model.pt", lambda inputs: with_pickle(inputs, ran))
+    with pytest.raises(EdgesqzError, match="it contains a pickle that can run code"):
+        edgesqz.export(path, workspace=tmp_path)
+    assert not ran.exists()
+
+
+def with_pickle(inputs: bytes, ran: Path) -> bytes:
+    """Return sample inputs that create a folder when they are loaded."""
+    changed = io.BytesIO()
+    replace(io.BytesIO(inputs), changed, "data.pkl", lambda _: pickle.dumps(Malicious(ran), protocol=2))
+    return changed.getvalue()
+
+
+def replace(source: Path | IO[bytes], target: Path | IO[bytes], end: str, change: Callable[[bytes], bytes]) -> None:
+    """Copy an archive, and change the file whose name has this end."""
+    with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, "w") as after:
+        for name in before.namelist():
+            content = before.read(name)
+            after.writestr(name, change(content) if name.endswith(end) else content)
