@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,12 +53,26 @@ class _Tflite:
         return [table(number) for number in range(count)]
 
     def inputs_and_outputs(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Return the inputs and outputs of the first graph, the one that runs."""
-        graph = self.graphs[0]
+        """Return the inputs and outputs of the first graph, the one that runs, under their names in its signature."""
+        graph, names = self.graphs[0], self._signature_names()
         return (
-            tuple(self._tensor(graph.Tensors(int(number))) for number in _numbers(graph.InputsAsNumpy())),
-            tuple(self._tensor(graph.Tensors(int(number))) for number in _numbers(graph.OutputsAsNumpy())),
+            tuple(self._end(graph, int(number), names) for number in _numbers(graph.InputsAsNumpy())),
+            tuple(self._end(graph, int(number), names) for number in _numbers(graph.OutputsAsNumpy())),
         )
+
+    def _end(self, graph: Any, number: int, names: Mapping[int, str]) -> Tensor:
+        tensor = self._tensor(graph.Tensors(number))
+        return replace(tensor, name=names.get(number, tensor.name))
+
+    def _signature_names(self) -> dict[int, str]:
+        signatures = self.all(self.model.SignatureDefsLength(), self.model.SignatureDefs)
+        entries = [
+            entry
+            for each in signatures
+            if each.SubgraphIndex() == 0
+            for entry in (*self.all(each.InputsLength(), each.Inputs), *self.all(each.OutputsLength(), each.Outputs))
+        ]
+        return {entry.TensorIndex(): as_text(entry.Name()) for entry in entries}
 
     def operators(self) -> dict[str, int]:
         """Count the operators."""

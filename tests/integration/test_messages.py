@@ -56,7 +56,8 @@ def changed_tflite(path: Path, *, name: bytes | None = None, scales: int = 1) ->
 
     model = schema.ModelT.InitFromPackedBuf((ZOO / "squeezenet-nano.int8.tflite").read_bytes(), 0)
     pixels = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
-    pixels.name = name or pixels.name
+    if name:
+        pixels.name, model.signatureDefs = name, []
     if scales > 1:
         pixels.quantization.scale = np.full(scales, 0.015625, np.float32)
         pixels.quantization.zeroPoint = np.zeros(scales, np.int64)

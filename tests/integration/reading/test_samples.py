@@ -58,6 +58,7 @@ def test_exports_are_verified_by_the_values_of_their_outputs(suffix: str, mixed:
         # The image has channels last, and the order of the inputs is that of the source model.
         shapes = {each.name: each.shape for each in (found.input, *found.other_inputs)}
         assert list(shapes.items()) == [("numbers", (1, 5)), ("image", (1, 8, 12, 3)), ("ids", (1, 4))]
+        assert [each.name for each in edgesqz.inspect(mixed / f"mixed.{variant}.{suffix}").inputs] == list(shapes)
 
 
 def test_an_int8_file_takes_each_input_at_its_own_scale(mixed: Path) -> None:
