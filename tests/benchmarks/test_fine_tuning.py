@@ -25,7 +25,7 @@ from edgesqz.stats import share_interval
 MODEL = "squeezenet-nano"
 IMAGES_PER_CLASS = 60
 SEEDS = (0, 1)
-MARGIN = 0.05
+MARGIN = 0.03
 NEW_CLASSES = ("cat", "dog", "truck")
 SHAPES = synthetic.load("synthetic", ImageSize(32, 32)).labels
 DATA_DIR = os.environ.get("EDGESQZ_DATA_DIR")
