@@ -14,7 +14,7 @@ demo: $(VENV)/installed
 	$(BIN)/edgesqz demo
 
 test: $(VENV)/installed-test
-	@# The long files come first in the order of their names, and short ones fill in at the end.
+	@# The long files come first, and the short ones of the unit tests fill in at the end.
 	@# Three processes keep two cores busy, because tests often wait for the processes of engines.
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 

@@ -17,12 +17,13 @@ from onnx import TensorProto, helper
 
 import edgesqz
 from edgesqz import plugins
-from edgesqz.artifact import PixelRange
+from edgesqz.artifact import ZOO, PixelRange
 from edgesqz.benchmarking.candidate import Candidate, with_source_models
 from edgesqz.benchmarking.report import Report
 from edgesqz.benchmarking.rows import Comparison, Measured, Ratio
 from edgesqz.engine import Engine
 from edgesqz.models.costs import network_costs
+from edgesqz.workspace import manifest_path
 from tests import small
 from tests.engine_environments import environment_or_skip
 from tests.rows import errors_by_name, errors_of, ratio_of
@@ -260,9 +261,11 @@ def test_calibrating_on_other_images_does_not_change_what_it_was_trained_on(
 
 
 def test_the_source_model_of_a_zoo_export_comes_from_the_zoo(tmp_path: Path) -> None:
-    (artifact,) = edgesqz.export("squeezenet-nano", "onnx", workspace=tmp_path)
-    candidates = with_source_models([Candidate(artifact.path)])
-    assert [candidate.path.name for candidate in candidates] == ["squeezenet-nano.keras", "squeezenet-nano.fp32.onnx"]
+    name = "squeezenet-nano.int8.onnx"
+    for each in (ZOO / name, manifest_path(ZOO / name)):
+        shutil.copy(each, tmp_path)
+    candidates = with_source_models([Candidate(tmp_path / name)])
+    assert [candidate.path for candidate in candidates] == [ZOO / "squeezenet-nano.keras", tmp_path / name]
 
 
 def test_models_of_different_sizes_are_measured_on_one_folder(

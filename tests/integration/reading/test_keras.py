@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import pytest
 
 import edgesqz
@@ -41,6 +40,8 @@ def test_an_hdf5_file_and_a_saved_model_are_exported(trained: Path, images: Path
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_images_of_any_size_need_a_size(images: Path, tmp_path: Path) -> None:
     backend.start_keras()
+    import keras
+
     pixels = keras.Input((None, None, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, name="stem")(pixels))
     model = keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(pooled))
@@ -61,6 +62,8 @@ def test_images_of_any_size_need_a_size(images: Path, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_several_inputs_and_outputs_keep_their_order(tmp_path: Path) -> None:
     backend.start_keras()
+    import keras
+
     image, numbers = keras.Input((8, 12, 3), name="image"), keras.Input((5,), name="numbers")
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, name="stem")(image))
     scores = keras.layers.Dense(4)(keras.layers.Add()([pooled, keras.layers.Dense(8)(numbers)]))
@@ -77,6 +80,9 @@ def test_several_inputs_and_outputs_keep_their_order(tmp_path: Path) -> None:
 
 
 def test_files_that_keras_cannot_load_safely_are_refused(tmp_path: Path) -> None:
+    backend.start_keras()
+    import keras
+
     path = tmp_path / "model.h5"
     images = keras.Input((8, 8, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(images)
