@@ -9,6 +9,7 @@ import pytest
 import edgesqz
 from edgesqz import backend
 from edgesqz.artifact import Artifact, size_bytes
+from edgesqz.benchmarking.candidate import Candidate, with_source_models
 from edgesqz.benchmarking.rows import Measured
 from edgesqz.errors import EdgesqzError
 from edgesqz.models.loading import load_keras
@@ -27,14 +28,14 @@ def test_an_hdf5_file_and_a_saved_model_are_exported(trained: Path, images: Path
         assert (manifest.verification.agreement or 0) >= 0.95
         assert manifest.labels == ("blue", "green", "red")
     exports = [tmp_path / "colors.int8.tflite", tmp_path / "saved.int8.tflite"]
-    report = edgesqz.bench([tmp_path / "colors.h5", *exports], dataset=images, rounds=1)
+    report = edgesqz.bench([tmp_path / "colors.h5", tmp_path / "saved", *exports], dataset=images, rounds=1)
     rows = {row.artifact: row for row in report.rows if isinstance(row, Measured)}
-    # The folder is found as the source model of its export.
-    assert list(rows) == ["colors.h5", "colors.int8.tflite", "saved", "saved.int8.tflite"]
+    assert list(rows) == ["colors.h5", "saved", "colors.int8.tflite", "saved.int8.tflite"]
     folder = rows["saved"]
     assert (folder.format, folder.size_bytes) == ("savedmodel", size_bytes(tmp_path / "saved"))
     assert all(row.accuracy and row.comparison and row.comparison.agreement >= 0.95 for row in rows.values())
-    assert [row.artifact for row in edgesqz.bench(tmp_path / "saved", dataset=images, rounds=1).rows] == ["saved"]
+    found = with_source_models([Candidate(exports[1])])
+    assert [each.path for each in found] == [tmp_path / "saved", exports[1]]
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
