@@ -95,5 +95,5 @@ def test_files_that_keras_cannot_load_safely_are_refused(tmp_path: Path) -> None
     with pytest.raises(EdgesqzError, match="contains weights without the network; save the whole model"):
         edgesqz.export(tmp_path / "model.weights.h5")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(EdgesqzError, match="not an HDF5 file, or it is truncated"):
+    with pytest.raises(EdgesqzError, match="it is not a Keras model, or it is truncated"):
         edgesqz.export(path)
