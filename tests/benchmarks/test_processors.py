@@ -1,29 +1,35 @@
-"""Compare model files on this processor and on one without VNNI, emulated by QEMU. Takes two minutes.
+"""Compare model files on this processor and on one without VNNI, emulated by QEMU. Takes three minutes.
 
 LiteRT computes the same bytes on both. Without VNNI, ONNX Runtime multiplies uint8 activations by int8 weights with
 another instruction (VPMADDUBSW), which adds pairs of products in 16 bits, with saturation. Needs Debian's qemu-user and
-an x86-64 machine. Run it with: python -m pytest -s tests/benchmarks/test_processors.py
+an x86-64 machine. If EDGESQZ_DATA_DIR contains CIFAR-10, 8-bit weights are tried with its images. Run it with:
+python -m pytest -s tests/benchmarks/test_processors.py
 """
 
 from __future__ import annotations
 
+import functools
+import os
 import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import quantization
 
-from edgesqz import data, plugins
+from edgesqz import backend, data, plugins
 from edgesqz.artifact import ZOO
 from edgesqz.models.loading import load_keras
 
 QEMU = shutil.which("qemu-x86_64")
 IMAGES = 100
+DATA_DIR = os.environ.get("EDGESQZ_DATA_DIR")
 
 pytestmark = [
     pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs an x86-64 machine"),
@@ -96,6 +102,30 @@ def test_a_dynamic_file_predicts_the_same(images: np.ndarray, tmp_path: Path) ->
     model.write_bytes(plugins.converter("onnx").convert(load_keras(ZOO / "squeezenet-nano.keras"), "dynamic", None))
     here, haswell = here_and_on_haswell(model, images, tmp_path)
     np.testing.assert_allclose(here, haswell, atol=1e-3)
+
+
+@pytest.mark.skipif(not DATA_DIR, reason="needs CIFAR-10 in EDGESQZ_DATA_DIR")
+def test_a_file_with_8_bit_weights_predicts_other_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quantize ``squeezenet-nano`` to all 8 bits instead of 7, and classify training images."""
+    train, other = data.holdout_split(data.load("cifar10", Path(str(DATA_DIR))).train(), seed=0)
+    calibration, photos = data.sample(train, 500, seed=0), data.sample(other, 200, seed=0)
+    pixels = calibration.images.astype(np.float32)
+    pixels[0, 0, :2, 0] = 0, 255  # as in an export, the input spans all bytes
+    full_range = functools.partial(_quantize_all_bits, quantization.quantize_static)
+    monkeypatch.setattr(quantization, "quantize_static", full_range)
+    model = tmp_path / "int8.onnx"
+    with backend.hush():
+        content = plugins.converter("onnx").convert(
+            load_keras(ZOO / "squeezenet-nano.keras"), "int8", [pixels[:, None]]
+        )
+    model.write_bytes(content)
+    here, haswell = (each.argmax(1) for each in here_and_on_haswell(model, photos.images, tmp_path))
+    print(f"8-bit weights: {np.mean(here != haswell):.1%} of {len(photos)} images get another class")
+    assert np.mean(here != haswell) > 0.05
+
+
+def _quantize_all_bits(quantize: Any, *arguments: Any, **options: Any) -> None:
+    quantize(*arguments, **{**options, "reduce_range": False})
 
 
 @pytest.mark.parametrize("weight", [-128, -65, -64, 64, 65, 127])
