@@ -13,10 +13,12 @@ from edgesqz.errors import EdgesqzError, option
 from edgesqz.exporting.plan import Export
 from edgesqz.exporting.source import Source
 from edgesqz.options import as_path
+from edgesqz.outputs import class_scores
 
 VERIFICATION_IMAGES = 500
 UNTRAINED_VERIFICATION_IMAGES = 50  # enough to find NaN or infinity, which is all that random weights are checked for
 SENSITIVITY_IMAGES = 1000
+CERTAIN = 0.5  # lead of the best class's probability over the next one
 SEED, SENSITIVITY_SEED = 0, 1
 
 
@@ -82,7 +84,22 @@ class ExportImages:
         """Images for verification. Synthetic images replace a dataset that is not available."""
         if self.dataset is not None and self.available:
             return self._sample(data.sample(self._splits[1], VERIFICATION_IMAGES, seed=SEED), self.dataset)
-        return self._synthetic(UNTRAINED_VERIFICATION_IMAGES if self._source.untrained else VERIFICATION_IMAGES)
+        if self._source.untrained or not self._source.is_classifier:
+            return self._synthetic(UNTRAINED_VERIFICATION_IMAGES if self._source.untrained else VERIFICATION_IMAGES)
+        return self._certain(self._synthetic(VERIFICATION_IMAGES))
+
+    def _certain(self, sample: Sample) -> Sample:
+        """Keep the images whose class the source model is certain of, or all if it is certain of none.
+
+        A network has not been trained on synthetic images, so its classes of many of them are nearly equally likely.
+        Correct exports disagree on those.
+        """
+        scores = np.sort(class_scores(self._source.predict(sample.pixels)), axis=1)
+        certain = scores[:, -1] - scores[:, -2] > CERTAIN
+        if not certain.any():
+            return sample
+        pixels, labels = np.asarray(sample.pixels)[certain], sample.labels[certain]
+        return Sample(pixels, labels, sample.record.model_copy(update={"count": len(pixels)}))
 
     @property
     def class_names(self) -> tuple[str, ...]:
