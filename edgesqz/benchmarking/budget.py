@@ -100,9 +100,16 @@ class Budget:
         }
         return {name: allowed for name, allowed in limits.items() if allowed is not None}
 
-    def violations(self, row: Measured) -> tuple[Violation, ...]:
-        """Return each limit that a file does not meet. An unknown value meets no limit."""
-        return tuple(self._violations(row))
+    def violations(self, row: Measured, *, allows_unknown_drop: bool = False) -> tuple[Violation, ...]:
+        """Return each limit that a file does not meet. An unknown value meets no limit.
+
+        Args:
+            row: The figures of the file.
+            allows_unknown_drop: Whether a file whose accuracy was measured, but not that of its source model, meets
+                any limit on the drop.
+        """
+        skipped = "accuracy_drop_pp" if allows_unknown_drop and row.evaluation and not row.comparison else None
+        return tuple(violation for violation in self._violations(row) if violation.limit != skipped)
 
     def _violations(self, row: Measured) -> Iterator[Violation]:
         memory = row.performance.memory_bytes if row.performance else None

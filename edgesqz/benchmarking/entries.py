@@ -31,14 +31,16 @@ class Entry:
     on_front: bool
 
 
-def entries(rows: Sequence[Row], budget: Budget) -> tuple[Entry, ...]:
+def entries(rows: Sequence[Row], budget: Budget, *, allows_unknown_drop: bool = False) -> tuple[Entry, ...]:
     """Label rows, check them against the limits, and find the Pareto front."""
     front = {id(row) for row in pareto_front(rows)}
     rows_of_file = Counter(row.artifact for row in rows)
     runtimes = _distinct_runtimes(rows)
     found = []
     for row, runtime in zip(rows, runtimes, strict=True):
-        violations = budget.violations(row) if isinstance(row, Measured) else ()
+        violations: tuple[Violation, ...] = ()
+        if isinstance(row, Measured):
+            violations = budget.violations(row, allows_unknown_drop=allows_unknown_drop)
         found.append(
             Entry(
                 row,

@@ -9,9 +9,9 @@ import json
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from edgesqz.artifact import sha256
 from edgesqz.benchmarking.budget import Budget
@@ -65,6 +65,8 @@ class Report(Result):
         rows: One row per file and engine. Source models precede their exports.
         no_accuracy: Why accuracy was not measured, or None if it was.
         created: Time of creation, ISO 8601.
+        allows_unknown_drop: Whether a file whose accuracy was measured, but not that of its source model, meets any
+            limit on the drop.
     """
 
     plan: Bench
@@ -74,6 +76,7 @@ class Report(Result):
     rows: tuple[Row, ...]
     no_accuracy: str | None = None
     created: str = ""
+    allows_unknown_drop: Annotated[bool, Field(exclude=True)] = False  # changes verdicts, which the JSON has
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str | Path = "the text") -> Report:
@@ -128,7 +131,7 @@ class Report(Result):
     @functools.cached_property
     def entries(self) -> tuple[Entry, ...]:
         """The rows with their labels, the limits they violate, and whether they are on the Pareto front."""
-        return entries(self.rows, self.budget)
+        return entries(self.rows, self.budget, allows_unknown_drop=self.allows_unknown_drop)
 
     @functools.cached_property
     def selection(self) -> Selection:

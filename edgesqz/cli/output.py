@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
 
@@ -243,7 +243,8 @@ class AgainstOptions(ChangeLimits):
         float | None,
         Option(
             "Maximum loss of top-1 accuracy relative to the source model, in percentage points. With --against, also "
-            "the maximum significant loss since the earlier report.",
+            "the maximum significant loss since the earlier report; a file without its source model then needs to "
+            "meet only that limit.",
             metavar="POINTS",
         ),
     ] = None
@@ -326,6 +327,7 @@ class BenchOutput(AgainstOptions, LayerOption):
 
     def show(self, result: Report) -> None:
         """Print the report or write it to files."""
+        result = replace(result, allows_unknown_drop=self.against is not None)
         changes = self.compare(result)
         if not self._printed:
             self._print_tables(result, changes)

@@ -118,6 +118,15 @@ def test_unknown_values_meet_no_limit() -> None:
     assert entry.within_budget is False
 
 
+@pytest.mark.parametrize(("correct", "limits"), [(900, []), (None, ["accuracy_drop_pp"])])
+def test_a_file_without_its_source_model_may_meet_a_limit_on_the_drop(correct: int | None, limits: list[str]) -> None:
+    budget, alone = Budget.parse(max_accuracy_drop=0.5), measured("a", correct)
+    (entry,) = entries([alone], budget, allows_unknown_drop=True)
+    assert [violation.limit for violation in entry.violations] == limits
+    assert [violation.limit for violation in budget.violations(alone)] == ["accuracy_drop_pp"]
+    assert budget.violations(row(drop=0.6), allows_unknown_drop=True)
+
+
 def test_the_front_are_those_that_no_other_beats() -> None:
     rows = [
         measured("accurate", 950, 300, size_bytes=1000),

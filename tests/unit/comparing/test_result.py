@@ -291,6 +291,18 @@ def test_bench_compares_with_an_earlier_report(saved: None, monkeypatch: pytest.
     assert "this report compared with old.json" in Path("bench.md").read_text()
 
 
+@pytest.mark.parametrize(("allowed", "code"), [("3", 0), ("1", 3)])
+def test_a_file_without_its_source_model_is_compared_with_an_earlier_report_only(
+    allowed: str, code: int, saved: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worse = report(row("m", 900, p50=150, sha256="2", named=True), max_accuracy_drop=float(allowed))
+    monkeypatch.setattr(Bench, "run", lambda plan, console: worse)
+    result = CliRunner().invoke(app, ["bench", "--against", "old.json", "--max-accuracy-drop", allowed])
+    assert result.exit_code == code
+    assert "drop unknown" not in result.stderr
+    assert ("regression: m: drop 2.00 pp, at most 1.00 pp" in result.stderr) == (code == 3)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
