@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgesqz.converters.layers import layer_name
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.plugins import FLOAT_BITS, MSE, WeightedLayer
 from edgesqz.tflite.extending import NORMALIZATION
 from edgesqz.tflite.operators import Operator, float_operators, operators
@@ -171,4 +171,5 @@ def _refuse_float(content: bytes, kept: Collection[str]) -> None:
         EdgesqzError: There are such operators.
     """
     if found := float_operators(content, kept):
-        raise EdgesqzError(f"LiteRT's quantizer has no int8 form of {', '.join(found)}; choose variant int8")
+        without = f" without {option('keep_float')}" if kept else ""
+        raise EdgesqzError(f"LiteRT's quantizer has no int8 form of {', '.join(found)}; choose variant int8{without}")

@@ -199,8 +199,8 @@ class Exporter:
             converted = self._convert(job)
             if converted.note:
                 self._print(f"{self.file_name(job)}: {converted.note}")
-            if shipped.fine_tuned(self.file_name(job), self.source.sha256):
-                self._print(f"{self.file_name(job)}: the zoo's file of this name is fine-tuned, and thus more accurate")
+            if better := shipped.better_file(self.file_name(job), self.source.sha256, self.plan.keep):
+                self._print(better)
             with self._engine(converted.content, job, converted.pixels) as engine:
                 self._print_float_operators(job, converted.content)
                 manifest = self._manifest(job, converted, engine)

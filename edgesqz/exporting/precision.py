@@ -104,7 +104,7 @@ def describe(layers: Sequence[WeightedLayer], bits: Mapping[str, int], inner_bit
 
 def _reason(layer: WeightedLayer, bits: int, *, is_edge: bool) -> str:
     if bits == FLOAT_BITS:
-        return "float as requested"
+        return "float weights as requested"
     if is_edge:
         return "8-bit weights in the first and the last layer"
     if layer.fewest_bits == INT8_BITS:

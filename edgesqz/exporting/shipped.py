@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, Verification, sha256
+from edgesqz.exporting.precision import Keep
 from edgesqz.exporting.samples import ExportData
 from edgesqz.exporting.source import Source
 
@@ -67,3 +68,19 @@ def fine_tuned(file_name: str, source_sha256: str | None) -> Artifact | None:
         return None
     found = Artifact.open(ZOO / file_name)
     return found if found.manifest and found.manifest.source_sha256 != source_sha256 else None
+
+
+def better_file(file_name: str, source_sha256: str | None, keep: Keep) -> str:
+    """Say that the zoo has a more accurate file of this name, and how to use it. Empty if it has none.
+
+    Args:
+        file_name: The name of the file to export.
+        source_sha256: SHA-256 of the source model.
+        keep: Layers to protect. The zoo's files protect none.
+    """
+    if keep or not fine_tuned(file_name, source_sha256):
+        return ""
+    return (
+        f"{file_name}: the zoo's file of this name is fine-tuned, and thus more accurate; unless the workspace has a "
+        f"file of this name, edgesqz bench {file_name} finds it"
+    )

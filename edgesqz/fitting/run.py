@@ -274,8 +274,10 @@ def _export(plan: Export, job: Job, dataset: str, within_reach: int, made: Works
         workspace=made.folder,
         quota=made.used_bytes() + max(within_reach, 1),
     )
+    outcome = "exported"
     try:
         if found := _in_zoo(Path(str(plan.model)), file.file_name):
+            outcome = "copied from the zoo"
             content = {name: artifact.read_bytes(found.path.with_name(name)) for name in file.stored_names}
             Workspace(made.folder, plan.quota).write(content)
         else:
@@ -286,7 +288,8 @@ def _export(plan: Export, job: Job, dataset: str, within_reach: int, made: Works
         file = replace(file, reason=str(error))
     else:
         file = replace(file, size_bytes=sum((made.folder / name).stat().st_size for name in file.stored_names))
-    outcome = f"not exported, {file.reason}" if file.reason else "exported"
+    if file.reason:
+        outcome = f"not exported, {file.reason}"
     console.print(f"{file.file_name}: {outcome}", highlight=False, markup=False, soft_wrap=True)
     return file
 

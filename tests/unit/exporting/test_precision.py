@@ -43,7 +43,7 @@ def test_patterns_protect_layers() -> None:
         "classifier": 8,
     }
     assert describe(found, bits, 4) == (
-        "float as requested (stem, fire1_expand, fire2_expand); 8-bit weights as requested (fire1_squeeze); "
+        "float weights as requested (stem, fire1_expand, fire2_expand); 8-bit weights as requested (fire1_squeeze); "
         "8-bit weights in the first and the last layer (classifier)"
     )
 
@@ -52,7 +52,7 @@ def test_int8_files_can_have_float_layers() -> None:
     found = layers(stem=4, squeeze=4, classifier=4)
     bits = choose_bits(found, 8, Keep(float=("cla*",)))
     assert bits == {"stem": 8, "squeeze": 8, "classifier": 32}
-    assert describe(found, bits, 8) == "float as requested (classifier)"
+    assert describe(found, bits, 8) == "float weights as requested (classifier)"
 
 
 @pytest.mark.parametrize("keep", [Keep(int8=("fire*", "expand")), Keep(float=("fire*",))])

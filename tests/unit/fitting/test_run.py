@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from edgesqz import EdgesqzError, fit, plugins
-from edgesqz.artifact import Manifest, PixelRange, Tensor
+from edgesqz.artifact import ZOO, Manifest, PixelRange, Tensor
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.entries import entries
 from edgesqz.cli import app
@@ -90,6 +91,17 @@ def test_an_export_larger_than_all_the_room_says_so(
     job = Job(plugins.converter("tflite"), "int8")
     found = run._export(Export("m.keras"), job, "cifar10", room, Workspace(tmp_path, 1), Console(quiet=True))
     assert found.reason == reason
+
+
+def test_a_file_from_the_zoo_is_not_called_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed, job = io.StringIO(), Job(plugins.converter("tflite"), "int4")
+    workspace, console = Workspace(tmp_path, 10**6), Console(file=printed, width=100)
+    run._export(Export(ZOO / "squeezenet-nano.keras"), job, "cifar10", 90_000, workspace, console)
+    assert printed.getvalue() == "squeezenet-nano.int4.tflite: copied from the zoo\n"
+    monkeypatch.setattr(Export, "run", lambda plan, console: (tmp_path / "m.int4.tflite").write_bytes(b""))
+    monkeypatch.setattr(Candidate, "stored_names", ("m.int4.tflite",))
+    run._export(Export("m.keras"), job, "cifar10", 90_000, workspace, console)
+    assert printed.getvalue().endswith("m.int4.tflite: exported\n")
 
 
 def test_an_export_is_not_listed_beside_the_same_file_in_the_workspace(tmp_path: Path) -> None:
