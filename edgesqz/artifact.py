@@ -22,7 +22,7 @@ from edgesqz.workspace import MANIFEST_SUFFIX as MANIFEST_SUFFIX
 from edgesqz.workspace import manifest_path
 
 KERAS_SUFFIX = ".keras"
-SAVED_MODEL_SUFFIX = ".savedmodel"  # stands for a SavedModel folder of TensorFlow, which has no suffix
+SAVED_MODEL_SUFFIX = ".savedmodel"  # stands for a TensorFlow SavedModel folder, which has no suffix
 SYNTHETIC = "synthetic"  # the dataset whose images are drawn by code
 SCHEMA = 2  # of manifests
 SAMPLES_SUFFIX = ".npz"  # of files with the values of a model's inputs
@@ -315,7 +315,7 @@ class Artifact:
 
 
 def is_saved_model(path: Path) -> bool:
-    """Return whether a path is a SavedModel folder of TensorFlow."""
+    """Return whether a path is a TensorFlow SavedModel folder."""
     return (path / "saved_model.pb").is_file()
 
 

@@ -100,7 +100,7 @@ def _labels(model: onnx.ModelProto) -> tuple[str, ...]:
 
 
 def _unturned(content: bytes) -> list[str]:
-    """Return the names of the inputs that are not images with channels first, which onnx2tf would turn as well."""
+    """Return the names of the inputs that are not images with channels first, which onnx2tf would transpose as well."""
     import onnx
 
     inputs = onnx.load_from_string(content).graph.input

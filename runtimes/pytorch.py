@@ -18,7 +18,7 @@ TIMED = True
 
 def load(model_bytes: bytes, threads: int) -> Session:
     """Load a program saved by ``torch.export.save``. Raise ValueError or RuntimeError if the bytes are not one."""
-    # A program can contain pickles, such as its sample inputs, which PyTorch would otherwise let run any code.
+    # A program can contain pickles, such as its sample inputs, which could otherwise run any code.
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     import torch
 

@@ -23,7 +23,7 @@ import numpy as np
 PROC = Path("/proc")  # exists only on Linux
 BATCH = 100  # for models that take any batch size
 DTYPES = ("float32", "float16", "uint8", "int8")  # of images and probabilities; int16 only if quantized
-OTHER_DTYPES = ("float64", "int16", "int32", "int64", "uint16", "uint32", "bool")  # such as numbers of words, or masks
+OTHER_DTYPES = ("float64", "int16", "int32", "int64", "uint16", "uint32", "bool")  # such as token IDs or masks
 Batch = np.ndarray | list[np.ndarray]  # uint8 images (N, H, W, C), or samples: float32 (N, *shape) for each input
 
 

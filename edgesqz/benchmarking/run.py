@@ -101,7 +101,7 @@ def _evaluated_images(evaluation_set: EvaluationSet, candidates: Sequence[Candid
 
 
 def _candidates(plan: Bench, with_sources: bool) -> tuple[list[Candidate], Candidate | None]:
-    """Return the candidates, one per file and runtime, with their source models or not, and the baseline among them."""
+    """Return the candidates, one per file and runtime, optionally with source models, and the baseline among them."""
     workspace = Path(plan.workspace)
     named = _find(as_list(plan.models), workspace)
     reference = find_model_file(plan.baseline, workspace) if plan.baseline else None

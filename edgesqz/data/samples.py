@@ -25,7 +25,7 @@ class Samples:
 
     @classmethod
     def random(cls, inputs: Sequence[Tensor], count: int, seed: int) -> Samples:
-        """Draw random values: from 0 to 1, or for integers either 0 or 1, which any table or mask takes.
+        """Draw random values: from 0 to 1, or for integers either 0 or 1, which any embedding table or mask accepts.
 
         Raises:
             EdgesqzError: An input has no fixed shape.
@@ -76,14 +76,14 @@ class Samples:
 
 
 def sample_shape(tensor: Tensor) -> tuple[int, ...]:
-    """Return the shape of one sample of an input. The first dimension counts as 1 if it has any size.
+    """Return the shape of one sample of an input. The first dimension counts as 1 if its size is open.
 
     Raises:
         EdgesqzError: Another dimension has any size.
     """
     shape = (*(size or 1 for size in tensor.shape[:1]), *tensor.shape[1:])
     if None in shape:
-        raise EdgesqzError(f"its input {tensor.name} has no fixed shape, but {tensor.shape}")
+        raise EdgesqzError(f"the shape of its input {tensor.name} is not fixed: {tensor.shape}")
     return tuple(size for size in shape if size is not None)
 
 

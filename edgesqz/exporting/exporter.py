@@ -84,7 +84,7 @@ class Exporter:
 
     @functools.cached_property
     def source(self) -> Source:
-        """The source model. A wrong name of a dataset is reported first, because some engines are slow to start."""
+        """The source model. A wrong dataset name is reported first, because some engines are slow to start."""
         if self.plan.dataset:
             check_dataset(str(self.plan.dataset), as_path(self.plan.data_dir))
         found = find_source(self.plan, self.workspace, self._pixels)

@@ -89,10 +89,10 @@ class ExportImages:
         return self._certain(self._synthetic(VERIFICATION_IMAGES))
 
     def _certain(self, sample: Sample) -> Sample:
-        """Keep the images whose class the source model is certain of, or all if it is certain of none.
+        """Keep the images that the source model classifies confidently, or all if there are none.
 
-        A network has not been trained on synthetic images, so its classes of many of them are nearly equally likely.
-        Correct exports disagree on those.
+        A network has not been trained on synthetic images, so for many of them, several classes are nearly
+        equally likely. On those, even correct exports disagree.
         """
         scores = np.sort(class_scores(self._source.predict(sample.pixels)), axis=1)
         certain = scores[:, -1] - scores[:, -2] > CERTAIN

@@ -235,7 +235,7 @@ def _check_samples(model: ForeignModel, size: ImageSize | None) -> None:
             way_out = FIX_ONNX if model.suffix == ".onnx" else "save the model again with fixed shapes"
             raise EdgesqzError(f"{model.source}: {error}; {way_out.format(tensor.name)}") from error
     if size and not any(_has_size(tensor, size) for tensor in model.inputs):
-        raise EdgesqzError(f"{model.source} takes no images of {size}; remove {option('input_size')}")
+        raise EdgesqzError(f"{model.source} does not take images of {size}; remove {option('input_size')}")
     if model.pixels != PixelRange():
         raise EdgesqzError(
             f"{model.source} does not take one image, so its exports take the same values as the model; remove "

@@ -28,7 +28,7 @@ def test_random_values_suit_every_kind_of_input() -> None:
 
 def test_an_input_of_any_shape_is_refused() -> None:
     assert sample_shape(Tensor(name="scalar", shape=(), dtype="float32")) == ()
-    with pytest.raises(EdgesqzError, match=r"its input words has no fixed shape, but \(1, None\)"):
+    with pytest.raises(EdgesqzError, match=r"the shape of its input words is not fixed: \(1, None\)"):
         sample_shape(Tensor(name="words", shape=(1, None), dtype="int64"))
 
 
