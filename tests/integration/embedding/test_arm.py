@@ -81,6 +81,23 @@ def test_int8_outputs_on_arm_are_those_of_x86_to_the_byte(library: Path, tmp_pat
         assert "self-test passed: 8 images, every byte as expected from litert" in tested.stdout
 
 
+def test_int4_outputs_on_arm_differ_by_less_than_the_tolerance_that_the_contract_states(
+    library: Path, tmp_path: Path
+) -> None:
+    folder = embed("squeezenet-nano.int4.tflite", "c", out=tmp_path / "app").folder
+    contract = " ".join((folder / "CONTRACT.md").read_text().split())
+    assert "set `OUTPUT_TOLERANCE` in `test_vectors.h` to 32" in contract
+    assert "return the same bytes on x86-64" not in contract
+    header = folder / "test_vectors.h"
+    header.write_text(header.read_text().replace("OUTPUT_TOLERANCE 0", "OUTPUT_TOLERANCE 32"))
+    built = run_make(folder, f"CC={COMPILER}")
+    assert built.returncode == 0, built.stderr
+    for cpu in FEATURES:
+        tested = executed(*emulated(cpu, folder, library, tmp_path / cpu))
+        assert tested.returncode == 0, tested.stderr
+        assert "self-test passed: 8 images, every value within 32 from litert" in tested.stdout
+
+
 def test_float_outputs_on_arm_differ_by_less_than_the_tolerance(library: Path, exported: Path, tmp_path: Path) -> None:
     folder = embed(exported / "colors.fp32.tflite", "c", out=tmp_path / "app").folder
     built = run_make(folder, f"CC={COMPILER}")

@@ -309,6 +309,8 @@ def test_the_micro_program_of_an_int4_file_compiles_and_runs(tmp_path: Path) -> 
     contract = (written.folder / "CONTRACT.md").read_text()
     assert "| weights | int4 in 15 layers, int8 in 2 layers |" in contract
     assert "embed the int8 file instead" in contract
+    for only_for_int8 in ("instructions per multiply-accumulate", "(recommended) |", "is also that of the device"):
+        assert only_for_int8 not in contract
 
 
 @pytest.mark.skipif(not shutil.which("arduino-builder"), reason="needs the Debian package arduino-builder")
