@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from edgesqz.benchmarking.entries import Entry
-from edgesqz.benchmarking.rows import MAX_RELATIVE_WIDTH, Comparison, Evaluation, Failed, Measured, Performance
+from edgesqz.benchmarking.rows import MAX_RELATIVE_WIDTH, Comparison, Evaluation, Failed, Measured, Performance, Row
 from edgesqz.benchmarking.wording import describe_budget, describe_violation
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ def notes(column: Column, report: Report) -> list[str]:
         found.append("(low–high): 95 % confidence interval")
     if any(cell.endswith("*") for cell in cells):
         found.append("*: significant, p < 0.05")
+    if column.name == "top-1" and (alone := [entry.label for entry in report.entries if _lacks_source(entry.row)]):
+        reason = "the source model is neither in the same folder nor in the zoo, or has no accuracy"
+        found.append(f"no drop for {', '.join(alone)}: {reason}")
     if column.name == "ratio":
         ratios = [row.performance.latency_ratio for row in report.measured if row.performance]
         found.append(f"ratio: latency relative to {' or '.join(sorted({ratio.to for ratio in ratios if ratio}))}")
@@ -80,6 +83,11 @@ def notes(column: Column, report: Report) -> list[str]:
     if column is VERDICT:
         found.append(f"budget: {describe_budget(report.budget)}")
     return found
+
+
+def _lacks_source(row: Row) -> bool:
+    """Return whether a file that edgesqz exported, and thus has a variant, has an accuracy but no comparison."""
+    return isinstance(row, Measured) and bool(row.variant and row.evaluation and not row.comparison)
 
 
 def measured_on(report: Report) -> str:

@@ -65,6 +65,8 @@ def layer_table(report: Report) -> tables.Table:
         for entry in report.entries
         if isinstance(entry.row, Measured) and entry.row.layer_sqnr_db is not None
     ]
+    legend = "relative to the source model; <: the error first grows tenfold; exact: no difference"
+    needs = "an export, its source model in the same folder or in the zoo, and a runtime that shows its layers"
     return tables.Table(
         [tables.Column("layer"), *(tables.Column(name, "right") for name, _ in compared)],
         [
@@ -72,7 +74,7 @@ def layer_table(report: Report) -> tables.Table:
             for layer in layer_error.in_order([errors for _, errors in compared])
         ],
         "SQNR of each layer, dB",
-        "relative to the source model; <: the error first grows tenfold; exact: no difference",
+        legend if compared else f"no layers to compare; this needs {needs}",
     )
 
 

@@ -498,6 +498,20 @@ def test_each_layer_has_its_row_and_a_mark_where_the_error_grows() -> None:
     ]
 
 
+def test_a_table_without_layers_gives_the_reason() -> None:
+    table = report(dataclasses.replace(MEASURED, layer_sqnr_db=None)).layer_table()
+    assert "its source model in the same folder or in the zoo" in table.caption
+    assert "its source model" not in report(MEASURED).layer_table().caption
+
+
+def test_a_blank_drop_has_a_reason() -> None:
+    alone = dataclasses.replace(MEASURED, artifact="alone.tflite", comparison=None)
+    foreign = dataclasses.replace(alone, artifact="foreign.tflite", variant=None)
+    note = "no drop for alone.tflite: the source model is neither in the same folder nor in the zoo"
+    assert note in " ".join(shown(report(MEASURED, alone, foreign)))
+    assert "no drop for" not in " ".join(shown(report(MEASURED, foreign)))
+
+
 def test_each_class_has_its_row() -> None:
     table = report(MEASURED, FAILED).class_table()
     assert [column.head for column in table.columns] == ["class", MEASURED.artifact]
