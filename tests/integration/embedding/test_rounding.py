@@ -1,4 +1,4 @@
-"""The two roundings of int8 networks, computed in NumPy and compared with the engines that use them.
+"""The two roundings of int8 and int4 networks, computed in NumPy and compared with the engines that use them.
 
 TFLite multiplies the exact sums of a layer by a real number, which it stores as an integer multiplier and a shift.
 LiteRT rounds the product once. tflite-micro rounds it twice by default, and once if it is built with
@@ -47,13 +47,13 @@ def stored(real: Any) -> tuple[Integers, Integers]:
 
 
 class Network:
-    """An int8 network with the operators of SqueezeNets."""
+    """An int8 or int4 network with the operators of SqueezeNets."""
 
     def __init__(self, content: bytes) -> None:
         from ai_edge_litert import schema_py_generated as schema
 
         self.model = schema.ModelT.InitFromPackedBuf(content, 0)
-        self.graph = self.model.subgraphs[0]
+        self.graph, self.int4 = self.model.subgraphs[0], schema.TensorType.INT4
         self.names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 
     def run(self, values: Integers, rescale: Rescale) -> Integers:
@@ -73,7 +73,12 @@ class Network:
 
     def constant(self, tensor: int, dtype: Any) -> Integers:
         table = self.graph.tensors[tensor]
-        return np.frombuffer(bytes(self.model.buffers[table.buffer].data), dtype).reshape(table.shape).astype(np.int64)
+        stored_bytes = np.frombuffer(bytes(self.model.buffers[table.buffer].data), dtype)
+        if table.type == self.int4:  # two to a byte, the first in the low half
+            stored_bytes = np.stack([stored_bytes << 4 >> 4, stored_bytes >> 4], axis=-1).ravel()[
+                : np.prod(table.shape)
+            ]
+        return stored_bytes.reshape(table.shape).astype(np.int64)
 
     def conv_2d(self, op: Any, computed: dict[int, Integers], rescale: Rescale) -> Integers:
         (scale, zero), (out_scale, out_zero) = self.quantization(op.inputs[0]), self.quantization(op.outputs[0])
@@ -97,6 +102,10 @@ class Network:
             for tensor, (scale, zero) in zip(op.inputs, given, strict=True)
         )
         return rescale(np.asarray(total), *stored(twice / (2**20 * out_scale))) + out_zero
+
+    def quantize(self, op: Any, computed: dict[int, Integers], rescale: Rescale) -> Integers:
+        (scale, zero), (out_scale, out_zero) = self.quantization(op.inputs[0]), self.quantization(op.outputs[0])
+        return rescale(computed[op.inputs[0]] - zero, *stored(scale / out_scale)) + out_zero
 
     def mean(self, op: Any, computed: dict[int, Integers], rescale: Rescale) -> Integers:
         (scale, zero), (out_scale, out_zero) = self.quantization(op.inputs[0]), self.quantization(op.outputs[0])
@@ -135,3 +144,11 @@ def test_each_engine_rounds_as_the_folder_for_microcontrollers_expects(tmp_path:
     for engine, rescale in (("litert", rounded_once), ("tflite-micro", rounded_twice)):
         np.testing.assert_array_equal(network.run(pixels, rescale), contract.outputs[engine].values)
     assert contract.outputs["litert"].differing_values(contract.outputs["tflite-micro"])
+
+
+def test_tflite_micro_rounds_twice_with_int4_weights_too(tmp_path: Path) -> None:
+    environment_or_skip("tflite-micro")
+    model = "squeezenet-nano.int4.tflite"
+    contract = embed(model, "micro", out=tmp_path / "app").contract
+    network, pixels = Network((ZOO / model).read_bytes()), contract.images.astype(np.int64) - 128
+    np.testing.assert_array_equal(network.run(pixels, rounded_twice), contract.outputs["tflite-micro"].values)
