@@ -84,9 +84,10 @@ class ExportImages:
         """Images for verification. Synthetic images replace a dataset that is not available."""
         if self.dataset is not None and self.available:
             return self._sample(data.sample(self._splits[1], VERIFICATION_IMAGES, seed=SEED), self.dataset)
-        if self._source.untrained or not self._source.is_classifier:
-            return self._synthetic(UNTRAINED_VERIFICATION_IMAGES if self._source.untrained else VERIFICATION_IMAGES)
-        return self._certain(self._synthetic(VERIFICATION_IMAGES))
+        if self._source.untrained:
+            return self._synthetic(UNTRAINED_VERIFICATION_IMAGES)
+        drawn = self._synthetic(VERIFICATION_IMAGES)
+        return self._certain(drawn) if self._source.is_classifier else drawn
 
     def _certain(self, sample: Sample) -> Sample:
         """Keep the images that the source model classifies confidently, or all if there are none.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from edgesqz import plugins
-from edgesqz.inspecting.inspection import Contents, Tensor, counted
+from edgesqz.inspecting.inspection import Contents, Tensor, count_values, counted
 
 # The names of the dtypes, by their number in the format.
 DTYPES = {
@@ -47,7 +46,7 @@ def read(path: Path, content: bytes) -> Contents:
         inputs=_ends(signature["input_specs"], "user_input", graph["tensor_values"]),
         outputs=_ends(signature["output_specs"], "user_output", graph["tensor_values"]),
         operators=counted(_operator(node["target"]) for node in graph["nodes"]),
-        parameters=sum(math.prod(size or 0 for size in each.shape) for each in tensors if "float" in each.dtype),
+        parameters=count_values([each for each in tensors if "float" in each.dtype]),
         tensors=tensors,
         metadata={
             "torch_version": program.get("torch_version", "unknown"),

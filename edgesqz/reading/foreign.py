@@ -205,8 +205,9 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         parameters=prepared.parameters,
         file_labels=prepared.labels,
     )
+    check = _check_images if model.takes_images else _check_samples
     try:
-        _check_images(model, size) if model.takes_images else _check_samples(model, size)
+        check(model, size)
     except BaseException:
         engine.close()
         raise

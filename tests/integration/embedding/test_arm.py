@@ -61,24 +61,30 @@ def library(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactor
     return kept
 
 
-def emulated(cpu: str, folder: Path, library: Path, root: Path) -> list[str | Path]:
-    """Return the command that runs a folder's self-test on an emulated processor."""
+def compile_app(folder: Path) -> None:
+    """Compile the program of a folder."""
+    built = run_make(folder, f"CC={COMPILER}")
+    assert built.returncode == 0, built.stderr
+
+
+def passed_on(cpu: str, folder: Path, library: Path, root: Path) -> str:
+    """Run a folder's self-test on an emulated processor, and return its output."""
     (root / "proc").mkdir(parents=True)
     (root / "proc/cpuinfo").write_text(CPUINFO.format(features=FEATURES[cpu], part=PARTS[cpu]))
     (root / "lib").symlink_to(SYSROOT / "lib")
     setting = f"LITERT_LIBRARY={library}"
-    return [EMULATOR, "-cpu", cpu, "-L", root, "-E", setting, folder / "edgesqz_app", "--self-test"]
+    tested = executed(EMULATOR, "-cpu", cpu, "-L", root, "-E", setting, folder / "edgesqz_app", "--self-test")
+    assert tested.returncode == 0, tested.stderr
+    return tested.stdout
 
 
 def test_int8_outputs_on_arm_are_those_of_x86_to_the_byte(library: Path, tmp_path: Path) -> None:
     folder = embed(MODEL, "c", out=tmp_path / "app").folder
     assert "return the same bytes on x86-64, on an emulated Cortex-A72" in (folder / "CONTRACT.md").read_text()
-    built = run_make(folder, f"CC={COMPILER}")
-    assert built.returncode == 0, built.stderr
+    compile_app(folder)
     for cpu in FEATURES:
-        tested = executed(*emulated(cpu, folder, library, tmp_path / cpu))
-        assert tested.returncode == 0, tested.stderr
-        assert "self-test passed: 8 images, every byte as expected from litert" in tested.stdout
+        output = passed_on(cpu, folder, library, tmp_path / cpu)
+        assert "self-test passed: 8 images, every byte as expected from litert" in output
 
 
 def test_int4_outputs_on_arm_differ_by_less_than_the_tolerance_that_the_contract_states(
@@ -90,18 +96,13 @@ def test_int4_outputs_on_arm_differ_by_less_than_the_tolerance_that_the_contract
     assert "return the same bytes on x86-64" not in contract
     header = folder / "test_vectors.h"
     header.write_text(header.read_text().replace("OUTPUT_TOLERANCE 0", "OUTPUT_TOLERANCE 32"))
-    built = run_make(folder, f"CC={COMPILER}")
-    assert built.returncode == 0, built.stderr
+    compile_app(folder)
     for cpu in FEATURES:
-        tested = executed(*emulated(cpu, folder, library, tmp_path / cpu))
-        assert tested.returncode == 0, tested.stderr
-        assert "self-test passed: 8 images, every value within 32 from litert" in tested.stdout
+        output = passed_on(cpu, folder, library, tmp_path / cpu)
+        assert "self-test passed: 8 images, every value within 32 from litert" in output
 
 
 def test_float_outputs_on_arm_differ_by_less_than_the_tolerance(library: Path, exported: Path, tmp_path: Path) -> None:
     folder = embed(exported / "colors.fp32.tflite", "c", out=tmp_path / "app").folder
-    built = run_make(folder, f"CC={COMPILER}")
-    assert built.returncode == 0, built.stderr
-    tested = executed(*emulated("cortex-a72", folder, library, tmp_path / "root"))
-    assert tested.returncode == 0, tested.stderr
-    assert "every value within 0.001 from litert" in tested.stdout
+    compile_app(folder)
+    assert "every value within 0.001 from litert" in passed_on("cortex-a72", folder, library, tmp_path / "root")

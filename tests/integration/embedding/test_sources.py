@@ -6,11 +6,9 @@ import ctypes
 import importlib.util
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +23,11 @@ from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, sha256, stored
 from edgesqz.cli import app
 from edgesqz.embedding import embed
 from edgesqz.embedding.result import Embedding
-from edgesqz.engine import Engine, environments
+from edgesqz.engine import Engine
 from edgesqz.models.normalization import without_normalization
 from edgesqz.predicting import predict
 from tests.compiling import STRICT, executed, run_make
+from tests.engine_environments import python_or_skip
 
 MODEL = "squeezenet-nano.int8.tflite"
 
@@ -43,13 +42,6 @@ CORE = ARDUINO / "hardware/edgesqz/host/cores/host"  # a console and a main() th
 
 
 LABELS = ('a "quoted" \\ one', "Hündin??/", "1st */ | `x`")
-
-
-def environment_or_skip(requirements: Sequence[str], python: str | None) -> list[str]:
-    try:
-        return shlex.split(environments.python_with(requirements, python))
-    except EdgesqzError as error:
-        pytest.skip(f"{requirements[0]} cannot be installed here: {error}")
 
 
 def library() -> str:
@@ -87,7 +79,7 @@ def for_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def for_micro(tmp_path_factory: pytest.TempPathFactory) -> Embedding:
     """The folder for microcontrollers. Do not write to it."""
     runtime = plugins.runtimes()["tflite-micro"]
-    environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    python_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
     return embed(MODEL, "micro", out=tmp_path_factory.mktemp("micro") / "app")
 
 
@@ -302,7 +294,7 @@ def test_the_micro_program_compiles_against_the_interface_and_runs(for_micro: Em
 
 def test_the_micro_program_of_an_int4_file_compiles_and_runs(tmp_path: Path) -> None:
     runtime = plugins.runtimes()["tflite-micro"]
-    environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    python_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
     written = embed("squeezenet-nano.int4.tflite", "micro", out=tmp_path / "written")
     tested = run_make_for_micro(compiled_for_micro(written.folder, tmp_path), "test")
     assert "self-test passed: 8 images, every byte as expected from tflite-micro" in tested.stdout, tested.stderr
@@ -423,7 +415,7 @@ def test_micro_scales_camera_images_as_pillow_does(for_micro: Embedding, tmp_pat
 
 def test_micro_converts_camera_images_to_gray_for_a_gray_model(gray: Path, tmp_path: Path) -> None:
     runtime = plugins.runtimes()["tflite-micro"]
-    environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    python_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
     fit = image_fit(embed(gray, "micro", out=tmp_path / "app").folder, tmp_path)
     image, fitted = data.draw(1, 40, seed=5).images[0], np.zeros((12, 12), np.uint8)
     assert fit(address(image), 0, 40, 40, address(fitted))
@@ -462,7 +454,7 @@ runtime.Interpreter.from_bytes(open(sys.argv[1], "rb").read(), arena_size=int(sy
 def test_the_arena_is_enough_for_tflite_micro_and_no_more_than_it_needs(for_micro: Embedding) -> None:
     runtime, arena = plugins.runtimes()["tflite-micro"], for_micro.contract.outputs["tflite-micro"].arena_bytes
     assert arena and f"kPortableArenaBytes = {arena};" in (for_micro.folder / "classifier.cpp").read_text()
-    python = environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    python = python_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
     for size, works in ((arena, True), (arena - 32, False)):
         ran = executed(*python, "-c", WITH_ARENA, ZOO / MODEL, str(size))
         assert (ran.returncode == 0) is works, ran.stderr
@@ -470,7 +462,7 @@ def test_the_arena_is_enough_for_tflite_micro_and_no_more_than_it_needs(for_micr
 
 def test_a_small_network_on_large_images_has_an_arena() -> None:
     runtime = plugins.runtimes()["tflite-micro"]
-    environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    python_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
     backend.start_keras()
     import keras
 
@@ -485,7 +477,7 @@ def test_a_small_network_on_large_images_has_an_arena() -> None:
 
 def test_an_operator_that_tflite_micro_lacks_is_named_with_the_variant_that_works(gray: Path, tmp_path: Path) -> None:
     runtime = plugins.runtimes()["tflite-micro"]
-    environment_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
+    python_or_skip(runtime.REQUIREMENTS, runtime.PYTHON)
     with pytest.raises(EdgesqzError) as refusal:
         embed(gray.with_name("gray.fp32.tflite"), "micro", out=tmp_path / "app")
     message = str(refusal.value)
@@ -506,7 +498,7 @@ def test_the_python_program_is_one_file_and_predicts_as_in_the_bench(for_python:
 
 def test_the_python_program_passes_with_tflite_runtime_too(for_python: Path) -> None:
     runtime = plugins.runtimes()["tflite-runtime"]
-    python = environment_or_skip([*runtime.REQUIREMENTS, "pillow"], runtime.PYTHON)
+    python = python_or_skip([*runtime.REQUIREMENTS, "pillow"], runtime.PYTHON)
     tested = executed(*python, for_python, "--self-test")
     assert tested.returncode == 0, tested.stderr
     assert "self-test passed: 8 images, every byte as expected from tflite-runtime 2.14.0" in tested.stdout
@@ -524,7 +516,7 @@ def test_an_engine_without_expected_outputs_fails_the_self_test(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     runtime = plugins.runtimes()["tflite-runtime"]
-    python = environment_or_skip([*runtime.REQUIREMENTS, "pillow"], runtime.PYTHON)
+    python = python_or_skip([*runtime.REQUIREMENTS, "pillow"], runtime.PYTHON)
     monkeypatch.setitem(sys.modules, "uv", None)
     monkeypatch.setenv("PATH", "")
     folder = embed(MODEL, "python", out=tmp_path / "app").folder

@@ -15,26 +15,21 @@ from onnx import numpy_helper
 from rich.console import Console
 
 import edgesqz
-from edgesqz import plugins
 from edgesqz.artifact import Artifact, Manifest, PixelRange
 from edgesqz.benchmarking.rows import Measured
-from edgesqz.engine import environments
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import Export
 from edgesqz.exporting.exporter import Exporter
 from edgesqz.reading import ForeignModel
 from tests.conftest import MakeOnce
+from tests.engine_environments import reader_or_skip
 from tests.foreign import MEAN, STD, color_onnx
 
 
 @pytest.fixture(scope="module")
 def colors(images: Path, make_once: MakeOnce) -> Path:
     """Return a folder with an ONNX model and its exports."""
-    reader = plugins.readers()["onnx"]
-    try:
-        environments.python_with(reader.REQUIREMENTS, reader.PYTHON)
-    except EdgesqzError as error:
-        pytest.skip(f"onnx2tf cannot be installed here: {error}")
+    reader_or_skip("onnx")
 
     def convert(home: Path) -> None:
         with_map = color_onnx(home / "with-map.onnx", has_map=True)

@@ -8,23 +8,18 @@ import numpy as np
 import pytest
 
 import edgesqz
-from edgesqz import plugins
 from edgesqz.artifact import Artifact, Manifest
 from edgesqz.benchmarking.rows import Measured
-from edgesqz.engine import environments
 from edgesqz.errors import EdgesqzError
 from tests.conftest import MakeOnce
+from tests.engine_environments import reader_or_skip
 from tests.foreign import mixed_onnx
 
 
 @pytest.fixture(scope="module")
 def mixed(make_once: MakeOnce) -> Path:
     """Return a folder with an ONNX model with three inputs, its exports, and a file of values."""
-    reader = plugins.readers()["onnx"]
-    try:
-        environments.python_with(reader.REQUIREMENTS, reader.PYTHON)
-    except EdgesqzError as error:
-        pytest.skip(f"onnx2tf cannot be installed here: {error}")
+    reader_or_skip("onnx")
 
     def convert(home: Path) -> None:
         rng = np.random.default_rng(0)
