@@ -18,8 +18,8 @@ Cell = Callable[[Entry], str]
 
 FRONT, NOISE = "•", "noise"
 NOISE_NOTE = (
-    f"{NOISE}: no reliable ratio, because its 95 % interval is wider than {100 * MAX_RELATIVE_WIDTH:.0f} % of it or "
-    "there were fewer than 6 rounds"
+    f"{NOISE}: ratio too uncertain to show (95 % interval wider than {100 * MAX_RELATIVE_WIDTH:.0f} % of the ratio, or "
+    "fewer than 6 rounds)"
 )
 MAIN_RANK = 6  # highest rank in the first table of a page
 SIZE, ACCURACY, LATENCY, MEMORY = "Size", "Accuracy", "Latency", "Startup and memory"

@@ -409,7 +409,7 @@ def test_the_ratio_is_shown_only_if_it_is_meaningful(ratio: Ratio, cell: str) ->
     row = with_(MEASURED, "performance", latency_ratio=ratio)
     assert whole_table(report(row))[0]["ratio"] == cell
     assert f"ratio: latency relative to {ratio.to}" in legend(report(row))
-    assert ("noise: no reliable ratio" in legend(report(row))) is (cell == "noise")
+    assert ("noise: ratio too uncertain" in legend(report(row))) is (cell == "noise")
 
 
 def test_a_legend_explains_the_columns_that_are_shown() -> None:
