@@ -1,8 +1,8 @@
 """Run models with WebAssembly engines in a page of headless Chromium or Chrome.
 
 A server on the loopback address serves the page, with the headers that allow threads and a clock of 5 µs. The DevTools
-protocol controls the browser over pipes, so the browser exits when this process ends, however that happens. The engines
-are npm packages whose archives the user has downloaded into edgesqz's cache.
+protocol controls the browser over pipes. When this process ends, however that happens, the browser is killed and its
+files are removed. The engines are npm packages whose archives the user has downloaded into edgesqz's cache.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ BROWSERS = (
     "google-chrome-stable",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
+# Kills the browser and its processes, and removes its files, once standard input closes.
+JANITOR = 'read -r _; kill -9 "-$1"; rm -rf "$2"'
 BATCH = 100  # inferences per reading of the clock
 ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 
@@ -269,8 +271,8 @@ class Browser:
         profile = tempfile.mkdtemp(prefix="edgesqz-browser-")
         commands, ours = os.pipe()
         theirs, answers = os.pipe()
+        until, self.lifeline = os.pipe()
         arguments = [
-            *("sh", "-c", 'profile=$1; shift; "$@"; rm -rf "$profile"', "sh", profile),
             program,
             "--headless",
             "--remote-debugging-pipe",  # reads from descriptor 3 and writes to 4
@@ -283,8 +285,14 @@ class Browser:
             "--disable-gpu",
             *(["--no-sandbox"] if os.geteuid() == 0 else []),  # the sandbox does not work for root
         ]
+        environment = os.environ | {"TMPDIR": profile}  # for its socket
         placed = [(os.POSIX_SPAWN_DUP2, commands, 3), (os.POSIX_SPAWN_DUP2, answers, 4)]
-        os.posix_spawn("/bin/sh", arguments, os.environ, file_actions=placed)
+        # A process group of its own, which the janitor kills.
+        browser = os.posix_spawn(program, arguments, environment, file_actions=placed, setpgroup=0)
+        janitor = ["sh", "-c", JANITOR, "sh", str(browser), profile]
+        placed = [(os.POSIX_SPAWN_DUP2, until, 0)]
+        self.processes = os.posix_spawn("/bin/sh", janitor, os.environ, file_actions=placed, setpgroup=0), browser
+        os.close(until)
         os.close(commands)
         os.close(answers)
         self.commands, self.answers = os.fdopen(ours, "wb"), os.fdopen(theirs, "rb")
@@ -338,7 +346,10 @@ class Browser:
         return answer["result"]
 
     def close(self) -> None:
-        """Close the browser."""
+        """Kill the browser and remove its files."""
+        os.close(self.lifeline)
+        for process in self.processes:
+            os.waitpid(process, 0)
         with contextlib.suppress(BrokenPipeError):  # the browser has exited, and a command is still in the buffer
             self.commands.close()
         self.answers.close()

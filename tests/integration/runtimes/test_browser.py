@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 import edgesqz
 from edgesqz import data
 from edgesqz.artifact import ZOO, Artifact
 from edgesqz.benchmarking import candidate
-from edgesqz.engine import EngineError, open_engine
-from tests.browsers import install_or_skip
-from tests.rows import errors_by_name
+from edgesqz.benchmarking.candidate import Candidate
+from edgesqz.engine import engine, open_engine
+from tests.browsers import install_fake, install_or_skip
+from tests.rows import errors_by_name, errors_of
+from tests.waiting import wait_for
 
 
 def test_a_page_predicts_the_same_as_the_native_engine_and_a_damaged_file_costs_its_row(
@@ -52,12 +55,35 @@ def test_an_int8_tflite_file_gives_the_same_bytes_in_a_page_as_natively() -> Non
         assert page.version.startswith("0.0.1-alpha.10 (Chrome ")
 
 
-def test_a_browser_that_ends_at_once_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("habit", "message"),
+    [
+        ("sys.exit()", "the browser ended unexpectedly"),
+        ("continue", "the engine did not answer within 1 s"),  # as if the page's script were in an infinite loop
+        ("os.kill(os.getpid(), signal.SIGSTOP)", "the engine did not answer within 1 s"),
+    ],
+)
+def test_a_browser_that_fails_costs_only_its_row_and_leaves_nothing_behind(
+    habit: str, message: str, fake_exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install_or_skip("onnxruntime-web")
-    program = tmp_path / "bin" / "chromium"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\nexit 1\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
-    with pytest.raises(EngineError, match="^the browser ended unexpectedly$"):
-        open_engine(Artifact.open(ZOO / "squeezenet-nano.int8.onnx"), runtime="onnxruntime-web")
+    install_fake(tmp_path, monkeypatch, f"if values['expression'].startswith('set'): {habit}")
+    warm_up = Candidate.warm_up
+
+    def warm_up_impatiently(candidate: Candidate, *arguments: Any) -> None:
+        with monkeypatch.context() as patched:
+            if str(candidate.choice) == "onnxruntime-web":  # a slow machine can delay the others
+                patched.setattr(engine, "ANSWER_TIMEOUT_S", 1)
+            warm_up(candidate, *arguments)
+
+    monkeypatch.setattr(Candidate, "warm_up", warm_up_impatiently)
+    report = edgesqz.bench(
+        "squeezenet-nano.int8.onnx", runtimes=["fake", "onnxruntime-web"], rounds=1, limit=3, workspace=fake_exported
+    )
+    assert errors_of(report) == [None, None, message]
+    wait_for(lambda: not list(tmp_path.glob("edgesqz-browser-*")))
+    wait_for(lambda: not [each for each in psutil.process_iter(["cmdline"]) if started_in(tmp_path, each)])
+
+
+def started_in(folder: Path, process: psutil.Process) -> bool:
+    return str(folder) in " ".join(process.info["cmdline"] or ())

@@ -6,9 +6,7 @@ import hashlib
 import importlib
 import io
 import os
-import sys
 import tarfile
-import tempfile
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -21,57 +19,11 @@ import pytest
 import edgesqz
 from edgesqz.artifact import ZOO, Artifact
 from edgesqz.data import cache_dir
+from tests import browsers
 from tests.rows import errors_of
-from tests.waiting import wait_for
 
 browser: Any = importlib.import_module("edgesqz.runtimes.browser")
 PACKAGE = browser.PACKAGES["onnxruntime-web"]
-
-# Answers each call, and each expression as if the model added 1 to its four values.
-FAKE_BROWSER = """#!{python}
-import json, sys, urllib.request
-commands, answers = open(3, "rb"), open(4, "wb", buffering=0)
-address, batch = None, b""
-def send(**message):
-    answers.write(json.dumps(message).encode() + b"\\0")
-def evaluated(expression):
-    global batch
-    if expression.startswith("set"):
-        with urllib.request.urlopen(address + "batch") as answer:
-            batch = answer.read()
-    if expression.startswith("run"):
-        import array
-        values = array.array("f", batch)
-        return list(array.array("f", [value + 1 for value in values]).tobytes())
-    if expression.startswith("time"):
-        return int(expression[5:-1]) * [0.25]
-    tensor = dict(dtype="float32", shape=[None, 4])
-    return dict(inputs=[tensor], outputs=[tensor], threads=2, load_ms=7.5, overhead_ms=0.001, isolated={isolated})
-content = b""
-while part := commands.read1():
-    content += part
-    while b"\\0" in content:
-        text, _, content = content.partition(b"\\0")
-        message = json.loads(text)
-        number, method, values = message["id"], message["method"], message["params"]
-        result = {{}}
-        if method == "Browser.getVersion":
-            result = dict(product="HeadlessChrome/1.2.3")
-        elif method == "Target.createTarget":
-            result = dict(targetId="T")
-        elif method == "Target.attachToTarget":
-            result = dict(sessionId="S")
-        elif method == "Page.navigate":
-            address = values["url"]
-        elif method == "SystemInfo.getProcessInfo":
-            result = dict(processInfo=[dict(id=0, type="browser")])
-        elif method == "Runtime.evaluate":
-            {habit}
-            result = dict(result=dict(value=evaluated(values["expression"])))
-        send(id=number, result=result)
-        if method == "Page.navigate":
-            send(method="Page.loadEventFired", params={{}})
-"""
 
 
 @pytest.fixture
@@ -91,19 +43,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return package
 
 
-def install_browser(folder: Path, monkeypatch: pytest.MonkeyPatch, habit: str = "pass", isolated: bool = True) -> None:
-    program = folder / "bin" / "chromium"
-    program.parent.mkdir()
-    program.write_text(FAKE_BROWSER.format(python=sys.executable, habit=habit, isolated=isolated))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:/bin:/usr/bin")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-
-
 def test_a_model_runs_in_a_page(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install_browser(tmp_path, monkeypatch)
+    browsers.install_fake(tmp_path, monkeypatch)
     session = browser.load(b"model", threads=2)
-    assert session.inputs == [{"dtype": "float32", "shape": [None, 4], "scale": None, "zero_point": None}]
+    assert session.inputs == [{"dtype": "float32", "shape": [None, 32, 32, 3], "scale": None, "zero_point": None}]
     assert session.facts == {
         "version": "1.0.0 (Chrome 1.2.3, SIMD, 2 threads)",
         "load_ms": 7.5,
@@ -118,7 +61,7 @@ def test_a_model_runs_in_a_page(package: Any, tmp_path: Path, monkeypatch: pytes
     assert session.peak_rss_bytes() is None
     assert list(tmp_path.glob("edgesqz-browser-*"))
     session.browser.close()
-    wait_for(lambda: not list(tmp_path.glob("edgesqz-browser-*")))
+    assert not list(tmp_path.glob("edgesqz-browser-*"))
 
 
 @pytest.mark.parametrize(
@@ -142,13 +85,14 @@ def test_a_model_runs_in_a_page(package: Any, tmp_path: Path, monkeypatch: pytes
 def test_a_browser_that_fails_says_why(
     habit: str, message: str, package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install_browser(tmp_path, monkeypatch, habit)
+    browsers.install_fake(tmp_path, monkeypatch, habit)
     with pytest.raises(RuntimeError, match=message):
         browser.load(b"model", threads=1)
+    assert not list(tmp_path.glob("edgesqz-browser-*"))
 
 
 def test_a_page_without_isolation_is_refused(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install_browser(tmp_path, monkeypatch, isolated=False)
+    browsers.install_fake(tmp_path, monkeypatch, isolated=False)
     with pytest.raises(RuntimeError, match=r"Chrome 1.2.3 refused the isolation"):
         browser.load(b"model", threads=1)
 
