@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.workspace import MANIFEST_SUFFIX as MANIFEST_SUFFIX
 from edgesqz.workspace import manifest_path
@@ -52,6 +52,11 @@ class Tensor(_Frozen):
     zero_point: int | None = None
 
     @property
+    def channels(self) -> int:
+        """The number of channels (1 or 3) of an input's images, in NHWC or NCHW layout; 0 if it takes no images."""
+        return next((size for size in (self.shape[3], self.shape[1]) if size in (1, 3)), 0)
+
+    @property
     def image_format(self) -> tuple[ImageSize, int]:
         """The size and number of channels (1 or 3) of an input's images, in NHWC or NCHW layout.
 
@@ -59,10 +64,9 @@ class Tensor(_Frozen):
             EdgesqzError: The input does not take images of one size.
         """
         if len(self.shape) == 4:
-            _, *form = self.shape
-            height, width, channels = form if form[2] in (1, 3) else (form[1], form[2], form[0])
-            if height and width and channels in (1, 3):
-                return ImageSize(height, width), channels
+            height, width = self.shape[1:3] if self.shape[3] in (1, 3) else self.shape[2:]
+            if height and width and self.channels:
+                return ImageSize(height, width), self.channels
         raise EdgesqzError(f"expected a model for images of one size, RGB or gray; its input is {self.shape}")
 
 
@@ -101,6 +105,10 @@ class PixelRange(_Frozen):
         """Convert pixels 0..255 of any shape to float32 values of the model's input."""
         return np.asarray(pixels.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset))
 
+    def fitted(self, channels: int) -> PixelRange:
+        """Return the range, which fits any number of channels. See ``ChannelRanges.fitted``."""
+        return self
+
     def aligned(self) -> PixelRange:
         """Shift the range by at most half a step, so that one pixel value becomes exactly 0.
 
@@ -129,6 +137,20 @@ class ChannelRanges(_Frozen):
     def offset(self) -> tuple[float, ...]:
         """The offset of each channel."""
         return tuple(each.offset for each in self.channels)
+
+    def fitted(self, channels: int) -> Pixels:
+        """Return the ranges for images with this number of channels: a single one if all are the same.
+
+        Raises:
+            EdgesqzError: The number of ranges is another one.
+        """
+        if len(self.channels) != channels:
+            expected = "1 value" if channels == 1 else f"1 or {channels} values"
+            images = "gray images" if channels == 1 else "RGB images"
+            raise EdgesqzError(
+                f"expected {expected} of {option('mean')} and {option('std')} for {images}, got {len(self.channels)}"
+            )
+        return self.channels[0] if len(set(self.channels)) == 1 else self
 
     def __str__(self) -> str:
         """Return the ranges in the order of the channels."""

@@ -116,6 +116,11 @@ class PixelOptions:
         """The given option, as messages name it."""
         return option("pixel_range" if self.pixel_range else "std" if self.mean is None else "mean")
 
+    def describe(self) -> str:
+        """Return the given options as messages name them, with their values."""
+        names = ("pixel_range", "mean", "std")
+        return " and ".join(f"{option(name)} {value}" for name in names if (value := getattr(self, name)))
+
     @property
     def pixels(self) -> Pixels | None:
         """The pixel values that the options describe, or None if no option is given.
@@ -237,7 +242,7 @@ def _standardized(mean: str, std: str) -> Pixels:
     count = max(len(means), len(stds))
     pairs = zip(means * (count // len(means)), stds * (count // len(stds)), strict=True)
     ranges = [PixelRange(scale=1 / (255 * deviation), offset=-center / deviation) for center, deviation in pairs]
-    return ranges[0] if len(set(ranges)) == 1 else ChannelRanges(channels=tuple(ranges))
+    return ranges[0] if count == 1 else ChannelRanges(channels=tuple(ranges))
 
 
 def _fractions(text: str) -> list[float]:

@@ -212,7 +212,7 @@ class Report(Result):
         return terminal.class_table(self)
 
     def layer_table(self) -> Table:
-        """Return a table of the SQNR of each layer in each export, with a mark where the error first grows tenfold."""
+        """Return a table of the SQNR of each layer in each export, with a mark where it first falls steeply."""
         from edgesqz.benchmarking.render import terminal
 
         return terminal.layer_table(self)

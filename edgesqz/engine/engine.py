@@ -97,6 +97,7 @@ class Engine:
             self.outputs = tuple(_tensor(each, named=False) for each in facts["outputs"])
             self.output_names = [each["name"] for each in facts["outputs"] if "name" in each]
             if self.takes_images:
+                pixels = pixels.fitted(self.input.channels)
                 _refuse_clipping(self.input, pixels)
         except BaseException:
             self.close()

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 LayerErrors = Mapping[str, float | None]
 
 GROWTH_DB = 10  # the error has ten times the power of any earlier layer's
+SOUND_DB = 30  # SQNR of a layer that is quantized well to 8 bits
+HARMFUL_DB = SOUND_DB - GROWTH_DB
 FLOOR_DB = -100  # the signal is lost
-SOUND_DB = 30  # SQNR of a first layer that is quantized well to 8 bits
 
 
 def layer_sqnr_db(source_model: Engine, export: Engine, images: Batch) -> LayerErrors:
@@ -50,12 +51,13 @@ def layer_sqnr_db(source_model: Engine, export: Engine, images: Batch) -> LayerE
 def grows_at(errors: LayerErrors) -> str | None:
     """Return the first layer whose error has ten times the power of any earlier layer's, or None if there is none.
 
-    The first layer is compared with the SQNR that 8 bits can achieve.
+    The error must also have ten times the power that sound 8-bit quantization causes. Less does no harm, even if the
+    layers before are nearly exact.
     """
-    least = math.inf
+    least = float(SOUND_DB)
     for layer, ratio in errors.items():
         decibels = math.inf if ratio is None else ratio
-        if decibels < min(least, SOUND_DB if math.isinf(least) else least) - GROWTH_DB:
+        if decibels < least - GROWTH_DB:
             return layer
         least = min(least, decibels)
     return None

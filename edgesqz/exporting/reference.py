@@ -13,8 +13,15 @@ from edgesqz.exporting import tensors, verify
 from edgesqz.exporting.samples import ExportData
 from edgesqz.exporting.sensitivity import Score
 from edgesqz.exporting.source import Source
+from edgesqz.options import PixelOptions
+from edgesqz.reading import ForeignModel
 
-USUAL_PIXEL_RANGES = ("0..1", "-1..1")  # tried in this order if a model from another tool only guesses
+# Pixel values that many models expect, tried if a model only guesses. The last ones are those of ImageNet.
+USUAL_PIXELS = (
+    PixelOptions(pixel_range="0..1"),
+    PixelOptions(pixel_range="-1..1"),
+    PixelOptions(mean="0.485,0.456,0.406", std="0.229,0.224,0.225"),
+)
 
 
 class Reference:
@@ -87,7 +94,7 @@ class Reference:
             f"{self._images.verification.record.describe()} ({self.accuracy():.1%})"
         )
         if not pixels_known:
-            raise EdgesqzError(f"{warning}; {self._pixel_range_to_try(self.labels)}")
+            raise EdgesqzError(f"{warning}; {self._pixels_to_try(self.labels)}")
         return warning
 
     def _constant_warning(self) -> str | None:
@@ -107,16 +114,21 @@ class Reference:
             f"{self._images.dataset}, so the accuracy of the source model was not checked"
         )
 
-    def _pixel_range_to_try(self, labels: np.ndarray) -> str:
-        for text in USUAL_PIXEL_RANGES:
-            outputs = self._source.predict(self._images.verification.pixels, PixelRange.parse(text))
-            if not _is_guessing(outputs, labels):
-                accuracy = _accuracy(outputs, labels)
-                return f"try {option('pixel_range')} {text}, which gives an accuracy of {accuracy:.1%}"
+    def _pixels_to_try(self, labels: np.ndarray) -> str:
+        images = self._images.verification.pixels
+        tried = {usual: self._source.predict(images, usual.pixels) for usual in USUAL_PIXELS if self._takes(usual)}
+        best = max(tried, key=lambda usual: _accuracy(tried[usual], labels))
+        if not _is_guessing(tried[best], labels):
+            return f"try {best.describe()}, which gives an accuracy of {_accuracy(tried[best], labels):.1%}"
         return (
             f"if it expects pixel values other than 0..255, specify them with {option('pixel_range')}, such as 0..1; "
             f"{option('pixel_range')} 0..255 exports it as is"
         )
+
+    def _takes(self, usual: PixelOptions) -> bool:
+        """Return whether the options apply to the source model. A Keras model standardizes its channels itself."""
+        is_rgb = self._source.image_format[1] == 3
+        return isinstance(usual.pixels, PixelRange) or (is_rgb and isinstance(self._source, ForeignModel))
 
 
 def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:

@@ -78,17 +78,21 @@ def find_source(plan: Export, workspace: Workspace, pixels: Pixels | None) -> So
     size = None if plan.input_size is None else ImageSize.parse(plan.input_size)
     if path := _foreign_path(plan.model, workspace):
         return open_foreign(path, pixels, size)
-    if isinstance(pixels, ChannelRanges):
+    whole = pixels.fitted(len(pixels.channels)) if isinstance(pixels, ChannelRanges) else pixels
+    if isinstance(whole, ChannelRanges):
         raise EdgesqzError(
             f"a Keras model must standardize its channels itself; add a keras.layers.Normalization to it, and remove "
             f"{option('mean')} and {option('std')}"
         )
     if plan.untrained:
-        return loading.untrained(str(plan.model), input_size=plan.input_size, pixels=pixels)
+        return loading.untrained(str(plan.model), input_size=plan.input_size, pixels=whole)
     try:
-        return loading.find(plan.model, workspace, pixels, plan.input_size)
+        found = loading.find(plan.model, workspace, whole, plan.input_size)
     except OtherModelError as error:
         return open_foreign(error.path, pixels, size)
+    if pixels:
+        pixels.fitted(found.image_format[1])  # checks the number of values
+    return found
 
 
 def _foreign_path(model: str | Path | None, workspace: Workspace) -> Path | None:

@@ -198,7 +198,7 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         content=prepared.content,
         reader=reader,
         suffix=suffix,
-        pixels=pixels,
+        pixels=pixels.fitted(engine.input.channels) if engine.takes_images else pixels,
         manifest=manifest,
         sha256=artifact.sha256(artifact.read_bytes(path)),
         engine=engine,

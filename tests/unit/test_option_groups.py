@@ -47,10 +47,26 @@ def test_mean_and_standard_deviation_become_pixel_values() -> None:
 
 
 def test_equal_channels_are_one_pixel_range() -> None:
-    assert str(PixelOptions(mean="0.5", std="0.5,0.5,0.5").pixels) == "-1..1"
+    pixels = PixelOptions(mean="0.5", std="0.5,0.5,0.5").pixels
+    assert pixels
+    assert str(pixels.fitted(3)) == "-1..1"
     assert PixelOptions(std="0.5").pixels == PixelRange(scale=1 / 127.5, offset=-0.0)
     assert str(PixelOptions(pixel_range="0..1").pixels) == "0..1"
     assert PixelOptions().pixels is None
+
+
+@pytest.mark.parametrize(
+    ("mean", "channels", "message"),
+    [
+        ("0.5,0.5", 3, "expected 1 or 3 values of mean and std for RGB images, got 2"),
+        ("0.1,0.2,0.3", 1, "expected 1 value of mean and std for gray images, got 3"),
+    ],
+)
+def test_values_for_another_number_of_channels_are_refused(mean: str, channels: int, message: str) -> None:
+    pixels = PixelOptions(mean=mean).pixels
+    assert pixels
+    with pytest.raises(EdgesqzError, match=message):
+        pixels.fitted(channels)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ def layer_table(report: Report) -> tables.Table:
         for entry in report.entries
         if isinstance(entry.row, Measured) and entry.row.layer_sqnr_db is not None
     ]
-    legend = "relative to the source model; <: the error first grows tenfold; exact: no difference"
+    falls = f"<: the SQNR first falls by {layer_error.GROWTH_DB} dB, to below {layer_error.HARMFUL_DB} dB"
+    legend = f"relative to the source model; {falls}; exact: no difference"
     needs = "an export, its source model in the same folder or in the zoo, and a runtime that shows its layers"
     return tables.Table(
         [tables.Column("layer"), *(tables.Column(name, "right") for name, _ in compared)],

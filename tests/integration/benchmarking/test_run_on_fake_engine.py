@@ -23,7 +23,9 @@ from edgesqz.benchmarking.flips import Flip, contact_sheet
 from edgesqz.benchmarking.rows import Measured
 from edgesqz.cli import app
 from edgesqz.engine import Engine
+from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
+from edgesqz.options import PixelOptions
 from tests import fakes
 from tests.rows import errors_by_name, errors_of, ratio_of
 
@@ -62,6 +64,11 @@ def test_latencies_are_compared_with_a_baseline_from_anywhere(exported: Path, tm
         assert ratio.to == "elsewhere.tflite" and ratio.interval is not None
         low, high = ratio.interval
         assert low <= ratio.median <= high
+
+
+def test_pixel_values_for_another_number_of_channels_are_refused() -> None:
+    with pytest.raises(EdgesqzError, match="expected 1 or 3 values of mean and std for RGB images, got 2"):
+        Engine(fakes.content(), "fake", pixels=PixelOptions(mean="0.5,0.5").pixels)
 
 
 def test_flipped_images_are_drawn(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

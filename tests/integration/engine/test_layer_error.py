@@ -79,8 +79,10 @@ def test_a_layer_is_found_by_its_whole_name_its_shape_and_its_last_step() -> Non
     [
         ([40, 38, 35, 33, 30, 28], None),  # a typical value after quantization to 8 bits
         ([None, 130, 125, 122], None),
-        ([130, 125, 37, 36, 20], "c"),
-        ([40, 45, 35, 24.9], "d"),  # 10 below the lowest value so far
+        ([130, 125, 37, 36, 19], "e"),
+        ([60, 45, 42, 5], "d"),  # 45 is a typical value as well, although the first layer happens to have a higher one
+        ([40, 45, 35, 24.9], None),
+        ([22, 25, 11.9], "c"),  # 10 below the lowest value so far
         ([5, 5, 5], "a"),
         ([None, 15, 15], "b"),
         ([None, 37, 36], None),

@@ -24,15 +24,24 @@ def test_a_reason_that_several_planned_files_share_is_shown_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "summary"),
+    ("dataset", "accuracy", "summary"),
     [
-        (Images(dataset="cifar10", split="train", count=500), "on 99.4% of 500 training images of cifar10"),
-        (Images(dataset="synthetic", split="train", count=500), "drawn by code (not an accuracy)"),
+        ("cifar10", 0.75, "agrees with the source model (accuracy 75.0%) on 99.4% of 500 training images of cifar10"),
+        (
+            "synthetic",
+            None,
+            "agrees with the source model on 99.4% of 500 synthetic images, drawn by code (not an accuracy)",
+        ),
     ],
 )
-def test_a_summary_names_the_images_of_the_verification(images: Images, summary: str) -> None:
+def test_a_summary_has_the_images_and_the_accuracy_of_the_source_model(
+    dataset: str, accuracy: float | None, summary: str
+) -> None:
+    images = Images(dataset=dataset, split="train", count=500)
     found = Artifact.open(Path(ZOO / "squeezenet-nano.int8.tflite"))
     assert found.manifest and found.manifest.verification
-    verification = found.manifest.verification.model_copy(update={"images": images, "agreement": 0.994})
+    verification = found.manifest.verification.model_copy(
+        update={"images": images, "agreement": 0.994, "source_accuracy": accuracy}
+    )
     manifest = found.manifest.model_copy(update={"verification": verification})
     assert verification_summary(Artifact(found.path, manifest)).endswith(summary)
