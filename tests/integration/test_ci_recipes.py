@@ -111,28 +111,57 @@ class Action:
         return re.sub(r"\$\{\{ (\S+) \}\}", lambda found: values[found[1]], text)
 
 
+# Lists the comment that it has posted before, if any.
+GH = """
+if [ "$3" = --paginate ]; then
+    [ ! -f {home}/posted ] || echo 41
+else
+    cp {home}/comment.md {home}/posted
+fi
+"""
+
+
 def test_the_action_measures_compares_and_comments(machine: Machine) -> None:
-    machine.install("gh", f"cp {machine.home}/tables.md {machine.home}/comment.md")
+    machine.install("gh", GH.format(home=machine.home))
     options = {"model": "squeezenet-nano", "bench": "--rounds 6 --limit 6 --max-size 100kB", "against": "old.json"}
     assert Action(machine).run(**options) == 0
     assert machine.log("python")[0].startswith(f"-m pip install --quiet --constraint {ROOT}/constraints.txt")
     assert machine.log("edgesqz")[0] == "export squeezenet-nano --quantize --json"
-    assert "compared with" not in (machine.home / "comment.md").read_text()
+    listed, posted = machine.log("gh")
+    assert listed.startswith("api repos/me/mine/issues/17/comments --paginate")
+    assert posted.startswith("api repos/me/mine/issues/17/comments --method POST --field body=@")
+    assert "compared with" not in (machine.home / "posted").read_text()
 
     shutil.copy("report.json", "old.json")
     grow(machine)
     assert Action(machine).run(**options, compare="--max-growth 5") == 3
-    assert machine.log("gh")[-1].startswith("pr comment 17 --repo me/mine --edit-last")
-    comment = (machine.home / "comment.md").read_text()
+    assert machine.log("gh")[-1].startswith("api repos/me/mine/issues/comments/41 --method PATCH --field body=@")
+    mark, _, comment = (machine.home / "posted").read_text().partition("\n")
+    assert mark == "<!-- edgesqz: squeezenet-nano -->"
     assert "30 test images" not in comment and "6 test images" in comment
     assert f"- {FILE}: growth 100.0 %, at most 5.0 %" in comment
     assert (machine.home / "summary.md").read_text().endswith(comment)
 
 
-def test_the_action_fails_for_a_missed_budget_after_it_has_published(machine: Machine) -> None:
-    options = {"model": "squeezenet-nano", "bench": "--rounds 1 --limit 6 --max-size 1kB", "comment": "false"}
-    assert Action(machine).run(**options) == 3
+def test_the_action_fails_for_a_missed_budget_after_it_has_published_even_if_it_cannot_comment(
+    machine: Machine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    machine.install("gh", "exit 1")
+    assert Action(machine).run(model="squeezenet-nano", bench="--rounds 1 --limit 6 --max-size 1kB") == 3
     assert f"{FILE}: size 12.0 kB, at most 1.0 kB" in (machine.home / "summary.md").read_text()
+    assert "::warning::cannot comment on the pull request" in capfd.readouterr().out
+
+
+def test_the_action_ends_with_the_error_of_a_bench_that_measures_nothing(
+    machine: Machine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("report.json").write_text("{}")
+    Path("old.json").write_text("{}")
+    (machine.home / "tables.md").write_text("of an earlier run")
+    assert Action(machine).run(model="squeezenet-nano", bench="--rounds 0", against="old.json") == 1
+    assert capfd.readouterr().err.strip() == "error: --rounds must be at least 1, got 0"
+    assert not (machine.home / "summary.md").exists()
+    assert machine.log("gh") == []
 
 
 def test_the_action_describes_every_input() -> None:
@@ -181,9 +210,10 @@ def test_the_gitlab_job_compares_with_the_default_branch(
     shutil.copy(machine.exported / "squeezenet-nano.fp32.tflite", machine.home / "models/first.int8.tflite")
     script = gitlab_script().replace("bench animals.int8.tflite", f"bench {FILE} --rounds 6 --limit 6")
 
-    def run(**variables: str) -> int:
+    def run(script: str = script, **variables: str) -> int:
         return subprocess.run(["bash", "-e", "-c", script], env=machine.variables(**variables), check=False).returncode
 
+    assert run(script.replace("--rounds 6", "--no-such-option"), REPORT_CACHE="pull-push") == 2
     assert run(REPORT_CACHE="pull-push") == 0
     assert Path("old.json").read_bytes() == Path("report.json").read_bytes()
     assert received == []

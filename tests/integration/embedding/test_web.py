@@ -21,12 +21,20 @@ from tests.browsers import browser, browser_or_skip, install_or_skip
 from tests.waiting import wait_for
 
 MODEL = "squeezenet-nano.int8.onnx"
+KEEP_STREAMS = """
+const ask = MediaDevices.prototype.getUserMedia;
+globalThis.streams = [];
+MediaDevices.prototype.getUserMedia = async function (wanted) {
+    streams.push(await ask.call(this, wanted));
+    return streams.at(-1);
+};
+"""
 
 
 class Page:
     """A page of the folder, and the addresses that it requested."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: Path) -> None:
         class Handler(http.server.SimpleHTTPRequestHandler):
             def log_message(self, *arguments: Any) -> None:
                 pass
@@ -34,7 +42,7 @@ class Page:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.address = f"http://127.0.0.1:{server.server_port}/"
-        self.browser = browser.Browser(browser_or_skip())
+        self.browser = browser.Browser(str(program))
         self.browser.new_page()
         self.requested: list[str] = []
         self.receive = self.browser._receive
@@ -65,6 +73,21 @@ class Page:
         node = self.browser.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
         self.browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(image)])
 
+    def drop(self, image: Path) -> None:
+        dragged = {"items": [], "files": [str(image)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.browser.call("Input.dispatchDragEvent", type=kind, x=100, y=100, data=dragged)
+
+    def click_camera(self) -> None:
+        self.browser.evaluate("document.querySelector('#camera').click()")
+
+    def permit_camera(self, setting: str) -> None:
+        self.browser.call("Browser.setPermission", of_page=False, permission={"name": "camera"}, setting=setting)
+
+    def shown(self) -> list[tuple[str, float]]:
+        """Return the labels and percentages."""
+        return [(label, float(share)) for label, share in re.findall(r"(\w+)\s+([\d.]+) %", self.text("#labels"))]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -76,9 +99,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(folder: Path) -> Iterator[Page]:
-    """One page for all tests."""
-    opened = Page(folder)
+def page(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """One page for all tests, in a browser with a fake camera."""
+    program = tmp_path_factory.mktemp("bin") / "chromium"
+    program.write_text(f'#!/bin/sh\nexec {browser_or_skip()} --use-fake-device-for-media-stream "$@"\n')
+    program.chmod(0o755)
+    opened = Page(folder, program)
     yield opened
     opened.browser.close()
 
@@ -93,17 +119,44 @@ def test_the_self_test_passes_and_fails_at_a_changed_value(page: Page, folder: P
     assert re.match(r"Self-test FAILED: test vector 0, label 3 \(cat\): expected [\d.e-]+, got [\d.e-]+$", failed)
 
 
-def test_the_page_predicts_what_predict_prints(page: Page, tmp_path: Path) -> None:
-    photo = tmp_path / "photo.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 70, 3), np.uint8)).save(photo)
+def test_the_page_predicts_what_predict_prints_for_a_chosen_and_a_dropped_image(page: Page, tmp_path: Path) -> None:
+    photos = [tmp_path / "chosen.png", tmp_path / "dropped.png"]
+    for seed, photo in enumerate(photos):
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (48, 70, 3), np.uint8)).save(photo)
     page.open("", "ready")
-    page.choose(photo)
+    for photo, take, found in zip(photos, (page.choose, page.drop), predict(MODEL, photos).images, strict=True):
+        page.browser.evaluate("document.querySelector('#status').textContent = ''")
+        take(photo)
+        assert re.fullmatch(r"Inference took [\d.]+ ms\.", page.status("Inference"))
+        assert len(page.shown()) == 5
+        label, percent = page.shown()[0]
+        assert label == found.guesses[0].label
+        assert percent == pytest.approx(100 * found.guesses[0].probability, abs=0.11)
+
+
+def test_the_page_classifies_what_the_camera_sees_until_it_is_stopped(page: Page) -> None:
+    page.permit_camera("granted")
+    page.open("", "ready")
+    page.browser.evaluate(KEEP_STREAMS)
+    page.click_camera()
+    page.click_camera()  # too early
     assert re.fullmatch(r"Inference took [\d.]+ ms\.", page.status("Inference"))
-    shown = re.findall(r"(\w+)\s+([\d.]+) %", page.text("#labels"))
-    assert len(shown) == 5
-    best = predict(MODEL, photo).images[0].guesses[0]
-    assert shown[0][0] == best.label
-    assert float(shown[0][1]) == pytest.approx(100 * best.probability, abs=0.11)
+    assert len(page.shown()) == 5
+    assert page.text("#camera") == "Stop the camera"
+    page.click_camera()
+    assert page.browser.evaluate("streams.map((stream) => stream.active)") == [False]
+    assert page.text("#camera") == "Use the camera"
+    assert page.text("#hint") == "Drop an image here"
+
+
+def test_a_camera_that_cannot_be_used_says_why(page: Page) -> None:
+    page.permit_camera("denied")
+    page.open("", "ready")
+    page.click_camera()
+    assert page.status("camera") == "The camera cannot be used: Permission denied."
+    page.browser.evaluate("Object.defineProperty(navigator, 'mediaDevices', {})")  # as without HTTPS
+    page.click_camera()
+    assert page.status("HTTPS") == "The camera needs a page that is served over HTTPS or from this computer."
 
 
 def test_images_are_scaled_exactly_as_pillow_does(page: Page) -> None:
