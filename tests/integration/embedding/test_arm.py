@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import zipfile
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from edgesqz.embedding import embed
-from tests.compiling import executed, run_make
+from tests.arm import COMPILER, FEATURES, emulated, litert_library, needs_arm
+from tests.compiling import run_make
 
 MODEL = "squeezenet-nano.int8.tflite"
-COMPILER, EMULATOR, SYSROOT = "aarch64-linux-gnu-gcc", "qemu-aarch64", Path("/usr/aarch64-linux-gnu")
 
-# LiteRT chooses its kernels by the features in /proc/cpuinfo, so QEMU needs a processor's own file there. Do not use
-# "-cpu max": QEMU 7.2 emulates its SME instructions, for which LiteRT has kernels too, wrongly.
-FEATURES = {
-    "cortex-a72": "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid",
-    "neoverse-n1": "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp",
-}
-PARTS = {"cortex-a72": "0xd08", "neoverse-n1": "0xd0c"}
-CPUINFO = """\
-processor\t: 0
-Features\t: {features}
-CPU implementer\t: 0x41
-CPU architecture: 8
-CPU variant\t: 0x0
-CPU part\t: {part}
-CPU revision\t: 3
-"""
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which(COMPILER) and shutil.which(EMULATOR) and (SYSROOT / "lib/libstdc++.so.6").exists()),
-    reason="needs the Debian packages gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, libstdc++6-arm64-cross, qemu-user",
-)
+pytestmark = needs_arm
 
 
 @pytest.fixture(scope="module")
 def library(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """LiteRT's shared library for aarch64, of the installed version."""
-    number = version("ai-edge-litert")
-    kept = pytestconfig.cache.mkdir("litert-aarch64") / f"libLiteRt-{number}.so"
-    if not kept.exists():
-        folder = tmp_path_factory.mktemp("wheel")
-        wheel = (
-            "--no-deps",
-            "--only-binary=:all:",
-            "--platform",
-            "manylinux_2_27_aarch64",
-            f"ai-edge-litert=={number}",
-        )
-        got = executed(sys.executable, "-m", "pip", "download", "--quiet", "--dest", folder, *wheel)
-        if got.returncode:
-            pytest.skip(f"pip cannot download the aarch64 wheel of ai-edge-litert: {got.stderr}")
-        with zipfile.ZipFile(next(folder.iterdir())) as content:
-            Path(content.extract("ai_edge_litert/libLiteRt.so", folder)).replace(kept)
-    return kept
+    return litert_library(pytestconfig, tmp_path_factory.mktemp("wheel"))
 
 
 def compile_app(folder: Path) -> None:
@@ -69,11 +29,7 @@ def compile_app(folder: Path) -> None:
 
 def passed_on(cpu: str, folder: Path, library: Path, root: Path) -> str:
     """Run a folder's self-test on an emulated processor, and return its output."""
-    (root / "proc").mkdir(parents=True)
-    (root / "proc/cpuinfo").write_text(CPUINFO.format(features=FEATURES[cpu], part=PARTS[cpu]))
-    (root / "lib").symlink_to(SYSROOT / "lib")
-    setting = f"LITERT_LIBRARY={library}"
-    tested = executed(EMULATOR, "-cpu", cpu, "-L", root, "-E", setting, folder / "edgesqz_app", "--self-test")
+    tested = emulated(cpu, root, library, folder / "edgesqz_app", "--self-test")
     assert tested.returncode == 0, tested.stderr
     return tested.stdout
 
