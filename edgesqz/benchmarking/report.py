@@ -9,9 +9,9 @@ import json
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from edgesqz.artifact import sha256
 from edgesqz.benchmarking.budget import Budget
@@ -76,7 +76,7 @@ class Report(Result):
     rows: tuple[Row, ...]
     no_accuracy: str | None = None
     created: str = ""
-    allows_unknown_drop: Annotated[bool, Field(exclude=True)] = False  # changes verdicts, which the JSON has
+    allows_unknown_drop: bool = False
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str | Path = "the text") -> Report:

@@ -184,7 +184,17 @@ def test_the_json_has_the_documented_keys(max_size_bytes: int | None) -> None:
     text = found.to_json()
     as_data = json.loads(text)
     assert set(as_data) == {
-        *("schema", "created", "command", "plan", "machine", "versions", "dataset", "no_accuracy"),
+        *(
+            "schema",
+            "created",
+            "command",
+            "plan",
+            "machine",
+            "versions",
+            "dataset",
+            "no_accuracy",
+            "allows_unknown_drop",
+        ),
         *("budget", "pareto_front", "selection", "rows"),
     }
     assert as_data["pareto_front"] == ["squeezenet-nano.int8.tflite"]

@@ -297,8 +297,10 @@ def test_a_file_without_its_source_model_is_compared_with_an_earlier_report_only
 ) -> None:
     worse = report(row("m", 900, p50=150, sha256="2", named=True), max_accuracy_drop=float(allowed))
     monkeypatch.setattr(Bench, "run", lambda plan, console: worse)
-    result = CliRunner().invoke(app, ["bench", "--against", "old.json", "--max-accuracy-drop", allowed])
+    options = ["--against", "old.json", "--max-accuracy-drop", allowed, "--json", "bench.json"]
+    result = CliRunner().invoke(app, ["bench", *options])
     assert result.exit_code == code
+    assert not Report.read(Path("bench.json")).misses()  # the saved report has the same verdict
     assert "drop unknown" not in result.stderr
     assert ("regression: m: drop 2.00 pp, at most 1.00 pp" in result.stderr) == (code == 3)
 
