@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import SAVED_MODEL_SUFFIX, EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.workspace import MANIFEST_SUFFIX as MANIFEST_SUFFIX
 from edgesqz.workspace import manifest_path
 
 KERAS_SUFFIX = ".keras"
-SAVED_MODEL_SUFFIX = ".savedmodel"  # stands for a TensorFlow SavedModel folder, which has no suffix
 SYNTHETIC = "synthetic"  # the dataset whose images are drawn by code
 SCHEMA = 2  # of manifests
 SAMPLES_SUFFIX = ".npz"  # of files with the values of a model's inputs
@@ -240,7 +239,9 @@ class Manifest(_Frozen):
         pixels: Conversion of pixels to values of ``input``.
         labels: Names of the classes, in the order of the output.
         untrained: Whether the weights are random, so that the accuracy is meaningless.
-        source_sha256: SHA-256 of the .keras file that it was converted from, or None for a source model.
+        source: Path of the file that it was exported from, relative to its own folder. None for a source model, for
+            random weights and for a model from the zoo.
+        source_sha256: SHA-256 of that file, or None for a source model and for random weights.
         source_pixels: Conversion of pixels to values of that file's input, if that file has no manifest.
         dataset: Name or folder of the dataset that the source model was trained on, or None if unknown.
         calibration: The images that set the quantization ranges, if any.
@@ -265,6 +266,7 @@ class Manifest(_Frozen):
     labels: tuple[str, ...]
     dataset: str | None = None
     untrained: bool = False
+    source: str | None = None
     source_sha256: str | None = None
     source_pixels: Pixels | None = None
     calibration: Images | None = None

@@ -8,6 +8,7 @@ import pickle
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ DAMAGE = (
 
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
+SAVED_MODEL_SUFFIX = ".savedmodel"  # stands for a TensorFlow SavedModel folder, which has no suffix
 PICKLE_SUFFIXES = (".pt", ".pth")
 AS_PT2 = "load your model and run torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')"
 AS_KERAS = "load it in Keras and save it as .keras: keras.models.load_model(FILE).save('model.keras')"
@@ -77,6 +79,18 @@ def parsed(name: str, parse: Callable[[T], R], value: T) -> R:
         return parse(value)
     except EdgesqzError as error:
         raise EdgesqzError(f"{option(name)}: {error.args[0]}") from error
+
+
+def formats(suffixes: Iterable[str]) -> str:
+    """Name the formats of model files by their suffixes."""
+    return ", ".join("SavedModel folder" if suffix == SAVED_MODEL_SUFFIX else suffix for suffix in suffixes)
+
+
+def wrong_format(path: Path, suffixes: Iterable[str]) -> EdgesqzError:
+    """Return an error about a model file in a format that is not among those with these suffixes."""
+    given = f"the folder {path} without a saved_model.pb" if path.is_dir() else str(path)
+    advice = f"; {AS_PT2}" if path.suffix in PICKLE_SUFFIXES else ""
+    return EdgesqzError(f"expected a model in one of the formats {formats(suffixes)}, got {given}{advice}")
 
 
 class NoRoomError(EdgesqzError):

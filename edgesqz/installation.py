@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.command import command
-from edgesqz.errors import EdgesqzError
+from edgesqz.errors import EdgesqzError, formats
 from edgesqz.options import DataDirOptions, as_path
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table
@@ -85,7 +85,7 @@ class Installation(Result):
 
 def _state(runtime: Runtime) -> str:
     state = runtime.version or f"missing; {runtime.install}"
-    return f"{', '.join(runtime.suffixes)}  {state}"
+    return f"{formats(runtime.suffixes)}  {state}"
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ info = command(Info)
 def _reader(reader: plugins.Reader) -> str:
     """Describe a reader."""
     package = f"{reader.REQUIREMENTS[0]}, in its own environment" if reader.REQUIREMENTS else "no package needed"
-    return f"{', '.join(reader.SUFFIXES)}  {package}"
+    return f"{formats(reader.SUFFIXES)}  {package}"
 
 
 def _runtime(choice: plugins.Choice) -> Runtime:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, is_saved_model, model_suffix
-from edgesqz.errors import AS_KERAS, AS_PT2, HDF5_SUFFIXES, PICKLE_SUFFIXES, EdgesqzError, suggestion
+from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError, suggestion
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -47,9 +47,13 @@ def find_keras_file(name: str | Path, folder: Path) -> Path:
     found = _find(str(name), folder, at_hand, shipped, "Keras model")
     if found.suffix != KERAS_SUFFIX:
         advice = f"; {AS_KERAS}" if found.suffix in HDF5_SUFFIXES else ""
-        advice = f"; {AS_PT2}" if found.suffix in PICKLE_SUFFIXES else advice
         raise EdgesqzError(f"expected a {KERAS_SUFFIX} file, got {found}{advice}")
     return found
+
+
+def is_name(name: str | Path, folder: Path) -> bool:
+    """Return whether a Keras model in the workspace or in the zoo has a name."""
+    return any(_is_model(place / f"{name}{KERAS_SUFFIX}") for place in (folder, ZOO))
 
 
 def newest_keras_file(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgesqz.errors import EdgesqzError, first_line, option
+from edgesqz.errors import EdgesqzError, first_line, formats, option
 
 if TYPE_CHECKING:
     import keras
@@ -238,6 +238,11 @@ def reader_for(suffix: str) -> Reader | None:
     return next((reader for reader in readers().values() if suffix in reader.SUFFIXES), None)
 
 
+def readable_suffixes() -> list[str]:
+    """Return the suffixes of the model files that can be exported."""
+    return [suffix for reader in readers().values() for suffix in reader.SUFFIXES]
+
+
 def prepare(reader: Reader, path: Path, size: tuple[int, int] | None) -> Prepared:
     """Let a reader load a file, with ``size`` the height and width of its images if it takes any.
 
@@ -275,8 +280,8 @@ def runtime_for(suffix: str) -> str:
     known = {suffix: name for name, runtime in reversed(runtimes().items()) for suffix in runtime.SUFFIXES}
     if suffix not in known:
         raise EdgesqzError(
-            f"no runtime for {suffix or 'a file without a suffix'}; choose a file with one of the suffixes "
-            f"{', '.join(known)}"
+            f"no runtime for {suffix or 'a file without a suffix'}; choose a model in one of the formats "
+            f"{formats(known)}"
         )
     return known[suffix]
 

@@ -393,10 +393,10 @@ class FitOutput(JsonOption):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOutput(JsonOption):
-    """Print a line per file, or the plan of a dry run."""
+    """Print a line per file, or the plan of a dry run. The command fails if a requested file cannot be exported."""
 
     def show(self, result: ExportResult) -> None:
-        """Print the files that were or would be written."""
+        """Print the files that were or would be written to standard output, and the others to standard error."""
         if self.json or result.planned:
             show(result, self.json)
         else:
@@ -405,6 +405,12 @@ class ExportOutput(JsonOption):
             for table in result.layer_tables():
                 draw(table)
         say_written(with_manifests(artifact.path for artifact in result))
+        for file in result.skipped:
+            say(f"skipped: {file}")
+        for file in result.failed:
+            say(f"failed: {file}")
+        if result.failed or (result.planned and not any(file.is_possible for file in result.planned)):
+            raise typer.Exit(EXIT_BAD_INPUT)
 
 
 @dataclass(frozen=True, kw_only=True)

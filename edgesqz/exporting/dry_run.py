@@ -9,10 +9,12 @@ from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.exporter import Exporter
 from edgesqz.exporting.job import Job
 from edgesqz.exporting.result import PlannedFile
+from edgesqz.reading import ConversionError
 
 
 def plan_files(exporter: Exporter, jobs: Sequence[Job]) -> tuple[PlannedFile, ...]:
     """Return the files that an export would write."""
+    exporter.refuse_to_replace(jobs)
     room, planned = exporter.room, list[PlannedFile]()
     for job in jobs:
         planned.append(_plan_file(exporter, job, room))
@@ -28,6 +30,8 @@ def _plan_file(exporter: Exporter, job: Job, room: int | None) -> PlannedFile:
         return replace(file, fits=False)
     try:
         exact = sum(map(len, exporter.make(job, download=False).values()))
+    except ConversionError:  # which every other file would raise again
+        raise
     except EdgesqzError as error:
         return replace(file, error=exporter.reason(error, job))
     return replace(file, exact_bytes=exact, fits=None if room is None else exact <= room)

@@ -16,13 +16,14 @@ from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verificatio
 from edgesqz.data import Batch, Samples
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, NoRoomError, first_line, named, option
-from edgesqz.exporting import precision, shipped, tensors, verify
+from edgesqz.exporting import precision, replacing, shipped, tensors, verify
 from edgesqz.exporting.advice import advice, origin_of_error
 from edgesqz.exporting.images import ExportImages
 from edgesqz.exporting.job import Job
 from edgesqz.exporting.labels import check_labels, read_labels
 from edgesqz.exporting.plan import Export
 from edgesqz.exporting.reference import Reference
+from edgesqz.exporting.result import RefusedFile, by_reason
 from edgesqz.exporting.samples import ExportData, ExportSamples, check_dataset
 from edgesqz.exporting.sensitivity import Bits, LayerChoice, Score, Search
 from edgesqz.exporting.shipped import Shipped
@@ -31,7 +32,7 @@ from edgesqz.models import loading
 from edgesqz.models.costs import NetworkCosts, network_costs
 from edgesqz.options import as_path
 from edgesqz.plugins import MIN_MAX
-from edgesqz.reading import ForeignModel, are_probabilities, softmax
+from edgesqz.reading import ConversionError, ForeignModel, are_probabilities, softmax
 from edgesqz.tflite.operators import float_operators
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch
@@ -169,18 +170,58 @@ class Exporter:
     def _parameter_bytes(self, jobs: Sequence[Job]) -> int:
         return round(sum(job.kind.bytes_per_parameter for job in jobs) * self.parameters)
 
-    def export_all(self, jobs: Sequence[Job]) -> tuple[Artifact, ...]:
-        """Export every job, or with ``all_variants`` every one that can be exported.
+    def export_all(self, jobs: Sequence[Job]) -> tuple[list[Artifact], list[RefusedFile]]:
+        """Export every job that can be exported. Also return the other files, with the reasons.
 
         Raises:
-            EdgesqzError: A job cannot be exported. With ``all_variants``, no job can be exported.
+            EdgesqzError: The source model, the dataset or the quota rules out every job, or no job can be exported.
         """
-        if self.plan.all_variants:
-            self._print_source_warning()
-            return self._export_possible(jobs)
-        self._refuse_if_too_large(jobs)
-        self._print_source_warning()
-        return tuple(self._export(job) for job in jobs)
+        self._check(jobs)
+        if self._source_warning:
+            self._print(f"warning: {self._source_warning}")
+        exported, refused = list[Artifact](), list[RefusedFile]()
+        for job in jobs:
+            try:
+                self._refuse_if_too_large([job])
+                exported.append(self._export(job))
+            except ConversionError:  # which every other job would raise again
+                raise
+            except EdgesqzError as error:
+                if len(jobs) == 1:
+                    raise
+                refused.append(RefusedFile(self.file_name(job), self.reason(error, job)))
+        if not exported:
+            raise EdgesqzError(f"none of {len(jobs)} files could be exported: {'; '.join(by_reason(refused))}")
+        return exported, refused
+
+    def _check(self, jobs: Sequence[Job]) -> None:
+        """Check the jobs before any conversion.
+
+        With ``all_variants``, files that are too large or lack images for calibration are skipped later.
+
+        Raises:
+            EdgesqzError: The files exceed the quota, would replace those of another model, or cannot be calibrated.
+        """
+        if not self.plan.all_variants:
+            self._refuse_if_too_large(jobs)
+        self.refuse_to_replace(jobs)
+        if not self.plan.all_variants and any(self._needs_images(job) for job in jobs):
+            _ = self.images.calibration
+
+    def refuse_to_replace(self, jobs: Sequence[Job]) -> None:
+        """Refuse to replace files that were exported from another model, unless ``force`` is set.
+
+        Raises:
+            EdgesqzError: There is such a file.
+        """
+        paths = [self.workspace.folder / self.file_name(job) for job in jobs]
+        for path in paths:
+            if path.exists() and not self.plan.force:
+                replacing.check(path, self.source)
+
+    def _needs_images(self, job: Job) -> bool:
+        """Return whether a job needs images for calibration, because no shipped file takes its place."""
+        return job.kind.needs_calibration and (self.plan.changes_defaults or not self._find_shipped(job))
 
     def make(self, job: Job, *, download: bool = True) -> dict[str, bytes]:
         """Convert and verify a file. Return its content and that of its manifest, by file name.
@@ -210,10 +251,6 @@ class Exporter:
     def _source_warning(self) -> str | None:
         return self.reference.warning(pixels_known=self.source.manifest is not None or self._pixels is not None)
 
-    def _print_source_warning(self) -> None:
-        if self._source_warning:
-            self._print(f"warning: {self._source_warning}")
-
     def _print(self, line: str) -> None:
         self.console.print(named(line), soft_wrap=True, highlight=False, markup=False)
 
@@ -222,22 +259,6 @@ class Exporter:
             expected = self._parameter_bytes(jobs)
             estimate = f"about {format_size(expected)} ({self.parameters:,} parameters)"
             raise self.workspace.refusal(", ".join(map(self.file_name, jobs)), expected, estimate)
-
-    def _export_possible(self, jobs: Sequence[Job]) -> tuple[Artifact, ...]:
-        """Export all jobs that can be exported, and print why the others cannot."""
-        exported, skipped = list[Artifact](), list[str]()
-        for job in jobs:
-            try:
-                self._refuse_if_too_large([job])
-                exported.append(self._export(job))
-            except EdgesqzError as error:
-                skipped.append(f"{self.file_name(job)}: {self.reason(error, job)}")
-                self._print(f"skipped: {skipped[-1]}")
-        if not exported:
-            raise EdgesqzError(
-                f"none of {len(skipped)} variants could be exported; the first failed with: {skipped[0]}"
-            )
-        return tuple(exported)
 
     def reason(self, error: EdgesqzError, job: Job) -> str:
         """Return the reason why a job failed, without the name of its file."""
@@ -381,6 +402,7 @@ class Exporter:
             labels=self._labels or (described.labels if described else source.labels or self._dataset_labels()),
             dataset=described.dataset if described else self.images.dataset if is_evaluable else None,
             untrained=source.untrained,
+            source=replacing.recorded(source, self.workspace.folder),
             source_sha256=source.sha256,
             source_pixels=source.pixels if is_evaluable and not described else None,
             calibration=converted.calibration,

@@ -30,6 +30,14 @@ class DryRunOptions:
     ] = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForceOption:
+    """The option that replaces files."""
+
+    PANEL: ClassVar = "Output"
+    force: Annotated[bool, Option("Replace files that were exported from another model of the same name.")] = False
+
+
 @dataclass(frozen=True)
 class VariantOptions:
     """What to export, and how."""
@@ -198,6 +206,7 @@ class ExportDataOptions(DataOptions):
 @dataclass(frozen=True)
 class Export(
     DryRunOptions,
+    ForceOption,
     QuotaOptions,
     PixelOptions,
     SourceOptions,
@@ -211,7 +220,8 @@ class Export(
 
     The files are written to the workspace as NAME.VARIANT.SUFFIX, each with its manifest. Verification compares the
     predictions of the file and the source model on up to 500 training images that calibration does not use, or on
-    images drawn by code if the dataset is not available. A file that differs too much is not kept.
+    images drawn by code if the dataset is not available. A file that differs too much is not kept. The other files are
+    written even if one cannot be exported.
 
     Example: `edgesqz export squeezenet --format tflite --format onnx --quantize`
     """
@@ -237,8 +247,8 @@ class Export(
         """Convert, verify and write the files, or with ``dry_run`` only report what would be written.
 
         Raises:
-            EdgesqzError: The input is invalid, there are no images for calibration, a file disagrees with the source
-                model, or the quota is too small. Files that were already written are kept.
+            EdgesqzError: The input is invalid, there are no images for calibration, the quota is too small, or no file
+                can be exported. If some files can be, the result names the others.
         """
         from edgesqz.exporting.run import run
 

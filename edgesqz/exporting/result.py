@@ -38,6 +38,28 @@ class PlannedFile:
     fits: bool | None = None
     error: str | None = None
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether the file can be exported and fits the quota, if there is one."""
+        return self.error is None and self.fits is not False
+
+
+@dataclass(frozen=True)
+class RefusedFile:
+    """A file that was not written.
+
+    Attributes:
+        file_name: The name of the file.
+        reason: Why it was not written.
+    """
+
+    file_name: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return the name and the reason."""
+        return f"{self.file_name}: {self.reason}"
+
 
 @dataclass(frozen=True, repr=False)
 class ExportResult(Result):
@@ -48,6 +70,8 @@ class ExportResult(Result):
         planned: The files that a dry run would have written.
         quota_bytes: The quota of the workspace, or None if there is none.
         used_bytes: Number of bytes used in the workspace after the export.
+        failed: The requested files that could not be exported.
+        skipped: The files that ``all_variants`` left out because they could not be exported.
         layer_choices: The layers of each mixed file, by its name, with the bits chosen for them.
     """
 
@@ -55,6 +79,8 @@ class ExportResult(Result):
     planned: tuple[PlannedFile, ...]
     quota_bytes: int | None
     used_bytes: int
+    failed: tuple[RefusedFile, ...] = ()
+    skipped: tuple[RefusedFile, ...] = ()
     layer_choices: Mapping[str, tuple[LayerChoice, ...]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Artifact]:
@@ -76,8 +102,14 @@ class ExportResult(Result):
         return {"layers": [dataclasses.asdict(choice) for choice in choices]} if choices else {}
 
     def to_json(self) -> str:
-        """Return the files, the quota and the bytes used as JSON text."""
-        found = {"files": self.records, "quota_bytes": self.quota_bytes, "used_bytes": self.used_bytes}
+        """Return the files, those that were not written, the quota and the bytes used as JSON text."""
+        found = {
+            "files": self.records,
+            "failed": [dataclasses.asdict(file) for file in self.failed],
+            "skipped": [dataclasses.asdict(file) for file in self.skipped],
+            "quota_bytes": self.quota_bytes,
+            "used_bytes": self.used_bytes,
+        }
         return json.dumps(found, indent=2) + "\n"
 
     def table(self) -> Group:
@@ -96,7 +128,11 @@ class ExportResult(Result):
     def _files_table(self) -> Table:
         used = f"{format_size(self.used_bytes)} used"
         caption = used if self.quota_bytes is None else f"quota {format_size(self.quota_bytes)} ({used})"
-        return self._planned_table(f"{caption}; nothing was written") if self.planned else self._written_table(caption)
+        if self.planned:
+            return self._planned_table(f"{caption}; nothing was written")
+        lines = [f"failed: {line}" for line in by_reason(self.failed)]
+        lines += [f"skipped: {line}" for line in by_reason(self.skipped)]
+        return self._written_table("\n".join([caption, *lines]))
 
     def _written_table(self, caption: str) -> Table:
         columns = [Column("file", is_name=True), Column("size", "right"), Column("verification", is_prose=True)]
@@ -106,11 +142,7 @@ class ExportResult(Result):
         return Table(columns, rows, caption=caption)
 
     def _planned_table(self, caption: str) -> Table:
-        affected: dict[str, list[str]] = {}
-        for file in self.planned:
-            if file.error:
-                affected.setdefault(file.error, []).append(file.file_name)
-        reasons = [f"{', '.join(names)}: {error}" for error, names in affected.items()]
+        reasons = by_reason([RefusedFile(file.file_name, file.error) for file in self.planned if file.error])
         return Table(
             [
                 Column("file", is_name=True),
@@ -121,6 +153,14 @@ class ExportResult(Result):
             [_planned_row(file) for file in self.planned],
             caption="\n".join([caption, *reasons]),
         )
+
+
+def by_reason(files: Sequence[RefusedFile]) -> list[str]:
+    """Return a line for each reason, with the names of all files that have it."""
+    names: dict[str, list[str]] = {}
+    for file in files:
+        names.setdefault(file.reason, []).append(file.file_name)
+    return [str(RefusedFile(", ".join(affected), reason)) for reason, affected in names.items()]
 
 
 def choices_table(file_name: str, choices: Sequence[LayerChoice]) -> Table:

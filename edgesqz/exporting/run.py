@@ -20,6 +20,14 @@ def run(plan: Export, console: Console) -> ExportResult:
     jobs = requested_jobs(plan)
     with contextlib.closing(Exporter(plan, console)) as exporter:
         planned = plan_files(exporter, jobs) if plan.dry_run else ()
-        artifacts = () if plan.dry_run else exporter.export_all(jobs)
+        artifacts, refused = ([], []) if plan.dry_run else exporter.export_all(jobs)
     workspace = exporter.workspace
-    return ExportResult(artifacts, planned, workspace.quota_bytes, workspace.used_bytes(), exporter.layer_choices)
+    return ExportResult(
+        artifacts=tuple(artifacts),
+        planned=planned,
+        quota_bytes=workspace.quota_bytes,
+        used_bytes=workspace.used_bytes(),
+        failed=() if plan.all_variants else tuple(refused),
+        skipped=tuple(refused) if plan.all_variants else (),
+        layer_choices=exporter.layer_choices,
+    )

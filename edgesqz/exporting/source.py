@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from edgesqz import lookup, plugins
-from edgesqz.artifact import KERAS_SUFFIX, ChannelRanges, Manifest, PixelRange, Pixels, Tensor, is_saved_model
+from edgesqz.artifact import KERAS_SUFFIX, ChannelRanges, Manifest, PixelRange, Pixels, Tensor, model_suffix
 from edgesqz.data import Batch
-from edgesqz.errors import EdgesqzError, option
+from edgesqz.errors import EdgesqzError, option, wrong_format
 from edgesqz.exporting.plan import Export
 from edgesqz.image_size import ImageSize
 from edgesqz.models import loading
@@ -29,6 +29,8 @@ class Source(Protocol):
     def name(self) -> str: ...
     @property
     def source(self) -> str: ...
+    @property
+    def path(self) -> Path | None: ...
     @property
     def pixels(self) -> Pixels: ...
     @property
@@ -96,10 +98,18 @@ def find_source(plan: Export, workspace: Workspace, pixels: Pixels | None) -> So
 
 
 def _foreign_path(model: str | Path | None, workspace: Workspace) -> Path | None:
-    """Return the file or folder of a model in a format other than .keras, or None."""
-    if model and is_saved_model(Path(model)):
-        return Path(model)
-    suffix = Path(model).suffix if model else ""
-    if suffix == KERAS_SUFFIX or plugins.reader_for(suffix) is None:
+    """Return the file or folder of a model in a format other than .keras, or None.
+
+    Raises:
+        EdgesqzError: The model is a file or folder that no reader can read.
+    """
+    if not model:
         return None
-    return Path(str(model)) if Path(str(model)).exists() else lookup.find_model_file(str(model), workspace.folder)
+    path = Path(model)
+    if model_suffix(path) == KERAS_SUFFIX:
+        return None
+    if plugins.reader_for(model_suffix(path)):
+        return path if path.exists() else lookup.find_model_file(model, workspace.folder)
+    if path.is_file() or (path.is_dir() and not lookup.is_name(model, workspace.folder)):
+        raise wrong_format(path, plugins.readable_suffixes())
+    return None

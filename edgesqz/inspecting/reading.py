@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgesqz import artifact
-from edgesqz.errors import AS_PT2, DAMAGE, HDF5_SUFFIXES, PICKLE_SUFFIXES, EdgesqzError, first_line
+from edgesqz.errors import DAMAGE, HDF5_SUFFIXES, SAVED_MODEL_SUFFIX, EdgesqzError, first_line, wrong_format
 from edgesqz.inspecting import keras, onnx, pytorch, saved_model, tflite
 from edgesqz.inspecting.inspection import Contents, Inspection, inspection
 
@@ -17,7 +17,7 @@ READERS: dict[str, Callable[[Path, bytes], Contents]] = {
     ".pt2": pytorch.read,
     artifact.KERAS_SUFFIX: keras.read,
     **dict.fromkeys(HDF5_SUFFIXES, keras.read),
-    artifact.SAVED_MODEL_SUFFIX: saved_model.read,
+    SAVED_MODEL_SUFFIX: saved_model.read,
 }
 
 
@@ -30,12 +30,10 @@ def read(path: Path) -> Inspection:
     suffix = artifact.model_suffix(path)
     reader = READERS.get(suffix)
     if reader is None:
-        *files, _ = READERS
-        advice = f"; {AS_PT2}" if suffix in PICKLE_SUFFIXES else ""
-        raise EdgesqzError(f"expected a {', '.join(files)} file or a SavedModel folder, got {path}{advice}")
+        raise wrong_format(path, READERS)
     content = artifact.read_bytes(path)
     try:
         return inspection(path, content, reader(path, content))
     except (*DAMAGE, RecursionError, struct.error) as error:
-        what = "SavedModel" if suffix == artifact.SAVED_MODEL_SUFFIX else f"{suffix} file"
+        what = "SavedModel" if suffix == SAVED_MODEL_SUFFIX else f"{suffix} file"
         raise EdgesqzError(f"{path} is not a {what} or is damaged: {first_line(error)}") from error

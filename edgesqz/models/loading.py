@@ -36,6 +36,7 @@ class SourceModel:
     Attributes:
         name: Prefix of the file names of its exports.
         source: Origin of the model, for messages.
+        path: Its file, or None for random weights.
         model: A functional model from pixel values, float32 (N, H, W, channels), to outputs (N, classes).
         pixels: Conversion of pixels to values of the model's input.
         manifest: The manifest of its file, or None for a file from another tool and for random weights.
@@ -45,6 +46,7 @@ class SourceModel:
 
     name: str
     source: str
+    path: Path | None
     model: keras.Model
     pixels: PixelRange
     manifest: Manifest | None
@@ -153,7 +155,7 @@ def find(
     known = found.manifest.pixels if found.manifest else None
     pixels = _pixel_range(known, pixels, f"{source}, according to its manifest,")
     sha256 = artifact.sha256(artifact.read_bytes(path))
-    return SourceModel(path.stem, source, _load(path, input_size), pixels, found.manifest, sha256)
+    return SourceModel(path.stem, source, path, _load(path, input_size), pixels, found.manifest, sha256)
 
 
 def _named(model: str, folder: Path) -> Path:
@@ -211,7 +213,7 @@ def untrained(
     import keras
 
     keras.utils.set_random_seed(UNTRAINED_SEED)
-    return SourceModel(model, f"{model}, untrained", graph.to_keras(), pixels, None, None, untrained=True)
+    return SourceModel(model, f"{model}, untrained", None, graph.to_keras(), pixels, None, None, untrained=True)
 
 
 def load_keras(path: Path) -> keras.Model:

@@ -25,13 +25,17 @@ FIX_ONNX = (
 )
 
 
+class ConversionError(EdgesqzError):
+    """A model cannot be converted, so it has no exports."""
+
+
 @dataclass(eq=False)
 class ForeignModel:
     """A model from another tool: an image classifier, or a model with other inputs or outputs, such as a detector.
 
     Attributes:
         name: Prefix of the file names of its exports.
-        source: The path of its file, for messages.
+        path: Its file, or its SavedModel folder.
         content: The file, as its reader prepared it.
         reader: The reader of its format.
         suffix: The suffix of its file.
@@ -46,7 +50,7 @@ class ForeignModel:
     """
 
     name: str
-    source: str
+    path: Path
     content: bytes
     reader: plugins.Reader
     suffix: str
@@ -58,6 +62,11 @@ class ForeignModel:
     file_labels: tuple[str, ...] = ()
     ends_with_softmax: bool = False
     untrained: bool = False
+
+    @property
+    def source(self) -> str:
+        """The path of its file, for messages."""
+        return str(self.path)
 
     @property
     def takes_images(self) -> bool:
@@ -131,12 +140,12 @@ class ForeignModel:
         """The model as a float .tflite file.
 
         Raises:
-            EdgesqzError: The file cannot be converted.
+            ConversionError: The file cannot be converted.
         """
         try:
             found = to_tflite(self.reader, self.content, self.suffix)
         except EdgesqzError as error:
-            raise EdgesqzError(f"{self.source} cannot be converted: {error}") from error
+            raise ConversionError(f"{self.source} cannot be converted: {error}") from error
         content = extending.with_dense_layers(extending.with_int8_forms(found.content))
         content = extending.with_signature(content)
         content = extending.in_order(
@@ -194,7 +203,7 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         raise EdgesqzError(f"{path}: {error}{advice}") from error
     model = ForeignModel(
         name=manifest.name if manifest else path.stem,
-        source=str(path),
+        path=path,
         content=prepared.content,
         reader=reader,
         suffix=suffix,

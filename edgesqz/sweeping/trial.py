@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from edgesqz.artifact import Artifact
+from edgesqz.errors import EdgesqzError
 from edgesqz.sweeping.keeper import Exported
 from edgesqz.sweeping.trials import Trial, model_name
 from edgesqz.training.recipe import MODELS
@@ -134,6 +135,8 @@ class _Attempt:
         from edgesqz.exporting import export
 
         result = export(trained.path, self.setting.formats, variant=self.setting.variants, workspace=self.folder)
+        if result.failed:
+            raise EdgesqzError(str(result.failed[0]))
         validation = self._validation_split(trained)
         return [
             Exported(

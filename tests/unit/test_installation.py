@@ -42,7 +42,7 @@ def test_readers_are_listed_with_their_packages() -> None:
         "keras": ".h5, .hdf5, .keras  no package needed",
         "onnx": ".onnx  onnx2tf>=2.6,<3, in its own environment",
         "pytorch": ".pt2  litert-torch>=0.10,<0.11, in its own environment",
-        "tensorflow": ".savedmodel  no package needed",
+        "tensorflow": "SavedModel folder  no package needed",
         "tflite": ".tflite  no package needed",
     }
 
@@ -73,6 +73,11 @@ def test_models_datasets_and_versions_are_listed() -> None:
     assert installation.versions["python"] == platform.python_version()
     assert installation.versions["numpy"] == numpy.__version__
     assert {"edgesqz", "tensorflow", "keras", "tf2onnx", "onnx"} <= set(installation.versions)
+
+
+def test_a_saved_model_is_shown_as_a_folder() -> None:
+    assert "tensorflow SavedModel folder no package needed" in shown(info())
+    assert ".savedmodel" not in shown(info())
 
 
 def test_a_missing_engine_is_shown_with_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def test_a_suffix_has_its_runtime(suffix: str, runtime: str) -> None:
 @pytest.mark.parametrize(("suffix", "described"), [(".gguf", r"\.gguf"), ("", "a file without a suffix")])
 def test_an_unknown_suffix_is_refused_with_the_known_ones(suffix: str, described: str) -> None:
     with pytest.raises(
-        EdgesqzError, match=f"no runtime for {described}; choose a file with one of the suffixes "
+        EdgesqzError, match=f"no runtime for {described}; choose a model in one of the formats "
     ) as refusal:
         plugins.runtime_for(suffix)
     assert all(known in str(refusal.value) for known in (".keras", ".tflite", ".onnx"))

@@ -202,7 +202,7 @@ def test_the_command_prints_json_and_knows_the_zoo() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.txt", b"text", "expected a .tflite, .onnx, .pt2, .keras, .h5, .hdf5 file or a SavedModel folder, got"),
+        ("a.txt", b"text", "formats .tflite, .onnx, .pt2, .keras, .h5, .hdf5, SavedModel folder, got"),
         ("a.tflite", b"", "a.tflite is not a .tflite file or is damaged: its bytes 4 to 8 are not TFL3"),
         ("a.tflite", b"\xff\xff\xff\x7fTFL3", "a.tflite is not a .tflite file or is damaged"),
         ("a.onnx", b"", "a.onnx is not a .onnx file or is damaged: it has no operators"),

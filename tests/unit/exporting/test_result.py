@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import typer
 
 from edgesqz.artifact import ZOO, Artifact, Images
-from edgesqz.exporting.result import ExportResult, PlannedFile, verification_summary
+from edgesqz.cli.output import ExportOutput
+from edgesqz.exporting.result import ExportResult, PlannedFile, RefusedFile, verification_summary
 from edgesqz.tables import Table
 
 
@@ -21,6 +24,34 @@ def test_a_reason_that_several_planned_files_share_is_shown_once() -> None:
     (table,) = ExportResult((), files, None, 0).table().renderables
     assert isinstance(table, Table)
     assert table.caption.splitlines()[1:] == ["a.int8.onnx, a.int8.tflite: no images", "a.int4.tflite: too coarse"]
+
+
+@pytest.mark.parametrize(
+    ("planned", "exit_code"),
+    [
+        ([PlannedFile("a.fp32.tflite", 1000, error="no images"), PlannedFile("a.int8.tflite", 1000, fits=False)], 1),
+        ([PlannedFile("a.fp32.tflite", 1000, error="no images"), PlannedFile("a.int8.tflite", 1000, fits=True)], 0),
+        ([PlannedFile("a.fp32.tflite", 1000, exact_bytes=900)], 0),
+    ],
+)
+def test_a_dry_run_fails_if_nothing_can_be_exported(planned: list[PlannedFile], exit_code: int) -> None:
+    result = ExportResult((), tuple(planned), None, 0)
+    try:
+        ExportOutput().show(result)
+    except typer.Exit as stop:
+        assert stop.exit_code == exit_code == 1
+    else:
+        assert exit_code == 0
+
+
+def test_files_that_were_not_written_are_in_the_table_and_in_json() -> None:
+    refused = (RefusedFile("a.int8.tflite", "too far"), RefusedFile("a.int4.tflite", "too far"))
+    result = ExportResult((), (), None, 0, failed=refused, skipped=refused[1:])
+    (table,) = result.table().renderables
+    assert isinstance(table, Table)
+    lines = ["failed: a.int8.tflite, a.int4.tflite: too far", "skipped: a.int4.tflite: too far"]
+    assert table.caption.splitlines()[1:] == lines
+    assert json.loads(result.to_json())["failed"][0] == {"file_name": "a.int8.tflite", "reason": "too far"}
 
 
 @pytest.mark.parametrize(

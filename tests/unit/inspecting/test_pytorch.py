@@ -74,7 +74,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         inspect(path)
     path.rename(tmp_path / "net.pt")
     with pytest.raises(
-        EdgesqzError, match=r"expected a .tflite, .* or a SavedModel folder, got .*; load your model and"
+        EdgesqzError, match=r"expected a model in one of the formats .tflite, .*, got .*; load your model and"
     ):
         inspect(tmp_path / "net.pt")
     with zipfile.ZipFile(path, "w") as archive:

@@ -18,7 +18,7 @@ from edgesqz.training.fine_tuning import frozen_modules, keeps_classifier, misma
 def zoo_model(*, manifest: bool = True) -> SourceModel:
     """Describe a network of the zoo without loading its weights."""
     found = Artifact.open(ZOO / "squeezenet-nano.keras").manifest
-    return SourceModel("squeezenet-nano", "the zoo", None, PixelRange(), found if manifest else None, None)
+    return SourceModel("squeezenet-nano", "the zoo", None, None, PixelRange(), found if manifest else None, None)
 
 
 @pytest.mark.parametrize(
