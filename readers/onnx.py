@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,10 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     from edgesqz.plugins import Prepared
 
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, load_external_data=False)
     except DecodeError as error:
         raise ValueError("it is not an ONNX file, or it is truncated") from error
-    except (OSError, onnx.checker.ValidationError) as error:
-        raise ValueError(f"its external data cannot be read: {error}; keep those files next to it") from error
+    _load_external_data(model, path)
     if not model.graph.node:
         raise ValueError("it has no operators")
     _refuse_operators(model)
@@ -41,6 +41,31 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     floats = [each for each in (*model.graph.initializer, *constants) if each.data_type == onnx.TensorProto.FLOAT]
     parameters = sum(math.prod(tensor.dims) for tensor in floats)
     return Prepared(model.SerializeToString(), parameters, _labels(model))
+
+
+def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
+    """Load the weights that other files contain."""
+    import onnx
+
+    again = "or save the model again as a single file"
+    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
+    names = list(dict.fromkeys(entry.value for entry in entries if entry.key == "location"))
+    if missing := [name for name in names if not (path.parent / name).is_file()]:
+        raise ValueError(
+            f"it stores weights in {_listed(missing)}, not found next to {path.name}; copy it there, {again}"
+        )
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ValueError(
+            f"it stores weights in {_listed(names)}, which must be complete, not a link, and in the folder of "
+            f"{path.name}; copy it there, {again}"
+        ) from error
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first name, and the number of others."""
+    return names[0] + (f" and {len(names) - 1} more files" if len(names) > 1 else "")
 
 
 def _refuse_operators(model: onnx.ModelProto) -> None:

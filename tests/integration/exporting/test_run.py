@@ -244,7 +244,6 @@ def test_a_file_with_different_predictions_is_not_kept(
     assert not model_files(tmp_path)
 
 
-@pytest.mark.usefixtures("convert_once")
 def test_a_file_that_its_runtime_rejects_is_not_kept_and_the_others_are(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,8 +57,15 @@ def test_external_data_is_included(tmp_path: Path) -> None:
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     for found, expected in zip(weights(reader.prepare(path, None).content), weights(alone), strict=True):
         np.testing.assert_array_equal(found, expected)
+    (tmp_path / "weights.bin").write_bytes(b"cut short")
+    with pytest.raises(
+        ValueError, match="weights.bin, which must be complete, not a link, and in the folder of colors.o"
+    ):
+        reader.prepare(path, None)
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(ValueError, match="its external data cannot be read: .*weights.bin"):
+    with pytest.raises(
+        ValueError, match="weights in weights.bin, not found next to colors.onnx; copy it there, or save"
+    ):
         reader.prepare(path, None)
 
 
