@@ -71,7 +71,7 @@ class ExportResult(Result):
         quota_bytes: The quota of the workspace, or None if there is none.
         used_bytes: Number of bytes used in the workspace after the export.
         failed: The requested files that could not be exported.
-        skipped: The files that ``all_variants`` left out because they could not be exported.
+        skipped: The files that ``all_variants`` skipped because they could not be exported.
         layer_choices: The layers of each mixed file, by its name, with the bits chosen for them.
     """
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from edgesqz.errors import EdgesqzError
-from edgesqz.lookup import find_keras_file
+from edgesqz.exporting import Export
+from edgesqz.exporting.source import find_source
 from edgesqz.readers import pytorch
+from edgesqz.workspace import Workspace
 
 
 class Malicious:
@@ -30,8 +32,9 @@ def test_a_pickle_is_refused_and_not_loaded(tmp_path: Path) -> None:
 def test_a_checkpoint_gets_advice_to_export_it(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(pickle.dumps(Malicious()))
-    with pytest.raises(EdgesqzError, match=r"expected a .keras file, got .*; load your model and run torch"):
-        find_keras_file(path, tmp_path)
+    with pytest.raises(EdgesqzError, match=r"expected a model in one of .*, got .*; load your model and run torch"):
+        find_source(Export(path), Workspace(tmp_path), None)
+    assert not Path("ran").exists()
 
 
 def test_another_archive_is_refused(tmp_path: Path) -> None:
