@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from edgesqz.artifact import ZOO, Artifact, Images
+from edgesqz.artifact import ZOO, Artifact, Images, PixelRange
 from edgesqz.cli.output import ExportOutput
 from edgesqz.exporting.result import ExportResult, PlannedFile, RefusedFile, verification_summary
 from edgesqz.tables import Table
@@ -54,19 +54,22 @@ def test_files_that_were_not_written_are_in_the_table_and_in_json() -> None:
     assert json.loads(result.to_json())["failed"][0] == {"file_name": "a.int8.tflite", "reason": "too far"}
 
 
+UNIT = PixelRange.parse("0..1")
+AGREES = "agrees with the source model on 99.4% of 500"
+TRAINING_IMAGES = f"{AGREES} training images of photos"
+
+
 @pytest.mark.parametrize(
-    ("dataset", "accuracy", "summary"),
+    ("dataset", "source_pixels", "accuracy", "summary"),
     [
-        ("cifar10", 0.75, "agrees with the source model (accuracy 75.0%) on 99.4% of 500 training images of cifar10"),
-        (
-            "synthetic",
-            None,
-            "agrees with the source model on 99.4% of 500 synthetic images, drawn by code (not an accuracy)",
-        ),
+        ("photos", None, 0.75, TRAINING_IMAGES),
+        ("photos", UNIT, 0.75, f"{TRAINING_IMAGES}; the source model classifies 75.0% of them correctly"),
+        ("photos", UNIT, None, TRAINING_IMAGES),
+        ("synthetic", UNIT, None, f"{AGREES} synthetic images, drawn by code (not an accuracy)"),
     ],
 )
-def test_a_summary_has_the_images_and_the_accuracy_of_the_source_model(
-    dataset: str, accuracy: float | None, summary: str
+def test_a_summary_has_the_images_and_the_accuracy_of_a_source_model_from_another_tool(
+    dataset: str, source_pixels: PixelRange | None, accuracy: float | None, summary: str
 ) -> None:
     images = Images(dataset=dataset, split="train", count=500)
     found = Artifact.open(Path(ZOO / "squeezenet-nano.int8.tflite"))
@@ -74,5 +77,6 @@ def test_a_summary_has_the_images_and_the_accuracy_of_the_source_model(
     verification = found.manifest.verification.model_copy(
         update={"images": images, "agreement": 0.994, "source_accuracy": accuracy}
     )
-    manifest = found.manifest.model_copy(update={"verification": verification})
-    assert verification_summary(Artifact(found.path, manifest)).endswith(summary)
+    changes = {"verification": verification, "source_pixels": source_pixels}
+    manifest = found.manifest.model_copy(update=changes)
+    assert verification_summary(Artifact(found.path, manifest)) == summary
