@@ -7,6 +7,7 @@ EDGESQZ_DATA_DIR=FOLDER python -m pytest -s tests/benchmarks/test_int4_on_arm.py
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,24 +29,40 @@ PROGRAM = Path(__file__).with_name("outputs.c")
 @pytest.mark.skipif(not DATA_DIR, reason="needs CIFAR-10 in EDGESQZ_DATA_DIR")
 @pytest.mark.parametrize("network", ["squeezenet-nano", "squeezenet"])
 def test_int4_is_as_accurate_on_arm(network: str, pytestconfig: pytest.Config, tmp_path: Path) -> None:
-    model = ZOO / f"{network}.int4.tflite"
-    folder = embed(model, "c", out=tmp_path / "app").folder
-    sources = (PROGRAM, *(folder / name for name in ("model.c", "image.c", "test_vectors.c")))
-    program, images, outputs = (tmp_path / name for name in ("program", "images", "outputs"))
-    compiled = executed(COMPILER, "-O2", "-I", folder, "-o", program, *sources, "-ldl", "-lm")
-    assert compiled.returncode == 0, compiled.stderr
-    library = litert_library(pytestconfig, tmp_path)
-
+    embedding = embed(ZOO / f"{network}.int4.tflite", "c", out=tmp_path / "app")
+    vectors, expected = embedding.contract.images, embedding.contract.outputs["litert"].values
     test = data.load("cifar10", Path(str(DATA_DIR))).test()
-    images.write_bytes(test.images.tobytes())
-    ran = emulated(CPU, tmp_path / "root", library, program, images, outputs)
-    assert ran.returncode == 0, ran.stderr
-    on_arm = np.fromfile(outputs, np.int8).reshape(len(test), -1).argmax(axis=1)
-    with edgesqz.load(model) as loaded:
-        here = loaded.predict(test.images).argmax(axis=1)
-    correct_here, correct_on_arm = ((found == test.labels).sum() for found in (here, on_arm))
+    run = build(embedding.folder, litert_library(pytestconfig, tmp_path))
+
+    found = run(vectors)
+    differing, steps = (found != expected).sum(), np.abs(found - expected.astype(int)).max()
+    same = (found.argmax(axis=1) == expected.argmax(axis=1)).sum()
     print(
-        f"{network}: the same label for {(on_arm == here).sum():,} of {len(test):,} images; "
-        f"correct: {correct_here:,} here, {correct_on_arm:,} on an emulated {CPU}"
+        f"{network} on an emulated {CPU}: {differing} of {found.size} bytes of the test vectors differ, by up to "
+        f"{steps} steps; the same label for {same} of {len(vectors)}"
+    )
+    on_arm = run(test.images).argmax(axis=1)
+    with edgesqz.load(ZOO / f"{network}.int4.tflite") as model:
+        here = model.predict(test.images).argmax(axis=1)
+    correct_here, correct_on_arm = ((predicted == test.labels).sum() for predicted in (here, on_arm))
+    print(
+        f"the same label for {(on_arm == here).sum():,} of {len(test):,} test images; correct: {correct_here:,} here, "
+        f"{correct_on_arm:,} on the {CPU}"
     )
     assert (on_arm == here).mean() > 0.97
+
+
+def build(folder: Path, library: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Compile a folder for ARM, and return the function that turns images into outputs there, int8 (N, classes)."""
+    sources = (PROGRAM, *(folder / name for name in ("model.c", "image.c", "test_vectors.c")))
+    compiled = executed(COMPILER, "-O2", "-I", folder, "-o", folder / "program", *sources, "-ldl", "-lm")
+    assert compiled.returncode == 0, compiled.stderr
+
+    def run(images: np.ndarray) -> np.ndarray:
+        given, written, root = (folder / f"{name}-{len(images)}" for name in ("images", "outputs", "root"))
+        given.write_bytes(images.tobytes())
+        ran = emulated(CPU, root, library, folder / "program", given, written)
+        assert ran.returncode == 0, ran.stderr
+        return np.fromfile(written, np.int8).reshape(len(images), -1)
+
+    return run

@@ -146,9 +146,10 @@ def test_each_engine_rounds_as_the_folder_for_microcontrollers_expects(tmp_path:
     assert contract.outputs["litert"].differing_values(contract.outputs["tflite-micro"])
 
 
-def test_tflite_micro_rounds_twice_with_int4_weights_too(tmp_path: Path) -> None:
+def test_with_int4_weights_tflite_micro_rounds_twice_and_litert_does_not_round_once(tmp_path: Path) -> None:
     environment_or_skip("tflite-micro")
     model = "squeezenet-nano.int4.tflite"
     contract = embed(model, "micro", out=tmp_path / "app").contract
     network, pixels = Network((ZOO / model).read_bytes()), contract.images.astype(np.int64) - 128
     np.testing.assert_array_equal(network.run(pixels, rounded_twice), contract.outputs["tflite-micro"].values)
+    assert (network.run(pixels, rounded_once) != contract.outputs["litert"].values).any()
