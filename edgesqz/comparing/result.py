@@ -105,7 +105,11 @@ class CompareResult(Result):
         lines = [self.title(), ""]
         if self.changes:
             lines += [*self.table().markdown(), "", *self.notes(), ""]
-        lists = {"": self.unmatched(), "Regressions:": self.misses(), "Not significant:": self.within_noise()}
+        lists = {
+            "Not compared:": self.unmatched(),
+            "Regressions:": self.misses(),
+            "Not significant:": self.within_noise(),
+        }
         for head, items in lists.items():
             lines += [head, *(f"- {item}" for item in items), ""] if items else []
         return "\n".join(lines)
@@ -120,8 +124,8 @@ class CompareResult(Result):
         return f"{self.new} compared with {self.old}"
 
     def notes(self) -> list[str]:
-        """Return a line on how accuracies were compared, and one on latencies."""
-        return [self._accuracy_note(), self._latency_note()]
+        """Return a line on how accuracies were compared, and one on latencies, if a file is in both reports."""
+        return [self._accuracy_note(), self._latency_note()] if self.changes else []
 
     def unmatched(self) -> list[str]:
         """Return a line for each row that only one report has, and for each that failed in the new report."""

@@ -270,6 +270,8 @@ def test_the_markdown_contains_the_table_and_the_violations(saved: None) -> None
     assert "Regressions:\n- m: growth 100.0 %, at most 10.0 %\n" in text
     printed = run("--max-growth", "10", "--markdown", "-")
     assert (printed.exit_code, printed.stdout) == (3, text)
+    Path("new.json").write_text(report(row("same.tflite"), row("another")).to_json())
+    assert "\n\nNot compared:\n- only in old.json: m\n- only in new.json: another\n" in run("--markdown", "-").stdout
 
 
 def test_the_json_has_the_figures(saved: None) -> None:
@@ -279,6 +281,16 @@ def test_the_json_has_the_figures(saved: None) -> None:
     assert (same["same_file"], changed["same_file"]) == (True, False)
     assert changed["size"] == {"old_bytes": 1000, "new_bytes": 2000}
     assert changed["violations"] == [{"limit": "size_growth_percent", "found": 100.0, "allowed": 10.0}]
+
+
+def test_bench_says_only_that_an_earlier_report_has_none_of_the_files(
+    saved: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bench, "run", lambda plan, console: report(row("another")))
+    result = CliRunner().invoke(app, ["bench", "--against", "old.json", "--max-growth", "10"])
+    assert result.exit_code == 3
+    assert "regression: no file was measured in both old.json and this report" in result.stderr
+    assert "not compared" not in result.stdout
 
 
 def test_bench_compares_with_an_earlier_report(saved: None, monkeypatch: pytest.MonkeyPatch) -> None:
