@@ -236,7 +236,7 @@ class Manifest(_Frozen):
         sha256: SHA-256 of the model file, in hexadecimal.
         other_inputs: Its other inputs, for a model with several.
         other_outputs: Its other outputs, for a model with several.
-        pixels: Conversion of pixels to values of ``input``.
+        pixels: Conversion of pixels to values of ``input``. Not stored for a model that does not take one image.
         labels: Names of the classes, in the order of the output.
         untrained: Whether the weights are random, so that the accuracy is meaningless.
         source: Path of the file that it was exported from, relative to its own folder. None for a source model, for
@@ -262,7 +262,7 @@ class Manifest(_Frozen):
     output: Tensor
     other_inputs: tuple[Tensor, ...] = ()
     other_outputs: tuple[Tensor, ...] = ()
-    pixels: PixelRange
+    pixels: PixelRange = PixelRange()
     labels: tuple[str, ...]
     dataset: str | None = None
     untrained: bool = False
@@ -392,5 +392,6 @@ def package_versions(*packages: str) -> dict[str, str]:
 
 def stored_form(model_bytes: bytes, manifest: Manifest, file_name: str) -> dict[str, bytes]:
     """Return the files of an artifact by name, for ``Workspace.write`` to write together."""
-    text = manifest.model_dump_json(indent=2, exclude_none=True) + "\n"
+    meaningless = set() if manifest.takes_images else {"pixels"}
+    text = manifest.model_dump_json(indent=2, exclude_none=True, exclude=meaningless) + "\n"
     return {file_name: model_bytes, file_name + MANIFEST_SUFFIX: text.encode()}

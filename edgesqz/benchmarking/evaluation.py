@@ -101,17 +101,15 @@ def first_size(candidates: Sequence[Candidate]) -> ImageSize | None:
 def mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str | None:
     """Return why the accuracy of a file cannot be measured on a dataset, and what to do, or None if it can."""
     if not engine.takes_images:
-        shapes = ", ".join(f"{each.name} {each.shape}" for each in engine.inputs)
-        return f"it does not take one image, so it was run on random values: its inputs are {shapes}"
+        return "the input is not a single image, so the model ran on random values"
     if not engine.is_classifier:
-        shapes = ", ".join(str(output.shape) for output in engine.outputs)
-        return f"it is not a classifier: its outputs have the shapes {shapes}"
+        return "the output is not one number per class, so the model ran on synthetic images"
     size, _ = engine.image_format
     fixed = data.SIZES.get(dataset or "")
     if fixed in (None, size) or candidate.untrained:
         return None
     return (
-        f"it takes images of {size} pixels, and those of {dataset} have {fixed}; "
+        f"the model takes images of {size} pixels, and those of {dataset} have {fixed}; "
         "use a folder of test images as the dataset"
     )
 

@@ -243,12 +243,13 @@ class Report(Result):
         ]
 
     def without_accuracy(self) -> list[str]:
-        """Return a line with the reason for each file that has no accuracy although others may have one."""
-        return [
-            f"{entry.label}: {entry.row.no_accuracy}"
-            for entry in self.entries
-            if isinstance(entry.row, Measured) and entry.row.no_accuracy
-        ]
+        """Return a line for each reason why files have no accuracy, with their names, unless it is in the title."""
+        names: dict[str, list[str]] = {}
+        for entry in self.entries:
+            reason = entry.row.no_accuracy if isinstance(entry.row, Measured) else None
+            if reason and reason != self.no_accuracy:
+                names.setdefault(reason, []).append(entry.label)
+        return [f"{', '.join(affected)}: {reason}" for reason, affected in names.items()]
 
     def misses(self) -> list[str]:
         """Return a line for each measured file that the user named and that violates a limit."""

@@ -229,7 +229,7 @@ class Measured(ModelFile):
 
     Attributes:
         evaluation: Accuracy, or None if it was not measured.
-        no_accuracy: Why this file has no accuracy although others do, or None if there is nothing to explain.
+        no_accuracy: Why this file has no accuracy although others may have one, or None if there is nothing to explain.
         comparison: Comparison with the source model, or None without a source model or without accuracy.
         performance: Latency and memory, or None for an engine without meaningful timing, such as one for
             microcontrollers.

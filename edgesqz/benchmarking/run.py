@@ -84,6 +84,9 @@ def measure(plan: Bench, console: Console, half: int | None = None, *, with_sour
     _measure_all(candidates, plan, host, evaluation_set, dataset, console)
     if plan.flips and evaluation_set:
         flips.save(candidates, evaluation_set, Path(plan.flips))
+    reasons = dict.fromkeys(each.no_accuracy for each in candidates if each.no_accuracy)
+    if reasons and not any(each.predictions for each in candidates):
+        evaluation_set, no_accuracy = None, no_accuracy or "; ".join(reasons)
     return Report(
         plan=plan,
         machine=_machine(host, candidates),

@@ -231,12 +231,17 @@ def test_a_file_of_another_size_is_timed_and_gets_advice(
         monkeypatch.setattr(data, "load", lambda name, data_dir=None, *, size=None: source)
     report = edgesqz.bench([tmp_path / "elsewhere.onnx"], rounds=1)
     (row,) = report.measured
-    assert (report.dataset is not None, row.accuracy) == (at_hand, None)
+    assert (report.dataset, row.accuracy) == (None, None)
     assert row.performance is not None
-    assert report.without_accuracy() == [
-        "elsewhere.onnx: it takes images of 48x48 pixels, and those of cifar10 have 32x32; "
-        "use a folder of test images as the dataset"
-    ]
+    reason = (
+        "the model takes images of 48x48 pixels, and those of cifar10 have 32x32; use a folder of test images as the "
+        "dataset"
+    )
+    assert row.no_accuracy == reason
+    if at_hand:
+        assert (report.title(), report.without_accuracy()) == (f"no accuracy: {reason}", [])
+    else:
+        assert report.without_accuracy() == [f"elsewhere.onnx: {reason}"]
 
 
 def test_the_exit_code_says_whether_a_named_file_failed(images: Path, tmp_path: Path) -> None:

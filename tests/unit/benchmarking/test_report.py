@@ -514,6 +514,15 @@ def test_a_table_without_layers_gives_the_reason() -> None:
     assert "its source model" not in report(MEASURED).layer_table().caption
 
 
+def test_a_reason_for_no_accuracy_is_given_once() -> None:
+    rows = [measured(name, None, no_accuracy="it is a detector") for name in ("a.onnx", "b.onnx")]
+    found = report(*rows, measured("c.onnx"))
+    assert found.without_accuracy() == ["a.onnx, b.onnx: it is a detector"]
+    found = dataclasses.replace(found, dataset=None, no_accuracy="it is a detector")
+    assert found.without_accuracy() == []
+    assert found.title() == "no accuracy: it is a detector"
+
+
 def test_a_blank_drop_has_a_reason() -> None:
     alone = dataclasses.replace(MEASURED, artifact="alone.tflite", comparison=None)
     foreign = dataclasses.replace(alone, artifact="foreign.tflite", variant=None)
