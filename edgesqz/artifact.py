@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edgesqz import plugins
 from edgesqz.errors import SAVED_MODEL_SUFFIX, EdgesqzError, option
 from edgesqz.image_size import ImageSize
 from edgesqz.workspace import MANIFEST_SUFFIX as MANIFEST_SUFFIX
@@ -363,6 +364,15 @@ def read_bytes(path: Path) -> bytes:
         return _archive(path) if is_saved_model(path) else path.read_bytes()
     except OSError as error:
         raise EdgesqzError(f"cannot read {path}: {error.strerror}") from error
+
+
+def whole_bytes(path: Path) -> bytes:
+    """Read a model file, including the data that it keeps in other files, such as the weights of an ONNX model.
+
+    Raises:
+        EdgesqzError: A file cannot be read.
+    """
+    return plugins.whole(path, model_suffix(path)) or read_bytes(path)
 
 
 def _archive(folder: Path) -> bytes:

@@ -259,6 +259,19 @@ def prepare(reader: Reader, path: Path, size: tuple[int, int] | None) -> Prepare
         raise EdgesqzError(f"cannot read {path}: {first_line(error)}") from error
 
 
+def whole(path: Path, suffix: str) -> bytes | None:
+    """Return the content of a model file that keeps data in other files, or None for any other file.
+
+    Raises:
+        EdgesqzError: A file cannot be read.
+    """
+    read: Callable[[Path], bytes | None] | None = getattr(reader_for(suffix), "whole", None)
+    try:
+        return read(path) if read else None
+    except (ValueError, OSError) as error:
+        raise EdgesqzError(f"cannot read {path}: {first_line(error)}") from error
+
+
 def reader_program(reader: Reader) -> list[Path]:
     """Return the program that converts files in a separate process, followed by the file of a reader's module."""
     modules = (importlib.import_module(f"{READERS}.worker"), reader)

@@ -21,6 +21,20 @@ STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")  # the last one contains ONN
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "ConvInteger", "MatMulInteger", "QLinearConv")
 
 
+def whole(path: Path) -> bytes | None:
+    """Return the file with its external data, or None if it has none. See ``readers/__init__.py``."""
+    if b"location" not in path.read_bytes():  # the key that names a file of external data
+        return None
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError:  # the engine reports a damaged file
+        return None
+    return bytes(model.SerializeToString()) if _load_external_data(model, path) else None
+
+
 def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     """Load the file with its external data, and fix the size of its images. See ``readers/__init__.py``."""
     import onnx
@@ -43,8 +57,8 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     return Prepared(model.SerializeToString(), parameters, _labels(model))
 
 
-def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
-    """Load the weights that other files contain."""
+def _load_external_data(model: onnx.ModelProto, path: Path) -> bool:
+    """Load the weights that other files contain. Return whether there are any."""
     import onnx
 
     again = "or save the model again as a single file"
@@ -61,6 +75,7 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
             f"it stores weights in {_listed(names)}, which must be complete, not a link, and in the folder of "
             f"{path.name}; copy it there, {again}"
         ) from error
+    return bool(names)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgesqz import plugins
-from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, Pixels, model_suffix, read_bytes, sha256
+from edgesqz.artifact import KERAS_SUFFIX, ZOO, Artifact, Manifest, Pixels, model_suffix, sha256, whole_bytes
 from edgesqz.data import Batch
 from edgesqz.engine import Engine, RejectedError
 from edgesqz.engine.layer_error import LayerErrors
@@ -139,7 +139,7 @@ class Candidate:
     @functools.cached_property
     def sha256(self) -> str | None:
         """SHA-256 of the file, or None if it cannot be opened."""
-        return sha256(read_bytes(self.path)) if self.artifact else None
+        return sha256(whole_bytes(self.path)) if self.artifact else None
 
     @property
     def source_sha256(self) -> str | None:

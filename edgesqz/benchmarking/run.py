@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from edgesqz import plugins
-from edgesqz.artifact import model_suffix, package_versions, read_bytes, sha256, size_bytes
+from edgesqz.artifact import model_suffix, package_versions, sha256, size_bytes, whole_bytes
 from edgesqz.benchmarking import accuracy, evaluation, flips
 from edgesqz.benchmarking.candidate import (
     Candidate,
@@ -282,7 +282,7 @@ def _row(
 def _model_file(candidate: Candidate, threads: int) -> ModelFile:
     content = None
     with contextlib.suppress(EdgesqzError):  # a file that cannot be read still has a size
-        content = read_bytes(candidate.path)
+        content = whole_bytes(candidate.path)
     return ModelFile(
         artifact=candidate.name,
         path=str(candidate.path),
@@ -291,7 +291,7 @@ def _model_file(candidate: Candidate, threads: int) -> ModelFile:
         variant=candidate.manifest.variant if candidate.manifest else None,
         runtime=candidate.choice.name if candidate.choice else None,
         runtime_version=candidate.runtime_version,
-        size_bytes=size_bytes(candidate.path),
+        size_bytes=size_bytes(candidate.path) if content is None or candidate.path.is_dir() else len(content),
         gzipped_bytes=None if content is None else len(gzip.compress(content)),
         threads=threads,
         named=candidate.named,
@@ -323,7 +323,7 @@ def _may_saturate(candidate: Candidate) -> bool:
         return False
     import onnx
 
-    return saturation.may_saturate(onnx.load_from_string(read_bytes(candidate.path)))
+    return saturation.may_saturate(onnx.load_from_string(whole_bytes(candidate.path)))
 
 
 def _latency_ratio(timing: Timing, other: Candidate | None) -> Ratio | None:

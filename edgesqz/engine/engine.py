@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from edgesqz import defaults, plugins
-from edgesqz.artifact import Artifact, PixelRange, Pixels, Tensor, is_classification, model_suffix, read_bytes
+from edgesqz.artifact import Artifact, PixelRange, Pixels, Tensor, is_classification, model_suffix, whole_bytes
 from edgesqz.data import Batch, sample_shape
 from edgesqz.engine import environments
 from edgesqz.engine.host import Host
@@ -382,7 +382,7 @@ def open_engine(
     """
     runtime = runtime or plugins.runtime_for(model_suffix(artifact.path))
     described = artifact.manifest.pixels if artifact.manifest else pixels
-    content = read_bytes(artifact.path)
+    content = whole_bytes(artifact.path)
     if size and (reader := plugins.reader_for(model_suffix(artifact.path))):
         content = plugins.prepare(reader, artifact.path, size).content
     return Engine(content, runtime, threads=threads, pinned_to=pinned_to, pixels=described, host=host)

@@ -209,7 +209,7 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
         suffix=suffix,
         pixels=pixels.fitted(engine.input.channels) if engine.takes_images else pixels,
         manifest=manifest,
-        sha256=artifact.sha256(artifact.read_bytes(path)),
+        sha256=artifact.sha256(artifact.whole_bytes(path)),
         engine=engine,
         parameters=prepared.parameters,
         file_labels=prepared.labels,

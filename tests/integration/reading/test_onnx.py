@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+import edgesqz
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
 from edgesqz.plugins import NeedsSizeError
@@ -57,6 +58,10 @@ def test_external_data_is_included(tmp_path: Path) -> None:
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     for found, expected in zip(weights(reader.prepare(path, None).content), weights(alone), strict=True):
         np.testing.assert_array_equal(found, expected)
+    assert input_shape(reader.whole(path) or b"") == [0, 3, 32, 32]
+    assert reader.whole(color_onnx(tmp_path / "alone.onnx")) is None
+    report = edgesqz.bench(path, rounds=1)  # the engine gets the weights, too
+    assert [(row.size_bytes > len(alone), bool(row.p50_us)) for row in report.measured] == [(True, True)]
     (tmp_path / "weights.bin").write_bytes(b"cut short")
     with pytest.raises(
         ValueError, match="weights.bin, which must be complete, not a link, and in the folder of colors.o"
