@@ -84,9 +84,8 @@ def measure(plan: Bench, console: Console, half: int | None = None, *, with_sour
     _measure_all(candidates, plan, host, evaluation_set, dataset, console)
     if plan.flips and evaluation_set:
         flips.save(candidates, evaluation_set, Path(plan.flips))
-    reasons = dict.fromkeys(each.no_accuracy for each in candidates if each.no_accuracy)
-    if reasons and not any(each.predictions for each in candidates):
-        evaluation_set, no_accuracy = None, no_accuracy or "; ".join(reasons)
+    if reason := _reason_for_no_accuracy(candidates):
+        evaluation_set, no_accuracy = None, reason
     return Report(
         plan=plan,
         machine=_machine(host, candidates),
@@ -96,6 +95,13 @@ def measure(plan: Bench, console: Console, half: int | None = None, *, with_sour
         no_accuracy=no_accuracy,
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
+
+
+def _reason_for_no_accuracy(candidates: Sequence[Candidate]) -> str | None:
+    """Return why no file has an accuracy, if that is because of their inputs and outputs."""
+    measured = [each for each in candidates if not (each.error or each.untrained)]
+    reasons = dict.fromkeys(each.no_accuracy for each in measured)
+    return None if None in reasons else "; ".join(filter(None, reasons)) or None
 
 
 def _evaluated_images(evaluation_set: EvaluationSet, candidates: Sequence[Candidate]) -> EvaluatedImages:

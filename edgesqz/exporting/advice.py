@@ -11,7 +11,7 @@ from edgesqz.exporting.precision import INT8_BITS
 from edgesqz.exporting.samples import ExportData
 from edgesqz.exporting.source import Source
 from edgesqz.reading import ForeignModel
-from edgesqz.tflite.operators import layer_of
+from edgesqz.tflite.operators import layer_of, operators
 
 
 def advice(job: Job, source: Source, images: ExportData) -> str:
@@ -68,7 +68,9 @@ def origin_of_error(content: bytes, unquantized: Engine, quantized: Engine, imag
         images: uint8 (N, H, W, channels), or samples.
     """
     errors = layer_sqnr_db(unquantized, quantized, images)
-    tensor = grows_at(errors)
+    # A softmax amplifies the errors of its input.
+    amplified = {operator.output for operator in operators(content) if operator.kind == "SOFTMAX"}
+    tensor = grows_at({name: ratio for name, ratio in errors.items() if name not in amplified})
     return (
         f"the error starts at {layer_of(content, tensor)}, with an SQNR of {errors[tensor]:.1f} dB; " if tensor else ""
     )

@@ -19,7 +19,7 @@ from edgesqz.errors import EdgesqzError, NoRoomError, first_line, named, option
 from edgesqz.exporting import precision, replacing, shipped, tensors, verify
 from edgesqz.exporting.advice import advice, origin_of_error
 from edgesqz.exporting.images import ExportImages
-from edgesqz.exporting.job import Job
+from edgesqz.exporting.job import DEFAULT_VARIANT, Job
 from edgesqz.exporting.labels import check_labels, read_labels
 from edgesqz.exporting.plan import Export
 from edgesqz.exporting.reference import Reference
@@ -370,10 +370,12 @@ class Exporter:
         return found
 
     def _origin_of_error(self, engine: Engine, job: Job) -> str:
-        """Say at which layer the error of a quantized model from another tool starts, or return an empty string."""
-        if not (isinstance(self.source, ForeignModel) and job.kind.takes_bytes):
+        """Say at which layer the error of a quantized .tflite file starts, or return an empty string."""
+        if not job.kind.takes_bytes:
             return ""
-        content, pixels = self.source.network(takes_bytes=True)
+        model, pixels = self.source.network(takes_bytes=True)
+        with self._converting(job):
+            content = model if isinstance(model, bytes) else job.converter.convert(model, DEFAULT_VARIANT, None)
         with self._engine(content, job, pixels, "comparing layers") as unquantized:
             return origin_of_error(content, unquantized, engine, self.images.verification.pixels[:COMPARED_IMAGES])
 

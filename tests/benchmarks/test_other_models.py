@@ -37,7 +37,7 @@ PACKAGES = {  # the files in each of them
 }
 IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
 VARIANTS = ("fp32", "int16x8", "int8")
-ROUNDS, TIMED_IMAGES = 20, 10
+ROUNDS = 20
 WORDS = ["edge", "model", "tensor", "scale", "pixel", "label", "python", "quantize", "bench", "device", "flash"]
 IMAGES = 300  # of each direction of text
 
@@ -103,10 +103,10 @@ def text(rng: random.Random, size: tuple[int, int], lines: int) -> Image.Image:
     return image
 
 
-def latencies(source: Path, dataset: Path, home: Path) -> list[str]:
+def latencies(source: Path, home: Path) -> list[str]:
     """Return the median latency of a source model and of each of its exports, measured in turns."""
     files = [source, *(home / f"{source.stem}.{variant}.tflite" for variant in VARIANTS)]
-    report = edgesqz.bench(files, dataset=dataset, rounds=ROUNDS, limit=TIMED_IMAGES, workspace=home)
+    report = edgesqz.bench(files, rounds=ROUNDS, workspace=home)
     found = {row.artifact: row.p50_us for row in report.measured}
     return [f"{found[file.name] or 0:,.0f}" for file in files]
 
@@ -138,7 +138,7 @@ def test_exports_agree_with_their_source_models(folder: Path) -> None:
         source = folder / name
         found = list(scores(source, dataset=folder / images, workspace=home, **options))
         cells = [f"source model | | | {source.stat().st_size:,}", *(line for line, _ in found)]
-        times = latencies(source, folder / images, home)
+        times = latencies(source, home)
         lines += [f"| {name} | {cell} | {time} |" for cell, time in zip(cells, times, strict=True)]
         assert all(score >= limit for (_, score), limit in zip(found, least, strict=True)), lines
     print("| Source model | Variant | Agreement or SQNR | Largest difference | Bytes | Median latency, µs |")

@@ -80,6 +80,13 @@ def test_exports_take_pixels_and_end_with_a_softmax(colors: Path) -> None:
     assert "onnx2tf" in int8.versions
 
 
+def test_the_contract_says_that_the_normalization_is_in_the_graph(colors: Path, tmp_path: Path) -> None:
+    edgesqz.embed(colors / "colors.int8.tflite", "c", out=tmp_path / "app")
+    contract = " ".join((tmp_path / "app" / "CONTRACT.md").read_text().split())
+    assert "`input = pixel - 128`, for pixels 0..255" in contract
+    assert "which is `1 * pixel`; the normalization is in the graph |" in contract
+
+
 def test_a_float_tflite_file_is_exported_in_every_variant(exported: Path, images: Path, tmp_path: Path) -> None:
     source = tmp_path / "other.tflite"
     shutil.copy(exported / "colors.fp32.tflite", source)  # without its manifest
