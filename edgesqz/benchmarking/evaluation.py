@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,13 @@ def mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str |
         f"the model takes images of {size} pixels, and those of {dataset} have {fixed}; "
         "use a folder of test images as the dataset"
     )
+
+
+def other_classes(engine: Engine, evaluation_set: EvaluationSet) -> str | None:
+    """Return that a classifier has another number of classes than the dataset, or None if it has the same."""
+    shape, known = engine.output_shapes[0], len(evaluation_set.labels)
+    classes = max(math.prod(size or known for size in shape), 2)  # a single output distinguishes two classes
+    return None if classes == known else f"the model has {classes} classes, and {evaluation_set.name} has {known}"
 
 
 def first_images(count: int, candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet | None) -> data.Batch:

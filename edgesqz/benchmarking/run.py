@@ -199,6 +199,8 @@ def _measure_all(
                 started.append(engine)
                 candidate.engine = engine
                 candidate.no_accuracy = evaluation.mismatch(candidate, engine, dataset)
+                if evaluation_set and not (plan.dataset or candidate.untrained or candidate.no_accuracy):
+                    candidate.no_accuracy = evaluation.other_classes(engine, evaluation_set)
                 if candidate.is_timed:
                     candidate.warm_up(engine, evaluation.first_images(1, candidate, engine, evaluation_set))
                 engines.append((candidate, engine))
