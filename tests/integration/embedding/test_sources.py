@@ -507,6 +507,8 @@ def test_the_python_program_passes_with_tflite_runtime_too(for_python: Path) -> 
 def test_the_python_program_shows_its_usage(for_python: Path) -> None:
     result = executed(sys.executable, for_python, "--help")
     assert result.returncode == 0 and "python edgesqz_app.py --self-test    run the test vectors" in result.stdout
+    assert 'install it with "numpy<2"' in result.stdout
+    assert 'pip install tflite-runtime "numpy<2" pillow' in (for_python.parent / "CONTRACT.md").read_text()
     for arguments in ([], ["--unknown"], ["--self-test", "cat.png"]):
         result = executed(sys.executable, for_python, *arguments)
         assert result.returncode == 2 and result.stderr.startswith("usage: ")
@@ -593,7 +595,8 @@ def test_the_contract_states_everything_that_a_program_needs(for_c: Path) -> Non
 def test_the_contract_for_micro_states_the_arena_and_what_was_not_tested(for_micro: Embedding) -> None:
     text = " ".join((for_micro.folder / "CONTRACT.md").read_text().split())
     assert f"{for_micro.contract.outputs['tflite-micro'].arena_bytes:,} bytes, aligned to 16" in text
-    assert f"| {(ZOO / MODEL).stat().st_size:,} bytes for `model_data`, " in text
+    assert f"| {(ZOO / MODEL).stat().st_size:,} bytes for `model_data`, about 3,000 for the code of the program" in text
+    assert "| stack | about 200 bytes for the program" in text
     assert "The test vectors add 24,656 bytes until you remove the self-test" in text
     assert "plus 2,268 for `image_fit()`" in text
     arena = for_micro.contract.outputs["tflite-micro"].arena_bytes
