@@ -130,7 +130,7 @@ def test_exports_agree_with_their_source_models(folder: Path) -> None:
     sources: list[tuple[str, str, dict[str, Any], tuple[float, ...]]] = [
         (f"{CLASSIFIER}.onnx", "lines", {"input_size": "192x48", "pixel_range": "-1..1"}, (99, 90, 90)),
         (f"{DETECTOR}.onnx", "pages", {"input_size": 160, **IMAGENET}, (60, 15, 10)),
-        ("emotion_model.hdf5", "pages", {"pixel_range": "-1..1"}, (99, 90, 90)),
+        ("emotion_model.hdf5", "pages", {"pixel_range": "-1..1"}, (99, 90, 80)),  # the pages show no faces
         ("mobilenet_v2.pt2", "pages", IMAGENET, (99, 90, 90)),
     ]
     lines = list[str]()
