@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from edgesqz import EdgesqzError, fit, plugins
-from edgesqz.artifact import ZOO, Manifest, PixelRange, Tensor
+from edgesqz import EdgesqzError, data, fit, plugins
+from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, Tensor
 from edgesqz.benchmarking.budget import Budget
-from edgesqz.benchmarking.entries import entries
+from edgesqz.benchmarking.entries import Entry, entries
 from edgesqz.cli import app
+from edgesqz.data import Dataset
 from edgesqz.errors import NoRoomError
 from edgesqz.exporting import Export
 from edgesqz.exporting.job import Job
@@ -102,6 +104,26 @@ def test_a_file_from_the_zoo_is_not_called_exported(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Candidate, "stored_names", ("m.int4.tflite",))
     run._export(Export("m.keras"), job, "cifar10", 90_000, workspace, console)
     assert printed.getvalue().endswith("m.int4.tflite: exported\n")
+
+
+def test_a_quota_of_60_kb_finds_the_int4_file_of_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(plan: Export, console: Console) -> None:
+        raise NoRoomError("no room")
+
+    def bench(paths: Sequence[Path], *_: Any) -> dict[Path, Entry]:
+        found = entries([measured(path.name, 900, size_bytes=path.stat().st_size) for path in paths], Budget())
+        return dict(zip(paths, found, strict=True))
+
+    monkeypatch.setattr(Export, "run", refuse)
+    monkeypatch.setattr(run, "_bench", bench)
+    manifest = Artifact.open(ZOO / "squeezenet-nano.keras").manifest
+    assert manifest
+    with data.provided(Dataset("images", manifest.labels, {}.__getitem__)):
+        result = fit(quota="60kB", dataset="images", workspace=tmp_path)
+    (best,) = result.kept
+    assert best.file_name == "squeezenet-nano.int4.tflite"
+    assert sorted(path.name for path in tmp_path.glob("squeezenet*")) == [best.file_name, f"{best.file_name}.json"]
+    assert {each.label for each in result.rejected} >= {"squeezenet-nano.int8.tflite", "squeezenet.int4.tflite"}
 
 
 def test_an_export_is_not_listed_beside_the_same_file_in_the_workspace(tmp_path: Path) -> None:
