@@ -223,26 +223,42 @@ def test_onnx_layers_can_be_kept_float(trained: Path, tmp_path: Path) -> None:
     assert [name for name, bits in artifact.manifest.weight_bits.items() if bits == 32] == ["classifier"]
 
 
-def test_a_pattern_that_matches_no_layer_lists_them(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match=r"^keep_int8: no layer matches 'fire9\*'; the layers are stem, "):
-        edgesqz.export(trained / "colors.keras", variant="int4", keep_int8="fire9*", calibration=20, workspace=tmp_path)
+def test_a_network_that_int4_weights_ruin_is_refused_with_advice(trained: Path, images: Path, tmp_path: Path) -> None:
+    model = loading.find(trained / "colors.keras", Workspace(tmp_path)).model
+    # A weight that is a hundred times as large as the others makes the rounded ones zero. It multiplies a channel of
+    # zeros, because the batch normalization before it, followed by ReLU, only subtracts one.
+    *_, squeeze, expand = (layer.name for layer in model.layers if layer.name.endswith(("_squeeze", "_expand3")))
+    norm = model.get_layer(f"{squeeze}_norm")
+    gamma, beta, *statistics = norm.get_weights()
+    gamma[0], beta[0] = 0, -1
+    norm.set_weights([gamma, beta, *statistics])
+    for layer in (model.get_layer(expand), model.get_layer(expand.replace("3", "1"))):
+        (kernel,) = layer.get_weights()
+        kernel[:, :, 0] = 100 * np.abs(kernel).max()
+        layer.set_weights([kernel])
+    model.save(tmp_path / "outliers.keras")
+    options: dict[str, Any] = {"dataset": images, "calibration": 60, "workspace": tmp_path}
+    with pytest.raises(
+        EdgesqzError, match="clearly below 95%; fine-tune with train init outliers quantize_aware int4$"
+    ):
+        edgesqz.export(tmp_path / "outliers.keras", variant="int4", **options)
     assert not list(tmp_path.glob("*.tflite"))
 
 
-def test_the_layers_of_a_mixed_file_are_chosen_for_its_size(
-    int4: tuple[Artifact, str], exported: Path, tmp_path: Path
+@pytest.mark.parametrize(("limit", "bits"), [("max_size", {4, 8}), ("max_accuracy_drop", {4})])
+def test_the_layers_of_a_mixed_file_are_chosen_for_its_limit(
+    limit: str, bits: set[int], int4: tuple[Artifact, str], exported: Path, tmp_path: Path
 ) -> None:
-    limit = (int4[0].size_bytes + (exported / "colors.int8.tflite").stat().st_size) // 2
-    result = edgesqz.export(
-        exported / "colors.keras", variant="mixed", max_size=limit, calibration=20, workspace=tmp_path
-    )
+    halfway = (int4[0].size_bytes + (exported / "colors.int8.tflite").stat().st_size) // 2
+    limits: dict[str, Any] = {limit: {"max_size": halfway, "max_accuracy_drop": 100}[limit]}
+    result = edgesqz.export(exported / "colors.keras", variant="mixed", calibration=20, workspace=tmp_path, **limits)
     (artifact,), (record,) = result, result.records
-    assert int4[0].size_bytes < artifact.size_bytes <= limit
     assert artifact.manifest and artifact.manifest.weight_bits
     chosen = {layer["layer"]: layer["bits"] for layer in record["layers"]}
-    assert set(chosen.values()) == {4, 8}
+    assert set(chosen.values()) == bits
     assert artifact.manifest.weight_bits == {name: chosen.get(name, 8) for name in artifact.manifest.weight_bits}
     assert set(artifact.manifest.weight_bits) - set(chosen) == set(EDGES)
+    assert limit != "max_size" or int4[0].size_bytes < artifact.size_bytes <= halfway
 
 
 @pytest.mark.parametrize(("converter", "bits", "method"), [(converters_onnx, 8, "percentile"), (tflite, 4, "mse")])

@@ -17,7 +17,7 @@ from edgesqz.artifact import ZOO, Artifact, Manifest, PixelRange, Tensor
 from edgesqz.benchmarking.budget import Budget
 from edgesqz.benchmarking.entries import Entry, entries
 from edgesqz.cli import app
-from edgesqz.data import Dataset
+from edgesqz.data import Dataset, Split
 from edgesqz.errors import NoRoomError
 from edgesqz.exporting import Export
 from edgesqz.exporting.job import Job
@@ -118,7 +118,7 @@ def test_a_quota_of_60_kb_finds_the_int4_file_of_the_zoo(tmp_path: Path, monkeyp
     monkeypatch.setattr(run, "_bench", bench)
     manifest = Artifact.open(ZOO / "squeezenet-nano.keras").manifest
     assert manifest
-    with data.provided(Dataset("images", manifest.labels, {}.__getitem__)):
+    with data.provided(Dataset("images", manifest.labels, dict[str, Split]().__getitem__)):
         result = fit(quota="60kB", dataset="images", workspace=tmp_path)
     (best,) = result.kept
     assert best.file_name == "squeezenet-nano.int4.tflite"
