@@ -80,7 +80,7 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> bool:
 
 def _listed(names: Sequence[str]) -> str:
     """Return the first name, and the number of others."""
-    return names[0] + (f" and {len(names) - 1} more files" if len(names) > 1 else "")
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _refuse_operators(model: onnx.ModelProto) -> None:

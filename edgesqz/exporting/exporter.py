@@ -214,8 +214,8 @@ class Exporter:
         Raises:
             EdgesqzError: There is such a file.
         """
-        paths = [self.workspace.folder / self.file_name(job) for job in jobs]
-        for path in paths:
+        for job in jobs:
+            path = self.workspace.folder / self.file_name(job)
             if path.exists() and not self.plan.force:
                 replacing.check(path, self.source)
 
