@@ -183,7 +183,9 @@ class Tuning:
         first = max(round(self.epochs * FIRST_RUNG), 1)
         return ASHAScheduler(
             time_attr=EPOCH,
-            max_t=self.epochs + 1,  # one more than the last epoch, so that a trial can export before ASHA ends it
+            # A network trained to its last epoch needs only to be exported, so there is no rung.
+            max_t=self.epochs - 1,
+            stop_last_trials=False,
             grace_period=first,
             reduction_factor=HALF,
         )

@@ -139,6 +139,24 @@ def test_a_quota_for_three_of_eight_files_holds_at_every_moment(running: str, tm
     assert "sweep-0008.int8.tflite" in kept  # the most accurate
 
 
+def test_a_trial_in_the_lower_half_is_stopped_unless_it_has_reached_its_last_epoch(
+    running: str, tmp_path: Path
+) -> None:
+    accuracies = {1: (0.5, 0.9), 2: (0.6, 0.7), 3: (0.4, 0.8)}
+
+    def body(trial: Trial, setting: Setting, split: Split, checkpoint: Any, reports: Any) -> None:
+        for epoch, accuracy in enumerate(accuracies[trial.number], start=1):
+            reports.progress(epoch, accuracy, {"last": b"weights"})
+        reports.finish(exported(trial), 0.1)
+
+    found = tune(tmp_path / "workspace", 3, body, address=running, concurrent=1)
+    assert {trial.number: (trial.state, trial.epochs) for trial in found} == {
+        1: ("finished", 2),
+        2: ("finished", 2),  # although its second epoch is worse than that of the first trial
+        3: ("stopped", 1),
+    }
+
+
 def test_a_dead_worker_continues_from_its_checkpoint_and_failures_are_recorded(running: str, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
