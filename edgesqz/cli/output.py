@@ -387,7 +387,7 @@ class FitOutput(JsonOption):
             say(f"best file within the quota: {result.folder / kept.file_name}")
         say_written(with_manifests(result.folder / kept.file_name for kept in result.kept if not kept.in_workspace))
         if not result.kept:
-            say("no file fits; see the table for the reasons")
+            say("no file fits; see the reasons above")
             raise typer.Exit(EXIT_MISSED_BUDGET)
 
 

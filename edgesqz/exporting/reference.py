@@ -93,9 +93,12 @@ class Reference:
             f"{self._source.source}: the source model itself is no better than guessing on "
             f"{self._images.verification.record.describe()} ({self.accuracy():.1%})"
         )
+        if self._source.manifest:
+            return warning
+        advice = self._pixels_to_try(self.labels)
         if not pixels_known:
-            raise EdgesqzError(f"{warning}; {self._pixels_to_try(self.labels)}")
-        return warning
+            raise EdgesqzError(f"{warning}; {advice or _describe_pixels()}")
+        return f"{warning}; {advice}" if advice else warning
 
     def _constant_warning(self) -> str | None:
         if self._source.untrained or not verify.is_constant(self.outputs):
@@ -114,21 +117,25 @@ class Reference:
             f"{self._images.dataset}, so the accuracy of the source model was not checked"
         )
 
-    def _pixels_to_try(self, labels: np.ndarray) -> str:
+    def _pixels_to_try(self, labels: np.ndarray) -> str | None:
         images = self._images.verification.pixels
         tried = {usual: self._source.predict(images, usual.pixels) for usual in USUAL_PIXELS if self._takes(usual)}
         best = max(tried, key=lambda usual: _accuracy(tried[usual], labels))
         if not _is_guessing(tried[best], labels):
             return f"try {best.describe()}, which gives an accuracy of {_accuracy(tried[best], labels):.1%}"
-        return (
-            f"if it expects pixel values other than 0..255, specify them with {option('pixel_range')}, such as 0..1; "
-            f"{option('pixel_range')} 0..255 exports it as is"
-        )
+        return None
 
     def _takes(self, usual: PixelOptions) -> bool:
         """Return whether the options apply to the source model. A Keras model standardizes its channels itself."""
         is_rgb = self._source.image_format[1] == 3
         return isinstance(usual.pixels, PixelRange) or (is_rgb and isinstance(self._source, ForeignModel))
+
+
+def _describe_pixels() -> str:
+    return (
+        f"if it expects pixel values other than 0..255, specify them with {option('pixel_range')}, such as 0..1; "
+        f"{option('pixel_range')} 0..255 exports it as is"
+    )
 
 
 def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:

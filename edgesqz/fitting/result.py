@@ -8,6 +8,7 @@ from typing import Any
 
 from edgesqz import defaults
 from edgesqz.artifact import MANIFEST_SUFFIX
+from edgesqz.exporting.result import RefusedFile, by_reason
 from edgesqz.results import Result
 from edgesqz.tables import Column, Table
 from edgesqz.workspace.sizes import format_size
@@ -92,7 +93,7 @@ class FitResult(Result):
         return [asdict(file) for file in files]
 
     def table(self) -> Table:
-        """Return a table with one row for each file, those that were kept first."""
+        """Return a table of the measured files, those that were kept first. The caption lists the others by reason."""
         heads = ("size with\nmanifest, kB", "selection\ntop-1 %", "test\ntop-1 %", "p50\nµs")
         kept = [
             [
@@ -105,7 +106,10 @@ class FitResult(Result):
         rejected = [
             [file.label, *_cells(file.size_bytes, file.selection_accuracy, None, file.latency_us), file.reason]
             for file in sorted(self.rejected, key=lambda file: -(file.selection_accuracy or 0))
+            if file.selection_accuracy is not None
         ]
+        others = [RefusedFile(file.label, file.reason) for file in self.rejected if file.selection_accuracy is None]
+        halves = "one half of the test images selects, the other half tests"
         return Table(
             [
                 Column("file", is_name=True),
@@ -113,7 +117,7 @@ class FitResult(Result):
                 Column("outcome", is_prose=True),
             ],
             kept + rejected,
-            caption=f"{self._room()}; one half of the test images selects, the other half tests",
+            caption="\n".join([f"{self._room()}; {halves}", *(f"not measured: {line}" for line in by_reason(others))]),
         )
 
     def _room(self) -> str:

@@ -1,8 +1,8 @@
 """Find the best files for a quota among all exports of the available models and the files in the workspace.
 
 One half of the test images selects, by the rule of ``edgesqz.benchmarking.selection``; the other half measures the
-accuracy that is reported. Nothing is removed: a file in the workspace that is the best stays, and if a better file has
-no room, the result says how to make room for it.
+accuracy that is reported. Nothing is removed: a file in the workspace that is the best and within the quota stays, and
+if a better file has no room, the result says how to make room for it.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def run(plan: Fit, console: Console) -> FitResult:
     )
     test_data = TestData.find(str(plan.dataset) if plan.dataset else None, data_dir)
     models = _available_models(home.folder, test_data)
-    existing = _existing_exports(home.folder, {job.converter.SUFFIX for job in jobs}, test_data)
+    existing = _existing_exports(home, {job.converter.SUFFIX for job in jobs}, test_data)
     within_reach = room + sum(file.size_bytes or 0 for file in existing)  # if all of them were removed
     scratch_dir = as_path(plan.scratch_dir)
     with scratch(scratch_dir, home, _scratch_bytes(models)), tempfile.TemporaryDirectory() as temporary:
@@ -232,10 +232,10 @@ def _available_models(folder: Path, test_data: TestData) -> list[tuple[Path, str
     return found
 
 
-def _existing_exports(folder: Path, suffixes: set[str], test_data: TestData) -> list[Candidate]:
-    """Find the exports in the workspace that can be measured; a damaged one has the reason."""
-    files = []
-    for path in model_files(folder):
+def _existing_exports(home: Workspace, suffixes: set[str], test_data: TestData) -> list[Candidate]:
+    """Find the exports in the workspace. One that is damaged or larger than the quota has the reason."""
+    files, quota = [], home.quota_bytes or 0
+    for path in model_files(home.folder):
         if path.suffix not in suffixes:
             continue
         try:
@@ -245,8 +245,9 @@ def _existing_exports(folder: Path, suffixes: set[str], test_data: TestData) -> 
             continue
         if dataset:
             file = Candidate(path.name, dataset, in_workspace=True)
-            size = sum((folder / name).stat().st_size for name in file.stored_names)
-            files.append(replace(file, size_bytes=size))
+            size = sum((home.folder / name).stat().st_size for name in file.stored_names)
+            reason = f"larger than the quota of {format_size(quota)}" if size > quota else None
+            files.append(replace(file, size_bytes=size, reason=reason))
     return files
 
 
@@ -274,24 +275,19 @@ def _export(plan: Export, job: Job, dataset: str, within_reach: int, made: Works
         workspace=made.folder,
         quota=made.used_bytes() + max(within_reach, 1),
     )
-    outcome = "exported"
     try:
         if found := _in_zoo(Path(str(plan.model)), file.file_name):
-            outcome = "copied from the zoo"
             content = {name: artifact.read_bytes(found.path.with_name(name)) for name in file.stored_names}
             Workspace(made.folder, plan.quota).write(content)
         else:
             plan.run(Console(quiet=True))
     except NoRoomError:
-        file = replace(file, reason=_too_large(within_reach))
+        return replace(file, reason=_too_large(within_reach))
     except EdgesqzError as error:
-        file = replace(file, reason=str(error))
-    else:
-        file = replace(file, size_bytes=sum((made.folder / name).stat().st_size for name in file.stored_names))
-    if file.reason:
-        outcome = f"not exported, {file.reason}"
+        return replace(file, reason=str(error))
+    outcome = "copied from the zoo" if found else "exported"
     console.print(f"{file.file_name}: {outcome}", highlight=False, markup=False, soft_wrap=True)
-    return file
+    return replace(file, size_bytes=sum((made.folder / name).stat().st_size for name in file.stored_names))
 
 
 def _in_zoo(model: Path, file_name: str) -> Artifact | None:
@@ -303,7 +299,7 @@ def _too_large(within_reach: int) -> str:
     """Say that there would be no room for an export even in place of all others."""
     if within_reach <= 0:
         return "no room: files other than exports fill the quota"
-    return f"too large: all exports together have room for {format_size(within_reach)}"
+    return f"larger than the {format_size(within_reach)} that the quota allows for exports"
 
 
 def _additional(new: Sequence[Candidate], existing: Sequence[Candidate], made: Path, home: Path) -> list[Candidate]:
@@ -378,7 +374,9 @@ def select_files(files: Sequence[Candidate], room: int, home: Workspace) -> list
                 selection.reasons.get(file.label) or (file.entry and obstacle(file.entry)) or _no_room(file, left, room)
             )
             if file.label == wanted and file not in possible:
-                reason += f", but better than what is kept; {_way_out(file, group, taken, left, home)}"
+                better = ", but better than what is kept" if selection.chosen else ""
+                there = [each for each in files if each.in_workspace and each.dataset == dataset]
+                reason += f"{better}; {_way_out(file, there, taken, left, home)}"
             decided[id(file)] = replace(file, reason=reason)
     return [decided.get(id(file), file) for file in files]
 
@@ -417,11 +415,10 @@ def _no_room(file: Candidate, left: int, room: int) -> str:
     return "another file has this name"
 
 
-def _way_out(file: Candidate, group: Sequence[Candidate], taken: set[str], left: int, home: Workspace) -> str:
-    """Say how to make room for a file: remove the file with its name, then the largest exports of its dataset."""
-    there = sorted((other for other in group if other.in_workspace), key=lambda other: -(other.size_bytes or 0))
+def _way_out(file: Candidate, there: Sequence[Candidate], taken: set[str], left: int, home: Workspace) -> str:
+    """Say how to make room for a file among those in the workspace: remove the one of its name, then the largest."""
     going = [other for other in there if other.file_name == file.file_name]
-    for other in there:
+    for other in sorted(there, key=lambda other: -(other.size_bytes or 0)):
         if other not in going and left + sum(each.size_bytes or 0 for each in going) < file.cost:
             going.append(other)
     names = [other.file_name for other in going] or ([file.file_name] if file.file_name in taken else [])

@@ -21,6 +21,7 @@ NOISE_NOTE = (
     f"{NOISE}: ratio too uncertain to show (95 % interval wider than {100 * MAX_RELATIVE_WIDTH:.0f} % of the ratio, or "
     "fewer than 6 rounds)"
 )
+MAX_SKEW = 0.2  # largest distance of an accuracy from the center of its interval, relative to half of the width
 MAIN_RANK = 6  # highest rank in the first table of a page
 SIZE, ACCURACY, LATENCY, MEMORY = "Size", "Accuracy", "Latency", "Startup and memory"
 
@@ -134,9 +135,9 @@ def _top1(entry: Entry) -> str:
 
 
 def _accuracy_bounds(evaluation: Evaluation) -> str:
-    """Format the interval of an accuracy: both bounds if a symmetric interval would extend beyond 0..100 %."""
+    """Format the interval of an accuracy: both bounds if the accuracy is far from its center, as with few images."""
     low, high = evaluation.accuracy_interval
-    if (high - low) / 2 <= min(evaluation.accuracy, 1 - evaluation.accuracy):
+    if abs((low + high) / 2 - evaluation.accuracy) <= MAX_SKEW * (high - low) / 2:
         return _half_width((low, high), 100, 2)
     return f" ({100 * low:.1f}–{100 * high:.1f})".replace("(0.0–", "(0–").replace("–100.0)", "–100)")
 

@@ -56,7 +56,7 @@ def test_every_variant_was_considered_and_zoo_models_only_if_their_images_are_av
     files |= {each.label: each for each in found.rejected}
     assert sorted(files) == [f"colors.{kind}.tflite" for kind in kinds]
     large = files["colors.fp32.tflite"]
-    assert isinstance(large, Rejected) and large.reason.startswith("too large: ")
+    assert isinstance(large, Rejected) and large.reason.startswith("larger than ")
     assert not any(each.in_workspace for each in files.values())
     assert large.selection_accuracy is None
 
@@ -89,13 +89,13 @@ def test_a_second_run_keeps_what_the_first_one_found(found: FitResult, home: Pat
     (home / "report.json").write_text("{}")
     shutil.copy(home / best.file_name, home / "from-elsewhere.tflite")
     before = {path: path.read_bytes() for path in home.iterdir() if path.is_file()}
-    again = fit(quota="1kB", calibration=20, workspace=home)
+    again = fit(quota=best.size_bytes, calibration=20, workspace=home)
     assert again.room_bytes < 0
     (stays,) = again.kept
     assert (stays.file_name, stays.in_workspace, stays.accuracy) == (best.file_name, True, best.accuracy)
     assert {path: path.read_bytes() for path in home.iterdir() if path.is_file()} == before
     assert best.file_name not in {each.label for each in again.rejected}
-    assert "0 bytes of the quota of 1.0 kB were free; the workspace exceeds it by" in again.table().caption
+    assert "0 bytes of the quota of" in again.table().caption and "the workspace exceeds it by" in again.table().caption
 
 
 def test_if_no_file_is_within_the_limits_the_exit_code_is_3(trained: Path, tmp_path: Path) -> None:

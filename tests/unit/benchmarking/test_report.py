@@ -336,9 +336,12 @@ def test_no_interval_is_shown_as_exactly_0_wide() -> None:
         (0, 20, "0.00 (0–16.1)"),
         (199, 200, "99.50 (97.2–99.9)"),
         (180, 200, "90.00±4.19"),
+        (16, 20, "80.00 (58.4–91.9)"),
     ],
 )
-def test_no_interval_of_an_accuracy_extends_beyond_0_to_100_percent(correct: int, images: int, cell: str) -> None:
+def test_the_interval_of_an_accuracy_has_both_bounds_if_it_is_not_symmetric(
+    correct: int, images: int, cell: str
+) -> None:
     row = with_(MEASURED, "evaluation", accuracy=correct / images, accuracy_interval=share_interval(correct, images))
     found = report(row)
     (cells,) = whole_table(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +80,7 @@ def test_a_file_without_room_beside_those_for_other_datasets_says_so() -> None:
 @pytest.mark.parametrize(
     ("room", "reason"),
     [
-        (90_000, "too large: all exports together have room for 90.0 kB"),
+        (90_000, "larger than the 90.0 kB that the quota allows for exports"),
         (-1, "no room: files other than exports fill the quota"),
     ],
 )
@@ -106,7 +107,12 @@ def test_a_file_from_the_zoo_is_not_called_exported(tmp_path: Path, monkeypatch:
     assert printed.getvalue().endswith("m.int4.tflite: exported\n")
 
 
-def test_a_quota_of_60_kb_finds_the_int4_file_of_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("there", [False, True])
+def test_a_quota_of_60_kb_finds_the_int4_file_of_the_zoo(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a larger file is in the workspace, it does not stay in its place, and the result says what to remove."""
+
     def refuse(plan: Export, console: Console) -> None:
         raise NoRoomError("no room")
 
@@ -118,8 +124,18 @@ def test_a_quota_of_60_kb_finds_the_int4_file_of_the_zoo(tmp_path: Path, monkeyp
     monkeypatch.setattr(run, "_bench", bench)
     manifest = Artifact.open(ZOO / "squeezenet-nano.keras").manifest
     assert manifest
+    larger = "squeezenet-nano.int8.tflite"
+    for name in (larger, f"{larger}.json"):
+        if there:
+            shutil.copy(ZOO / name, tmp_path)
     with data.provided(Dataset("images", manifest.labels, dict[str, Split]().__getitem__)):
         result = fit(quota="60kB", dataset="images", workspace=tmp_path)
+    if there:
+        reasons = {each.label: each.reason for each in result.rejected}
+        assert not result.kept and reasons[larger] == "larger than the quota of 60.0 kB"
+        removal = f"edgesqz workspace rm {larger} --workspace {tmp_path} makes room for it"
+        assert reasons["squeezenet-nano.int4.tflite"].endswith(f", 0 bytes free; {removal}")
+        return
     (best,) = result.kept
     assert best.file_name == "squeezenet-nano.int4.tflite"
     assert sorted(path.name for path in tmp_path.glob("squeezenet*")) == [best.file_name, f"{best.file_name}.json"]
@@ -265,7 +281,9 @@ def test_a_result_is_records_for_pandas_json_and_a_table() -> None:
     kept = file("good", 200, 900, note="the best").kept(0.89)
     rejected = file("bad", 100, 800).rejected("too bad")
     assert isinstance(kept, Kept) and isinstance(rejected, Rejected)
-    result = FitResult(1000, 300, (kept,), (rejected,))
-    assert [record["selection_accuracy"] for record in result.records] == [0.9, 0.8]
+    others = [Candidate(name, "cifar10").rejected("too large") for name in ("fp32", "fp16")]
+    result = FitResult(1000, 300, (kept,), (rejected, *others))
+    assert [record["selection_accuracy"] for record in result.records] == [0.9, 0.8, None, None]
     assert [row[0] for row in result.table().rows if row] == ["good", "bad"]
+    assert result.table().caption.splitlines()[1:] == ["not measured: fp32, fp16: too large"]
     assert (result.to_dict()["kept"][0]["accuracy"], result.to_dict()["rejected"][0]["reason"]) == (0.89, "too bad")
