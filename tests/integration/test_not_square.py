@@ -16,6 +16,7 @@ from edgesqz.predicting import predict
 FILES = [f"colors.{kind}" for kind in ("keras", "fp32.onnx", "int8.onnx", "fp32.tflite", "int8.tflite")]
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_every_file_is_measured(wide: Path) -> None:
     report = edgesqz.bench(rounds=1, workspace=wide)
     assert [row.artifact for row in report.rows] == FILES

@@ -23,6 +23,7 @@ MODEL_FILES = (
 )
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 @pytest.mark.parametrize("file_name", MODEL_FILES)
 def test_every_artifact_recognizes_a_red_image_of_any_size(file_name: str, exported: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)

@@ -154,6 +154,7 @@ def test_the_json_has_the_documented_structure(report: Report) -> None:
     assert Report.from_json(report.to_json()).rows == report.rows
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_a_zoo_file_is_measured_even_if_its_images_are_unavailable(tmp_path: Path) -> None:
     report = edgesqz.bench(["squeezenet-nano.int8.tflite"], rounds=1, workspace=tmp_path)
     assert report.dataset is None and report.title().startswith("no accuracy: cannot download ")

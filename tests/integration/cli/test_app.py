@@ -105,6 +105,7 @@ def test_train_on_synthetic_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert files_below(tmp_path) == {path, f"{path}.json"}
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_demo_replaces_an_earlier_one_with_another_dataset_and_suggests_a_working_command(
     monkeypatch: pytest.MonkeyPatch, workspace: Path, tmp_path: Path
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_nan_loss(images: Path, tmp_path: Path) -> None:
     assert files_below(tmp_path) == set()
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_layers_and_classes_have_separate_tables(exported: Path) -> None:
     tables = ("--layers", "--per-class", "--choose")
     result = run("bench", "colors.int8.onnx", "--rounds", "1", *tables, "--workspace", exported)

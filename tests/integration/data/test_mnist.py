@@ -50,6 +50,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_digits_passes_all_steps(folder: Path) -> None:
     workspace = folder / "workspace"
     edgesqz.train("digits", "mnist", data_dir=folder, epochs=10, batch_size=32, learning_rate=0.02, workspace=workspace)

@@ -21,6 +21,7 @@ from edgesqz.engine import Engine, layer_error, open_engine
 from edgesqz.engine.layer_error import LayerErrors
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import shipped
+from tests import in_process
 
 IMAGE = np.zeros((1, 4, 4, 3), np.uint8)
 PIXELS = PixelRange(scale=1 / 64, offset=-2.0)
@@ -102,7 +103,8 @@ def test_layers_are_listed_in_the_order_they_run() -> None:
 
 @pytest.fixture(scope="module")
 def report(exported: Path) -> edgesqz.Report:
-    return edgesqz.bench(rounds=1, limit=6, layers=True, workspace=exported)
+    with in_process.tensorflow():
+        return edgesqz.bench(rounds=1, limit=6, layers=True, workspace=exported)
 
 
 def test_each_export_is_compared_with_its_source_model(report: edgesqz.Report) -> None:
@@ -160,7 +162,7 @@ def grows_at(source: Engine, export: bytes, runtime: str, pixels: PixelRange | N
 
 @pytest.fixture(scope="module")
 def source(exported: Path) -> Iterator[Engine]:
-    with open_engine(Artifact.open(exported / "colors.keras")) as engine:
+    with in_process.tensorflow(), open_engine(Artifact.open(exported / "colors.keras")) as engine:
         yield engine
 
 
@@ -171,6 +173,7 @@ def test_a_damaged_layer_is_found(suffix: str, runtime: str, exported: Path, sou
     assert grows_at(source, damaged, runtime, None) == f"{LAYER}_relu"
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_a_damaged_integer_layer_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With uniform weights, because quantization alone can cost an intact layer ten decibels by chance."""
     content = (ZOO / "squeezenet-nano.int8.tflite").read_bytes()

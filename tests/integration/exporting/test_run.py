@@ -287,6 +287,7 @@ def test_bad_input_is_reported_before_any_work(arguments: dict[str, Any], messag
     assert model_files(workspace) == before
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_an_untrained_export_is_marked_and_has_no_accuracy(tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"untrained": True, "workspace": tmp_path}
     artifacts = edgesqz.export(small.NETWORK, ["tflite", "onnx"], variant=["fp32", "int8"], calibration=4, **arguments)

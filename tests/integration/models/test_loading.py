@@ -332,6 +332,7 @@ def test_images_of_bytes_and_batches_of_a_fixed_size_are_exported(keras: Any) ->
 # Outputs
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 @pytest.mark.parametrize("activation", ["sigmoid", None])
 def test_one_output_is_measured_against_two_classes(activation: str | None, keras: Any, images: Path) -> None:
     layers = keras.layers
@@ -354,6 +355,7 @@ def test_one_output_is_measured_against_two_classes(activation: str | None, kera
     assert [guess.label for guess in prediction.guesses] == ["class 1", "class 0"]
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_a_source_model_without_a_manifest_is_measured_with_the_pixel_range_of_its_export(
     from_0_to_1: Path, images: Path, tmp_path: Path
 ) -> None:
@@ -426,6 +428,7 @@ def test_a_model_that_cannot_be_exported_is_rejected_with_advice(
     assert not list(Path().rglob("*.tflite"))
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 @pytest.mark.parametrize("build", [two_inputs, two_outputs, mask])
 def test_a_model_that_is_not_an_image_classifier_is_verified_by_its_outputs(
     build: Callable[[Any], Any], keras: Any

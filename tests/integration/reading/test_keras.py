@@ -14,6 +14,8 @@ from edgesqz.benchmarking.rows import Measured
 from edgesqz.errors import EdgesqzError
 from edgesqz.models.loading import load_keras
 
+pytestmark = pytest.mark.usefixtures("tensorflow_in_process")
+
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_an_hdf5_file_and_a_saved_model_are_exported(trained: Path, images: Path, tmp_path: Path) -> None:
