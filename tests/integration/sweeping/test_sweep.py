@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from edgesqz.errors import EdgesqzError
 from edgesqz.sweeping.keeper import record_path
 from edgesqz.workspace import Workspace
 
-pytest.importorskip("ray")
+pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="needs ray")  # takes a second to import
 
 SPACE: dict[str, Any] = {
     "network": {"stem": [4, 6], "stage1": {"fires": 1, "squeeze": 4, "expand": [8, 16]}, "input_size": 16},

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from edgesqz.workspace.scratch import scratch
 from tests.processes import descendants
 from tests.waiting import PATIENCE_S, wait_for
 
-pytest.importorskip("ray")
+pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="needs ray")  # takes a second to import
 
 KB = 1000
 SETTING = Setting("sweep", "synthetic", ("a", "b"), ("tflite",), ("int8",), {}, 1)

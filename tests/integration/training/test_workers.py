@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from edgesqz.training.run import run
 from tests.processes import descendants
 from tests.waiting import wait_for
 
-pytest.importorskip("ray")
+pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="needs ray")  # takes a second to import
 
 NETWORK, EPOCHS = "squeezenet-4-4x8", 6
 MORE_THAN_CORES = (os.cpu_count() or 1) + 1
