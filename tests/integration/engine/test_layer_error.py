@@ -173,7 +173,6 @@ def test_a_damaged_layer_is_found(suffix: str, runtime: str, exported: Path, sou
     assert grows_at(source, damaged, runtime, None) == f"{LAYER}_relu"
 
 
-@pytest.mark.usefixtures("tensorflow_in_process")
 def test_a_damaged_integer_layer_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With uniform weights, because quantization alone can cost an intact layer ten decibels by chance."""
     content = (ZOO / "squeezenet-nano.int8.tflite").read_bytes()

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.permissions import run
-
-
-@pytest.fixture
-def workspace(workspace: Path) -> Path:
-    """A workspace without the source model, whose engine takes seconds to start."""
-    (workspace / "colors.keras").unlink()
-    return workspace
 
 
 def test_a_read_only_workspace_can_be_read(read_only: Path, images: Path) -> None:
