@@ -344,6 +344,11 @@ def is_saved_model(path: Path) -> bool:
     return (path / "saved_model.pb").is_file()
 
 
+def shown(path: Path) -> str:
+    """Return a model file for messages: its path, or its name if it is in the zoo."""
+    return f"{path.name} (the zoo)" if path.parent == ZOO else str(path)
+
+
 def model_suffix(path: Path) -> str:
     """Return the suffix by which the readers and the runtimes of a model file or SavedModel folder are found."""
     return SAVED_MODEL_SUFFIX if is_saved_model(path) else path.suffix

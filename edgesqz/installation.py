@@ -11,7 +11,7 @@ from edgesqz.command import command
 from edgesqz.errors import EdgesqzError, formats
 from edgesqz.options import DataDirOptions, as_path
 from edgesqz.results import Result
-from edgesqz.tables import Column, Table
+from edgesqz.tables import Column, Table, stacked
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -67,19 +67,20 @@ class Installation(Result):
 
     def table(self) -> Group:
         """Return small tables, one below the other."""
-        from rich.console import Group
 
         def block(title: str, rows: dict[str, str]) -> Table:
             return Table([Column(), Column(is_prose=True)], list(rows.items()), title)
 
         missing = f"not in {self.data_dir}" if self.data_dir else "not available; downloaded on first use"
-        return Group(
-            block("versions", self.versions),
-            block("converters", {name: ", ".join(variants) for name, variants in self.converters.items()}),
-            block("readers", self.readers),
-            block("runtimes", {runtime.name: _state(runtime) for runtime in self.runtimes}),
-            block("models", {name: "edgesqz train --model " + name for name in self.models}),
-            block("datasets", {name: place or missing for name, place in self.datasets.items()}),
+        return stacked(
+            [
+                block("versions", self.versions),
+                block("converters", {name: ", ".join(variants) for name, variants in self.converters.items()}),
+                block("readers", self.readers),
+                block("runtimes", {runtime.name: _state(runtime) for runtime in self.runtimes}),
+                block("models", {name: "edgesqz train --model " + name for name in self.models}),
+                block("datasets", {name: place or missing for name, place in self.datasets.items()}),
+            ]
         )
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, is_saved_model, model_suffix
-from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError, suggestion
+from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, PICKLE_SUFFIXES, EdgesqzError, suggestion
+
+ALIKE = 0.8  # similarity of the names of files, which have the suffix in common
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -32,7 +34,8 @@ def find_model_file(name: str | Path, folder: Path) -> Path:
     """Find a model file of any format by its path or its name, with or without its suffix.
 
     Raises:
-        EdgesqzError: No file or several files match. The message lists the available files.
+        EdgesqzError: No file or several files match. For a name without a suffix, the message lists the available
+            files.
     """
     return _find(str(name), folder, model_files(folder), model_files(ZOO), "model file")
 
@@ -41,7 +44,8 @@ def find_keras_file(name: str | Path, folder: Path) -> Path:
     """Find a Keras model by its path or its name, with or without its suffix.
 
     Raises:
-        EdgesqzError: No file matches, or the file has another format. The message lists the available files.
+        EdgesqzError: No file matches, or the file has another format. For a name without a suffix, the message lists
+            the available files.
     """
     at_hand, shipped = ([path for path in model_files(place) if path.suffix == KERAS_SUFFIX] for place in (folder, ZOO))
     found = _find(str(name), folder, at_hand, shipped, "Keras model")
@@ -81,6 +85,9 @@ def _find(name: str, folder: Path, at_hand: list[Path], shipped: list[Path], wha
             several = " and ".join(path.name for path in named)
             where = "the zoo" if place == ZOO else place
             raise EdgesqzError(f"{name!r} matches {several} in {where}; specify one with its suffix")
+    if Path(name).suffix in (*plugins.readable_suffixes(), *PICKLE_SUFFIXES):
+        nearest = suggestion(name, [path.name for path in (*at_hand, *shipped)], ALIKE).rstrip()
+        raise EdgesqzError(f"{name} does not exist" + (f"; {nearest}" if nearest else ""))
     raise EdgesqzError(f"no {what} {name!r}; {_nearest(name, [*at_hand, *shipped])}{_listed(folder, at_hand, shipped)}")
 
 

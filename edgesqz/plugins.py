@@ -124,6 +124,16 @@ class NeedsSizeError(ValueError):
     """A model takes images of any size, so the user must choose one."""
 
 
+class QuantizedError(EdgesqzError):
+    """A model is quantized, so it is an export rather than the source model of one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "it is quantized already; use it as it is, for example with edgesqz bench or edgesqz embed, or export "
+            "other variants from its float source model"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """A model file from another tool, ready to be converted and to be run as the reference.
@@ -247,6 +257,7 @@ def prepare(reader: Reader, path: Path, size: tuple[int, int] | None) -> Prepare
     """Let a reader load a file, with ``size`` the height and width of its images if it takes any.
 
     Raises:
+        QuantizedError: The file is quantized.
         EdgesqzError: The file cannot be read, or takes images of any size and there is no ``size``.
     """
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.cells import cell_len
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions
+    from rich.console import Console, ConsoleOptions, Group, RenderableType
     from rich.text import Text
 
 NARROW, WIDE = " ", "  "  # gap between two columns, in narrow and wide tables
@@ -83,13 +83,17 @@ class Table:
         name = next((number for number in shown if self.columns[number].is_name), None) if stacked else None
         rest = [number for number in shown if number != name]
         blocks = [rest] if stacked else self._blocks(rest, width)
-        for block in blocks if self.rows or any(column.head for column in self.columns) else []:
+        if not (self.rows or any(column.head for column in self.columns)):
+            blocks = []
+        for number, block in enumerate(blocks):
+            if number:
+                yield "", ""
             yield from self._block(block, name, width)
-            yield "", ""
-        for line in wrapped(self._hidden(shown), min(width, WIDEST_TEXT)):
-            yield line, "dim"
         notes = dict.fromkeys(note for number in shown for note in self.columns[number].notes)
-        for line in wrapped(f"{self.caption}\n{'; '.join(notes)}".strip(), min(width, WIDEST_TEXT)):
+        below = f"{self._hidden(shown)}\n{self.caption}\n{'; '.join(notes)}".strip()
+        if blocks and below:
+            yield "", ""
+        for line in wrapped(below, min(width, WIDEST_TEXT)):
             yield line, "dim"
 
     def _hidden(self, shown: Sequence[int]) -> str:
@@ -194,6 +198,13 @@ class Table:
 
     def _cells(self, number: int) -> list[str]:
         return [self.columns[number].head, *(row[number] for row in self.rows if row is not None)]
+
+
+def stacked(tables: Sequence[RenderableType]) -> Group:
+    """Return tables one below the other, with a blank line between two."""
+    from rich.console import Group
+
+    return Group(*[part for table in tables for part in ("", table)][1:])
 
 
 def wrapped(text: str, width: int) -> list[str]:

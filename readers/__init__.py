@@ -8,8 +8,9 @@ A reader is a module registered under the entry point group ``edgesqz.readers``.
 - ``PYTHON``: the version of Python that they need, or None for any,
 - ``prepare(path, size)``: returns an ``edgesqz.plugins.Prepared`` with the content of the file. A model that takes
   images of any size is fixed to ``size`` (height, width), if its format allows it; if ``size`` is None, such a model
-  raises ``plugins.NeedsSizeError``. A file that cannot be read raises ``ValueError``. ``prepare`` runs in the process
-  of edgesqz, so it must be fast and must not execute code from the file,
+  raises ``plugins.NeedsSizeError``. A quantized file raises ``plugins.QuantizedError``, and a file that cannot be read
+  raises ``ValueError``. ``prepare`` runs in the process of edgesqz, so it must be fast and must not execute code from
+  the file,
 - ``whole(path)``, for a format whose files can keep data in other files: returns the content with that data inside, or
   None for a file without such data,
 - ``read(content)``: returns the bytes of a .tflite file with float32 inputs and outputs, NHWC images and the same

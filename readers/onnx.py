@@ -86,6 +86,8 @@ def _listed(names: Sequence[str]) -> str:
 def _refuse_operators(model: onnx.ModelProto) -> None:
     import onnx
 
+    from edgesqz.plugins import QuantizedError
+
     newest = onnx.defs.onnx_opset_version()
     for opset in model.opset_import:
         if not opset.domain and opset.version > newest:
@@ -97,7 +99,7 @@ def _refuse_operators(model: onnx.ModelProto) -> None:
     if unknown:
         raise ValueError(f"ONNX has no operator {', '.join(unknown)}")
     if any(node.op_type in QUANTIZED for node in model.graph.node):
-        raise ValueError("it is quantized; export the float model that it was made from")
+        raise QuantizedError
 
 
 def _is_foreign(node: onnx.NodeProto) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgesqz.plugins import Prepared
 
 SUFFIXES = (".pt2",)
-REQUIREMENTS = ("litert-torch>=0.10,<0.11", "torch>=2.6,<2.14")
+REQUIREMENTS = ("litert-torch>=0.10,<0.11", "torch>=2.8,<2.14")
 PYTHON = "3.11"
 
 WEIGHTS = "/data/weights/weight_"  # part of the names of the archived files that hold weights

@@ -20,7 +20,7 @@ IDENTIFIER = b"TFL3"  # at offset 4
 
 def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     """Check that the file is float. See ``readers/__init__.py``."""
-    from edgesqz.plugins import Prepared
+    from edgesqz.plugins import Prepared, QuantizedError
 
     content = path.read_bytes()
     if content[4:8] != IDENTIFIER:
@@ -30,7 +30,7 @@ def prepare(path: Path, size: tuple[int, int] | None) -> Prepared:
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     if any(graph.tensors[number].quantization and _has_scale(graph.tensors[number]) for number in graph.inputs):
-        raise ValueError("it is quantized; export the float model that it was made from")
+        raise QuantizedError
     for number in graph.inputs:
         tensor = graph.tensors[number]
         if any(size < 0 for size in ([] if tensor.shapeSignature is None else tensor.shapeSignature[1:])):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 ENGINE = "torch"
-REQUIREMENTS = ("torch>=2.6,<2.14", "litert-torch>=0.10,<0.11")  # as for reading, so that both share an environment
+REQUIREMENTS = ("torch>=2.8,<2.14", "litert-torch>=0.10,<0.11")  # as for reading, so that both share an environment
 SUFFIXES = (".pt2",)
 PYTHON = "3.11"
 TIMED = True

@@ -19,6 +19,7 @@ from edgesqz.command import Option
 from edgesqz.comparing.plan import ChangeLimits
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting.result import ExportResult, verification_summary
+from edgesqz.tables import stacked
 from edgesqz.workspace import check_writable, manifest_path
 from edgesqz.workspace.sizes import format_size
 
@@ -345,13 +346,14 @@ class BenchOutput(AgainstOptions, LayerOption):
             raise typer.Exit(EXIT_MISSED_BUDGET)
 
     def _print_tables(self, report: Report, changes: CompareResult | None) -> None:
-        show(report)
+        tables = [report.table()]
         if self.per_class:
-            draw(report.class_table())
+            tables.append(report.class_table())
         if self.layers:
-            draw(report.layer_table())
+            tables.append(report.layer_table())
         if changes:
-            show(changes)
+            tables.append(changes.table())
+        draw(stacked(tables))
 
     def _text(self, name: str, path: Path, report: Report, changes: CompareResult | None) -> str:
         """Return the report in a text format. The Markdown also contains the changes."""
@@ -402,8 +404,8 @@ class ExportOutput(JsonOption):
         else:
             for artifact in result:
                 print(f"{artifact.path}: {format_size(artifact.size_bytes)}, {verification_summary(artifact)}")
-            for table in result.layer_tables():
-                draw(table)
+            if tables := result.layer_tables():
+                draw(stacked(tables))
         say_written(with_manifests(artifact.path for artifact in result))
         for file in result.skipped:
             say(f"skipped: {file}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesqz import data
-from edgesqz.artifact import Artifact, Manifest
+from edgesqz.artifact import ZOO, Artifact, Manifest, shown
 from edgesqz.embedding.expected import Outputs, expected_outputs
 from edgesqz.embedding.measured import Measured
 from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, EdgesqzError
@@ -141,10 +142,7 @@ def manifest_of(found: Artifact, suffix: str) -> Manifest:
     if found.path.suffix in HDF5_SUFFIXES:
         raise EdgesqzError(f"expected a {suffix} file, got {found.path}; {AS_KERAS}; then export it")
     if found.path.suffix != suffix:
-        name, kind = found.path.name.split(".")[0], suffix.removeprefix(".")
-        raise EdgesqzError(
-            f"expected a {suffix} file, got {found.path}; run edgesqz export {name} --format {kind} --quantize"
-        )
+        raise EdgesqzError(f"expected a {suffix} file, got {shown(found.path)}; {_way_to(suffix, found.path)}")
     manifest = found.manifest
     if manifest is None:
         raise EdgesqzError(
@@ -161,6 +159,14 @@ def manifest_of(found: Artifact, suffix: str) -> Manifest:
     if len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
         raise EdgesqzError(f"{found.path}: expected an input of images of one size, channels last, got {shape}")
     return manifest
+
+
+def _way_to(suffix: str, path: Path) -> str:
+    """Say which file to use instead of one of another format, or how to export it."""
+    other = path.with_suffix(suffix)
+    if other.is_file():
+        return f"use {other.name if other.parent == ZOO else other}"
+    return f"run edgesqz export {path.name.split('.')[0]} --format {suffix.removeprefix('.')} --quantize"
 
 
 def _labels(found: Artifact, manifest: Manifest, classes: int) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesqz.results import Result
-from edgesqz.tables import Column, Table
+from edgesqz.tables import Column, Table, stacked
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
@@ -117,9 +117,7 @@ class ExportResult(Result):
 
         The caption shows the quota, and why some files cannot be exported.
         """
-        from rich.console import Group
-
-        return Group(self._files_table(), *self.layer_tables())
+        return stacked([self._files_table(), *self.layer_tables()])
 
     def layer_tables(self) -> list[Table]:
         """Return a table of the layers of each mixed file."""

@@ -15,7 +15,7 @@ from edgesqz.artifact import Artifact, Manifest
 from edgesqz.errors import EdgesqzError
 from edgesqz.inspecting import training
 from edgesqz.results import Result
-from edgesqz.tables import Column, Table
+from edgesqz.tables import Column, Table, stacked
 from edgesqz.training import history
 
 if TYPE_CHECKING:
@@ -156,17 +156,17 @@ class Inspection(Result):
 
     def table(self) -> Group:
         """Return small tables, one below the other."""
-        from rich.console import Group
-
-        return Group(
-            _block(f"{self.file} ({self.format})", self._summary()),
-            _block("inputs", [_described(tensor) for tensor in self.inputs]),
-            _block("outputs", [_described(tensor) for tensor in self.outputs]),
-            _block("operators", [(name, f"{count:,}") for name, count in self.operators.items()]),
-            *([_block("layers with weights", list(self.layers.items()))] if self.layers else []),
-            _block("bytes by tensor", self._largest_tensors()),
-            _block("metadata", list(_flat(self.metadata)) or [("none", "")]),
-            *self._training_tables(),
+        return stacked(
+            [
+                _block(f"{self.file} ({self.format})", self._summary()),
+                _block("inputs", [_described(tensor) for tensor in self.inputs]),
+                _block("outputs", [_described(tensor) for tensor in self.outputs]),
+                _block("operators", [(name, f"{count:,}") for name, count in self.operators.items()]),
+                *([_block("layers with weights", list(self.layers.items()))] if self.layers else []),
+                _block("bytes by tensor", self._largest_tensors()),
+                _block("metadata", list(_flat(self.metadata)) or [("none", "")]),
+                *self._training_tables(),
+            ]
         )
 
     def _training_tables(self) -> list[Table]:
@@ -190,7 +190,7 @@ class Inspection(Result):
     def _largest_tensors(self) -> list[tuple[str, str, str, str]]:
         shown, rest = self.tensors[:SHOWN_TENSORS], self.tensors[SHOWN_TENSORS:]
         rows = [(*_described(tensor), f"{tensor.size_bytes:>11,}") for tensor in shown]
-        return [*rows, ("", f"and {len(rest)} more; --json shows all", "", f"{_size(rest):>11,}")] if rest else rows
+        return [*rows, (f"{len(rest)} more (see --json)", "", "", f"{_size(rest):>11,}")] if rest else rows
 
 
 def inspection(path: Path, content: bytes, found: Contents) -> Inspection:

@@ -153,7 +153,7 @@ def find(
     found = Artifact.open(path)
     source = "the zoo" if path.parent == ZOO else str(path)
     known = found.manifest.pixels if found.manifest else None
-    pixels = _pixel_range(known, pixels, f"{source}, according to its manifest,")
+    pixels = _pixel_range(known, pixels, f"{model or path}, according to its manifest,")
     sha256 = artifact.sha256(artifact.read_bytes(path))
     return SourceModel(path.stem, source, path, _load(path, input_size), pixels, found.manifest, sha256)
 

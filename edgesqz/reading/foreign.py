@@ -193,7 +193,10 @@ def open_foreign(path: Path, pixels: Pixels | None, size: ImageSize | None) -> F
             f"{path}, according to its manifest, expects pixels {described}; remove {option('pixel_range')}, "
             f"{option('mean')} or {option('std')}"
         )
-    prepared = plugins.prepare(reader, path, size)
+    try:
+        prepared = plugins.prepare(reader, path, size)
+    except plugins.QuantizedError as error:
+        raise EdgesqzError(f"{artifact.shown(path)}: {error}") from error
     pixels = described or pixels or PixelRange()
     try:
         engine = Engine(prepared.content, plugins.runtime_for(suffix), pixels=pixels)

@@ -176,16 +176,16 @@ class TrainingRun:
         counts = f"{len(images.fitted):,} images for training, {len(images.validation or ()):,} for validation"
         if images.dataset.test_images is not None:
             counts += f", {images.dataset.test_images:,} for testing"
-        lines = [
-            f"{self.name}: {recipe.model} on {recipe.dataset}, {len(labels)} classes{listed}; {counts}",
-            f"{counted(self.steps, 'step')} in {counted(recipe.epochs, 'epoch')}, "
-            f"{counted(self.batch_size, 'image')} per step, "
-            f"peak learning rate {recipe.learning_rate:g}, {recipe.precision}",
-        ]
-        if self.init:
-            lines.append(self._initialization(self.init))
+        lines = [f"{self.name}: {recipe.model} on {recipe.dataset}, {len(labels)} classes{listed}; {counts}"]
         if images.dataset.division:
             lines.append(f"{recipe.dataset}: {images.dataset.division}")
+        lines.append(
+            f"{counted(self.steps, 'step')} in {counted(recipe.epochs, 'epoch')}, "
+            f"{counted(self.batch_size, 'image')} per step, "
+            f"peak learning rate {recipe.learning_rate:g}, {recipe.precision}"
+        )
+        if self.init:
+            lines.append(self._initialization(self.init))
         self.console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
     def _initialization(self, init: SourceModel) -> str:

@@ -62,7 +62,7 @@ def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
     }
     versions = {runtime.name: runtime.version for runtime in runtimes}
     assert versions.pop("litert-web") is versions.pop("onnxruntime-web") is None  # in the cache of a test
-    assert versions.pop("pytorch") == "torch>=2.6,<2.14, in its own environment"
+    assert versions.pop("pytorch") == "torch>=2.8,<2.14, in its own environment"
     assert all(version and version[0].isdigit() for version in versions.values())
 
 
@@ -91,7 +91,7 @@ def test_a_missing_engine_is_shown_with_its_install_command(monkeypatch: pytest.
         "litert-web": "9.8.7",
         "onnxruntime": "9.8.7",
         "onnxruntime-web": "9.8.7",
-        "pytorch": "torch>=2.6,<2.14, in its own environment",
+        "pytorch": "torch>=2.8,<2.14, in its own environment",
         "tensorflow": "9.8.7",
         "tflite-micro": "0.dev20261023182759, in its own environment",
         "tflite-runtime": "2.14.0, in its own environment",

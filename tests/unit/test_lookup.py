@@ -79,6 +79,18 @@ def test_a_missing_model_is_refused_with_the_listing_and_the_nearest_name(
         find("xyz", folder.parent / "empty")
 
 
+@pytest.mark.parametrize("find", FINDERS)
+@pytest.mark.parametrize("name", ["shapes.pth", "models/shapes.onnx", "shapes.keras"])
+def test_a_missing_file_is_refused_without_the_listing(
+    find: Callable[[str | Path, Path], Path], name: str, folder: Path
+) -> None:
+    with pytest.raises(EdgesqzError, match=f"^{name} does not exist$"):
+        find(name, folder)
+    put(folder, "shape.keras")
+    with pytest.raises(EdgesqzError, match=r"^shapes\.keras does not exist; did you mean shape\.keras\?$"):
+        find("shapes.keras", folder)
+
+
 def test_a_file_of_another_format_is_not_a_keras_model(folder: Path) -> None:
     put(folder, "mine.int8.tflite")
     with pytest.raises(EdgesqzError, match=r"expected a \.keras file, got .*mine\.int8\.tflite"):

@@ -8,7 +8,7 @@ import io
 import pytest
 from rich.console import Console
 
-from edgesqz.tables import Column, Table, wrapped
+from edgesqz.tables import Column, Table, stacked, wrapped
 
 LONG = "a-very-long-file-name-of-someone-who-likes-them-long.int8.tflite"
 COLUMNS = [
@@ -76,7 +76,14 @@ def test_double_width_characters_count_as_two() -> None:
 
 
 def test_a_table_without_heads_has_no_line_for_them() -> None:
-    assert Table([Column(), Column()], [["size", "1 kB"]], "facts").lines(80) == ["facts", "", "size  1 kB", ""]
+    assert Table([Column(), Column()], [["size", "1 kB"]], "facts").lines(80) == ["facts", "", "size  1 kB"]
+
+
+def test_a_blank_line_separates_tables_and_none_follows_the_last() -> None:
+    terminal = io.StringIO()
+    tables = [Table([Column("file")], [[name]], caption=caption) for name, caption in (("a", ""), ("b", "two"))]
+    Console(file=terminal, color_system=None).print(stacked(tables), soft_wrap=True)
+    assert terminal.getvalue().splitlines() == ["file", "────", "a", "", "file", "────", "b", "", "two"]
 
 
 def test_a_console_prints_the_lines_as_they_are() -> None:

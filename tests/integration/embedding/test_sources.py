@@ -741,7 +741,7 @@ def test_an_artifact_that_cannot_be_embedded_is_rejected(tmp_path: Path) -> None
     many = changed(tmp_path / "many.tflite", content, labels=(*manifest.labels, "bus", "tram"))
     torn = changed(tmp_path / "torn.tflite", b"torn")
     for model, words in (
-        (ZOO / "squeezenet-nano.int8.onnx", "expected a .tflite file, got .*; run edgesqz export squeezenet-nano"),
+        (ZOO / "squeezenet-nano.int8.onnx", "expected a .tflite file, got .*; use squeezenet-nano.int8.tflite"),
         (tmp_path / "alone.tflite", "has no manifest, which"),
         (mismatched, "does not match its manifest mismatched.tflite.json"),
         (wrong, "its manifest describes .* export it again"),
@@ -749,7 +749,7 @@ def test_an_artifact_that_cannot_be_embedded_is_rejected(tmp_path: Path) -> None
         (few, "few.tflite: expected 10 labels, but the manifest has 5; export it again"),
         (many, "many.tflite: expected 10 labels, but the manifest has 12; export it again"),
         (torn, "torn.tflite: litert cannot run it"),
-        ("missing.tflite", "no model file 'missing.tflite'"),
+        ("missing.tflite", "^missing.tflite does not exist"),
     ):
         with pytest.raises(EdgesqzError, match=words):
             embed(model, "c", out=tmp_path / "app")

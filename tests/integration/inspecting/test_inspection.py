@@ -183,7 +183,7 @@ def test_a_keras_file_with_a_custom_class_is_reported(tmp_path: Path) -> None:
 def test_the_table_shows_the_largest_and_counts_the_rest() -> None:
     output = shown(inspect(TFLITE))
     assert f"{TFLITE.stat().st_size:,} bytes, of which 67,360 are values of tensors" in output
-    assert "CONV_2D 17" in output and "and 23 more; --json shows all 6,624" in output
+    assert "CONV_2D 17" in output and "23 more (see --json) 6,624" in output
 
 
 def test_the_command_prints_json_and_knows_the_zoo() -> None:
@@ -220,7 +220,7 @@ def test_a_file_that_is_not_a_model_is_reported_in_one_line(
 
 
 def test_a_missing_file_is_reported() -> None:
-    with pytest.raises(EdgesqzError, match="no model file 'missing.onnx'"):
+    with pytest.raises(EdgesqzError, match=r"^missing\.onnx does not exist$"):
         inspect("missing.onnx")
 
 

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 import edgesqz
 from edgesqz.errors import EdgesqzError
 from edgesqz.image_size import ImageSize
-from edgesqz.plugins import NeedsSizeError
+from edgesqz.plugins import NeedsSizeError, QuantizedError
 from edgesqz.readers import onnx as reader
 from edgesqz.reading import open_foreign
 from tests.foreign import color_onnx
@@ -85,7 +85,7 @@ def test_files_that_cannot_be_converted_are_refused(tmp_path: Path) -> None:
     path.write_bytes(newer.SerializeToString())
     with pytest.raises(ValueError, match="it uses opset 999; export it again with opset .* or older"):
         reader.prepare(path, None)
-    with pytest.raises(ValueError, match="it is quantized"):
+    with pytest.raises(QuantizedError, match="it is quantized already; use it as it is"):
         reader.prepare(changed(color_onnx(path), op_type="QLinearConv"), None)
     path.write_bytes(b"not a model")
     with pytest.raises(ValueError, match="not an ONNX file"):

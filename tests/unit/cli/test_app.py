@@ -218,7 +218,7 @@ BAD_INPUT = {
     ),
     "two reports on one output": (("bench", "--json", "-", "--csv", "-"), ("only one of --json, --csv,",)),
     "tables beside a report": (("bench", "--csv", "-", "--per-class"), ("--per-class and --layers print tables",)),
-    "no model to predict with": (("predict", "a.tflite", "b.png"), ("no model file 'a.tflite'",)),
+    "no model to predict with": (("predict", "a.tflite", "b.png"), ("a.tflite does not exist",)),
 }
 
 

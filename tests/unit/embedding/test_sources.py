@@ -44,10 +44,13 @@ def test_without_uv_the_micro_target_is_refused(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_the_web_target_needs_an_onnx_file(tmp_path: Path) -> None:
-    with pytest.raises(
-        EdgesqzError, match=r"expected a \.onnx file, .*; run edgesqz export squeezenet-nano --format onnx --quantize"
-    ):
+    message = rf"^expected a \.onnx file, got {MODEL} \(the zoo\); use squeezenet-nano\.int8\.onnx$"
+    with pytest.raises(EdgesqzError, match=message):
         embed(MODEL, "web", out=tmp_path / "app")
+    alone = tmp_path / "mine.int8.tflite"
+    alone.touch()
+    with pytest.raises(EdgesqzError, match=f"got {alone}; run edgesqz export mine --format onnx --quantize$"):
+        embed(alone, "web", out=tmp_path / "app")
 
 
 def test_the_web_target_says_how_to_install_its_engine() -> None:
