@@ -139,10 +139,10 @@ class ChannelRanges(_Frozen):
         return tuple(each.offset for each in self.channels)
 
     def fitted(self, channels: int) -> Pixels:
-        """Return the ranges for images with this number of channels: a single one if all are the same.
+        """Return the ranges for images with this number of channels, or a single range if all are the same.
 
         Raises:
-            EdgesqzError: The number of ranges is another one.
+            EdgesqzError: The number of ranges differs from the number of channels.
         """
         if len(self.channels) != channels:
             expected = "1 value" if channels == 1 else f"1 or {channels} values"
@@ -237,12 +237,12 @@ class Manifest(_Frozen):
         sha256: SHA-256 of the model file, in hexadecimal.
         other_inputs: Its other inputs, for a model with several.
         other_outputs: Its other outputs, for a model with several.
-        pixels: Conversion of pixels to values of ``input``. Not stored for a model that does not take one image.
+        pixels: Conversion of pixels to values of ``input``. Not stored for a model that does not take a single image.
         labels: Names of the classes, in the order of the output.
         untrained: Whether the weights are random, so that the accuracy is meaningless.
-        source: Path of the file that it was exported from, relative to its own folder. None for a source model, for
-            random weights and for a model from the zoo.
-        source_sha256: SHA-256 of that file, or None for a source model and for random weights.
+        source: Path of the file that it was exported from, relative to its own folder. None for a source model, and for
+            exports of random weights or of a model from the zoo.
+        source_sha256: SHA-256 of that file, or None for a source model and for exports of random weights.
         source_pixels: Conversion of pixels to values of that file's input, if that file has no manifest.
         dataset: Name or folder of the dataset that the source model was trained on, or None if unknown.
         calibration: The images that set the quantization ranges, if any.

@@ -87,7 +87,7 @@ def formats(suffixes: Iterable[str]) -> str:
 
 
 def wrong_format(path: Path, suffixes: Iterable[str]) -> EdgesqzError:
-    """Return an error about a model file in a format that is not among those with these suffixes."""
+    """Return the error for a model file whose suffix is not one of these."""
     given = f"the folder {path} without a saved_model.pb" if path.is_dir() else str(path)
     advice = f"; {AS_PT2}" if path.suffix in PICKLE_SUFFIXES else ""
     return EdgesqzError(f"expected a model in one of the formats {formats(suffixes)}, got {given}{advice}")

@@ -56,7 +56,7 @@ def find_keras_file(name: str | Path, folder: Path) -> Path:
 
 
 def is_name(name: str | Path, folder: Path) -> bool:
-    """Return whether a Keras model in the workspace or in the zoo has a name."""
+    """Return whether a Keras model in the workspace or in the zoo has this name."""
     return any(_is_model(place / f"{name}{KERAS_SUFFIX}") for place in (folder, ZOO))
 
 

@@ -66,14 +66,15 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> bool:
     names = list(dict.fromkeys(entry.value for entry in entries if entry.key == "location"))
     if missing := [name for name in names if not (path.parent / name).is_file()]:
         raise ValueError(
-            f"it stores weights in {_listed(missing)}, not found next to {path.name}; copy it there, {again}"
+            f"it stores weights in {_listed(missing)}, not found in the folder of {path.name}; "
+            f"copy the data there, {again}"
         )
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise ValueError(
             f"it stores weights in {_listed(names)}, which must be complete, not a link, and in the folder of "
-            f"{path.name}; copy it there, {again}"
+            f"{path.name}; copy the data there, {again}"
         ) from error
     return bool(names)
 

@@ -110,16 +110,16 @@ def mismatch(candidate: Candidate, engine: Engine, dataset: str | None) -> str |
     if fixed in (None, size) or candidate.untrained:
         return None
     return (
-        f"the model takes images of {size} pixels, and those of {dataset} have {fixed}; "
+        f"the model takes images of {size} pixels, but those of {dataset} have {fixed}; "
         "use a folder of test images as the dataset"
     )
 
 
 def other_classes(engine: Engine, evaluation_set: EvaluationSet) -> str | None:
-    """Return that a classifier has another number of classes than the dataset, or None if it has the same."""
+    """Return why a classifier does not fit the dataset, if its number of classes differs, or None if it is the same."""
     shape, known = engine.output_shapes[0], len(evaluation_set.labels)
     classes = max(math.prod(size or known for size in shape), 2)  # a single output distinguishes two classes
-    return None if classes == known else f"the model has {classes} classes, and {evaluation_set.name} has {known}"
+    return None if classes == known else f"the model has {classes} classes, but {evaluation_set.name} has {known}"
 
 
 def first_images(count: int, candidate: Candidate, engine: Engine, evaluation_set: EvaluationSet | None) -> data.Batch:

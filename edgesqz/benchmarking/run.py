@@ -98,7 +98,7 @@ def measure(plan: Bench, console: Console, half: int | None = None, *, with_sour
 
 
 def _reason_for_no_accuracy(candidates: Sequence[Candidate]) -> str | None:
-    """Return why no file has an accuracy, if that is because of their inputs and outputs."""
+    """Return why no file has an accuracy, if the inputs or outputs of the models are the reason."""
     measured = [each for each in candidates if not (each.error or each.untrained)]
     reasons = dict.fromkeys(each.no_accuracy for each in measured)
     return None if None in reasons else "; ".join(filter(None, reasons)) or None

@@ -398,7 +398,7 @@ class ExportOutput(JsonOption):
     """Print a line per file, or the plan of a dry run. The command fails if a requested file cannot be exported."""
 
     def show(self, result: ExportResult) -> None:
-        """Print the files that were or would be written to standard output, and the others to standard error."""
+        """Print to standard output the files that were or would be written, and to standard error the others."""
         if self.json or result.planned:
             show(result, self.json)
         else:

@@ -124,7 +124,7 @@ class CompareResult(Result):
         return f"{self.new} compared with {self.old}"
 
     def notes(self) -> list[str]:
-        """Return a line on how accuracies were compared, and one on latencies, if a file is in both reports."""
+        """Return a line on how accuracies were compared and one on latencies, or none if no file is in both reports."""
         return [self._accuracy_note(), self._latency_note()] if self.changes else []
 
     def unmatched(self) -> list[str]:

@@ -51,8 +51,8 @@ def layer_sqnr_db(source_model: Engine, export: Engine, images: Batch) -> LayerE
 def grows_at(errors: LayerErrors) -> str | None:
     """Return the first layer whose error has ten times the power of any earlier layer's, or None if there is none.
 
-    The error must also have ten times the power that sound 8-bit quantization causes. Less does no harm, even if the
-    layers before are nearly exact.
+    The error must also have ten times the power of the error that sound 8-bit quantization causes. A smaller error does
+    no harm, even if the earlier layers are nearly exact.
     """
     least = float(SOUND_DB)
     for layer, ratio in errors.items():

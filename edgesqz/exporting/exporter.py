@@ -191,7 +191,7 @@ class Exporter:
                     raise
                 refused.append(RefusedFile(self.file_name(job), self.reason(error, job)))
         if not exported:
-            raise EdgesqzError(f"none of {len(jobs)} files could be exported: {'; '.join(by_reason(refused))}")
+            raise EdgesqzError(f"none of the {len(jobs)} files could be exported: {'; '.join(by_reason(refused))}")
         return exported, refused
 
     def _check(self, jobs: Sequence[Job]) -> None:

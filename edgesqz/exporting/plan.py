@@ -32,10 +32,10 @@ class DryRunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ForceOption:
-    """The option that replaces files."""
+    """The option to replace exports of another model."""
 
     PANEL: ClassVar = "Output"
-    force: Annotated[bool, Option("Replace files that were exported from another model of the same name.")] = False
+    force: Annotated[bool, Option("Replace files that were exported from another model with the same name.")] = False
 
 
 @dataclass(frozen=True)
@@ -220,8 +220,8 @@ class Export(
 
     The files are written to the workspace as NAME.VARIANT.SUFFIX, each with its manifest. Verification compares the
     predictions of the file and the source model on up to 500 training images that calibration does not use, or on
-    images drawn by code if the dataset is not available. A file that differs too much is not kept. The other files are
-    written even if one cannot be exported.
+    images drawn by code if the dataset is not available. A file that differs too much is not kept. If one
+    file cannot be exported, the others are still written.
 
     Example: `edgesqz export squeezenet --format tflite --format onnx --quantize`
     """

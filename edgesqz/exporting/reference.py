@@ -16,7 +16,7 @@ from edgesqz.exporting.source import Source
 from edgesqz.options import PixelOptions
 from edgesqz.reading import ForeignModel
 
-# Pixel values that many models expect, tried if a model only guesses. The last ones are those of ImageNet.
+# Pixel values that many models expect, tried if a model is no better than guessing. The last ones are ImageNet's.
 USUAL_PIXELS = (
     PixelOptions(pixel_range="0..1"),
     PixelOptions(pixel_range="-1..1"),

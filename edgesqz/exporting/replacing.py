@@ -1,4 +1,4 @@
-"""Keep files that were exported from another model of the same name."""
+"""Keep files that were exported from another model with the same name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgesqz.exporting.source import Source
 
 
 def check(path: Path, source: Source) -> None:
-    """Check that an export may replace a file: an earlier export of the same model.
+    """Check that an export may replace a file, which must be an earlier export of the same model or damaged.
 
     Raises:
         EdgesqzError: The file was exported from another model, or not by edgesqz.

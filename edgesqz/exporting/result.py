@@ -207,7 +207,7 @@ def verification_summary(artifact: Artifact) -> str:
         return f"SQNR of the outputs {ratios} dB on {images}, largest difference {found.max_error:.2g}"
     caution = " (not an accuracy)" if found.images.are_drawn else ""
     accuracy = ""
-    # Wrong pixel values for a model from another tool show in its accuracy. Networks of edgesqz have seen the images.
+    # The accuracy shows whether the pixel values are wrong. edgesqz's own models were trained on these images.
     if artifact.manifest.source_pixels and found.source_accuracy is not None:
         accuracy = f"; the source model classifies {found.source_accuracy:.1%} of them correctly"
     return f"agrees with the source model on {found.agreement:.1%} of {images}{caution}{accuracy}"

@@ -1,8 +1,8 @@
 """Find the best files for a quota among all exports of the available models and the files in the workspace.
 
 One half of the test images selects, by the rule of ``edgesqz.benchmarking.selection``; the other half measures the
-accuracy that is reported. Nothing is removed: a file in the workspace that is the best and within the quota stays, and
-if a better file has no room, the result says how to make room for it.
+accuracy that is reported. Nothing is removed: if the best file is already in the workspace and within the quota, it
+stays, and if there is no room for a better file, the result says how to make room for it.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def _available_models(folder: Path, test_data: TestData) -> list[tuple[Path, str
 
 
 def _existing_exports(home: Workspace, suffixes: set[str], test_data: TestData) -> list[Candidate]:
-    """Find the exports in the workspace. One that is damaged or larger than the quota has the reason."""
+    """Find the exports in the workspace. Each one that is damaged or larger than the quota has a reason."""
     files, quota = [], home.quota_bytes or 0
     for path in model_files(home.folder):
         if path.suffix not in suffixes:
@@ -416,7 +416,7 @@ def _no_room(file: Candidate, left: int, room: int) -> str:
 
 
 def _way_out(file: Candidate, there: Sequence[Candidate], taken: set[str], left: int, home: Workspace) -> str:
-    """Say how to make room for a file among those in the workspace: remove the one of its name, then the largest."""
+    """Say which files in the workspace to remove for a new one: the one with its name, then the largest ones."""
     going = [other for other in there if other.file_name == file.file_name]
     for other in sorted(there, key=lambda other: -(other.size_bytes or 0)):
         if other not in going and left + sum(each.size_bytes or 0 for each in going) < file.cost:

@@ -183,7 +183,7 @@ class Tuning:
         first = max(round(self.epochs * FIRST_RUNG), 1)
         return ASHAScheduler(
             time_attr=EPOCH,
-            # A network trained to its last epoch needs only to be exported, so there is no rung.
+            # After its last epoch, a network only needs to be exported, so there is no rung.
             max_t=self.epochs - 1,
             stop_last_trials=False,
             grace_period=first,

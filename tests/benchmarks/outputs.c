@@ -1,4 +1,4 @@
-/* Writes the model's outputs for the raw images of one file to another file. */
+/* Read raw images from one file, and write the model's outputs for them to another. */
 #define main app_main
 #include "edgesqz_app.c"
 #undef main

@@ -28,7 +28,7 @@ from edgesqz.engine import environments
 from edgesqz.errors import EdgesqzError
 
 CLASSIFIER, DETECTOR = "ch_ppocr_mobile_v2.0_cls_infer", "ch_PP-OCRv4_det_infer"
-PACKAGES = {  # the files in each of them
+PACKAGES = {  # and the model files in each of them
     "rapidocr-onnxruntime==1.4.4": [
         f"rapidocr_onnxruntime/models/{CLASSIFIER}.onnx",
         f"rapidocr_onnxruntime/models/{DETECTOR}.onnx",

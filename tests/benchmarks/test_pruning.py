@@ -1,8 +1,8 @@
 """Compare pruned int8 files of squeezenet-nano with its int4 file of the same size, on validation images of CIFAR-10.
 
-All are fine-tuned from the zoo's network for three epochs, with this network as the teacher. A pruned file stores only
-the weights that are not zero; TensorFlow Lite's operator DENSIFY restores the kernels when the file is loaded. The
-zoo's network was trained on the validation images too, so accuracies are higher than on test images. Takes eight
+All are exports of the zoo's network, fine-tuned for three epochs with this network as the teacher. A pruned file stores
+only the weights that are not zero; TensorFlow Lite's operator DENSIFY restores the kernels when the file is loaded. The
+zoo's network was trained on the validation images too, so the accuracies are higher than on test images. Takes eight
 minutes on two cores. Run it with:
 
 EDGESQZ_DATA_DIR=FOLDER python -m pytest -s tests/benchmarks/test_pruning.py
@@ -44,7 +44,7 @@ DATA_DIR = os.environ.get("EDGESQZ_DATA_DIR")
 class PruningLearner(LocalLearner):
     """Set the smallest weights of the inner convolutions to zero after each step.
 
-    Their share rises quickly at first, and is final after half of all steps. Source: Zhu and Gupta,
+    Their share rises quickly at first, and reaches its final value after half of the steps. Source: Zhu and Gupta,
     "To prune, or not to prune: exploring the efficacy of pruning for model compression", 2017.
 
     Args:
@@ -86,7 +86,7 @@ class PruningLearner(LocalLearner):
 
 
 def longer_axis(shape: Any, inputs: int, outputs: int) -> int:
-    """Return the axis of the input or the output channels: the file stores a number per row along the longer one."""
+    """Return the axis of the input or of the output channels, whichever is longer. The file stores a number per row."""
     return inputs if shape[inputs] > shape[outputs] else outputs
 
 

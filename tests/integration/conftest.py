@@ -11,6 +11,6 @@ from tests import in_process
 
 @pytest.fixture
 def tensorflow_in_process() -> Iterator[None]:
-    """Run TensorFlow's engines and readers in this process, which takes seconds less than to start others."""
+    """Run TensorFlow's engines and readers in this process, because starting other processes takes seconds."""
     with in_process.tensorflow():
         yield

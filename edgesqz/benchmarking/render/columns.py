@@ -21,7 +21,7 @@ NOISE_NOTE = (
     f"{NOISE}: ratio too uncertain to show (95 % interval wider than {100 * MAX_RELATIVE_WIDTH:.0f} % of the ratio, or "
     "fewer than 6 rounds)"
 )
-MAX_SKEW = 0.2  # largest distance of an accuracy from the center of its interval, relative to half of the width
+MAX_SKEW = 0.2  # largest distance of an accuracy from the center of its interval, relative to half its width
 MAIN_RANK = 6  # highest rank in the first table of a page
 SIZE, ACCURACY, LATENCY, MEMORY = "Size", "Accuracy", "Latency", "Startup and memory"
 
@@ -135,7 +135,7 @@ def _top1(entry: Entry) -> str:
 
 
 def _accuracy_bounds(evaluation: Evaluation) -> str:
-    """Format the interval of an accuracy: both bounds if the accuracy is far from its center, as with few images."""
+    """Format the interval of an accuracy: both bounds if the accuracy is far off center, as with few images."""
     low, high = evaluation.accuracy_interval
     if abs((low + high) / 2 - evaluation.accuracy) <= MAX_SKEW * (high - low) / 2:
         return _half_width((low, high), 100, 2)

@@ -65,7 +65,7 @@ def layer_table(report: Report) -> tables.Table:
         for entry in report.entries
         if isinstance(entry.row, Measured) and entry.row.layer_sqnr_db is not None
     ]
-    falls = f"<: the SQNR first falls by {layer_error.GROWTH_DB} dB, to below {layer_error.HARMFUL_DB} dB"
+    falls = f"<: the first layer whose SQNR falls by {layer_error.GROWTH_DB} dB to below {layer_error.HARMFUL_DB} dB"
     legend = f"relative to the source model; {falls}; exact: no difference"
     needs = "an export, its source model in the same folder or in the zoo, and a runtime that shows its layers"
     return tables.Table(

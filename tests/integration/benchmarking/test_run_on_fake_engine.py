@@ -234,7 +234,7 @@ def test_a_file_of_another_size_is_timed_and_gets_advice(
     assert (report.dataset, row.accuracy) == (None, None)
     assert row.performance is not None
     reason = (
-        "the model takes images of 48x48 pixels, and those of cifar10 have 32x32; use a folder of test images as the "
+        "the model takes images of 48x48 pixels, but those of cifar10 have 32x32; use a folder of test images as the "
         "dataset"
     )
     assert row.no_accuracy == reason
@@ -244,7 +244,7 @@ def test_a_file_of_another_size_is_timed_and_gets_advice(
 def test_a_model_with_other_classes_than_the_images_it_was_calibrated_on_is_timed(images: Path, tmp_path: Path) -> None:
     fakes.write(tmp_path / "m.int8.tflite", fakes.content(classes=7), dataset=str(images), labels=())
     report = edgesqz.bench(tmp_path / "m.int8.tflite", rounds=1)
-    assert report.title() == f"no accuracy: the model has 7 classes, and {images} has 3"
+    assert report.title() == f"no accuracy: the model has 7 classes, but {images} has 3"
     assert [bool(row.p50_us) for row in report.measured] == [True]
     report = edgesqz.bench(tmp_path / "m.int8.tflite", dataset=images, rounds=1)
     assert errors_of(report) == ["expected a model with the 3 classes of the dataset, got one with 7"]

@@ -225,8 +225,8 @@ def test_onnx_layers_can_be_kept_float(trained: Path, tmp_path: Path) -> None:
 
 def test_a_network_that_int4_weights_ruin_is_refused_with_advice(trained: Path, images: Path, tmp_path: Path) -> None:
     model = loading.find(trained / "colors.keras", Workspace(tmp_path)).model
-    # A weight that is a hundred times as large as the others makes the rounded ones zero. It multiplies a channel of
-    # zeros, because the batch normalization before it, followed by ReLU, only subtracts one.
+    # If one weight is a hundred times as large as the others, the others are rounded to zero. It multiplies a channel
+    # of zeros, because the batch normalization before it, followed by ReLU, only subtracts one.
     *_, squeeze, expand = (layer.name for layer in model.layers if layer.name.endswith(("_squeeze", "_expand3")))
     norm = model.get_layer(f"{squeeze}_norm")
     gamma, beta, *statistics = norm.get_weights()

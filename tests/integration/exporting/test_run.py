@@ -405,7 +405,8 @@ def test_with_all_variants_those_that_cannot_be_exported_are_skipped(tmp_path: P
 
 def test_if_nothing_fits_the_reason_is_reported_once(trained: Path, tmp_path: Path) -> None:
     names = ", ".join(f"colors.{variant}.tflite" for variant in ("int8", "int4", "fp16", "dynamic", "fp32", "int16x8"))
-    with pytest.raises(EdgesqzError, match=f"none of 6 files could be exported: {names}: not enough space, 10.0 kB"):
+    message = f"none of the 6 files could be exported: {names}: not enough space, 10.0 kB"
+    with pytest.raises(EdgesqzError, match=message):
         edgesqz.export(trained / "colors.keras", "tflite", all_variants=True, quota="10kB", workspace=tmp_path)
     assert Workspace(tmp_path).used_bytes() == 0
 

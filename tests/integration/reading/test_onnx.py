@@ -69,7 +69,7 @@ def test_external_data_is_included(tmp_path: Path) -> None:
         reader.prepare(path, None)
     (tmp_path / "weights.bin").unlink()
     with pytest.raises(
-        ValueError, match="weights in weights.bin, not found next to colors.onnx; copy it there, or save"
+        ValueError, match="weights in weights.bin, not found in the folder of colors.onnx; copy the data there, or save"
     ):
         reader.prepare(path, None)
 

@@ -1,4 +1,4 @@
-"""TensorFlow's readers and engine in their own processes. Other tests run them in theirs, to import it only once."""
+"""TensorFlow's readers and engine in separate processes. Other tests run them in the process of the tests."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from edgesqz.errors import EdgesqzError
 from edgesqz.sweeping.keeper import record_path
 from edgesqz.workspace import Workspace
 
-pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="needs ray")  # takes a second to import
+pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="needs ray")  # importing it takes a second
 
 SPACE: dict[str, Any] = {
     "network": {"stem": [4, 6], "stage1": {"fires": 1, "squeeze": 4, "expand": [8, 16]}, "input_size": 16},

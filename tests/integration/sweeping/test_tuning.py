@@ -35,7 +35,7 @@ from edgesqz.workspace.scratch import scratch
 from tests.processes import descendants
 from tests.waiting import PATIENCE_S, wait_for
 
-pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="needs ray")  # takes a second to import
+pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="needs ray")  # importing it takes a second
 
 KB = 1000
 SETTING = Setting("sweep", "synthetic", ("a", "b"), ("tflite",), ("int8",), {}, 1)

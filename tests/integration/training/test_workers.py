@@ -18,7 +18,7 @@ from edgesqz.training.run import run
 from tests.processes import descendants
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="needs ray")  # takes a second to import
+pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="needs ray")  # importing it takes a second
 
 NETWORK, EPOCHS = "squeezenet-4-4x8", 6
 MORE_THAN_CORES = (os.cpu_count() or 1) + 1

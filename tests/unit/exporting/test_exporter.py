@@ -54,7 +54,8 @@ def test_every_variant_is_tried(tmp_path: Path) -> None:
 
 def test_if_no_file_is_exported_each_gets_its_reason(tmp_path: Path) -> None:
     errors = {"fp32": EdgesqzError("NaN"), "fp16": EdgesqzError("no"), "dynamic": EdgesqzError("NaN")}
-    with pytest.raises(EdgesqzError, match="^none of 3 files could be exported: m.fp32, m.dynamic: NaN; m.fp16: no$"):
+    message = "^none of the 3 files could be exported: m.fp32, m.dynamic: NaN; m.fp16: no$"
+    with pytest.raises(EdgesqzError, match=message):
         Attempts(errors, tmp_path).run()
 
 
