@@ -345,7 +345,7 @@ def is_saved_model(path: Path) -> bool:
 
 
 def shown(path: Path) -> str:
-    """Return a model file for messages: its path, or its name if it is in the zoo."""
+    """Return how messages show a model file: by its path, or by its name if it is in the zoo."""
     return f"{path.name} (the zoo)" if path.parent == ZOO else str(path)
 
 

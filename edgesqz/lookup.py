@@ -18,7 +18,7 @@ from edgesqz import plugins
 from edgesqz.artifact import KERAS_SUFFIX, ZOO, is_saved_model, model_suffix
 from edgesqz.errors import AS_KERAS, HDF5_SUFFIXES, PICKLE_SUFFIXES, EdgesqzError, suggestion
 
-ALIKE = 0.8  # similarity of the names of files, which have the suffix in common
+ALIKE = 0.8  # least similarity of a suggested file name; names of files have at least their suffix in common
 
 
 def model_files(folder: Path) -> list[Path]:

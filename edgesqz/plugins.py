@@ -129,7 +129,7 @@ class QuantizedError(EdgesqzError):
 
     def __init__(self) -> None:
         super().__init__(
-            "it is quantized already; use it as it is, for example with edgesqz bench or edgesqz embed, or export "
+            "it is already quantized; use it as it is, for example with edgesqz bench or edgesqz embed, or export "
             "other variants from its float source model"
         )
 

@@ -162,7 +162,7 @@ def manifest_of(found: Artifact, suffix: str) -> Manifest:
 
 
 def _way_to(suffix: str, path: Path) -> str:
-    """Say which file to use instead of one of another format, or how to export it."""
+    """Say which file in the right format to use, or how to export one."""
     other = path.with_suffix(suffix)
     if other.is_file():
         return f"use {other.name if other.parent == ZOO else other}"

@@ -118,7 +118,7 @@ def test_logits_are_computed_once_and_compared_as_probabilities(
 
 
 def test_sources_that_cannot_be_exported_are_refused(exported: Path, images: Path, tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match=r"colors.int8.tflite: it is quantized already; use it as it is"):
+    with pytest.raises(EdgesqzError, match=r"colors.int8.tflite: it is already quantized; use it as it is"):
         edgesqz.export(exported / "colors.int8.tflite", dataset=images, workspace=tmp_path)
     with pytest.raises(EdgesqzError, match=r"takes images of any size; specify one with input_size"):
         edgesqz.export(color_onnx(tmp_path / "any.onnx", size="size"), dataset=images, workspace=tmp_path)

@@ -85,7 +85,7 @@ def test_files_that_cannot_be_converted_are_refused(tmp_path: Path) -> None:
     path.write_bytes(newer.SerializeToString())
     with pytest.raises(ValueError, match="it uses opset 999; export it again with opset .* or older"):
         reader.prepare(path, None)
-    with pytest.raises(QuantizedError, match="it is quantized already; use it as it is"):
+    with pytest.raises(QuantizedError, match="it is already quantized; use it as it is"):
         reader.prepare(changed(color_onnx(path), op_type="QLinearConv"), None)
     path.write_bytes(b"not a model")
     with pytest.raises(ValueError, match="not an ONNX file"):

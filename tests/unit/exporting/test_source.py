@@ -38,7 +38,7 @@ def test_an_export_in_the_zoo_can_be_used_as_it_is(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(plugins, "prepare", prepare)
     message = (
-        r"^squeezenet\.int4\.tflite \(the zoo\): it is quantized already; use it as it is, for example with edgesqz"
+        r"^squeezenet\.int4\.tflite \(the zoo\): it is already quantized; use it as it is, for example with edgesqz"
     )
     with pytest.raises(EdgesqzError, match=message):
         find_source(Export("squeezenet.int4.tflite"), Workspace(Path("workspace")), None)
