@@ -55,7 +55,6 @@ def within_five_percent(predicted: int, real: int) -> bool:
 FILES = {
     "squeezenet-nano": ["int8.tflite", "int4.tflite", "int16x8.tflite", "int8.onnx", "dynamic.onnx", "fp16.onnx"],
     "squeezenet": ["int8.tflite", "int8.onnx"],
-    "squeezenet-1.1": ["int8.onnx"],
     "digits": ["fp32.tflite", "int8.tflite", "int4.tflite", "int8.onnx"],
 }
 

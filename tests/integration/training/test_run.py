@@ -30,6 +30,7 @@ from rich.console import Console
 import edgesqz
 from edgesqz import EdgesqzError, backend, data
 from edgesqz.artifact import Artifact
+from edgesqz.data import synthetic
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models.architectures import network_graph
 from edgesqz.training import Train, checkpoint
@@ -174,6 +175,24 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     return put
 
 
+@pytest.fixture
+def drifting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the step by one that only adds to the weights, for tests that depend only on which ones are written."""
+    import edgesqz.training.step
+
+    real = edgesqz.training.step.training_step
+
+    def training_step(network: Any, *others: Any) -> tuple[Any, Step]:
+        def step(indices: np.ndarray, view: int, wanted: np.ndarray) -> tuple[float, int]:
+            for variable in network.trainable_variables:
+                variable.assign(variable + 0.01)
+            return 1.0, 20
+
+        return real(network, *others)[0], step
+
+    monkeypatch.setattr(edgesqz.training.step, "training_step", training_step)
+
+
 def loaded(path: Path) -> Any:
     """Return the Keras model of a file."""
     import keras
@@ -257,7 +276,12 @@ def test_the_console_shows_a_line_per_epoch(finished: Finished) -> None:
 
 @pytest.mark.parametrize(("min_images", "written_epoch"), [(HOLDOUT, 1), (HOLDOUT + 1, 2)])
 def test_the_best_epoch_is_written_unless_there_are_too_few_validation_images(
-    min_images: int, written_epoch: int, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    min_images: int,
+    written_epoch: int,
+    train_only: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    drifting: None,
 ) -> None:
     import edgesqz.training.step
 
@@ -276,7 +300,7 @@ def test_the_best_epoch_is_written_unless_there_are_too_few_validation_images(
 
 
 def test_the_last_of_equally_good_epochs_is_written(
-    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drifting: None
 ) -> None:
     import edgesqz.training.step
 
@@ -528,14 +552,18 @@ def test_a_student_learns_to_predict_like_its_teacher(trained: Path, images: Pat
     assert losses[-1] < losses[0] / 2
 
 
-def test_a_teacher_with_other_inputs_or_classes_is_rejected(finished: Finished, tmp_path: Path) -> None:
+def test_a_teacher_with_other_inputs_or_classes_is_rejected(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthetic, "COUNTS", {"train": 200, "test": 20})
     with pytest.raises(EdgesqzError, match=r"takes images of \(32, 32, 3\) and predicts 3 classes; expected .* and 10"):
         edgesqz.train(MODEL, "synthetic", teacher=finished.artifact.path, workspace=tmp_path)
 
 
 def test_a_run_with_a_teacher_is_resumed_only_with_the_same_teacher(
-    finished: Finished, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Finished, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
 ) -> None:
+    stand_in(lambda *arguments: (1.0, 20))
     teacher = shutil.copy(finished.artifact.path, tmp_path / "teacher.keras")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         press_ctrl_c(patch, at_step=2)
@@ -605,8 +633,13 @@ def scalars(folder: Path) -> dict[str, dict[int, float]]:
 
 
 def test_tensorboard_can_read_each_epoch_once_it_ends_and_a_resumed_run_continues(
-    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
 ) -> None:
+    import edgesqz.training.step
+
+    counts = itertools.count(1)  # results that differ in each step and each epoch
+    stand_in(lambda *arguments: (next(counts) / 2, next(counts)))
+    monkeypatch.setattr(edgesqz.training.step, "evaluation", lambda network: lambda split: next(counts))
     workspace, events = tmp_path / "workspace", tmp_path / "runs" / "first"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         press_ctrl_c(patch, at_step=5)
@@ -627,7 +660,10 @@ def test_tensorboard_can_read_each_epoch_once_it_ends_and_a_resumed_run_continue
     assert not list(workspace.rglob("*tfevents*"))
 
 
-def test_a_run_resumed_with_a_new_tensorboard_folder_writes_all_epochs(interrupted_copy: Path, tmp_path: Path) -> None:
+def test_a_run_resumed_with_a_new_tensorboard_folder_writes_all_epochs(
+    interrupted_copy: Path, tmp_path: Path, stand_in: StandIn
+) -> None:
+    stand_in(lambda *arguments: (1.0, 20))
     resume(interrupted_copy, tensorboard=tmp_path / "events")
     assert list(scalars(tmp_path / "events")["loss"]) == [1, 2, 3]
 
@@ -1191,8 +1227,6 @@ def test_the_course_crops_at_random_and_its_model_crops_the_center(train_only: P
     recipe: dict[str, Any] = {"preprocessing": "course", "epochs": 1, "batch_size": 64}
     with pytest.raises(EdgesqzError, match="cannot crop images to a larger size"):
         edgesqz.train("squeezenet-course", "synthetic", input_size=40, workspace=tmp_path, **recipe)
-    from edgesqz.data import synthetic
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(synthetic, "COUNTS", {"train": 200, "test": 20})
         artifact = edgesqz.train("squeezenet-course", "synthetic", input_size=24, workspace=tmp_path, **recipe)
