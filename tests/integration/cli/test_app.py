@@ -50,7 +50,7 @@ def test_all_steps(images: Path, tmp_path: Path, capfd: pytest.CaptureFixture[st
     for done in (train, predict, bench):
         assert done.exit_code == 0, done.stderr
 
-    assert capfd.readouterr() == ("", "")  # of the libraries, which write past Python's streams
+    assert capfd.readouterr() == ("", "")  # from the libraries, which bypass Python's streams
     for result in (train, export, bench, predict):
         assert not [word for word in NOISE if word in result.stdout + result.stderr]
     assert "epoch 5/5: loss" in train.stderr

@@ -177,7 +177,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 @pytest.fixture
 def drifting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace the step by one that only adds to the weights, for tests that depend only on which ones are written."""
+    """Replace the training step with one that only adds to the weights, for tests of which weights are written."""
     import edgesqz.training.step
 
     real = edgesqz.training.step.training_step
