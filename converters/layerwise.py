@@ -13,6 +13,7 @@ from edgesqz.converters.layers import layer_name
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.plugins import FLOAT_BITS, MSE, WeightedLayer
 from edgesqz.tflite.extending import NORMALIZATION
+from edgesqz.tflite.metadata import without_runtime_version
 from edgesqz.tflite.operators import Operator, float_operators, operators
 from edgesqz.tflite.packing import packed
 
@@ -117,7 +118,7 @@ def _recipe() -> Any:
 def _quantized(content: bytes, recipe: Any, ranges: Mapping[str, Any]) -> bytes:
     from litert_quantizer.quantizer import Quantizer
 
-    quantizer = Quantizer(content, recipe.get_quantization_recipe())
+    quantizer = Quantizer(without_runtime_version(content), recipe.get_quantization_recipe())
     result = quantizer.quantize(ranges or None, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
 

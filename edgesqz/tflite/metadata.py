@@ -20,6 +20,7 @@ from edgesqz.artifact import Manifest
 from edgesqz.tflite import flatbuffer
 
 ENTRY = "TFLITE_METADATA"
+RUNTIME_VERSION = "min_runtime_version"
 FILE_IDENTIFIER = b"M001"
 LABELS_FILE = "labels.txt"
 PARSER_VERSION = "1.0.0"  # the oldest that knows every field written here
@@ -88,6 +89,19 @@ def with_metadata(content: bytes, manifest: Manifest, labels: Sequence[str]) -> 
     with zipfile.ZipFile(file, "a") as archive:  # a zip archive may be appended to any file
         archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{' '.join(label.split())}\n" for label in labels))
     return file.getvalue()
+
+
+def without_runtime_version(content: bytes) -> bytes:
+    """Remove the oldest TensorFlow version that can run a .tflite file from its metadata.
+
+    LiteRT's quantizer copies this entry and the versions of the operators from the float file, for which they are true.
+    A file with int4 weights, for example, seemed to run since 1.6.0, although 2.11 still rejects them.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model.metadata = [entry for entry in model.metadata or [] if entry.name.decode() != RUNTIME_VERSION]
+    return flatbuffer.serialized(model)
 
 
 def describe(content: bytes, entries: Mapping[str, bytes]) -> dict[str, Any]:

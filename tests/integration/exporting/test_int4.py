@@ -21,6 +21,7 @@ from edgesqz.converters.layerwise import LayerwiseTflite
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError
 from edgesqz.exporting import Export
+from edgesqz.inspecting import inspect
 from edgesqz.models import loading
 from edgesqz.quantization import quantize_kernel
 from edgesqz.workspace import Workspace
@@ -102,6 +103,10 @@ def test_the_input_is_the_pixel_byte_as_for_int8(int4: tuple[Artifact, str]) -> 
     assert list(found.operators[0].inputs)[0] == found.inputs[0]
     assert len(found.operators[0].inputs) == 3  # a convolution
     assert not [tensor.name for tensor in found.tensors if tensor.type == schema.TensorType.FLOAT32]
+
+
+def test_the_oldest_runtime_of_the_float_file_is_not_copied(int4: tuple[Artifact, str]) -> None:
+    assert "min_runtime_version" not in inspect(int4[0].path).metadata
 
 
 def test_the_weights_are_those_of_the_grid_in_the_core(int4: tuple[Artifact, str], exported: Path) -> None:
