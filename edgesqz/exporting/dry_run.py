@@ -14,7 +14,7 @@ from edgesqz.reading import ConversionError
 
 def plan_files(exporter: Exporter, jobs: Sequence[Job]) -> tuple[PlannedFile, ...]:
     """Return the files that an export would write."""
-    exporter.refuse_to_replace(jobs)
+    exporter.check_unopened(jobs)
     room, planned = exporter.room, list[PlannedFile]()
     for job in jobs:
         planned.append(_plan_file(exporter, job, room))

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -27,8 +27,10 @@ from edgesqz.exporting.result import RefusedFile, by_reason
 from edgesqz.exporting.samples import ExportData, ExportSamples, check_dataset
 from edgesqz.exporting.sensitivity import Bits, LayerChoice, Score, Search
 from edgesqz.exporting.shipped import Shipped
-from edgesqz.exporting.source import Source, find_source
+from edgesqz.exporting.source import Source, SourceFile, find_file, find_source
+from edgesqz.image_size import ImageSizeLike
 from edgesqz.models import loading
+from edgesqz.models.architectures import network_graph
 from edgesqz.models.costs import NetworkCosts, network_costs
 from edgesqz.options import as_path
 from edgesqz.plugins import MIN_MAX
@@ -82,6 +84,11 @@ class Exporter:
         self._labels = read_labels(plan.labels) if plan.labels is not None else ()
         self._engines = contextlib.ExitStack()
         self.layer_choices: dict[str, tuple[LayerChoice, ...]] = {}
+
+    @functools.cached_property
+    def _file(self) -> SourceFile:
+        """The file of the source model, which may still be unreadable."""
+        return find_file(self.plan, self.workspace)
 
     @functools.cached_property
     def source(self) -> Source:
@@ -147,17 +154,15 @@ class Exporter:
 
     def file_name(self, job: Job) -> str:
         """Return the name of a job's file."""
-        return job.file_name(str(self.plan.model) if self.plan.untrained else self.source.name)
+        return job.file_name(self._file.name)
 
     @functools.cached_property
     def _costs(self) -> NetworkCosts | None:
         """The costs of the network, or None if edgesqz does not define it."""
-        if self.plan.untrained:
-            return network_costs(str(self.plan.model), input_size=self.plan.input_size)
-        recipe = ((self.source.manifest and self.source.manifest.training) or {}).get("recipe", {})
-        if "model" not in recipe:
+        if not self._network:
             return None
-        return network_costs(recipe["model"], classes=self.source.classes, input_size=recipe.get("input_size"))
+        classes = None if self.plan.untrained else self.source.classes
+        return network_costs(self._network, classes=classes, input_size=self._input_size)
 
     def expected_bytes(self, job: Job) -> int:
         """Estimate the size of a job's file. For a network of another tool, only its parameters count."""
@@ -202,22 +207,46 @@ class Exporter:
         Raises:
             EdgesqzError: The files exceed the quota, would replace those of another model, or cannot be calibrated.
         """
+        self.check_unopened(jobs)
         if not self.plan.all_variants:
             self._refuse_if_too_large(jobs)
-        self.refuse_to_replace(jobs)
         if not self.plan.all_variants and any(self._needs_images(job) for job in jobs):
             _ = self.images.calibration
 
-    def refuse_to_replace(self, jobs: Sequence[Job]) -> None:
-        """Refuse to replace files that were exported from another model, unless ``force`` is set.
+    def check_unopened(self, jobs: Sequence[Job]) -> None:
+        """Check what can be checked before Keras or another engine opens the source model.
 
         Raises:
-            EdgesqzError: There is such a file.
+            EdgesqzError: A file was exported from another model, and ``force`` is not set. Or a pattern matches no
+                layer of a network that edgesqz defines.
         """
         for job in jobs:
             path = self.workspace.folder / self.file_name(job)
             if path.exists() and not self.plan.force:
-                replacing.check(path, self.source)
+                replacing.check(path, self._file)
+        if self.plan.keep and (network := self._network):
+            graph = network_graph(network, input_size=self._input_size)
+            self.plan.keep.bits([name for node in graph.nodes for name in node.layer.kernels])
+
+    @property
+    def _network(self) -> str | None:
+        """The name of the source model's architecture, or None if edgesqz does not define it."""
+        if self.plan.untrained:
+            return str(self.plan.model)
+        network: str | None = self._recipe.get("model")
+        return network
+
+    @property
+    def _input_size(self) -> ImageSizeLike | None:
+        """The size of the images of that architecture, or None for the size that it was designed for."""
+        size: ImageSizeLike | None = self.plan.input_size if self.plan.untrained else self._recipe.get("input_size")
+        return size
+
+    @property
+    def _recipe(self) -> dict[str, Any]:
+        """The recipe of the training run, or nothing for a model from another tool."""
+        recipe: dict[str, Any] = ((self._file.manifest and self._file.manifest.training) or {}).get("recipe", {})
+        return recipe
 
     def _needs_images(self, job: Job) -> bool:
         """Return whether a job needs images for calibration, because no shipped file takes its place."""

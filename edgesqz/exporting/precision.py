@@ -28,14 +28,17 @@ class Keep:
         """Return whether there is a pattern."""
         return bool(self.int8 or self.float)
 
-    def bits(self, layers: Sequence[WeightedLayer]) -> dict[str, int]:
+    def bits(self, names: Sequence[str]) -> dict[str, int]:
         """Return the number of bits of each layer that matches a pattern.
+
+        Args:
+            names: Names of all layers.
 
         Raises:
             EdgesqzError: A pattern matches no layer.
         """
-        return _matching("keep_int8", self.int8, layers, INT8_BITS) | _matching(
-            "keep_float", self.float, layers, FLOAT_BITS
+        return _matching("keep_int8", self.int8, names, INT8_BITS) | _matching(
+            "keep_float", self.float, names, FLOAT_BITS
         )
 
 
@@ -57,8 +60,8 @@ class Limit:
         return self.size_bytes is not None or self.accuracy_drop_pp is not None
 
 
-def _matching(name: str, patterns: Sequence[str], layers: Sequence[WeightedLayer], bits: int) -> dict[str, int]:
-    names, found = [layer.name for layer in layers], dict[str, int]()
+def _matching(name: str, patterns: Sequence[str], names: Sequence[str], bits: int) -> dict[str, int]:
+    found = dict[str, int]()
     for pattern in patterns:
         matches = fnmatch.filter(names, pattern)
         if not matches:
@@ -83,7 +86,7 @@ def choose_bits(layers: Sequence[WeightedLayer], inner_bits: int, keep: Keep) ->
     """
     bits = {layer.name: INT8_BITS for layer in layers}
     bits |= {layer.name: max(inner_bits, layer.fewest_bits) for layer in layers[1:-1]}
-    bits |= keep.bits(layers)
+    bits |= keep.bits(list(bits))
     if inner_bits < INT8_BITS and inner_bits not in bits.values():
         raise EdgesqzError(
             f"expected a convolution for int{inner_bits} weights between the first and the last layer; the layers are "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from edgesqz import lookup, plugins
-from edgesqz.artifact import KERAS_SUFFIX, ChannelRanges, Manifest, PixelRange, Pixels, Tensor, model_suffix
+from edgesqz import artifact, lookup, plugins
+from edgesqz.artifact import KERAS_SUFFIX, Artifact, ChannelRanges, Manifest, PixelRange, Pixels, Tensor, model_suffix
 from edgesqz.data import Batch
 from edgesqz.errors import EdgesqzError, option, wrong_format
 from edgesqz.exporting.plan import Export
@@ -69,6 +71,43 @@ class Source(Protocol):
     def network(self, *, takes_bytes: bool) -> tuple[keras.Model | bytes, PixelRange]:
         """Return the network to convert, and the conversion of pixels to values of its input."""
         ...
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """The file of a source model, before Keras or another engine opens it.
+
+    Attributes:
+        name: Prefix of the file names of its exports.
+        source: Origin of the model, for messages.
+        path: The file, or None for random weights.
+        manifest: The manifest of the file, or None for a file from another tool and for random weights.
+    """
+
+    name: str
+    source: str
+    path: Path | None = None
+    manifest: Manifest | None = None
+
+    @functools.cached_property
+    def sha256(self) -> str | None:
+        """SHA-256 of the file, or None for random weights."""
+        return artifact.sha256(artifact.whole_bytes(self.path)) if self.path else None
+
+
+def find_file(plan: Export, workspace: Workspace) -> SourceFile:
+    """Find the file of the source model of an export.
+
+    Raises:
+        EdgesqzError: There is no such file, its format is not supported, or its manifest does not match.
+    """
+    if path := _foreign_path(plan.model, workspace):
+        manifest = Artifact.open(path).manifest
+        return SourceFile(manifest.name if manifest else path.stem, str(path), path, manifest)
+    if plan.untrained:
+        return SourceFile(str(plan.model), f"{plan.model}, untrained")
+    path = loading.find_file(plan.model, workspace)
+    return SourceFile(path.stem, loading.origin(path), path, Artifact.open(path).manifest)
 
 
 def find_source(plan: Export, workspace: Workspace, pixels: Pixels | None) -> Source:

@@ -57,6 +57,11 @@ class Layer(ABC):
 
     name: str
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Names of the Keras layers with a kernel that it consists of; by default, none."""
+        return ()
+
     def shape(self, *inputs: Shape) -> Shape:
         """Return the shape of the output; by default, the shape of the first input."""
         return inputs[0]
@@ -151,6 +156,11 @@ class Convolution(Layer):
     norm: bool = False
     relu: bool = True
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Its own name, or a name for each group."""
+        return (self.name,) if self.groups == 1 else tuple(f"{self.name}_{k}" for k in range(self.groups))
+
     def shape(self, *inputs: Shape) -> Shape:
         height, width, _ = inputs[0]
         return (self._steps(height), self._steps(width), self.channels)
@@ -200,7 +210,7 @@ class Convolution(Layer):
         if self.groups == 1:
             return part(self.name)(x)
         depth = x.shape[-1] // self.groups
-        parts = [part(f"{self.name}_{k}")(x[..., k * depth : (k + 1) * depth]) for k in range(self.groups)]
+        parts = [part(name)(x[..., k * depth : (k + 1) * depth]) for k, name in enumerate(self.kernels)]
         return layers.Concatenate(name=self.name)(parts)
 
 
@@ -250,6 +260,11 @@ class Dense(Layer):
 
     units: int
     relu: bool = True
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Its own name."""
+        return (self.name,)
 
     def shape(self, *inputs: Shape) -> Shape:
         return (self.units,)

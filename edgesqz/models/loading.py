@@ -148,14 +148,28 @@ def find(
         EdgesqzError: There is no such model (the message lists the available ones), the model cannot be loaded or
             converted, or its manifest contradicts ``pixels``.
     """
-    folder = workspace.folder
-    path = lookup.newest_keras_file(folder) if model is None else _named(str(model), folder)
+    path = find_file(model, workspace)
     found = Artifact.open(path)
-    source = "the zoo" if path.parent == ZOO else str(path)
+    source = origin(path)
     known = found.manifest.pixels if found.manifest else None
     pixels = _pixel_range(known, pixels, f"{model or path}, according to its manifest,")
     sha256 = artifact.sha256(artifact.read_bytes(path))
     return SourceModel(path.stem, source, path, _load(path, input_size), pixels, found.manifest, sha256)
+
+
+def find_file(model: str | Path | None, workspace: Workspace) -> Path:
+    """Find the file of a Keras model. See ``find``.
+
+    Raises:
+        EdgesqzError: There is no such model. The message lists the available ones.
+    """
+    folder = workspace.folder
+    return lookup.newest_keras_file(folder) if model is None else _named(str(model), folder)
+
+
+def origin(path: Path) -> str:
+    """Return where a model comes from, for messages."""
+    return "the zoo" if path.parent == ZOO else str(path)
 
 
 def _named(model: str, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Which files an export writes if some of them cannot be exported."""
+"""Which files an export writes if some of them cannot be exported, and what it refuses before it opens a model."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edgesqz.exporting.exporter import Exporter
 from edgesqz.exporting.job import requested_jobs
 from edgesqz.exporting.result import RefusedFile
 from edgesqz.reading import ConversionError
+from tests import fakes
 
 VARIANTS = ["fp32", "fp16", "dynamic"]
 
@@ -64,3 +65,20 @@ def test_a_model_that_cannot_be_converted_is_tried_once(tmp_path: Path) -> None:
     with pytest.raises(ConversionError):
         attempts.run()
     assert attempts.tried == ["fp32"]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_patterns_are_checked_before_the_model_is_opened(dry_run: bool, tmp_path: Path) -> None:
+    plan = Export("squeezenet-nano", variant="int4", keep_int8="fire99_*", dry_run=dry_run, workspace=tmp_path)
+    with pytest.raises(EdgesqzError, match=r"^keep_int8: no layer matches 'fire99_\*'; the layers are stem, fire11_sq"):
+        plan.run(Console(quiet=True))
+    plan = Export("alexnet", variant="int8", keep_float="norm*", untrained=True, workspace=tmp_path)
+    with pytest.raises(EdgesqzError, match="^keep_float: no layer matches 'norm.'; the layers are conv1, "):
+        plan.run(Console(quiet=True))
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_exports_of_another_model_are_kept_before_the_model_is_opened(dry_run: bool, tmp_path: Path) -> None:
+    fakes.write(tmp_path / "squeezenet.fp32.tflite", fakes.content(), source="other/squeezenet.onnx", source_sha256="1")
+    with pytest.raises(EdgesqzError, match=r"was exported from .*other/squeezenet\.onnx, not from the zoo; replace"):
+        Export("squeezenet", dry_run=dry_run, workspace=tmp_path).run(Console(quiet=True))

@@ -41,7 +41,8 @@ def test_an_export_of_another_model_is_kept(other: str, tmp_path: Path, monkeypa
     Path("workspace").mkdir()
     path = export(Path("workspace"), source(Path("a/model.onnx")))
     message = (
-        f"^workspace/model.int8.tflite was exported from a/model.onnx, not from {other}; replace it with force, or"
+        f"^workspace/model.int8.tflite was exported from a/model.onnx, not from {other}; replace it with force, "
+        "rename one of the models, or choose another workspace$"
     )
     with pytest.raises(EdgesqzError, match=message):
         check(path, source(Path(other), sha256="2"))
