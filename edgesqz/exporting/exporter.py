@@ -92,9 +92,7 @@ class Exporter:
 
     @functools.cached_property
     def source(self) -> Source:
-        """The source model. A wrong dataset name is reported first, because some engines are slow to start."""
-        if self.plan.dataset:
-            check_dataset(str(self.plan.dataset), as_path(self.plan.data_dir))
+        """The source model."""
         found = find_source(self.plan, self.workspace, self._pixels)
         if isinstance(found, ForeignModel):
             self._engines.callback(found.engine.close)
@@ -217,9 +215,11 @@ class Exporter:
         """Check what can be checked before Keras or another engine opens the source model.
 
         Raises:
-            EdgesqzError: A file was exported from another model, and ``force`` is not set. Or a pattern matches no
-                layer of a network that edgesqz defines.
+            EdgesqzError: The dataset's name is wrong, or a file was exported from another model and ``force`` is not
+                set. Or a pattern matches no layer of a network that edgesqz defines.
         """
+        if self.plan.dataset:
+            check_dataset(str(self.plan.dataset), as_path(self.plan.data_dir))
         for job in jobs:
             path = self.workspace.folder / self.file_name(job)
             if path.exists() and not self.plan.force:
