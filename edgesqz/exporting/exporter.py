@@ -87,7 +87,7 @@ class Exporter:
 
     @functools.cached_property
     def _file(self) -> SourceFile:
-        """The file of the source model, which may still be unreadable."""
+        """The file of the source model. It has not been opened, so it may turn out to be unreadable."""
         return find_file(self.plan, self.workspace)
 
     @functools.cached_property
@@ -215,8 +215,8 @@ class Exporter:
         """Check what can be checked before Keras or another engine opens the source model.
 
         Raises:
-            EdgesqzError: The dataset's name is wrong, or a file was exported from another model and ``force`` is not
-                set. Or a pattern matches no layer of a network that edgesqz defines.
+            EdgesqzError: The dataset's name is wrong, a file was exported from another model and ``force`` is not set,
+                or a pattern matches no layer of a network that edgesqz defines.
         """
         if self.plan.dataset:
             check_dataset(str(self.plan.dataset), as_path(self.plan.data_dir))
@@ -244,7 +244,7 @@ class Exporter:
 
     @property
     def _recipe(self) -> dict[str, Any]:
-        """The recipe of the training run, or nothing for a model from another tool."""
+        """The recipe of the training run, or an empty dictionary for a model from another tool."""
         recipe: dict[str, Any] = ((self._file.manifest and self._file.manifest.training) or {}).get("recipe", {})
         return recipe
 

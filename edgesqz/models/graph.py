@@ -59,7 +59,7 @@ class Layer(ABC):
 
     @property
     def kernels(self) -> tuple[str, ...]:
-        """Names of the Keras layers with a kernel that it consists of; by default, none."""
+        """Names of its Keras layers that have a kernel; none by default."""
         return ()
 
     def shape(self, *inputs: Shape) -> Shape:

@@ -92,10 +92,10 @@ def with_metadata(content: bytes, manifest: Manifest, labels: Sequence[str]) -> 
 
 
 def without_runtime_version(content: bytes) -> bytes:
-    """Remove the oldest TensorFlow version that can run a .tflite file from its metadata.
+    """Remove from the metadata of a .tflite file the oldest TensorFlow version that can run it.
 
-    LiteRT's quantizer copies this entry and the versions of the operators from the float file, for which they are true.
-    A file with int4 weights, for example, seemed to run since 1.6.0, although 2.11 still rejects them.
+    LiteRT's quantizer copies this entry and the versions of the operators from the float file, where they are correct.
+    A file with int4 weights, for example, claimed to run on 1.6.0, although 2.11 still rejects it.
     """
     from ai_edge_litert import schema_py_generated as schema
 
