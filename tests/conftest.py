@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -197,8 +198,9 @@ def _remembering(converter: plugins.Converter, make_once: MakeOnce) -> Callable[
     convert = converter.convert
 
     def remembered(model: Any, variant: str, calibration: Sequence[np.ndarray] | None) -> bytes:
-        config = model.get_config() | {"name": None}  # an unnamed model gets another name each time
-        known = hashlib.sha256(json.dumps(config, default=str).encode())
+        # Keras gives unnamed models and its own operations another number each time.
+        config = json.dumps(model.get_config() | {"name": None}, default=str)
+        known = hashlib.sha256(re.sub(r'"(convert_to_tensor)_\d+"', r'"\1"', config).encode())
         for values in (*model.get_weights(), *(calibration or ())):
             known.update(values.tobytes())
         name = f"{variant}.{converter.FORMAT}-{known.hexdigest()}"

@@ -322,6 +322,7 @@ def test_an_invalid_keras_file(content: bytes, tmp_path: Path) -> None:
         edgesqz.export(tmp_path / "broken.keras", workspace=tmp_path)
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_a_model_with_other_inputs_is_verified_by_its_outputs(tmp_path: Path) -> None:
     backend.start_keras()
     import keras
