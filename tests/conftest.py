@@ -198,7 +198,7 @@ def _remembering(converter: plugins.Converter, make_once: MakeOnce) -> Callable[
     convert = converter.convert
 
     def remembered(model: Any, variant: str, calibration: Sequence[np.ndarray] | None) -> bytes:
-        # Keras gives unnamed models and its own operations another number each time.
+        # Keras gives unnamed models and its own operations a new number each time.
         config = json.dumps(model.get_config() | {"name": None}, default=str)
         known = hashlib.sha256(re.sub(r'"(convert_to_tensor)_\d+"', r'"\1"', config).encode())
         for values in (*model.get_weights(), *(calibration or ())):
