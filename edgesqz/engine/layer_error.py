@@ -20,6 +20,8 @@ GROWTH_DB = 10  # the error has ten times the power of any earlier layer's
 SOUND_DB = 30  # SQNR of a layer that is quantized well to 8 bits
 HARMFUL_DB = SOUND_DB - GROWTH_DB
 FLOOR_DB = -100  # the signal is lost
+# The name that Keras gives a model, which starts the names of its tensors. Its number depends on the models before it.
+KERAS_PREFIX = re.compile(r"^(functional|sequential)(_\d+)*/")
 
 
 def layer_sqnr_db(source_model: Engine, export: Engine, images: Batch) -> LayerErrors:
@@ -80,7 +82,7 @@ def _found(layer: str, shape: tuple[int, ...], tensors: Mapping[str, np.ndarray]
 
     Converters append a number and then their own steps to a name. The last step is the output of the layer.
     """
-    named = re.compile(rf"(^|/){re.escape(layer)}(_\d+)?([/:.]|$)")
+    named = re.compile(rf"(^|/){re.escape(KERAS_PREFIX.sub('', layer))}(_\d+)?([/:.]|$)")
     for name, values in reversed(list(tensors.items())):
         if named.search(name):
             turned = [values.transpose(0, 2, 3, 1)] if values.ndim == 4 else []

@@ -49,6 +49,11 @@ def test_the_ratio_is_of_powers_in_decibels() -> None:
     assert compared(source_model, export, many) == {"conv": pytest.approx(20)}
 
 
+def test_the_number_that_keras_gives_a_model_does_not_matter() -> None:
+    ours, theirs = Layers(functional_14_1__conv=np.ones((1, 2))), Layers(functional_3_1__conv=np.ones((1, 2)))
+    assert compared(ours, theirs) == {"functional_14_1/conv": None}
+
+
 def test_layers_without_a_difference_are_exact_and_layers_without_a_signal_are_skipped() -> None:
     tensors = {"same": np.ones((1, 2)), "dead": np.zeros((1, 2))}
     assert compared(Layers(**tensors), Layers(**tensors)) == {"same": None}

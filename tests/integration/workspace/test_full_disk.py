@@ -78,7 +78,7 @@ def test_an_export_is_written_completely_or_not_at_all(
         return edgesqz.export(trained / "colors.keras", workspace=tmp_path, **EXPORTING)
 
     monkeypatch.setattr(Exporter, "make", lambda *arguments: exported_files)  # without converting again
-    monkeypatch.setattr(Exporter, "_print_source_warning", lambda exporter: None)  # without running the source model
+    monkeypatch.setattr(Exporter, "_source_warning", None)  # without running the source model
     size = sum(map(len, exported_files.values()))
     at = range(3) if failure is broken_after else points(len(exported_files[EXPORT]), 3)
     for each in at:
