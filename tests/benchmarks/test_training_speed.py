@@ -95,7 +95,7 @@ def measure(name: str) -> None:
 
 
 # Smaller convolutions leave less to gain, and so does float32 in place of bfloat16.
-@pytest.mark.parametrize(("name", "times_fit"), [("squeezenet", 3), ("squeezenet-nano", 1.5)])
+@pytest.mark.parametrize(("name", "times_fit"), [("squeezenet", 1.8), ("squeezenet-nano", 1.5)])
 @pytest.mark.parametrize("settings", [{}, AVX2], ids=["all instructions", "AVX2"])
 def test_a_step_is_faster_than_fits(settings: dict[str, str], name: str, times_fit: float) -> None:
     program = f"from tests.benchmarks.test_training_speed import measure; measure({name!r})"
