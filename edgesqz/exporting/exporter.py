@@ -206,9 +206,10 @@ class Exporter:
             EdgesqzError: The files exceed the quota, would replace those of another model, or cannot be calibrated.
         """
         self.check_unopened(jobs)
-        if not self.plan.all_variants:
-            self._refuse_if_too_large(jobs)
-        if not self.plan.all_variants and any(self._needs_images(job) for job in jobs):
+        if self.plan.all_variants:
+            return
+        self._refuse_if_too_large(jobs)
+        if any(self._needs_images(job) for job in jobs):
             _ = self.images.calibration
 
     def check_unopened(self, jobs: Sequence[Job]) -> None:
