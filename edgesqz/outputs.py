@@ -7,6 +7,18 @@ import math
 import numpy as np
 
 MAX_DB = 200.0  # for values that are equal
+PROBABILITY_TOLERANCE = 1e-3
+
+
+def are_probabilities(outputs: np.ndarray) -> bool:
+    """Return whether all outputs, float (N, classes), can be probabilities because they are between 0 and 1."""
+    return bool(outputs.min() >= -PROBABILITY_TOLERANCE and outputs.max() <= 1 + PROBABILITY_TOLERANCE)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return logits, float (N, classes), as probabilities."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def class_scores(outputs: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:

@@ -33,8 +33,9 @@ from edgesqz.models import loading
 from edgesqz.models.architectures import network_graph
 from edgesqz.models.costs import NetworkCosts, network_costs
 from edgesqz.options import as_path
+from edgesqz.outputs import are_probabilities, softmax
 from edgesqz.plugins import MIN_MAX
-from edgesqz.reading import ConversionError, ForeignModel, are_probabilities, softmax
+from edgesqz.reading import ConversionError, ForeignModel
 from edgesqz.tflite.operators import float_operators
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import for_conversion, scratch

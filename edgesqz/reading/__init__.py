@@ -4,6 +4,4 @@ from edgesqz.reading.conversion import Conversion as Conversion
 from edgesqz.reading.conversion import to_tflite as to_tflite
 from edgesqz.reading.foreign import ConversionError as ConversionError
 from edgesqz.reading.foreign import ForeignModel as ForeignModel
-from edgesqz.reading.foreign import are_probabilities as are_probabilities
 from edgesqz.reading.foreign import open_foreign as open_foreign
-from edgesqz.reading.foreign import softmax as softmax

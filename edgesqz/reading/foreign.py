@@ -15,10 +15,10 @@ from edgesqz.data import Batch, Samples, sample_shape
 from edgesqz.engine import Engine, EngineError
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.image_size import ImageSize
+from edgesqz.outputs import softmax
 from edgesqz.reading.conversion import Conversion, to_tflite
 from edgesqz.tflite import extending
 
-PROBABILITY_TOLERANCE = 1e-3
 FIX_ONNX = (
     "fix it with python -m onnxruntime.tools.make_dynamic_shape_fixed --input_name {} --input_shape SIZE,SIZE,… FILE "
     "FIXED"
@@ -261,14 +261,3 @@ def _has_size(tensor: Tensor, size: ImageSize) -> bool:
         return tensor.image_format[0] == size
     except EdgesqzError:
         return False
-
-
-def are_probabilities(outputs: np.ndarray) -> bool:
-    """Return whether all outputs, float (N, classes), can be probabilities because they are between 0 and 1."""
-    return bool(outputs.min() >= -PROBABILITY_TOLERANCE and outputs.max() <= 1 + PROBABILITY_TOLERANCE)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return logits, float (N, classes), as probabilities."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -14,7 +14,7 @@ from edgesqz.artifact import MANIFEST_SUFFIX
 from edgesqz.benchmarking import Bench
 from edgesqz.engine.host import Host
 from edgesqz.errors import EdgesqzError, option
-from edgesqz.lookup import find_keras_file
+from edgesqz.lookup import find_keras_file, find_model_file
 from edgesqz.options import as_list, as_path
 from edgesqz.sweeping.candidates import Budget, Selection
 from edgesqz.sweeping.keeper import Record, record_path
@@ -24,7 +24,6 @@ from edgesqz.sweeping.space import INPUT_SIZE, Space, read_sections
 from edgesqz.sweeping.trial import Setting
 from edgesqz.sweeping.trials import Trial, front
 from edgesqz.sweeping.tuning import Tuning
-from edgesqz.training.recipe import MODELS
 from edgesqz.workspace import Workspace, manifest_path
 from edgesqz.workspace.scratch import scratch
 
@@ -171,10 +170,11 @@ def _image_size(space: Space, dataset: str) -> int | str | None:
 def _models(space: Space, home: Workspace) -> Mapping[str, Mapping[str, bytes]]:
     """Return the files of each model in the space, by its name, because other nodes cannot read the workspace."""
     found = {}
-    for name in (str(value) for knob in MODELS for value in space.values_of(f"recipe.{knob}")):
-        path = find_keras_file(name, home.folder)
-        files = (path, manifest_path(path))
-        found[name] = {each.name: each.read_bytes() for each in files if each.is_file()}
+    for find, knob in ((find_keras_file, "init"), (find_model_file, "teacher")):
+        for name in map(str, space.values_of(f"recipe.{knob}")):
+            path = find(name, home.folder)
+            files = (path, manifest_path(path))
+            found[name] = {each.name: each.read_bytes() for each in files if each.is_file()}
     return found
 
 

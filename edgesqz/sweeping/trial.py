@@ -44,7 +44,7 @@ class Setting:
         labels: Class names.
         formats: Formats to export to.
         variants: Variants to export.
-        models: The .keras file and the manifest of each teacher and ``init`` model, by the model's name.
+        models: The file and the manifest of each teacher and ``init`` model, by the model's name.
         threads: Number of cores that a trial may use.
     """
 
@@ -104,7 +104,7 @@ class _Attempt:
 
     @property
     def _models(self) -> Mapping[str, Mapping[str, bytes]]:
-        """The .keras file and the manifest of the teacher and of the ``init`` model, if the trial has any."""
+        """The file and the manifest of the teacher and of the ``init`` model, if the trial has any."""
         recipe = self.trial.candidate.recipe
         return {option: self.setting.models[str(recipe[option])] for option in MODELS if option in recipe}
 

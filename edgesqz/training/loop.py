@@ -8,7 +8,7 @@ import functools
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ from edgesqz.training.display import has_line, progress_bar
 from edgesqz.training.history import FIGURES, Entry
 from edgesqz.training.learner import Learner, LocalLearner
 from edgesqz.training.recipe import Recipe
+from edgesqz.training.teacher import Teacher
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.sizes import format_size
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 Learn = Callable[[Graph, data.Split, Recipe], Learner]
 
 MAX_LISTED_CLASSES = 12
+CHECKED_IMAGES = 500  # of which the teacher must classify more than chance
 MAX_REFRESH_BATCHES = 300  # each moves the statistics by 1 %
 TIMED_STEPS = 10  # for a run of a given duration
 LONGEST_NUMBER = 1.2345678901234567e-05  # no float takes more characters in JSON
@@ -83,7 +85,8 @@ class TrainingRun:
         name: str,
         recipe: Recipe,
         images: TrainingImages,
-        models: Mapping[str, SourceModel],
+        init: SourceModel | None,
+        teacher: Teacher | None,
         workspace: Workspace,
         console: Console,
         learn: Learn = LocalLearner,
@@ -101,37 +104,35 @@ class TrainingRun:
         forms.trained_form(graph, recipe)  # refuses a network with nothing to quantize
         self.frozen = fine_tuning.frozen_modules(graph, recipe.freeze)
         backend.start_keras()
-        self.init, teacher = models.get("init"), models.get("teacher")
+        self.init, self.teacher = init, ""
         self.initial: list[np.ndarray] | None = None  # the weights to start from, unless these are random
-        if self.init:
-            self.initial = fine_tuning.initial_weights(graph, recipe, self.init, images.labels)
+        if init:
+            self.initial = fine_tuning.initial_weights(graph, recipe, init, images.labels)
         self.learner: Learner = learn(graph, images.fitted, recipe)
         self._start()
-        self.targets: Callable[[int], np.ndarray]  # number of a view -> probabilities (images, classes)
-        if teacher:
-            self._check_teacher(teacher, graph)
-            from edgesqz.training import step
+        self.targets = self._targets(graph, teacher)
 
-            views = step.Views(images.fitted, ImageSize(*graph.nodes[0].shape[:2]), recipe)
-            self.targets = functools.cache(step.teacher_predictions(teacher.model, views, recipe))
-        else:
-            labels = _smoothed(images.fitted.labels, len(images.labels), recipe.label_smoothing)
-            self.targets = lambda view: labels
+    def _targets(self, graph: Graph, teacher: Teacher | None) -> Callable[[int], np.ndarray]:
+        """Return the function from the number of a view to the target probabilities, float32 (images, classes)."""
+        images, recipe = self.images.fitted, self.recipe
+        if not teacher:
+            labels = _smoothed(images.labels, len(self.images.labels), recipe.label_smoothing)
+            return lambda view: labels
+        from edgesqz.training import step
+
+        shape = graph.nodes[0].shape
+        teacher.check_form(shape, len(self.images.labels))
+        views = step.Views(images, ImageSize(*shape[:2]), recipe)
+        sample = np.random.default_rng(recipe.seed).permutation(len(images))[:CHECKED_IMAGES]
+        accuracy = teacher.check_accuracy(views.pixels(sample, 0), images.labels[sample])
+        self.teacher = f"teacher: {teacher.path}, classifies {accuracy} correctly"
+        return functools.cache(step.soft_targets(teacher, views, recipe.temperature))
 
     def _start(self) -> None:
         """Return to the state before the first step."""
         self.progress = Progress()
         if self.initial:
             self.learner.restore(self.initial, ())
-
-    def _check_teacher(self, teacher: SourceModel, graph: Graph) -> None:
-        expected = (*graph.nodes[0].shape, *graph.nodes[-1].shape)
-        found = (*teacher.model.input_shape[1:], *teacher.model.output_shape[1:])
-        if found != expected:
-            raise EdgesqzError(
-                f"{option('teacher')} {teacher.source} takes images of {found[:-1]} and predicts {found[-1]} classes; "
-                f"expected {expected[:-1]} and {expected[-1]}"
-            )
 
     def _graph(self, *, cropped: bool = False) -> Graph:
         """Return the network or, with ``cropped``, the network for images that were cropped to its input size."""
@@ -186,6 +187,8 @@ class TrainingRun:
         )
         if self.init:
             lines.append(self._initialization(self.init))
+        if self.teacher:
+            lines.append(self.teacher)
         self.console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
     def _initialization(self, init: SourceModel) -> str:

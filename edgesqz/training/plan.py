@@ -120,8 +120,8 @@ class RecipeOptions:
     teacher: Annotated[
         str | Path | None,
         Option(
-            "Distill this model: train on its predictions instead of the labels. It can be a .keras file, or the name "
-            "of a model in the workspace or the zoo.",
+            "Distill this model: train on its predictions instead of the labels. It can be a model file of any format "
+            "that bench runs, such as .keras or .onnx, or its name in the workspace or the zoo.",
             metavar="MODEL",
         ),
     ] = None

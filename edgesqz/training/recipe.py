@@ -46,7 +46,7 @@ class Recipe:
         validation_split: Fraction of the training images that is used for validation instead of for training.
         kept_epoch: The epoch whose weights the finished network has: ``last``, or ``best`` for the one with the highest
             validation accuracy.
-        teacher: SHA-256 of the teacher's .keras file for distillation, or None to train on the labels.
+        teacher: SHA-256 of the teacher's file for distillation, or None to train on the labels.
         temperature: Softmax temperature of the distillation.
         teacher_views: Number of epochs after which the augmentation repeats, so that the teacher's predictions can be
             cached.

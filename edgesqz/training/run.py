@@ -24,6 +24,7 @@ from edgesqz.training.loop import Learn, TrainingImages, TrainingRun
 from edgesqz.training.plan import Train
 from edgesqz.training.recipe import MODELS, Recipe, fastest_precision, scaled_to
 from edgesqz.training.result import TrainResult
+from edgesqz.training.teacher import TeacherFile
 from edgesqz.training.workers import WorkerLostError, Workers
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.scratch import scratch
@@ -47,11 +48,13 @@ def run(
     """
     workspace, name = Workspace(Path(plan.workspace), plan.quota), plan.model_name
     _check_nothing_lost(workspace, plan)
-    models = {name: loading.find(model, workspace) for name in MODELS if (model := getattr(plan, name))}
-    chosen = plan.chosen | {name: model.sha256 for name, model in models.items()}
+    init = loading.find(plan.init, workspace) if plan.init else None
+    teacher = TeacherFile.find(plan.teacher, workspace) if plan.teacher else None
+    models = {"init": init, "teacher": teacher}
+    chosen = plan.chosen | {name: model.sha256 for name, model in models.items() if model}
     saved = Checkpoint.read(workspace, name) if plan.resume else None
-    recipe = _unchanged(saved.recipe, chosen) if saved else _new(chosen, models.get("init"))
-    for missing in (name for name in MODELS if getattr(recipe, name) and name not in models):
+    recipe = _unchanged(saved.recipe, chosen) if saved else _new(chosen, init)
+    for missing in (name for name in MODELS if getattr(recipe, name) and not models[name]):
         raise EdgesqzError(f"the interrupted run was started with {option(missing)}; specify it again")
 
     dataset = _load_dataset(recipe, plan)
@@ -62,8 +65,9 @@ def run(
     scratch_dir = as_path(plan.scratch_dir)
     split = TrainingImages.split(dataset, images, recipe)
     _check_workers(min(recipe.batch_size, len(split.fitted)), plan)
-    with _learning(plan, workspace, scratch_dir, images) as learn:
-        training = TrainingRun(name, recipe, split, models, workspace, console, learn)
+    teaching = teacher.started() if teacher else contextlib.nullcontext()
+    with teaching as running, _learning(plan, workspace, scratch_dir, images) as learn:
+        training = TrainingRun(name, recipe, split, init, running, workspace, console, learn)
         if after_epoch:
             training.after_epoch.append(after_epoch)
         if saved:

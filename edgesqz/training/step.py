@@ -20,6 +20,7 @@ from edgesqz.image_size import ImageSize
 from edgesqz.models.graph import LOGITS
 from edgesqz.training.optimizers import build_optimizer
 from edgesqz.training.recipe import Recipe
+from edgesqz.training.teacher import Teacher
 
 INFERENCE_BATCH = 500
 BFLOAT16 = "auto_mixed_precision_onednn_bfloat16"  # TensorFlow's name for the graph rewrite
@@ -98,6 +99,10 @@ class Views:
         # Another seed than that of the corners, which is never negative.
         changes = tf.random.stateless_uniform([len(self.labels), 2], (self._seed, -1 - view), -1.0, 1.0)
         return relit(images, tf.gather(changes, indices) * self._light)
+
+    def pixels(self, indices: np.ndarray, view: int) -> np.ndarray:
+        """Return the images at ``indices`` (B,) in view number ``view``, rounded: uint8 (B, H, W, C)."""
+        return np.asarray(np.rint(self(indices, view)), np.uint8)
 
 
 def augment(images: Any, size: ImageSize, corners: Any, mirrored: Any) -> Any:
@@ -207,17 +212,12 @@ def divergence(targets: Any, logits: Any, temperature: float) -> Any:
     return temperature**2 * tf.reduce_mean(cross_entropy - entropy)
 
 
-def teacher_predictions(teacher: keras.Model, views: Views, recipe: Recipe) -> Callable[[int], np.ndarray]:
+def soft_targets(teacher: Teacher, views: Views, temperature: float) -> Callable[[int], np.ndarray]:
     """Build the function from the number of a view to the teacher's predictions of its images, float32 (N, classes)."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int32)])
-    def predict(indices: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
-        probabilities = teacher(tf.cast(views(indices, view), tf.float32), training=False)
-        return tf.nn.softmax(tf.math.log(probabilities + 1e-12) / recipe.temperature)
-
     def predict_all(view: int) -> np.ndarray:
-        with arithmetic(recipe.precision):
-            return np.concatenate([predict(batch, view).numpy() for batch in _batches(len(views.labels))])
+        batches = _batches(len(views.labels))
+        return np.concatenate([teacher.predict(views.pixels(batch, view), temperature) for batch in batches])
 
     return predict_all
 

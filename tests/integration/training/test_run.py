@@ -33,6 +33,7 @@ from edgesqz.artifact import Artifact
 from edgesqz.data import synthetic
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models.architectures import network_graph
+from edgesqz.outputs import softmax
 from edgesqz.training import Train, checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Progress
 from edgesqz.training.recipe import Recipe, fastest_precision
@@ -40,6 +41,7 @@ from edgesqz.training.result import TrainResult
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.sizes import parse_size
 from tests import small
+from tests.foreign import color_onnx
 
 MODEL = small.ONE_FIRE
 EPOCHS, STEPS_PER_EPOCH = 3, 3
@@ -514,6 +516,7 @@ def test_without_a_validation_split_all_images_train_and_the_last_epoch_is_writt
     assert "0 for validation" in shown.getvalue() and ", validation " not in shown.getvalue()
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_the_targets_are_the_teachers_predictions_instead_of_the_labels(
     finished: Finished, train_only: Path, tmp_path: Path, stand_in: StandIn
 ) -> None:
@@ -538,12 +541,13 @@ def test_the_targets_are_the_teachers_predictions_instead_of_the_labels(
     views = Views(split, split.size, recipe)
     teacher = loaded(finished.artifact.path)
     for indices, view, wanted in batches[::7]:
-        softened = teacher.predict(np.asarray(views(indices, view)), verbose=0) ** (1 / recipe.temperature)
+        softened = teacher.predict(views.pixels(indices, view), verbose=0) ** (1 / recipe.temperature)
         expected = softened / softened.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(wanted, expected, atol=1e-4)
     assert [view for _, view, _ in batches] == np.repeat([*range(10), 0, 1], 270 // 64).tolist()
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_a_student_learns_to_predict_like_its_teacher(trained: Path, images: Path, tmp_path: Path) -> None:
     teacher = trained / "colors.keras"
     student = train(images, tmp_path, epochs=5, batch_size=16, learning_rate=0.05, seed=1, teacher=teacher)
@@ -552,6 +556,7 @@ def test_a_student_learns_to_predict_like_its_teacher(trained: Path, images: Pat
     assert losses[-1] < losses[0] / 2
 
 
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_a_teacher_with_other_inputs_or_classes_is_rejected(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -560,6 +565,43 @@ def test_a_teacher_with_other_inputs_or_classes_is_rejected(
         edgesqz.train(MODEL, "synthetic", teacher=finished.artifact.path, workspace=tmp_path)
 
 
+def test_a_teacher_of_another_format_predicts_logits(train_only: Path, tmp_path: Path, stand_in: StandIn) -> None:
+    batches: list[tuple[np.ndarray, int, np.ndarray]] = []
+
+    def step(indices: np.ndarray, view: int, wanted: np.ndarray) -> tuple[float, int]:
+        batches.append((indices, view, wanted))
+        return 1.0, 0
+
+    stand_in(step)
+    teacher, shown = color_onnx(tmp_path / "teacher.onnx"), io.StringIO()
+    artifact = train(train_only, tmp_path, validation_split=0, teacher=teacher, console=Console(file=shown, width=200))
+    assert f"teacher: {teacher}, classifies " in shown.getvalue()
+
+    from edgesqz.training.step import Views
+
+    assert artifact.manifest and artifact.manifest.training
+    recipe = Recipe(**artifact.manifest.training["recipe"])
+    split = data.load(str(train_only)).train()
+    views = Views(split, split.size, recipe)
+    with edgesqz.load(teacher) as engine:
+        for indices, view, wanted in batches[::7]:
+            logits = engine.predict(views.pixels(indices, view))
+            np.testing.assert_allclose(wanted, softmax(logits / recipe.temperature), atol=1e-5)
+
+
+def test_a_teacher_that_rounds_its_probabilities_is_rejected(train_only: Path, tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match=r"rounds its probabilities to int8.*; export it to ONNX"):
+        train(train_only, tmp_path, teacher="squeezenet-nano.int8.tflite")
+
+
+def test_a_teacher_that_guesses_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthetic, "COUNTS", {"train": 200, "test": 20})
+    with pytest.raises(EdgesqzError, match=r"of 200 training images correctly, which is not significantly better than"):
+        edgesqz.train(MODEL, "synthetic", teacher="squeezenet-nano.int8.onnx", validation_split=0, workspace=tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]
+
+
+@pytest.mark.usefixtures("tensorflow_in_process")
 def test_a_run_with_a_teacher_is_resumed_only_with_the_same_teacher(
     finished: Finished, train_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
 ) -> None:

@@ -25,6 +25,7 @@ def test_the_lines_on_the_dataset_come_before_the_number_of_steps(division: str 
         steps=30,
         batch_size=1,
         init=None,
+        teacher="",
         console=Console(file=shown),
     )
     TrainingRun.describe(run)

@@ -1,0 +1,134 @@
+"""The teacher of a distillation: a model of any format, which runs in the engine of that format."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgesqz import artifact, engine
+from edgesqz.engine import Engine
+from edgesqz.errors import EdgesqzError, option
+from edgesqz.lookup import find_model_file
+from edgesqz.outputs import are_probabilities, softmax
+from edgesqz.stats import share_interval
+from edgesqz.workspace import Workspace
+
+LEAST_PROBABILITY = 1e-12
+
+
+@dataclass(frozen=True)
+class TeacherFile:
+    """The file of a teacher.
+
+    Attributes:
+        path: The file.
+        sha256: SHA-256 of its content.
+    """
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def find(cls, model: str | Path, workspace: Workspace) -> TeacherFile:
+        """Find a model file by its path or its name. See ``edgesqz.lookup``.
+
+        Raises:
+            EdgesqzError: There is no such file, or it cannot be read.
+        """
+        path = find_model_file(model, workspace.folder)
+        return cls(path, artifact.sha256(artifact.whole_bytes(path)))
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator[Teacher]:
+        """Run the teacher in its engine, on all cores, during the ``with`` block.
+
+        Raises:
+            EdgesqzError: No engine runs the model, or it is no classifier, or its outputs are too coarse.
+        """
+        threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # a trial of a sweep has its own cores
+        with engine.load(self.path, threads=threads) as running:
+            problem = f"{option('teacher')} {self.path}"
+            if not running.is_classifier:
+                raise EdgesqzError(f"{problem} is not a classifier of images")
+            if running.output.scale is not None:
+                raise EdgesqzError(
+                    f"{problem} rounds its probabilities to {running.output.dtype}, which hides those of unlikely "
+                    "classes; export it to ONNX, where they are float32 in every variant"
+                )
+            yield Teacher(self.path, running)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A running teacher.
+
+    Attributes:
+        path: Its file.
+        engine: The engine that runs it.
+    """
+
+    path: Path
+    engine: Engine
+
+    def check_form(self, image: tuple[int, ...], classes: int) -> None:
+        """Check that the teacher takes the images that the network is trained on, and predicts the same classes.
+
+        Args:
+            image: Height, width and channels.
+            classes: Number of classes.
+
+        Raises:
+            EdgesqzError: It does not.
+        """
+        size, channels = self.engine.image_format
+        found = (*size, channels), self.engine.output.shape[1]
+        if found != (image, classes):
+            raise EdgesqzError(
+                f"{option('teacher')} {self.path} takes images of {found[0]} and predicts {found[1]} classes; "
+                f"expected {image} and {classes}"
+            )
+
+    def check_accuracy(self, images: np.ndarray, labels: np.ndarray) -> str:
+        """Check that the teacher is significantly better than guessing the most common class.
+
+        Args:
+            images: Some training images, uint8 (N, H, W, C).
+            labels: Their labels, int64 (N,).
+
+        Returns:
+            The teacher's accuracy, for messages.
+
+        Raises:
+            EdgesqzError: It is not better than guessing.
+        """
+        correct = int(np.count_nonzero(self.engine.predict(images).argmax(axis=1) == labels))
+        guessing = np.bincount(labels).max() / len(labels)
+        found = f"{correct / len(labels):.1%} of {len(labels)} training images"
+        if share_interval(correct, len(labels))[0] <= guessing:
+            raise EdgesqzError(
+                f"{option('teacher')} {self.path} classifies {found} correctly, which is not significantly better than "
+                f"guessing, {guessing:.1%}; check that it was trained on these classes. If it expects pixel values "
+                f"other than 0..255, export it with {option('pixel_range')} first, and use the export"
+            )
+        return found
+
+    def predict(self, images: np.ndarray, temperature: float) -> np.ndarray:
+        """Return softened probabilities.
+
+        Source: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015.
+
+        Args:
+            images: uint8 (N, H, W, C).
+            temperature: Divisor of the logits.
+
+        Returns:
+            float32 (N, classes).
+        """
+        outputs = self.engine.predict(images)
+        logits = np.log(np.maximum(outputs, LEAST_PROBABILITY)) if are_probabilities(outputs) else outputs
+        return softmax(logits / temperature)
