@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from edgesqz.stats import share_interval
+
 MAX_DB = 200.0  # for values that are equal
 PROBABILITY_TOLERANCE = 1e-3
 
@@ -41,6 +43,21 @@ def class_scores(outputs: np.ndarray, like: np.ndarray | None = None) -> np.ndar
     like = outputs if like is None else like
     is_probability = like.min() >= 0 and like.max() <= 1
     return np.concatenate([1 - outputs if is_probability else -outputs, outputs], axis=1)
+
+
+def is_guessing(predicted: np.ndarray, labels: np.ndarray) -> bool:
+    """Return whether predictions are no better than always predicting the most common class.
+
+    The confidence interval of the accuracy must include that of guessing, and must lie below the midpoint between it
+    and 1, so that a small sample raises no false alarm.
+
+    Args:
+        predicted: The predicted classes, int64 (N,).
+        labels: The true classes, int64 (N,).
+    """
+    guessed = np.bincount(labels).max() / len(labels)
+    least, most = share_interval(int((predicted == labels).sum()), len(labels))
+    return bool(least <= guessed and most < (1 + guessed) / 2)
 
 
 def sqnr_db(values: np.ndarray, expected: np.ndarray) -> float:

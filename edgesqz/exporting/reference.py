@@ -14,6 +14,7 @@ from edgesqz.exporting.samples import ExportData
 from edgesqz.exporting.sensitivity import Score
 from edgesqz.exporting.source import Source
 from edgesqz.options import PixelOptions
+from edgesqz.outputs import is_guessing
 from edgesqz.reading import ForeignModel
 
 # Pixel values that many models expect, tried if a model is no better than guessing. The last ones are ImageNet's.
@@ -143,4 +144,4 @@ def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _is_guessing(outputs: np.ndarray, labels: np.ndarray) -> bool:
-    return verify.is_guessing(verify.predictions(outputs, like=outputs), labels)
+    return is_guessing(verify.predictions(outputs, like=outputs), labels)

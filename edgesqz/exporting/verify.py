@@ -106,18 +106,3 @@ def is_constant(outputs: np.ndarray) -> bool:
 def _scale(outputs: np.ndarray) -> float:
     """Return the largest output, which is 1 for probabilities."""
     return max(1.0, float(np.abs(outputs).max()))
-
-
-def is_guessing(predicted: np.ndarray, labels: np.ndarray) -> bool:
-    """Return whether predictions are no better than always predicting the most common class.
-
-    The confidence interval of the accuracy must include that of guessing, and must lie below the midpoint between it
-    and 1, so that a small sample raises no false alarm.
-
-    Args:
-        predicted: The predicted classes, int64 (N,).
-        labels: The true classes, int64 (N,).
-    """
-    guessed = np.bincount(labels).max() / len(labels)
-    least, most = share_interval(int((predicted == labels).sum()), len(labels))
-    return bool(least <= guessed and most < (1 + guessed) / 2)

@@ -14,8 +14,7 @@ from edgesqz import artifact, engine
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_model_file
-from edgesqz.outputs import are_probabilities, softmax
-from edgesqz.stats import share_interval
+from edgesqz.outputs import are_probabilities, is_guessing, softmax
 from edgesqz.workspace import Workspace
 
 LEAST_PROBABILITY = 1e-12
@@ -94,7 +93,7 @@ class Teacher:
             )
 
     def check_accuracy(self, images: np.ndarray, labels: np.ndarray) -> str:
-        """Check that the teacher is significantly better than guessing the most common class.
+        """Check that the teacher is better than guessing the most common class.
 
         Args:
             images: Some training images, uint8 (N, H, W, C).
@@ -106,14 +105,13 @@ class Teacher:
         Raises:
             EdgesqzError: It is not better than guessing.
         """
-        correct = int(np.count_nonzero(self.engine.predict(images).argmax(axis=1) == labels))
-        guessing = np.bincount(labels).max() / len(labels)
-        found = f"{correct / len(labels):.1%} of {len(labels)} training images"
-        if share_interval(correct, len(labels))[0] <= guessing:
+        predicted = self.engine.predict(images).argmax(axis=1)
+        found = f"{np.mean(predicted == labels):.1%} of {len(labels)} training images"
+        if is_guessing(predicted, labels):
             raise EdgesqzError(
-                f"{option('teacher')} {self.path} classifies {found} correctly, which is not significantly better than "
-                f"guessing, {guessing:.1%}; check that it was trained on these classes. If it expects pixel values "
-                f"other than 0..255, export it with {option('pixel_range')} first, and use the export"
+                f"{option('teacher')} {self.path} classifies {found} correctly, which is no better than guessing; "
+                f"check that it was trained on these classes. If it expects pixel values other than 0..255, export it "
+                f"with {option('pixel_range')} first, and use the export"
             )
         return found
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgesqz.artifact import Images, Verification
-from edgesqz.exporting.verify import is_constant, is_guessing, predictions, problem, verification_outputs, verify
+from edgesqz.exporting.verify import is_constant, predictions, problem, verification_outputs, verify
 
 
 def images(count: int) -> Images:
@@ -54,27 +54,6 @@ def test_an_exact_export_may_differ_by_a_thousandth_of_large_outputs() -> None:
     assert problem(found, np.array([[0.3, 0.7]]), exact=True, trained=True) == (
         "an output is off by 0.004; at most 0.001 is allowed"
     )
-
-
-@pytest.mark.parametrize(
-    ("correct", "count", "guessing"),
-    [
-        (57, 500, True),  # 11.4 % of ten classes
-        (90, 500, False),
-        (1, 10, True),
-        (3, 10, False),  # too few images to decide
-        (400, 500, False),
-    ],
-)
-def test_guessing_is_distinguished_from_low_accuracy(correct: int, count: int, guessing: bool) -> None:
-    labels = np.arange(count) % 10
-    predicted = np.where(np.arange(count) < correct, labels, (labels + 1) % 10)
-    assert is_guessing(predicted, labels) == guessing
-
-
-def test_always_predicting_the_most_frequent_class_is_guessing() -> None:
-    labels = np.repeat([0, 1], [320, 180])
-    assert is_guessing(np.zeros(500, int), labels)
 
 
 def test_ties_that_rounding_decides_are_not_a_problem() -> None:
