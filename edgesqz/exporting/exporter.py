@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from edgesqz import artifact, backend, plugins, progress
-from edgesqz.artifact import Artifact, Images, Manifest, PixelRange, Verification
-from edgesqz.data import Batch, Samples
-from edgesqz.engine import Engine, EngineError
-from edgesqz.errors import EdgesqzError, NoRoomError, first_line, named, option
-from edgesqz.exporting import precision, replacing, shipped, tensors, verify
+from edgesqz import artifact
+from edgesqz.artifact import Artifact, Manifest, Verification
+from edgesqz.engine import Engine
+from edgesqz.errors import EdgesqzError, NoRoomError, named, option
+from edgesqz.exporting import replacing, shipped, tensors, verify
 from edgesqz.exporting.advice import advice, origin_of_error
+from edgesqz.exporting.converting import Conversions, Converted
 from edgesqz.exporting.images import ExportImages
-from edgesqz.exporting.job import DEFAULT_VARIANT, Job
+from edgesqz.exporting.job import Job
 from edgesqz.exporting.labels import check_labels, read_labels
 from edgesqz.exporting.plan import Export
 from edgesqz.exporting.reference import Reference
 from edgesqz.exporting.result import RefusedFile, by_reason
 from edgesqz.exporting.samples import ExportData, ExportSamples, check_dataset
-from edgesqz.exporting.sensitivity import Bits, LayerChoice, Score, Search
+from edgesqz.exporting.sensitivity import LayerChoice
 from edgesqz.exporting.shipped import Shipped
 from edgesqz.exporting.source import Source, SourceFile, find_file, find_source
 from edgesqz.image_size import ImageSizeLike
@@ -42,32 +39,12 @@ from edgesqz.workspace.scratch import for_conversion, scratch
 from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
-    import keras
     from rich.console import Console
 
 # A converter can save a share of the parameters by folding batch normalization into convolutions.
 SMALLEST_SHARE = 0.9
 
 COMPARED_IMAGES = 8  # to find the layer at which an error starts
-
-
-@dataclass(frozen=True)
-class Converted:
-    """A newly converted file.
-
-    Attributes:
-        content: The bytes of the file.
-        pixels: How a pixel becomes a value of the file's input.
-        calibration: The images that the file was calibrated on, or None if its variant is not calibrated.
-        weight_bits: Number of bits of each layer's weights, or None if its variant treats all layers alike.
-        note: Which layers have more bits than others and why, or an empty string.
-    """
-
-    content: bytes
-    pixels: PixelRange
-    calibration: Images | None
-    weight_bits: dict[str, int] | None = None
-    note: str = ""
 
 
 class Exporter:
@@ -138,6 +115,10 @@ class Exporter:
         elif is_classifier and not are_probabilities(reference.outputs):
             source.ends_with_softmax, reference.outputs = True, softmax(reference.outputs)
             self._print(f"{source.source}: its outputs are logits, so the exports end with a softmax")
+
+    @functools.cached_property
+    def _conversions(self) -> Conversions:
+        return Conversions(self.plan, self.console, self.source, self.images, self.reference)
 
     @functools.cached_property
     def parameters(self) -> int:
@@ -268,12 +249,14 @@ class Exporter:
                 self.images.refuse_download()
         with scratch(self._scratch_dir, self.workspace, for_conversion(self.parameters)):
             _ = self._source_warning  # a reason to stop comes before the work of converting
-            converted = self._convert(job)
+            converted = self._conversions.convert(job)
+            if converted.layer_choices:
+                self.layer_choices[self.file_name(job)] = converted.layer_choices
             if converted.note:
                 self._print(f"{self.file_name(job)}: {converted.note}")
             if better := shipped.better_file(self.file_name(job), self.source.sha256, self.plan.keep):
                 self._print(better)
-            with self._engine(converted.content, job, converted.pixels) as engine:
+            with self._conversions.running(converted.content, job, converted.pixels) as engine:
                 self._print_float_operators(job, converted.content)
                 manifest = self._manifest(job, converted, engine)
             return artifact.stored_form(converted.content, manifest, self.file_name(job))
@@ -307,80 +290,10 @@ class Exporter:
 
     def _verify_shipped(self, found: Shipped, job: Job) -> dict[str, bytes]:
         """Verify a file that ships with edgesqz on this machine, and record the result in its manifest."""
-        with self._engine(found.content, job, found.manifest.pixels) as engine:
+        with self._conversions.running(found.content, job, found.manifest.pixels) as engine:
             manifest = found.manifest.model_copy(update={"verification": self._verify(engine, job)})
         self._print(found.describe(self.file_name(job)))
         return artifact.stored_form(found.content, manifest, self.file_name(job))
-
-    @contextlib.contextmanager
-    def _engine(self, content: bytes, job: Job, pixels: PixelRange, purpose: str = "verifying") -> Iterator[Engine]:
-        """Load a new file to verify it. A file that its runtime rejects is not kept."""
-        file_name = self.file_name(job)
-        with progress.status(self.console, f"{file_name}: {purpose}"):
-            try:
-                with Engine(content, plugins.runtime_for(job.converter.SUFFIX), pixels=pixels) as engine:
-                    yield engine
-            except EngineError as error:
-                raise EdgesqzError(f"{file_name} was not kept: its runtime cannot run it: {error}") from error
-
-    def _convert(self, job: Job) -> Converted:
-        model, pixels = self.source.network(takes_bytes=job.kind.takes_bytes)
-        values, record = list[np.ndarray](), None
-        if job.kind.needs_calibration:
-            calibration = self.images.calibration
-            values = _calibration_values(self.source.in_layout_of_exports(calibration.pixels), pixels)
-            record = calibration.record
-        if values and job.is_layerwise(self.plan):
-            content, bits, note = self._quantize_layers(job, model, values, pixels)
-            return Converted(content, pixels, record, bits, note)
-        with self._converting(job):
-            return Converted(job.converter.convert(model, job.variant, values or None), pixels, record)
-
-    def _quantize_layers(
-        self, job: Job, model: keras.Model | bytes, values: Sequence[np.ndarray], pixels: PixelRange
-    ) -> tuple[bytes, dict[str, int], str]:
-        """Return a file whose layers may differ in bits, the bits by layer, and a note on them."""
-        assert job.kind.layer_bits
-        with self._converting(job):
-            layerwise = cast(plugins.LayerwiseConverter, job.converter).layerwise(
-                model, values, self.plan.calibration_method
-            )
-        bits = precision.choose_bits(layerwise.layers, job.kind.layer_bits, self.plan.keep)
-        if job.kind.needs_limit:
-            bits = self._choose_layers(job, layerwise, bits, pixels)
-        with self._converting(job):
-            content = layerwise.quantize(bits)
-        note = "" if job.kind.needs_limit else precision.describe(layerwise.layers, bits, job.kind.layer_bits)
-        return content, bits, note
-
-    def _choose_layers(self, job: Job, layerwise: plugins.Layerwise, bits: Bits, pixels: PixelRange) -> dict[str, int]:
-        """Choose the bits of all layers to meet the plan's limit."""
-
-        def quantize(bits: Bits) -> bytes:
-            with self._converting(job):
-                return layerwise.quantize(bits)
-
-        def score(content: bytes) -> Score:
-            with self._engine(content, job, pixels, "measuring layers") as engine:
-                outputs = engine.predict(self.images.sensitivity.pixels)
-                return self.reference.sensitivity_score(outputs, engine.output_shapes)
-
-        search = Search(layerwise.layers, bits, quantize, score)
-        choices = search.choose(self.plan.limit, self.reference.source_accuracy)
-        self.layer_choices[self.file_name(job)] = choices
-        return {**bits, **{choice.layer: choice.bits for choice in choices}}
-
-    @contextlib.contextmanager
-    def _converting(self, job: Job) -> Iterator[None]:
-        """Hide the output of a converter, possibly a third-party one, and explain its errors."""
-        try:
-            with progress.status(self.console, f"{self.file_name(job)}: converting"), backend.hush():
-                yield
-        except Exception as error:
-            reason = str(error) if isinstance(error, EdgesqzError) else f"{type(error).__name__}: {first_line(error)}"
-            raise EdgesqzError(
-                f"{job.converter.FORMAT} {job.variant}: the converter cannot convert {self.source.source}: {reason}"
-            ) from error
 
     def _verify(self, engine: Engine, job: Job) -> Verification:
         """Run a new file and its source model on the same images. Reject the file if their predictions differ."""
@@ -404,10 +317,8 @@ class Exporter:
         """Say at which layer the error of a quantized .tflite file starts, or return an empty string."""
         if not job.kind.takes_bytes:
             return ""
-        model, pixels = self.source.network(takes_bytes=True)
-        with self._converting(job):
-            content = model if isinstance(model, bytes) else job.converter.convert(model, DEFAULT_VARIANT, None)
-        with self._engine(content, job, pixels, "comparing layers") as unquantized:
+        content, pixels = self._conversions.unquantized(job)
+        with self._conversions.running(content, job, pixels, "comparing layers") as unquantized:
             return origin_of_error(content, unquantized, engine, self.images.verification.pixels[:COMPARED_IMAGES])
 
     def _print_float_operators(self, job: Job, content: bytes) -> None:
@@ -448,20 +359,3 @@ class Exporter:
     def _dataset_labels(self) -> tuple[str, ...]:
         names = self.images.class_names
         return names if len(names) == self.source.classes else ()
-
-
-def _calibration_values(batch: Batch, pixels: PixelRange) -> list[np.ndarray]:
-    """Return the values of each input, float32 (N, *shape of the input)."""
-    if isinstance(batch, Samples):
-        return list(batch.arrays)
-    return [pixels.values(_spanning_all_bytes(batch))[:, None]]
-
-
-def _spanning_all_bytes(images: np.ndarray) -> np.ndarray:
-    """Return images as float32, with one value set to 0 and one to 255.
-
-    The input range is then that of a byte for any images, and its scale and zero point are exact.
-    """
-    values = images.astype(np.float32)
-    values[0, 0, :2, 0] = 0, 255
-    return values
