@@ -38,6 +38,21 @@ class Runtime:
     install: str
 
 
+@dataclass(frozen=True)
+class Reader:
+    """A reader of models from other tools.
+
+    Attributes:
+        name: Name of the reader.
+        suffixes: Suffixes of the model files that it reads.
+        package: The package that converts them in its own environment, or None if none is needed.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    package: str | None
+
+
 @dataclass(frozen=True, repr=False)
 class Installation(Result):
     """The facts that ``edgesqz info`` shows.
@@ -45,7 +60,7 @@ class Installation(Result):
     Attributes:
         versions: Versions of Python, edgesqz and the packages for training and conversion.
         converters: Variants of each format.
-        readers: Suffixes of the model files that each reader reads, and the package that converts them.
+        readers: Readers of models from other tools.
         runtimes: Inference engines.
         models: Networks that can be trained.
         data_dir: The folder to look for datasets in, or None for the download cache.
@@ -54,7 +69,7 @@ class Installation(Result):
 
     versions: dict[str, str]
     converters: dict[str, tuple[str, ...]]
-    readers: dict[str, str]
+    readers: tuple[Reader, ...]
     runtimes: tuple[Runtime, ...]
     models: tuple[str, ...]
     data_dir: str | None
@@ -71,22 +86,29 @@ class Installation(Result):
         def block(title: str, rows: dict[str, str]) -> Table:
             return Table([Column(), Column(is_prose=True)], list(rows.items()), title)
 
+        def block_by_suffix(title: str, rows: list[tuple[str, str, str]]) -> Table:
+            return Table([Column(), Column(rank=1), Column(is_prose=True)], rows, title)
+
         missing = f"not in {self.data_dir}" if self.data_dir else "not available; downloaded on first use"
         return stacked(
             [
                 block("versions", self.versions),
                 block("converters", {name: ", ".join(variants) for name, variants in self.converters.items()}),
-                block("readers", self.readers),
-                block("runtimes", {runtime.name: _state(runtime) for runtime in self.runtimes}),
+                block_by_suffix("readers", [_reader_row(reader) for reader in self.readers]),
+                block_by_suffix("runtimes", [_runtime_row(runtime) for runtime in self.runtimes]),
                 block("models", {name: "edgesqz train --model " + name for name in self.models}),
                 block("datasets", {name: place or missing for name, place in self.datasets.items()}),
             ]
         )
 
 
-def _state(runtime: Runtime) -> str:
-    state = runtime.version or f"missing; {runtime.install}"
-    return f"{formats(runtime.suffixes)}  {state}"
+def _reader_row(reader: Reader) -> tuple[str, str, str]:
+    package = f"{reader.package}, in its own environment" if reader.package else "no package needed"
+    return reader.name, formats(reader.suffixes), package
+
+
+def _runtime_row(runtime: Runtime) -> tuple[str, str, str]:
+    return runtime.name, formats(runtime.suffixes), runtime.version or f"missing; {runtime.install}"
 
 
 @dataclass(frozen=True)
@@ -108,7 +130,7 @@ class Info(DataDirOptions):
         return Installation(
             versions={"python": platform.python_version()} | package_versions(*PACKAGES),
             converters={name: tuple(converter.VARIANTS) for name, converter in plugins.converters().items()},
-            readers={name: _reader(reader) for name, reader in plugins.readers().items()},
+            readers=tuple(_reader(*each) for each in plugins.readers().items()),
             runtimes=tuple(_runtime(plugins.Choice(name)) for name in plugins.runtimes()),
             models=tuple(ARCHITECTURES),
             data_dir=None if data_dir is None else str(data_dir),
@@ -119,10 +141,9 @@ class Info(DataDirOptions):
 info = command(Info)
 
 
-def _reader(reader: plugins.Reader) -> str:
+def _reader(name: str, reader: plugins.Reader) -> Reader:
     """Describe a reader."""
-    package = f"{reader.REQUIREMENTS[0]}, in its own environment" if reader.REQUIREMENTS else "no package needed"
-    return f"{formats(reader.SUFFIXES)}  {package}"
+    return Reader(name, tuple(reader.SUFFIXES), reader.REQUIREMENTS[0] if reader.REQUIREMENTS else None)
 
 
 def _runtime(choice: plugins.Choice) -> Runtime:

@@ -17,16 +17,16 @@ from typer.testing import CliRunner
 
 from edgesqz import plugins
 from edgesqz.cli import app
-from edgesqz.installation import Installation, Runtime, info
+from edgesqz.installation import Installation, Reader, Runtime, info
 from edgesqz.models import ARCHITECTURES
 
 HEAVY = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert")
 
 
 def shown(installation: Installation) -> str:
-    """Return what a terminal shows, with line breaks and column gaps as single spaces."""
+    """Return what a wide terminal shows, with line breaks and column gaps as single spaces."""
     terminal = io.StringIO()
-    Console(file=terminal, width=100, color_system=None).print(installation.table())
+    Console(file=terminal, width=500, color_system=None).print(installation.table())
     return " ".join(terminal.getvalue().split())
 
 
@@ -38,13 +38,16 @@ def test_converters_are_listed_with_their_variants() -> None:
 
 
 def test_readers_are_listed_with_their_packages() -> None:
-    assert info().readers == {
-        "keras": ".h5, .hdf5, .keras  no package needed",
-        "onnx": ".onnx  onnx2tf>=2.6,<3, in its own environment",
-        "pytorch": ".pt2  litert-torch>=0.10,<0.11, in its own environment",
-        "tensorflow": "SavedModel folder  no package needed",
-        "tflite": ".tflite  no package needed",
-    }
+    installation = info()
+    assert installation.readers == (
+        Reader("keras", (".h5", ".hdf5", ".keras"), None),
+        Reader("onnx", (".onnx",), "onnx2tf>=2.6,<3"),
+        Reader("pytorch", (".pt2",), "litert-torch>=0.10,<0.11"),
+        Reader("tensorflow", (".savedmodel",), None),
+        Reader("tflite", (".tflite",), None),
+    )
+    assert "onnx .onnx onnx2tf>=2.6,<3, in its own environment" in shown(installation)
+    assert "tensorflow SavedModel folder no package needed" in shown(installation)
 
 
 def test_runtimes_are_listed_with_their_suffixes_and_versions() -> None:
