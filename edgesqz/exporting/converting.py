@@ -49,7 +49,7 @@ class Converted:
 
 
 class Conversions:
-    """Converts one source model, and runs the files to measure them.
+    """Converts one source model, and runs the new files to measure them.
 
     Args:
         plan: The options.
@@ -66,7 +66,7 @@ class Conversions:
         self.source, self.images, self.reference = source, images, reference
 
     def convert(self, job: Job) -> Converted:
-        """Convert the source model to a file, calibrated on training images where its variant needs that.
+        """Convert the source model to a file, calibrated on training images if its variant needs calibration.
 
         Raises:
             EdgesqzError: The converter cannot convert the model, or no choice of layers meets the plan's limit.
@@ -85,7 +85,7 @@ class Conversions:
     def _quantize_layers(
         self, job: Job, model: keras.Model | bytes, values: Sequence[np.ndarray], unconverted: Converted
     ) -> Converted:
-        """Convert to a file whose layers may differ in bits."""
+        """Convert the source model to a file whose layers can have different numbers of bits."""
         assert job.kind.layer_bits
         with self._hushed(job):
             layerwise = cast(plugins.LayerwiseConverter, job.converter).layerwise(
@@ -105,7 +105,7 @@ class Conversions:
     def _choose_layers(
         self, job: Job, layerwise: plugins.Layerwise, bits: Bits, pixels: PixelRange
     ) -> tuple[LayerChoice, ...]:
-        """Choose the bits of the layers that can have fewer, to meet the plan's limit."""
+        """Choose 8 or 4 bits for each layer that can have 4, to meet the plan's limit."""
 
         def quantize(bits: Bits) -> bytes:
             with self._hushed(job):
@@ -145,7 +145,7 @@ class Conversions:
             content: The bytes of the file.
             job: Its format and variant.
             pixels: How a pixel becomes a value of its input.
-            purpose: What the file is run for, to show the user.
+            purpose: Why the file is run, shown to the user.
 
         Raises:
             EdgesqzError: The engine rejects the file, which is then not kept.

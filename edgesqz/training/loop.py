@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 Learn = Callable[[Graph, data.Split, Recipe], Learner]
 
 MAX_LISTED_CLASSES = 12
-CHECKED_IMAGES = 500  # of which the teacher must classify more than chance
+CHECKED_IMAGES = 500  # on which the teacher must be better than guessing
 MAX_REFRESH_BATCHES = 300  # each moves the statistics by 1 %
 TIMED_STEPS = 10  # for a run of a given duration
 LONGEST_NUMBER = 1.2345678901234567e-05  # no float takes more characters in JSON
@@ -113,7 +113,7 @@ class TrainingRun:
         self.targets = self._targets(graph, teacher)
 
     def _targets(self, graph: Graph, teacher: Teacher | None) -> Callable[[int], np.ndarray]:
-        """Return the function from the number of a view to the target probabilities, float32 (images, classes)."""
+        """Return a function that maps the number of a view to the target probabilities, float32 (images, classes)."""
         images, recipe = self.images.fitted, self.recipe
         if not teacher:
             labels = _smoothed(images.labels, len(self.images.labels), recipe.label_smoothing)
@@ -121,11 +121,11 @@ class TrainingRun:
         from edgesqz.training import step
 
         shape = graph.nodes[0].shape
-        teacher.check_form(shape, len(self.images.labels))
+        teacher.check_shapes(shape, len(self.images.labels))
         views = step.Views(images, ImageSize(*shape[:2]), recipe)
         sample = np.random.default_rng(recipe.seed).permutation(len(images))[:CHECKED_IMAGES]
         accuracy = teacher.check_accuracy(views.pixels(sample, 0), images.labels[sample])
-        self.teacher = f"teacher: {teacher.path}, classifies {accuracy} correctly"
+        self.teacher = f"teacher: {teacher.path}, which classifies {accuracy} correctly"
         return functools.cache(step.soft_targets(teacher, views, recipe.temperature))
 
     def _start(self) -> None:

@@ -121,7 +121,7 @@ class RecipeOptions:
         str | Path | None,
         Option(
             "Distill this model: train on its predictions instead of the labels. It can be a model file of any format "
-            "that bench runs, such as .keras or .onnx, or its name in the workspace or the zoo.",
+            "that bench runs, such as .keras or .onnx, or the name of one in the workspace or the zoo.",
             metavar="MODEL",
         ),
     ] = None

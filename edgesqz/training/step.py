@@ -101,7 +101,7 @@ class Views:
         return relit(images, tf.gather(changes, indices) * self._light)
 
     def pixels(self, indices: np.ndarray, view: int) -> np.ndarray:
-        """Return the images at ``indices`` (B,) in view number ``view``, rounded: uint8 (B, H, W, C)."""
+        """Return the images at ``indices`` (B,) in view number ``view``, rounded to uint8 (B, H, W, C)."""
         return np.asarray(np.rint(self(indices, view)), np.uint8)
 
 

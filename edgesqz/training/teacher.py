@@ -1,4 +1,4 @@
-"""The teacher of a distillation: a model of any format, which runs in the engine of that format."""
+"""The teacher for distillation: a model of any format, run by the engine for that format."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ class TeacherFile:
 
     @contextlib.contextmanager
     def started(self) -> Iterator[Teacher]:
-        """Run the teacher in its engine, on all cores, during the ``with`` block.
+        """Run the teacher in its engine, on all cores that this process may use, during the ``with`` block.
 
         Raises:
-            EdgesqzError: No engine runs the model, or it is no classifier, or its outputs are too coarse.
+            EdgesqzError: No engine runs the model, it is not an image classifier, or its outputs are quantized.
         """
-        threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # a trial of a sweep has its own cores
+        threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # a sweep sets it for its trials
         with engine.load(self.path, threads=threads) as running:
             problem = f"{option('teacher')} {self.path}"
             if not running.is_classifier:
-                raise EdgesqzError(f"{problem} is not a classifier of images")
+                raise EdgesqzError(f"{problem} is not an image classifier")
             if running.output.scale is not None:
                 raise EdgesqzError(
                     f"{problem} rounds its probabilities to {running.output.dtype}, which hides those of unlikely "
-                    "classes; export it to ONNX, where they are float32 in every variant"
+                    "classes; export its source model to ONNX, where probabilities are float32 in every variant"
                 )
             yield Teacher(self.path, running)
 
@@ -74,11 +74,11 @@ class Teacher:
     path: Path
     engine: Engine
 
-    def check_form(self, image: tuple[int, ...], classes: int) -> None:
-        """Check that the teacher takes the images that the network is trained on, and predicts the same classes.
+    def check_shapes(self, input_shape: tuple[int, ...], classes: int) -> None:
+        """Check that the teacher takes the images of the network, and predicts the same number of classes.
 
         Args:
-            image: Height, width and channels.
+            input_shape: Height, width and channels of the network's images.
             classes: Number of classes.
 
         Raises:
@@ -86,10 +86,10 @@ class Teacher:
         """
         size, channels = self.engine.image_format
         found = (*size, channels), self.engine.output.shape[1]
-        if found != (image, classes):
+        if found != (input_shape, classes):
             raise EdgesqzError(
-                f"{option('teacher')} {self.path} takes images of {found[0]} and predicts {found[1]} classes; "
-                f"expected {image} and {classes}"
+                f"{option('teacher')} {self.path} takes images of shape {found[0]} and predicts {found[1]} classes; "
+                f"expected shape {input_shape} and {classes} classes"
             )
 
     def check_accuracy(self, images: np.ndarray, labels: np.ndarray) -> str:
@@ -111,7 +111,7 @@ class Teacher:
             raise EdgesqzError(
                 f"{option('teacher')} {self.path} classifies {found} correctly, which is no better than guessing; "
                 f"check that it was trained on these classes. If it expects pixel values other than 0..255, export it "
-                f"with {option('pixel_range')} first, and use the export"
+                f"with {option('pixel_range')} first, and use the exported file"
             )
         return found
 

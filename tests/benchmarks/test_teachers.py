@@ -35,7 +35,7 @@ def test_an_int8_onnx_file_predicts_twice_as_fast(name: str, tmp_path: Path) -> 
         for file, engine in engines.items():
             start = time.perf_counter()
             engine.predict(images)
-            if round_number:  # the first one compiles
+            if round_number:  # the first round compiles
                 seconds[file].append(time.perf_counter() - start)
     for file, engine in engines.items():
         print(f"{file}: {IMAGES / statistics.median(seconds[file]):.0f} images/s")

@@ -94,8 +94,8 @@ def measure(name: str) -> None:
     print(json.dumps(times))
 
 
-# Smaller convolutions leave less to gain, and so does float32 in place of bfloat16. With AVX2, convolutions take a
-# larger part of the step.
+# Smaller convolutions leave less to gain, and so does float32 in place of bfloat16. With AVX2, convolutions take up a
+# larger share of the step, which leaves less to gain elsewhere.
 @pytest.mark.parametrize(
     ("name", "settings", "times_fit"),
     [

@@ -561,7 +561,9 @@ def test_a_teacher_with_other_inputs_or_classes_is_rejected(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(synthetic, "COUNTS", {"train": 200, "test": 20})
-    with pytest.raises(EdgesqzError, match=r"takes images of \(32, 32, 3\) and predicts 3 classes; expected .* and 10"):
+    with pytest.raises(
+        EdgesqzError, match=r"takes images of shape \(32, 32, 3\) and predicts 3 classes; expected .* and 10"
+    ):
         edgesqz.train(MODEL, "synthetic", teacher=finished.artifact.path, workspace=tmp_path)
 
 
@@ -575,7 +577,7 @@ def test_a_teacher_of_another_format_predicts_logits(train_only: Path, tmp_path:
     stand_in(step)
     teacher, shown = color_onnx(tmp_path / "teacher.onnx"), io.StringIO()
     artifact = train(train_only, tmp_path, validation_split=0, teacher=teacher, console=Console(file=shown, width=200))
-    assert f"teacher: {teacher}, classifies " in shown.getvalue()
+    assert f"teacher: {teacher}, which classifies " in shown.getvalue()
 
     from edgesqz.training.step import Views
 
@@ -590,7 +592,7 @@ def test_a_teacher_of_another_format_predicts_logits(train_only: Path, tmp_path:
 
 
 def test_a_teacher_that_rounds_its_probabilities_is_rejected(train_only: Path, tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match=r"rounds its probabilities to int8.*; export it to ONNX"):
+    with pytest.raises(EdgesqzError, match=r"rounds its probabilities to int8.*; export its source model"):
         train(train_only, tmp_path, teacher="squeezenet-nano.int8.tflite")
 
 
