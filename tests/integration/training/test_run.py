@@ -561,9 +561,7 @@ def test_a_teacher_with_other_inputs_or_classes_is_rejected(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(synthetic, "COUNTS", {"train": 200, "test": 20})
-    with pytest.raises(
-        EdgesqzError, match=r"takes images of shape \(32, 32, 3\) and predicts 3 classes; expected .* and 10"
-    ):
+    with pytest.raises(EdgesqzError, match=r"takes images of shape \(32, 32, 3\) and predicts 3 classes; .* and 10"):
         edgesqz.train(MODEL, "synthetic", teacher=finished.artifact.path, workspace=tmp_path)
 
 
