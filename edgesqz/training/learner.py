@@ -33,8 +33,11 @@ class Learner(Protocol):
             The loss, and the number of correctly classified images.
         """
 
-    def use_average(self, batches: np.ndarray, view: int) -> None:
-        """Replace the weights by their moving average, and estimate the statistics of batch normalization again.
+    def use_average(self) -> None:
+        """Replace the weights by their moving average. The statistics of batch normalization no longer match them."""
+
+    def estimate_statistics(self, batches: np.ndarray, view: int) -> None:
+        """Estimate the statistics of batch normalization for the current weights.
 
         Args:
             batches: Batches to estimate them from, as positions in the training images, int (batches, B).
@@ -76,7 +79,7 @@ class LocalLearner:
         self.views = step.Views(images, ImageSize(*self.network.input_shape[1:3]), recipe)
         arguments = (self.network, self.views, recipe)
         self.optimizer, self._take_step = step.training_step(*arguments, *([average] if average else []))
-        self._refresh_statistics = step.statistics_refresh(*arguments)
+        self._estimate_statistics = step.statistics_estimation(*arguments)
         self._count_correct = step.evaluation(self.network)
 
     def step(self, indices: np.ndarray, view: int, targets: np.ndarray, learning_rate: float) -> tuple[float, int]:
@@ -85,11 +88,13 @@ class LocalLearner:
         loss, correct = self._take_step(indices, view, targets)
         return float(loss), int(correct)
 
-    def use_average(self, batches: np.ndarray, view: int) -> None:
+    def use_average(self) -> None:
         """Replace the weights by their moving average. See ``Learner.use_average``."""
         self.optimizer.finalize_variable_values(self.network.trainable_variables)
-        for indices in batches:
-            self._refresh_statistics(indices, view)
+
+    def estimate_statistics(self, batches: np.ndarray, view: int) -> None:
+        """Estimate the statistics of batch normalization. See ``Learner.estimate_statistics``."""
+        self._estimate_statistics(batches, view)
 
     def count_correct(self, split: Split) -> float:
         """Return the number of correctly classified images, or NaN if a prediction is NaN or infinity."""

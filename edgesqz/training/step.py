@@ -179,21 +179,30 @@ def training_step(
     return optimizer, take_step
 
 
-def statistics_refresh(network: keras.Model, views: Views, recipe: Recipe) -> Callable[[np.ndarray, int], None]:
-    """Build the function that updates the moving averages of batch normalization, and no weights, from a batch.
+def statistics_estimation(network: keras.Model, views: Views, recipe: Recipe) -> Callable[[np.ndarray, int], None]:
+    """Build the function that replaces the moving averages of batch normalization by the averages over some batches.
 
-    It takes the indices of a batch of images (B,) and the number of the view.
+    It takes the indices of the images, int (batches, B), and the number of the view. It changes no weights.
     """
+    layers = [layer for layer in network.layers if isinstance(layer, FusedBatchNormalization)]
+    statistics = [(each, layer.momentum) for layer in layers for each in (layer.moving_mean, layer.moving_variance)]
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int32)])
-    def update(indices: tf.Tensor, view: tf.Tensor) -> None:
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)]
+    )
+    def include(indices: tf.Tensor, view: tf.Tensor, count: tf.Tensor) -> None:
+        before = [tf.identity(statistic.value) for statistic, _ in statistics]
         network(tf.cast(views(indices, view), tf.float32), training=True)
+        for (statistic, momentum), old in zip(statistics, before, strict=True):
+            # The layer took 1 - momentum of the way to the statistics of this batch; the mean of all takes 1 / count.
+            statistic.assign(old + (statistic.value - old) / (1 - momentum) / count)
 
-    def refresh(indices: np.ndarray, view: int) -> None:
+    def estimate(batches: np.ndarray, view: int) -> None:
         with arithmetic(recipe.precision):
-            update(indices, view)
+            for count, indices in enumerate(batches, start=1):
+                include(indices, view, count)
 
-    return refresh
+    return estimate
 
 
 def divergence(targets: Any, logits: Any, temperature: float) -> Any:

@@ -125,9 +125,13 @@ class Workers:
         )
         return float(np.mean([loss for loss, _ in results])), sum(correct for _, correct in results)
 
-    def use_average(self, batches: np.ndarray, view: int) -> None:
+    def use_average(self) -> None:
         """Replace the weights by their moving average. See ``Learner.use_average``."""
-        self._all([worker.call.remote("use_average", batches, view) for worker in self._workers])
+        self._all([worker.call.remote("use_average") for worker in self._workers])
+
+    def estimate_statistics(self, batches: np.ndarray, view: int) -> None:
+        """Estimate the statistics of batch normalization. See ``Learner.estimate_statistics``."""
+        self._all([worker.call.remote("estimate_statistics", batches, view) for worker in self._workers])
 
     def count_correct(self, split: Split) -> float:
         """Return the number of correctly classified images, or NaN if a prediction is NaN or infinity."""
