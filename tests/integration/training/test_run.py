@@ -36,6 +36,7 @@ from edgesqz.models.architectures import network_graph
 from edgesqz.outputs import softmax
 from edgesqz.training import Train, checkpoint
 from edgesqz.training.checkpoint import Checkpoint, Progress
+from edgesqz.training.learner import LocalLearner
 from edgesqz.training.recipe import Recipe, fastest_precision
 from edgesqz.training.result import TrainResult
 from edgesqz.workspace import Workspace
@@ -312,6 +313,25 @@ def test_the_last_of_equally_good_epochs_is_written(
     written = recorded_checkpoints(monkeypatch)
     artifact = train(train_only, tmp_path)
     assert_same_arrays(loaded(artifact.path).get_weights(), written[2].weights)
+
+
+@pytest.mark.parametrize("min_images", [1, 1000])
+def test_the_statistics_are_estimated_before_a_validation_that_selects_the_epoch(
+    min_images: int, train_only: Path, tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[object] = []
+
+    def count_correct(self: LocalLearner, split: data.Split) -> float:
+        events.append("validation")
+        return 20.0
+
+    stand_in(lambda *arguments: (1.0, 20))
+    monkeypatch.setattr("edgesqz.training.recipe.MIN_VALIDATION_IMAGES", min_images)
+    monkeypatch.setattr(LocalLearner, "estimate_statistics", lambda self, batches, view: events.append(batches.shape))
+    monkeypatch.setattr(LocalLearner, "count_correct", count_correct)
+    train(train_only, tmp_path)
+    each_epoch = [(STEPS_PER_EPOCH, 64), "validation"] if min_images == 1 else ["validation"]
+    assert events == EPOCHS * each_epoch
 
 
 def test_another_seed_gives_other_weights(finished: Finished, train_only: Path, tmp_path: Path) -> None:
