@@ -98,11 +98,12 @@ class Table:
 
     def _hidden(self, shown: Sequence[int]) -> str:
         """Name the columns that are not shown, and how to see them. Empty if all are shown."""
-        names = [column.head.split("\n")[0] for number, column in enumerate(self.columns) if number not in shown]
-        if not names:
+        hidden = [column for number, column in enumerate(self.columns) if number not in shown]
+        if not hidden:
             return ""
+        names = ", ".join(column.head.split("\n")[0] for column in hidden if column.head)
         ways = "widen the terminal" + (f", or {self.elsewhere}" if self.elsewhere else "")
-        return f"{counted(len(names), 'column')} hidden: {', '.join(names)}; {ways}"
+        return f"{counted(len(hidden), 'column')} hidden{f': {names}' if names else ''}; {ways}"
 
     def _fitting(self, width: int) -> tuple[list[int], bool]:
         """Return the columns to show, and whether names go above the figures, as names wider than half the table do."""

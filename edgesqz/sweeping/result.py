@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report
+
+RECIPE = "recipe."  # prefix of a knob's name
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,6 +159,7 @@ class SweepResult(Result):
         return next((row for row in rows if file and Path(row.path).name == file.name), None)
 
     def _found_table(self) -> Table:
+        varied = self._varied()
         records = sorted(self.records, key=lambda record: -(record["validation_accuracy"] or 0))
         rows = [
             [
@@ -166,6 +170,7 @@ class SweepResult(Result):
                 _scaled(record["size_bytes"], 1e3, 1),
                 _scaled(record["macs"], 1e6, 2),
                 _scaled(record["latency_us"], 1, 1),
+                *([_recipe(record, varied)] if varied else []),
                 "kept" if record["kept"] else f"{record['state']}: {record['reason']}",
             ]
             for record in records
@@ -178,9 +183,15 @@ class SweepResult(Result):
             Column("size with\nmanifest, kB", "right"),
             Column("MACs\nM", "right", rank=3),
             Column("p50\nµs", "right", rank=1),
+            *([Column("recipe", is_prose=True, rank=4)] if varied else []),
             Column("outcome", is_prose=True),
         ]
         return Table(columns, rows, caption=self._summary(), elsewhere="use --html or --csv")
+
+    def _varied(self) -> list[str]:
+        """Return the knobs of the recipe whose values differ between trials."""
+        knobs = dict.fromkeys(name for trial in self.trials for name in trial.values if name.startswith(RECIPE))
+        return [name for name in knobs if len({trial.values.get(name) for trial in self.trials}) > 1]
 
     def _planned_table(self) -> Table:
         rows = [
@@ -214,6 +225,11 @@ class SweepResult(Result):
             used += f" of the quota of {format_size(self.quota_bytes)}"
         tried = f"{counted(len(self.trials), 'trial')}, {kept} kept in {self.folder}, {used}"
         return f"{tried}; files were chosen by validation accuracy and benchmarked on the test images"
+
+
+def _recipe(record: dict[str, Any], knobs: Sequence[str]) -> str:
+    """Describe the values of some knobs of a trial."""
+    return ", ".join(f"{name.removeprefix(RECIPE)} {record[name]}" for name in knobs if name in record)
 
 
 def _scaled(value: float | None, unit: float, digits: int) -> str:

@@ -60,6 +60,7 @@ def run(plan: Sweep, console: Console) -> SweepResult:
     budget = Budget.parse(plan.max_size, plan.max_macs, plan.max_arena).within(home.quota_bytes)
     selection = Selection(space, budget, data.class_count(name), first=len(record.trials) + 1)
     report = None
+    _models(space, home)  # refuses missing models in a dry run, too
     if plan.dry_run:
         trials = (*record.waiting, *_new(plan, selection, record))
     else:
@@ -168,11 +169,18 @@ def _image_size(space: Space, dataset: str) -> int | str | None:
 
 
 def _models(space: Space, home: Workspace) -> Mapping[str, Mapping[str, bytes]]:
-    """Return the files of each model in the space, by its name, because other nodes cannot read the workspace."""
+    """Return the files of each model in the space, by its name, because other nodes cannot read the workspace.
+
+    Raises:
+        EdgesqzError: There is no such model.
+    """
     found = {}
     for find, knob in ((find_keras_file, "init"), (find_model_file, "teacher")):
         for name in map(str, space.values_of(f"recipe.{knob}")):
-            path = find(name, home.folder)
+            try:
+                path = find(name, home.folder)
+            except EdgesqzError as error:
+                raise EdgesqzError(f"recipe.{knob}: {error.args[0]}") from error
             files = (path, manifest_path(path))
             found[name] = {each.name: each.read_bytes() for each in files if each.is_file()}
     return found

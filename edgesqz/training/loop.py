@@ -102,6 +102,8 @@ class TrainingRun:
         self._graph()  # refuses what cannot be built before TensorFlow starts
         graph = self._graph(cropped=True)
         forms.trained_form(graph, recipe)  # refuses a network with nothing to quantize
+        if teacher:
+            teacher.check(graph.nodes[0].shape, images.labels)
         self.frozen = fine_tuning.frozen_modules(graph, recipe.freeze)
         backend.start_keras()
         self.init, self.teacher = init, ""
@@ -120,9 +122,7 @@ class TrainingRun:
             return lambda view: labels
         from edgesqz.training import step
 
-        shape = graph.nodes[0].shape
-        teacher.check_shapes(shape, len(self.images.labels))
-        views = step.Views(images, ImageSize(*shape[:2]), recipe)
+        views = step.Views(images, ImageSize(*graph.nodes[0].shape[:2]), recipe)
         sample = np.random.default_rng(recipe.seed).permutation(len(images))[:CHECKED_IMAGES]
         accuracy = teacher.check_accuracy(views.pixels(sample, 0), images.labels[sample])
         self.teacher = f"teacher: {teacher.path}, which classifies {accuracy} correctly"
@@ -211,6 +211,7 @@ class TrainingRun:
             if self.progress.history:
                 self.best = checkpoint.read_best(self.workspace, self.name)
             self.learner.restore(saved.weights, saved.optimizer)
+        self.console.print(f"continues after step {self.progress.step} of {self.steps}", highlight=False)
         if not saved.optimizer:
             self.console.print("the checkpoint has no optimizer state; the optimizer starts over", soft_wrap=True)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgesqz import artifact, cluster, data
 from edgesqz.artifact import Artifact
 from edgesqz.errors import EdgesqzError, option
+from edgesqz.lookup import model_files
 from edgesqz.models import loading
 from edgesqz.models.loading import SourceModel
 from edgesqz.options import as_path
@@ -53,9 +54,10 @@ def run(
     models = {"init": init, "teacher": teacher}
     chosen = plan.chosen | {name: model.sha256 for name, model in models.items() if model}
     saved = Checkpoint.read(workspace, name) if plan.resume else None
-    recipe = _unchanged(saved.recipe, chosen) if saved else _new(chosen, init)
+    recipe = _unchanged(saved.recipe, chosen, workspace) if saved else _new(chosen, init)
     for missing in (name for name in MODELS if getattr(recipe, name) and not models[name]):
-        raise EdgesqzError(f"the interrupted run was started with {option(missing)}; specify it again")
+        known = _file_of(getattr(recipe, missing), workspace)
+        raise EdgesqzError(f"the interrupted run was started with {option(missing)}{known}; specify it again")
 
     dataset = _load_dataset(recipe, plan)
     images = dataset.train()
@@ -153,19 +155,34 @@ def _new(chosen: dict[str, Any], init: SourceModel | None) -> Recipe:
     return Recipe(**{"precision": fastest_precision()} | inherited | chosen)
 
 
-def _unchanged(recipe: Recipe, chosen: dict[str, Any]) -> Recipe:
+def _unchanged(recipe: Recipe, chosen: dict[str, Any], workspace: Workspace) -> Recipe:
     """Return the recipe of a checkpoint.
 
     Raises:
         EdgesqzError: An option differs from the recipe of the checkpoint.
     """
     for name, value in chosen.items():
-        if (saved := getattr(recipe, name)) != value:
+        saved = getattr(recipe, name)
+        if saved != value and name in MODELS:
+            was = f"without {option(name)}"
+            if saved:
+                file = _file_of(saved, workspace)
+                was = f"with {option(name)}{file}" if file else f"with another {option(name)}"
+            raise EdgesqzError(
+                f"the interrupted run was started {was}; continue it the same way, or start over with {option('force')}"
+            )
+        if saved != value:
             raise EdgesqzError(
                 f"the interrupted run has {option(name)} {saved}, not {value}; remove {option(name)} or "
                 f"{option('resume')}"
             )
     return recipe
+
+
+def _file_of(sha256: str, workspace: Workspace) -> str:
+    """Return the file in the workspace or the zoo with this SHA-256, to follow an option, or an empty string."""
+    files = [*model_files(workspace.folder), *model_files(artifact.ZOO)]
+    return next((f" {file.name}" for file in files if artifact.sha256(artifact.whole_bytes(file)) == sha256), "")
 
 
 def _load_dataset(recipe: Recipe, plan: Train) -> data.Dataset:

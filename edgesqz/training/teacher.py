@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edgesqz import artifact, engine
+from edgesqz.artifact import Artifact
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_model_file
@@ -59,7 +60,8 @@ class TeacherFile:
                     f"{problem} rounds its probabilities to {running.output.dtype}, which hides those of unlikely "
                     "classes; export its source model to ONNX, where probabilities are float32 in every variant"
                 )
-            yield Teacher(self.path, running)
+            manifest = Artifact.open(self.path).manifest
+            yield Teacher(self.path, manifest.labels if manifest else (), running)
 
 
 @dataclass(frozen=True)
@@ -68,29 +70,38 @@ class Teacher:
 
     Attributes:
         path: Its file.
+        labels: Its class names, or empty if they are unknown.
         engine: The engine that runs it.
     """
 
     path: Path
+    labels: tuple[str, ...]
     engine: Engine
 
-    def check_shapes(self, input_shape: tuple[int, ...], classes: int) -> None:
-        """Check that the teacher takes the images of the network, and predicts the same number of classes.
+    def check(self, input_shape: tuple[int, ...], labels: tuple[str, ...]) -> None:
+        """Check that the teacher takes the images of the network, and predicts the same classes.
 
         Args:
             input_shape: Height, width and channels of the network's images.
-            classes: Number of classes.
+            labels: Class names.
 
         Raises:
             EdgesqzError: It does not.
         """
-        size, channels = self.engine.image_format
+        problem = f"{option('teacher')} {self.path}"
+        try:
+            size, channels = self.engine.image_format
+        except EdgesqzError as error:
+            raise EdgesqzError(f"{problem}: {error}") from error
         found = (*size, channels), self.engine.output.shape[1]
-        if found != (input_shape, classes):
+        if found != (input_shape, len(labels)):
             raise EdgesqzError(
-                f"{option('teacher')} {self.path} takes images of shape {found[0]} and predicts {found[1]} classes; "
-                f"expected shape {input_shape} and {classes} classes"
+                f"{problem} takes images of shape {found[0]} and predicts {found[1]} classes; expected shape "
+                f"{input_shape} and {len(labels)} classes"
             )
+        for number, (known, wanted) in enumerate(zip(self.labels, labels, strict=False)):
+            if known != wanted:
+                raise EdgesqzError(f"{problem}: its class {number} is {known}, but that of the dataset is {wanted}")
 
     def check_accuracy(self, images: np.ndarray, labels: np.ndarray) -> str:
         """Check that the teacher is better than guessing the most common class.

@@ -181,7 +181,7 @@ class Workspace:
         )
 
     def _advice(self, missing_bytes: int) -> str:
-        """Suggest the largest files to remove, no more than necessary, and the command to do so."""
+        """Suggest some of the largest files to remove, no more than necessary, and the command to do so."""
         sizes, going = self.sizes(), list[str]()
         removable = (name for name in sizes if stands_alone(name, sizes) and not self.is_claimed(name))
         for name in sorted(removable, key=sizes.__getitem__, reverse=True)[:MAX_SUGGESTIONS]:
@@ -193,7 +193,9 @@ class Workspace:
         elsewhere = "" if self.folder == defaults.WORKSPACE else f" --workspace {shlex.quote(str(self.folder))}"
         named = ", ".join(f"{name} ({format_size(sizes[name])})" for name in going)
         command = f"edgesqz workspace rm {shlex.join(going)}{elsewhere}"
-        return f"the largest removable files are {named}; remove them with {command}, or {RAISE_QUOTA}"
+        files = f"file is {named}; remove it" if len(going) == 1 else f"files are {named}; remove them"
+        more = " and more files" if missing_bytes > 0 else ""
+        return f"the largest removable {files}{more} with {command}, or {RAISE_QUOTA}"
 
 
 def write_file(path: Path, content: bytes, used: Workspace | None = None) -> None:

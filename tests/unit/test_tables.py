@@ -53,6 +53,8 @@ def test_a_line_below_a_narrow_table_names_the_hidden_columns_and_a_way_to_see_t
     other = dataclasses.replace(table, elsewhere="use --csv")
     assert "2 columns hidden: size, gzip; widen the terminal, or use --csv" in " ".join(other.lines(10))
     assert not any("hidden" in line for line in table.lines(80))
+    headless = dataclasses.replace(table, columns=[dataclasses.replace(column, head="") for column in table.columns])
+    assert "2 columns hidden; widen the terminal" in " ".join(headless.lines(10))
 
 
 def test_a_name_is_above_its_figures_if_it_takes_half_of_the_width() -> None:

@@ -29,7 +29,7 @@ from rich.console import Console
 
 import edgesqz
 from edgesqz import EdgesqzError, backend, data
-from edgesqz.artifact import Artifact
+from edgesqz.artifact import ZOO, Artifact
 from edgesqz.data import synthetic
 from edgesqz.image_size import ImageSize, ImageSizeLike
 from edgesqz.models.architectures import network_graph
@@ -614,11 +614,27 @@ def test_a_teacher_that_rounds_its_probabilities_is_rejected(train_only: Path, t
         train(train_only, tmp_path, teacher="squeezenet-nano.int8.tflite")
 
 
+def test_a_teacher_for_images_of_any_size_is_rejected(train_only: Path, tmp_path: Path) -> None:
+    teacher = color_onnx(tmp_path / "any.onnx", size="side")
+    with pytest.raises(EdgesqzError, match=r"teacher .*any\.onnx: expected a model for images of one size"):
+        train(train_only, tmp_path, teacher=teacher)
+
+
+@pytest.mark.usefixtures("tensorflow_in_process")
+def test_a_teacher_of_other_classes_is_rejected(finished: Finished, train_only: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(train_only, tmp_path / "renamed"))
+    for split in ("train", "test"):
+        (folder / split / "red").rename(folder / split / "zinc")
+    with pytest.raises(EdgesqzError, match=r"its class 2 is red, but that of the dataset is zinc"):
+        train(folder, tmp_path, teacher=finished.artifact.path)
+
+
 def test_a_teacher_that_guesses_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synthetic, "COUNTS", {"train": 200, "test": 20})
+    teacher = shutil.copy(ZOO / "squeezenet-nano.int8.onnx", tmp_path / "guessing.onnx")  # without its class names
     with pytest.raises(EdgesqzError, match=r"of 200 training images correctly, which is no better than guessing"):
-        edgesqz.train(MODEL, "synthetic", teacher="squeezenet-nano.int8.onnx", validation_split=0, workspace=tmp_path)
-    assert not [path for path in tmp_path.iterdir() if path.is_file()]
+        edgesqz.train(MODEL, "synthetic", teacher=teacher, validation_split=0, workspace=tmp_path / "none")
+    assert not list((tmp_path / "none").glob("*.*"))
 
 
 @pytest.mark.usefixtures("tensorflow_in_process")
@@ -630,8 +646,10 @@ def test_a_run_with_a_teacher_is_resumed_only_with_the_same_teacher(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         press_ctrl_c(patch, at_step=2)
         train(train_only, tmp_path, teacher=teacher)
-    with pytest.raises(EdgesqzError, match="the interrupted run was started with teacher; specify it again"):
+    with pytest.raises(EdgesqzError, match=r"was started with teacher teacher\.keras; specify it again"):
         resume(tmp_path)
+    with pytest.raises(EdgesqzError, match=r"was started with teacher teacher\.keras; continue it the same way"):
+        resume(tmp_path, teacher="squeezenet-nano")
     assert resume(tmp_path, teacher=teacher).path.is_file()
 
 

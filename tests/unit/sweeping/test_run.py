@@ -38,3 +38,14 @@ def test_a_dry_run_of_a_resumed_sweep_lists_what_is_left(tmp_path: Path) -> None
         found = edgesqz.sweep(resume=True, workspace=tmp_path, dry_run=True)
         assert len(found.trials) == left
         assert found.table().caption.startswith(caption)
+
+
+def test_only_values_of_the_recipe_that_differ_are_in_the_table_of_a_sweep(tmp_path: Path) -> None:
+    recipe = {"epochs": 3, "learning_rate": [0.1, 0.2]}
+    planned = edgesqz.sweep({**SPACE, "recipe": recipe}, search="grid", workspace=tmp_path, dry_run=True)
+    ended = [dataclasses.replace(trial, state="failed", reason="the loss became nan") for trial in planned.trials]
+    lines = dataclasses.replace(planned, trials=tuple(ended)).table().lines(200)
+    assert len([line for line in lines if "learning_rate 0.1" in line]) == len(ended) / 2
+    assert not any("epochs" in line for line in lines)
+    alike = [trial for trial in ended if trial.values["recipe.learning_rate"] == 0.1]
+    assert "recipe" not in [column.head for column in dataclasses.replace(planned, trials=tuple(alike)).table().columns]
