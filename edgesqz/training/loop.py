@@ -30,7 +30,7 @@ from edgesqz.training.checkpoint import Checkpoint, Detail, Progress
 from edgesqz.training.display import has_line, progress_bar
 from edgesqz.training.history import FIGURES, Entry
 from edgesqz.training.learner import Learner, LocalLearner
-from edgesqz.training.recipe import Recipe
+from edgesqz.training.recipe import MODELS, Recipe
 from edgesqz.training.teacher import Teacher
 from edgesqz.workspace import Workspace
 from edgesqz.workspace.sizes import format_size
@@ -288,7 +288,8 @@ class TrainingRun:
     def _interrupt(self, stopped: type[KeyboardInterrupt]) -> KeyboardInterrupt:
         """Write a checkpoint, and return the exception to raise, which says what was kept."""
         self._write_checkpoint()
-        kept = f"continue with {option('resume')}"
+        same = " and ".join(option(name) for name in MODELS if getattr(self.recipe, name))
+        kept = f"continue with {option('resume')}" + (f" and the same {same}" if same else "")
         if self.detail is Detail.NOTHING:
             kept = "nothing was kept, because checkpoints did not fit the quota"
         return stopped(named(f"stopped after step {self.progress.step} of {self.steps}; {kept}"))

@@ -205,7 +205,9 @@ class ModelFileOptions:
         ),
     ] = None
     force: Annotated[bool, Option("Replace a finished model or an unfinished run of the same name.")] = False
-    resume: Annotated[bool, Option("Continue from the checkpoint of an interrupted run.")] = False
+    resume: Annotated[
+        bool, Option("Continue from the checkpoint of an interrupted run. Repeat `--teacher` and `--init`.")
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

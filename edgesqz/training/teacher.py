@@ -15,6 +15,7 @@ from edgesqz.artifact import Artifact
 from edgesqz.engine import Engine
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import find_model_file
+from edgesqz.models.architectures import ARCHITECTURES
 from edgesqz.outputs import are_probabilities, is_guessing, softmax
 from edgesqz.workspace import Workspace
 
@@ -40,7 +41,15 @@ class TeacherFile:
         Raises:
             EdgesqzError: There is no such file, or it cannot be read.
         """
-        path = find_model_file(model, workspace.folder)
+        try:
+            path = find_model_file(model, workspace.folder)
+        except EdgesqzError as error:
+            if str(model) not in ARCHITECTURES:
+                raise
+            raise EdgesqzError(
+                f"{option('teacher')} {model} has no trained weights in {workspace.folder} or in the zoo; train it "
+                f"first with edgesqz train --model {model}"
+            ) from error
         return cls(path, artifact.sha256(artifact.whole_bytes(path)))
 
     @contextlib.contextmanager

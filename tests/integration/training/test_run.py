@@ -614,6 +614,11 @@ def test_a_teacher_that_rounds_its_probabilities_is_rejected(train_only: Path, t
         train(train_only, tmp_path, teacher="squeezenet-nano.int8.tflite")
 
 
+def test_a_teacher_without_weights_must_be_trained_first(train_only: Path, tmp_path: Path) -> None:
+    with pytest.raises(EdgesqzError, match="train it first with edgesqz train --model teacher"):
+        train(train_only, tmp_path, teacher="teacher")
+
+
 def test_a_teacher_for_images_of_any_size_is_rejected(train_only: Path, tmp_path: Path) -> None:
     teacher = color_onnx(tmp_path / "any.onnx", size="side")
     with pytest.raises(EdgesqzError, match=r"teacher .*any\.onnx: expected a model for images of one size"):
@@ -643,7 +648,10 @@ def test_a_run_with_a_teacher_is_resumed_only_with_the_same_teacher(
 ) -> None:
     stand_in(lambda *arguments: (1.0, 20))
     teacher = shutil.copy(finished.artifact.path, tmp_path / "teacher.keras")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(KeyboardInterrupt, match="continue with resume and the same teacher"),
+    ):
         press_ctrl_c(patch, at_step=2)
         train(train_only, tmp_path, teacher=teacher)
     with pytest.raises(EdgesqzError, match=r"was started with teacher teacher\.keras; specify it again"):
