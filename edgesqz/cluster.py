@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgesqz import backend
+from edgesqz import backend, stopping
 from edgesqz.errors import EdgesqzError, first_line, option
 
 RAY_BYTES = 50_000_000  # limit for Ray's own files, which count against the quota if they are in the workspace
@@ -34,6 +34,7 @@ SETTINGS = {
     "RAY_ROTATION_MAX_BYTES": "1000000",
     "RAY_ROTATION_BACKUP_COUNT": "1",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # it prints a stack trace on SIGTERM
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -43,11 +44,12 @@ QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
 
 def require_ray() -> None:
-    """Check that Ray is installed.
+    """Check that Ray is installed, and import it with the settings that edgesqz needs.
 
     Raises:
         EdgesqzError: Ray is not installed.
     """
+    os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
     try:
         import ray.tune  # noqa: F401
     except ImportError as error:
@@ -67,15 +69,16 @@ def started(address: str | None, store_bytes: int) -> Iterator[None]:
     Raises:
         EdgesqzError: No cluster answers, or its nodes run other versions.
     """
-    os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
+    require_ray()
     import ray
 
     try:
-        if address:
-            _connect(address)
-            _check_versions()
-        else:
-            _start(store_bytes)
+        with stopping.handler_kept():
+            if address:
+                _connect(address)
+                _check_versions()
+            else:
+                _start(store_bytes)
         yield
     finally:
         ray.shutdown()

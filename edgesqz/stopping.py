@@ -23,6 +23,17 @@ def raise_on_sigterm() -> None:
 
 
 @contextlib.contextmanager
+def handler_kept() -> Iterator[None]:
+    """Restore the handler of SIGTERM after a block that may set another one, such as Ray's, which does not clean up."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():  # no other thread can set handlers
+            signal.signal(signal.SIGTERM, handler)
+
+
+@contextlib.contextmanager
 def noted() -> Iterator[Callable[[], type[KeyboardInterrupt] | None]]:
     """Defer signals instead of raising KeyboardInterrupt, so that a step completes before the work stops.
 

@@ -27,6 +27,7 @@ def test_a_node_with_other_versions_is_named_with_what_differs() -> None:
 def test_without_ray_the_message_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setitem(sys.modules, "ray.tune", None)
+    monkeypatch.setattr(cluster, "SETTINGS", {})
     with pytest.raises(EdgesqzError, match=r"needs Ray, which is not installed; try pip install 'edgesqz\[sweep\]'"):
         cluster.require_ray()
 
@@ -36,6 +37,7 @@ def test_an_error_of_starting_ray_is_one_line(monkeypatch: pytest.MonkeyPatch) -
         raise Exception("The current node timed out during startup.\nMore about it.")
 
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: None))
+    monkeypatch.setitem(sys.modules, "ray.tune", SimpleNamespace())
     monkeypatch.setattr(cluster, "SETTINGS", {})
     with (
         pytest.raises(EdgesqzError, match=r"^cannot use Ray: The current node timed out during startup\.$"),
