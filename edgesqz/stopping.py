@@ -24,12 +24,12 @@ def raise_on_sigterm() -> None:
 
 @contextlib.contextmanager
 def handler_kept() -> Iterator[None]:
-    """Restore the handler of SIGTERM after a block that may set another one, such as Ray's, which does not clean up."""
+    """Restore the SIGTERM handler after a block that may replace it. Ray's, for example, does not clean up."""
     handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():  # no other thread can set handlers
+        if threading.current_thread() is threading.main_thread():  # only the main thread can set handlers
             signal.signal(signal.SIGTERM, handler)
 
 

@@ -23,7 +23,7 @@ from edgesqz.workspace.sizes import format_size
 if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report
 
-RECIPE = "recipe."  # prefix of a knob's name
+RECIPE = "recipe."  # prefix of the names of the recipe's knobs
 
 
 @dataclass(frozen=True, repr=False)

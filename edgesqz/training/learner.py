@@ -34,7 +34,7 @@ class Learner(Protocol):
         """
 
     def use_average(self) -> None:
-        """Replace the weights by their moving average. The statistics of batch normalization no longer match them."""
+        """Replace the weights with their moving average. The statistics of batch normalization then no longer match."""
 
     def estimate_statistics(self, batches: np.ndarray, view: int) -> None:
         """Estimate the statistics of batch normalization for the current weights.
@@ -89,7 +89,7 @@ class LocalLearner:
         return float(loss), int(correct)
 
     def use_average(self) -> None:
-        """Replace the weights by their moving average. See ``Learner.use_average``."""
+        """Replace the weights with their moving average. See ``Learner.use_average``."""
         self.optimizer.finalize_variable_values(self.network.trainable_variables)
 
     def estimate_statistics(self, batches: np.ndarray, view: int) -> None:

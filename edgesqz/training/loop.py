@@ -43,7 +43,7 @@ Learn = Callable[[Graph, data.Split, Recipe], Learner]
 
 MAX_LISTED_CLASSES = 12
 CHECKED_IMAGES = 500  # on which the teacher must be better than guessing
-STATISTICS_IMAGES = 5000  # to estimate the statistics of batch normalization from
+STATISTICS_IMAGES = 5000  # from which the statistics of batch normalization are estimated
 TIMED_STEPS = 10  # for a run of a given duration
 LONGEST_NUMBER = 1.2345678901234567e-05  # no float takes more characters in JSON
 
@@ -211,7 +211,7 @@ class TrainingRun:
             if self.progress.history:
                 self.best = checkpoint.read_best(self.workspace, self.name)
             self.learner.restore(saved.weights, saved.optimizer)
-        self.console.print(f"continues after step {self.progress.step} of {self.steps}", highlight=False)
+        self.console.print(f"training continues after step {self.progress.step} of {self.steps}", highlight=False)
         if not saved.optimizer:
             self.console.print("the checkpoint has no optimizer state; the optimizer starts over", soft_wrap=True)
 
@@ -357,7 +357,7 @@ class TrainingRun:
 
     def _finish_epoch(self) -> None:
         """Validate, write checkpoints, and print a line after some of the epochs."""
-        self._settle_weights()
+        self._prepare_validation()
         progress, weights, accuracy = self.progress, self._weights(), self._validation_accuracy()
         entry = self._entry(accuracy)
         progress.history.append(entry)
@@ -374,11 +374,11 @@ class TrainingRun:
         for notify in self.after_epoch:
             notify(progress)
 
-    def _settle_weights(self) -> None:
-        """Continue with the average of the weights after the last step, and with statistics that match the weights.
+    def _prepare_validation(self) -> None:
+        """After the last step, use the average of the weights. Make the statistics of batch normalization match them.
 
-        The moving averages of batch normalization lag behind the weights while the learning rate is high, so that
-        validation would underestimate the accuracy, by more than ten points in the first epochs.
+        The moving averages of batch normalization lag behind the weights while the learning rate is high. Without new
+        estimates, validation would underestimate the accuracy, by more than ten percentage points in the first epochs.
         """
         started = time.perf_counter()
         is_averaged = self.recipe.average > 0 and self.progress.step == self.steps

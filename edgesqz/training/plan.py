@@ -206,7 +206,11 @@ class ModelFileOptions:
     ] = None
     force: Annotated[bool, Option("Replace a finished model or an unfinished run of the same name.")] = False
     resume: Annotated[
-        bool, Option("Continue from the checkpoint of an interrupted run. Repeat `--teacher` and `--init`.")
+        bool,
+        Option(
+            "Continue from the checkpoint of an interrupted run. Repeat `--teacher` and `--init` if it was started "
+            "with them."
+        ),
     ] = False
 
 

@@ -167,7 +167,7 @@ def _unchanged(recipe: Recipe, chosen: dict[str, Any], workspace: Workspace) -> 
             was = f"without {option(name)}"
             if saved:
                 file = _file_of(saved, workspace)
-                was = f"with {option(name)}{file}" if file else f"with another {option(name)}"
+                was = f"with {option(name)}{file}" if file else f"with a different {option(name)}"
             raise EdgesqzError(
                 f"the interrupted run was started {was}; continue it the same way, or start over with {option('force')}"
             )
@@ -180,7 +180,7 @@ def _unchanged(recipe: Recipe, chosen: dict[str, Any], workspace: Workspace) -> 
 
 
 def _file_of(sha256: str, workspace: Workspace) -> str:
-    """Return the file in the workspace or the zoo with this SHA-256, to follow an option, or an empty string."""
+    """Return a space and the name of the file with this SHA-256 in the workspace or the zoo, or an empty string."""
     files = [*model_files(workspace.folder), *model_files(artifact.ZOO)]
     return next((f" {file.name}" for file in files if artifact.sha256(artifact.whole_bytes(file)) == sha256), "")
 

@@ -180,9 +180,10 @@ def training_step(
 
 
 def statistics_estimation(network: keras.Model, views: Views, recipe: Recipe) -> Callable[[np.ndarray, int], None]:
-    """Build the function that replaces the moving averages of batch normalization by the averages over some batches.
+    """Build the function that sets the statistics of batch normalization to their averages over some batches.
 
-    It takes the indices of the images, int (batches, B), and the number of the view. It changes no weights.
+    The function takes the indices of the images, int (batches, B), and the number of the view. It does not change the
+    weights.
     """
     layers = [layer for layer in network.layers if isinstance(layer, FusedBatchNormalization)]
     statistics = [(each, layer.momentum) for layer in layers for each in (layer.moving_mean, layer.moving_variance)]
@@ -194,7 +195,7 @@ def statistics_estimation(network: keras.Model, views: Views, recipe: Recipe) ->
         before = [tf.identity(statistic.value) for statistic, _ in statistics]
         network(tf.cast(views(indices, view), tf.float32), training=True)
         for (statistic, momentum), old in zip(statistics, before, strict=True):
-            # The layer took 1 - momentum of the way to the statistics of this batch; the mean of all takes 1 / count.
+            # The layer moved by 1 - momentum of the distance to this batch's statistics; the mean moves by 1 / count.
             statistic.assign(old + (statistic.value - old) / (1 - momentum) / count)
 
     def estimate(batches: np.ndarray, view: int) -> None:

@@ -46,10 +46,7 @@ class TeacherFile:
         except EdgesqzError as error:
             if str(model) not in ARCHITECTURES:
                 raise
-            raise EdgesqzError(
-                f"{option('teacher')} {model} has no trained weights in {workspace.folder} or in the zoo; train it "
-                f"first with edgesqz train --model {model}"
-            ) from error
+            raise EdgesqzError(f"{error.args[0]}; to train it, run edgesqz train --model {model}") from error
         return cls(path, artifact.sha256(artifact.whole_bytes(path)))
 
     @contextlib.contextmanager
@@ -110,7 +107,10 @@ class Teacher:
             )
         for number, (known, wanted) in enumerate(zip(self.labels, labels, strict=False)):
             if known != wanted:
-                raise EdgesqzError(f"{problem}: its class {number} is {known}, but that of the dataset is {wanted}")
+                raise EdgesqzError(
+                    f"{problem} predicts other classes than the dataset has: class {number} is {known!r} in the "
+                    f"teacher, but {wanted!r} in the dataset"
+                )
 
     def check_accuracy(self, images: np.ndarray, labels: np.ndarray) -> str:
         """Check that the teacher is better than guessing the most common class.

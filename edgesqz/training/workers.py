@@ -126,7 +126,7 @@ class Workers:
         return float(np.mean([loss for loss, _ in results])), sum(correct for _, correct in results)
 
     def use_average(self) -> None:
-        """Replace the weights by their moving average. See ``Learner.use_average``."""
+        """Replace the weights with their moving average. See ``Learner.use_average``."""
         self._all([worker.call.remote("use_average") for worker in self._workers])
 
     def estimate_statistics(self, batches: np.ndarray, view: int) -> None:

@@ -194,8 +194,8 @@ class Workspace:
         named = ", ".join(f"{name} ({format_size(sizes[name])})" for name in going)
         command = f"edgesqz workspace rm {shlex.join(going)}{elsewhere}"
         files = f"file is {named}; remove it" if len(going) == 1 else f"files are {named}; remove them"
-        more = " and more files" if missing_bytes > 0 else ""
-        return f"the largest removable {files}{more} with {command}, or {RAISE_QUOTA}"
+        more = ", then free more space" if missing_bytes > 0 else ""
+        return f"the largest removable {files} with {command}{more}, or {RAISE_QUOTA}"
 
 
 def write_file(path: Path, content: bytes, used: Workspace | None = None) -> None:

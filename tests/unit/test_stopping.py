@@ -1,4 +1,4 @@
-"""Handlers of SIGTERM."""
+"""SIGTERM handlers."""
 
 from __future__ import annotations
 

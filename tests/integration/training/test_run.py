@@ -615,22 +615,22 @@ def test_a_teacher_that_rounds_its_probabilities_is_rejected(train_only: Path, t
 
 
 def test_a_teacher_without_weights_must_be_trained_first(train_only: Path, tmp_path: Path) -> None:
-    with pytest.raises(EdgesqzError, match="train it first with edgesqz train --model teacher"):
+    with pytest.raises(EdgesqzError, match="no model file 'teacher'; .*; to train it, run edgesqz train"):
         train(train_only, tmp_path, teacher="teacher")
 
 
 def test_a_teacher_for_images_of_any_size_is_rejected(train_only: Path, tmp_path: Path) -> None:
-    teacher = color_onnx(tmp_path / "any.onnx", size="side")
+    teacher = color_onnx(tmp_path / "any.onnx", size="size")
     with pytest.raises(EdgesqzError, match=r"teacher .*any\.onnx: expected a model for images of one size"):
         train(train_only, tmp_path, teacher=teacher)
 
 
 @pytest.mark.usefixtures("tensorflow_in_process")
-def test_a_teacher_of_other_classes_is_rejected(finished: Finished, train_only: Path, tmp_path: Path) -> None:
+def test_a_teacher_with_other_classes_is_rejected(finished: Finished, train_only: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(train_only, tmp_path / "renamed"))
     for split in ("train", "test"):
         (folder / split / "red").rename(folder / split / "zinc")
-    with pytest.raises(EdgesqzError, match=r"its class 2 is red, but that of the dataset is zinc"):
+    with pytest.raises(EdgesqzError, match="class 2 is 'red' in the teacher, but 'zinc' in the dataset"):
         train(folder, tmp_path, teacher=finished.artifact.path)
 
 
