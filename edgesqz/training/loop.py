@@ -107,6 +107,8 @@ class TrainingRun:
         self.frozen = fine_tuning.frozen_modules(graph, recipe.freeze)
         backend.start_keras()
         self.init, self.teacher = init, ""
+        given = {"init": init and init.path, "teacher": teacher and teacher.path}
+        self.model_files = {name: path.name for name, path in given.items() if path}
         self.initial: list[np.ndarray] | None = None  # the weights to start from, unless these are random
         if init:
             self.initial = fine_tuning.initial_weights(graph, recipe, init, images.labels)
@@ -462,6 +464,7 @@ class TrainingRun:
             dataset=self.recipe.dataset,
             training={
                 "recipe": dataclasses.asdict(self.recipe),
+                "models": self.model_files,
                 "validation_accuracy": progress.best_accuracy,
                 "validation_images": len(self.images.validation or ()),
                 "warning": self._warning(progress),

@@ -554,6 +554,7 @@ def test_the_targets_are_the_teachers_predictions_instead_of_the_labels(
     assert finished.artifact.manifest
     recipe = Recipe(**artifact.manifest.training["recipe"])
     assert recipe.teacher == finished.artifact.manifest.sha256
+    assert artifact.manifest.training["models"] == {"teacher": finished.artifact.path.name}
 
     from edgesqz.training.step import Views
 

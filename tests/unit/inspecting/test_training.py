@@ -76,3 +76,9 @@ def test_a_manifest_of_another_file_is_a_warning(model: Path) -> None:
 @pytest.mark.parametrize("facts", [{}, {"recipe": {}}, {"history": []}, {"minutes": 2.0}])
 def test_facts_may_be_missing(facts: dict[str, Any]) -> None:
     assert list(training.summary(facts)) == ([("minutes", "2.0")] if facts == {"minutes": 2.0} else [])
+
+
+def test_another_model_is_named_by_its_file_and_its_checksum() -> None:
+    facts = {"recipe": {"teacher": "95ae"}, "models": {"teacher": "boss.int8.onnx"}}
+    assert list(training.summary(facts)) == [("teacher", "boss.int8.onnx, SHA-256 95ae")]
+    assert list(training.summary({"recipe": {"teacher": "95ae"}})) == [("teacher", "95ae")]
