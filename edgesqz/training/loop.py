@@ -277,6 +277,8 @@ class TrainingRun:
         bar = progress_bar(self.console, self.steps, self.progress.step)
         with stopping.noted() as stop, bar as show:
             while self.progress.step < self.steps:
+                if self._meets_new_view:
+                    show(self.progress.step, self._epoch_of(self.progress.step), "the teacher predicts the images")
                 self._step()
                 show(self.progress.step, *self._figures())
                 if self.progress.step % self.steps_per_epoch == 0 or self.progress.step == self.steps:
@@ -315,10 +317,18 @@ class TrainingRun:
 
     def _figures(self) -> tuple[str, str]:
         """Return the current epoch and its figures, for the progress bar."""
-        epoch, position = divmod(self.progress.step - 1, self.steps_per_epoch)
-        loss, accuracy = self._epoch_averages(position + 1)
-        figures = f"loss {loss:.3f}  accuracy {accuracy:.1%}  {self._speed}"
-        return f"epoch {epoch + 1}/{self.recipe.epochs}", figures
+        last = self.progress.step - 1
+        loss, accuracy = self._epoch_averages(last % self.steps_per_epoch + 1)
+        return self._epoch_of(last), f"loss {loss:.3f}  accuracy {accuracy:.1%}  {self._speed}"
+
+    def _epoch_of(self, step: int) -> str:
+        return f"epoch {step // self.steps_per_epoch + 1}/{self.recipe.epochs}"
+
+    @property
+    def _meets_new_view(self) -> bool:
+        """Whether the next step is the first of a view that the teacher has not predicted yet."""
+        epoch, position = divmod(self.progress.step, self.steps_per_epoch)
+        return self.recipe.teacher is not None and position == 0 and epoch < self.recipe.teacher_views
 
     def _epoch_averages(self, steps: int) -> tuple[float, float]:
         """Return the mean loss and accuracy of the first ``steps`` steps of the current epoch."""

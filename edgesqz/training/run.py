@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgesqz import artifact, cluster, data
+from edgesqz import artifact, cluster, data, progress
 from edgesqz.artifact import Artifact
 from edgesqz.errors import EdgesqzError, option
 from edgesqz.lookup import model_files
@@ -68,8 +68,11 @@ def run(
     split = TrainingImages.split(dataset, images, recipe)
     _check_workers(min(recipe.batch_size, len(split.fitted)), plan)
     teaching = teacher.started() if teacher else contextlib.nullcontext()
-    with teaching as running, _learning(plan, workspace, scratch_dir, images) as learn:
-        training = TrainingRun(name, recipe, split, init, running, workspace, console, learn)
+    with contextlib.ExitStack() as stack:
+        with progress.status(console, f"{name}: starting"):
+            running = stack.enter_context(teaching)
+            learn = stack.enter_context(_learning(plan, workspace, scratch_dir, images))
+            training = TrainingRun(name, recipe, split, init, running, workspace, console, learn)
         if after_epoch:
             training.after_epoch.append(after_epoch)
         if saved:

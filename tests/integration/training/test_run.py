@@ -595,8 +595,10 @@ def test_a_teacher_of_another_format_predicts_logits(train_only: Path, tmp_path:
 
     stand_in(step)
     teacher, shown = color_onnx(tmp_path / "teacher.onnx"), io.StringIO()
-    artifact = train(train_only, tmp_path, validation_split=0, teacher=teacher, console=Console(file=shown, width=200))
+    terminal = Console(file=shown, width=200, force_terminal=True)
+    artifact = train(train_only, tmp_path, validation_split=0, teacher=teacher, console=terminal)
     assert f"teacher: {teacher}, which classifies " in shown.getvalue()
+    assert "the teacher predicts the images" in shown.getvalue()
 
     from edgesqz.training.step import Views
 
