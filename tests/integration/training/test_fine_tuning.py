@@ -97,7 +97,7 @@ def test_a_resumed_run_gives_the_same_network(bright_and_dark: Path, tmp_path: P
     )
     with pytest.raises(KeyboardInterrupt):
         run(plan, Console(quiet=True), after_epoch=stop)
-    with pytest.raises(EdgesqzError, match="the interrupted run was started with init; specify it again"):
+    with pytest.raises(EdgesqzError, match=r"was started with init init\.keras; specify it again"):
         edgesqz.train(resume=True, name="halves", workspace=tmp_path)
     halves = edgesqz.train(resume=True, name="halves", init=init, workspace=tmp_path)
     assert not differing(weights(whole.path), weights(halves.path))
