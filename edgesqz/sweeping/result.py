@@ -8,7 +8,7 @@ import dataclasses
 import io
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,6 @@ from edgesqz.workspace.sizes import format_size
 
 if TYPE_CHECKING:
     from edgesqz.benchmarking.report import Report
-
-RECIPE = "recipe."  # prefix of the names of the recipe's knobs
 
 
 @dataclass(frozen=True, repr=False)
@@ -159,7 +157,8 @@ class SweepResult(Result):
         return next((row for row in rows if file and Path(row.path).name == file.name), None)
 
     def _found_table(self) -> Table:
-        varied = self._varied()
+        recipes = self._varied_recipes()
+        has_recipes = any(recipes.values())
         records = sorted(self.records, key=lambda record: -(record["validation_accuracy"] or 0))
         rows = [
             [
@@ -170,7 +169,7 @@ class SweepResult(Result):
                 _scaled(record["size_bytes"], 1e3, 1),
                 _scaled(record["macs"], 1e6, 2),
                 _scaled(record["latency_us"], 1, 1),
-                *([_recipe(record, varied)] if varied else []),
+                *([recipes[record["trial"]]] if has_recipes else []),
                 "kept" if record["kept"] else f"{record['state']}: {record['reason']}",
             ]
             for record in records
@@ -183,15 +182,20 @@ class SweepResult(Result):
             Column("size with\nmanifest, kB", "right"),
             Column("MACs\nM", "right", rank=3),
             Column("p50\nµs", "right", rank=1),
-            *([Column("recipe", is_prose=True, rank=4)] if varied else []),
+            *([Column("recipe", is_prose=True, rank=4)] if has_recipes else []),
             Column("outcome", is_prose=True),
         ]
         return Table(columns, rows, caption=self._summary(), elsewhere="use --html or --csv")
 
-    def _varied(self) -> list[str]:
-        """Return the knobs of the recipe whose values differ between trials."""
-        knobs = dict.fromkeys(name for trial in self.trials for name in trial.values if name.startswith(RECIPE))
-        return [name for name in knobs if len({trial.values.get(name) for trial in self.trials}) > 1]
+    def _varied_recipes(self) -> dict[int, str]:
+        """Describe, by the number of the trial, the values of its recipe that differ between trials."""
+        recipes = {trial.number: trial.candidate.recipe for trial in self.trials}
+        names = dict.fromkeys(name for recipe in recipes.values() for name in recipe)
+        varied = [name for name in names if len({recipe.get(name) for recipe in recipes.values()}) > 1]
+        return {
+            number: _described({name: recipe[name] for name in varied if name in recipe})
+            for number, recipe in recipes.items()
+        }
 
     def _planned_table(self) -> Table:
         rows = [
@@ -201,7 +205,7 @@ class SweepResult(Result):
                 _scaled(trial.costs.smallest_file_bytes, 1e3, 1),
                 _scaled(trial.costs.macs, 1e6, 2),
                 _scaled(trial.costs.peak_activation_bytes, 1e3, 1),
-                ", ".join(f"{name} {value}" for name, value in trial.candidate.recipe.items()),
+                _described(trial.candidate.recipe),
             ]
             for trial in self.trials
         ]
@@ -227,9 +231,8 @@ class SweepResult(Result):
         return f"{tried}; files were chosen by validation accuracy and benchmarked on the test images"
 
 
-def _recipe(record: dict[str, Any], knobs: Sequence[str]) -> str:
-    """Describe the values of some knobs of a trial."""
-    return ", ".join(f"{name.removeprefix(RECIPE)} {record[name]}" for name in knobs if name in record)
+def _described(recipe: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in recipe.items())
 
 
 def _scaled(value: float | None, unit: float, digits: int) -> str:

@@ -60,7 +60,7 @@ def run(plan: Sweep, console: Console) -> SweepResult:
     budget = Budget.parse(plan.max_size, plan.max_macs, plan.max_arena).within(home.quota_bytes)
     selection = Selection(space, budget, data.class_count(name), first=len(record.trials) + 1)
     report = None
-    _models(space, home)  # refuses missing models in a dry run, too
+    models = _models(space, home)
     if plan.dry_run:
         trials = (*record.waiting, *_new(plan, selection, record))
     else:
@@ -68,7 +68,7 @@ def run(plan: Sweep, console: Console) -> SweepResult:
         cluster.require_ray()
         if plan.host:
             Host.parse(plan.host).check()  # fail before the training, not after it
-        trials = _try(plan, selection, record, home, dataset, console)
+        trials = _try(plan, selection, record, home, dataset, models, console)
         report = _bench(plan, trials, home, console)
     return SweepResult(plan.name, name, home.folder, home.quota_bytes, home.used_bytes(), trials, report)
 
@@ -112,7 +112,13 @@ def _new(plan: Sweep, selection: Selection, record: Record) -> tuple[Trial, ...]
 
 
 def _try(
-    plan: Sweep, selection: Selection, record: Record, home: Workspace, dataset: data.Dataset, console: Console
+    plan: Sweep,
+    selection: Selection,
+    record: Record,
+    home: Workspace,
+    dataset: data.Dataset,
+    models: Mapping[str, Mapping[str, bytes]],
+    console: Console,
 ) -> tuple[Trial, ...]:
     """Run and record every trial that has not ended."""
     if plan.search != "optuna":
@@ -127,7 +133,6 @@ def _try(
     split, space = dataset.train(), selection.space
     cores = os.cpu_count() or 1
     threads = max(cores // (plan.concurrent or cores), 1)
-    models = _models(space, home)
     setting = Setting(plan.name, str(plan.dataset), dataset.labels, space.formats, space.variants, models, threads)
     if not plan.address:
         console.print("starting Ray", soft_wrap=True, highlight=False)

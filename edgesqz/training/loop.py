@@ -106,7 +106,7 @@ class TrainingRun:
             teacher.check(graph.nodes[0].shape, images.labels)
         self.frozen = fine_tuning.frozen_modules(graph, recipe.freeze)
         backend.start_keras()
-        self.init, self.teacher = init, ""
+        self.init, self.teacher_line = init, ""
         given = {"init": init and init.path, "teacher": teacher and teacher.path}
         self.model_files = {name: path.name for name, path in given.items() if path}
         self.initial: list[np.ndarray] | None = None  # the weights to start from, unless these are random
@@ -127,7 +127,7 @@ class TrainingRun:
         views = step.Views(images, ImageSize(*graph.nodes[0].shape[:2]), recipe)
         sample = np.random.default_rng(recipe.seed).permutation(len(images))[:CHECKED_IMAGES]
         accuracy = teacher.check_accuracy(views.pixels(sample, 0), images.labels[sample])
-        self.teacher = f"teacher: {teacher.path}, which classifies {accuracy} correctly"
+        self.teacher_line = f"teacher: {teacher.path}, which classifies {accuracy} correctly"
         return functools.cache(step.soft_targets(teacher, views, recipe.temperature))
 
     def _start(self) -> None:
@@ -189,8 +189,8 @@ class TrainingRun:
         )
         if self.init:
             lines.append(self._initialization(self.init))
-        if self.teacher:
-            lines.append(self.teacher)
+        if self.teacher_line:
+            lines.append(self.teacher_line)
         self.console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
     def _initialization(self, init: SourceModel) -> str:

@@ -54,10 +54,9 @@ def run(
     models = {"init": init, "teacher": teacher}
     chosen = plan.chosen | {name: model.sha256 for name, model in models.items() if model}
     saved = Checkpoint.read(workspace, name) if plan.resume else None
-    recipe = _unchanged(saved.recipe, chosen, workspace) if saved else _new(chosen, init)
-    for missing in (name for name in MODELS if getattr(recipe, name) and not models[name]):
-        known = _file_of(getattr(recipe, missing), workspace)
-        raise EdgesqzError(f"the interrupted run was started with {option(missing)}{known}; specify it again")
+    if saved:
+        _check_models(saved.recipe, chosen, workspace)
+    recipe = _unchanged(saved.recipe, chosen) if saved else _new(chosen, init)
 
     dataset = _load_dataset(recipe, plan)
     images = dataset.train()
@@ -158,23 +157,35 @@ def _new(chosen: dict[str, Any], init: SourceModel | None) -> Recipe:
     return Recipe(**{"precision": fastest_precision()} | inherited | chosen)
 
 
-def _unchanged(recipe: Recipe, chosen: dict[str, Any], workspace: Workspace) -> Recipe:
+def _check_models(recipe: Recipe, chosen: dict[str, Any], workspace: Workspace) -> None:
+    """Check that the teacher and the initial weights are those of a checkpoint.
+
+    Raises:
+        EdgesqzError: One of them is missing, or differs.
+    """
+    for name in MODELS:
+        saved, given = getattr(recipe, name), chosen.get(name)
+        if saved == given:
+            continue
+        file = _file_of(saved, workspace) if saved else ""
+        was = f"with {option(name)}{file}" if saved else f"without {option(name)}"
+        if not given:
+            raise EdgesqzError(f"the interrupted run was started {was}; specify it again")
+        if saved and not file:
+            was = f"with a different {option(name)}"
+        raise EdgesqzError(
+            f"the interrupted run was started {was}; continue it the same way, or start over with {option('force')}"
+        )
+
+
+def _unchanged(recipe: Recipe, chosen: dict[str, Any]) -> Recipe:
     """Return the recipe of a checkpoint.
 
     Raises:
         EdgesqzError: An option differs from the recipe of the checkpoint.
     """
     for name, value in chosen.items():
-        saved = getattr(recipe, name)
-        if saved != value and name in MODELS:
-            was = f"without {option(name)}"
-            if saved:
-                file = _file_of(saved, workspace)
-                was = f"with {option(name)}{file}" if file else f"with a different {option(name)}"
-            raise EdgesqzError(
-                f"the interrupted run was started {was}; continue it the same way, or start over with {option('force')}"
-            )
-        if saved != value:
+        if (saved := getattr(recipe, name)) != value:
             raise EdgesqzError(
                 f"the interrupted run has {option(name)} {saved}, not {value}; remove {option(name)} or "
                 f"{option('resume')}"

@@ -199,6 +199,8 @@ def statistics_estimation(network: keras.Model, views: Views, recipe: Recipe) ->
             statistic.assign(old + (statistic.value - old) / (1 - momentum) / count)
 
     def estimate(batches: np.ndarray, view: int) -> None:
+        if not statistics:  # the network has no batch normalization
+            return
         with arithmetic(recipe.precision):
             for count, indices in enumerate(batches, start=1):
                 include(indices, view, count)

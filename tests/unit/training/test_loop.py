@@ -25,7 +25,7 @@ def test_the_lines_on_the_dataset_come_before_the_number_of_steps(division: str 
         steps=30,
         batch_size=1,
         init=None,
-        teacher="",
+        teacher_line="",
         console=Console(file=shown),
     )
     TrainingRun.describe(run)
